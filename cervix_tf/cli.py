@@ -1,0 +1,198 @@
+"""A paper's command line: a preset, overrides of any field, a run directory. The one place that parses one."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from cervix_tf import atomic
+from cervix_tf.errors import InputError, exit_cleanly
+from cervix_tf.run_dir import RunDir, read_json, write_json
+
+C = TypeVar("C")
+
+
+def main(
+    paper: str,
+    presets: Mapping[str, C],
+    descriptions: Mapping[str, str],
+    run: Callable[[C, RunDir], None],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Run a paper as the command line says, in `saved_models/<paper>/<run>/`.
+
+    `--preset` chooses the configuration that the other options override. The same
+    command given again goes on where it stopped; another configuration under the same
+    run name is refused. Wrong input ends with exit code 2 and a message, no traceback.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with exit_cleanly():
+        preset = _preset(arguments, presets)
+        command: Any = tyro.cli(
+            _command(presets, preset),
+            args=arguments,
+            prog=f"python -m experiments.{paper}",
+            description="\n\n".join(
+                [
+                    f"{type(presets[preset]).__doc__}",
+                    *(f"--preset {name}: {descriptions[name]}" for name in presets),
+                ]
+            ),
+        )
+        out = RunDir(command.out / paper / (command.run or preset))
+        import_tensorflow()
+        begin(command.config, out, ["python", "-m", f"experiments.{paper}", *arguments], command.config.seed)
+        run(command.config, out)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without the lines its C++ side prints before any log level applies (missing CUDA, CPU flags).
+
+    Which devices there are stands in environment.json.
+    """
+    import os
+    import tempfile
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as unread:
+        os.dup2(unread.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> None:
+    """Write config.json and environment.json of a run, or check that the run that is there has the same config.
+
+    Raises `InputError` that names the first fields that differ.
+    """
+    atomic.clear_leftovers(out.root)
+    asked = _plain(dataclasses.asdict(config))
+    if out.config.exists():
+        there = read_json(out.config)
+        changed = [
+            f"{name} was {there_value!r}, now {asked_value!r}"
+            for name, there_value, asked_value in _differences(there, asked)
+        ]
+        if changed:
+            raise InputError(
+                f"{out.root}: holds a run with another configuration ({'; '.join(changed[:3])}); "
+                "choose another --run name, or remove that folder"
+            )
+    else:
+        write_json(out.config, asked)
+    write_json(out.environment, environment(command_line, seed))
+
+
+def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
+    """What a result depends on beside its configuration: versions, git commit, machine, seed, command line."""
+    import importlib.metadata
+    import platform
+    import subprocess
+
+    from cervix_tf.train import devices
+
+    names = (
+        "cervix_tf",
+        "tensorflow",
+        "keras",
+        "numpy",
+        "opencv-python-headless",
+        "scikit-learn",
+        "ai-edge-litert",
+    )
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "command_line": " ".join(command_line),
+        "seed": seed,
+        "commit": git.stdout.strip() or "not a git checkout",
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "devices": devices.describe(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    import os
+    import platform
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return f"{model}, {os.cpu_count()} logical CPUs"
+
+
+def _preset(arguments: Sequence[str], presets: Mapping[str, Any]) -> str:
+    for at, argument in enumerate(arguments):
+        name = ""
+        if argument == "--preset" and at + 1 < len(arguments):
+            name = arguments[at + 1]
+        elif argument.startswith("--preset="):
+            name = argument.partition("=")[2]
+        if name:
+            if name not in presets:
+                raise InputError(f"--preset {name!r}: there are {', '.join(presets)}")
+            return name
+    return next(iter(presets))
+
+
+def _command(presets: Mapping[str, Any], preset: str) -> type:
+    """A dataclass of the run's own options and, without a prefix, the fields of the configuration."""
+    config = presets[preset]
+    fields: list[tuple[str, Any, Any]] = [
+        (
+            "preset",
+            Annotated[Literal[tuple(presets)], tyro.conf.arg(help="Configuration to start from.")],
+            dataclasses.field(default=preset),
+        ),
+        ("run", Annotated[str, tyro.conf.arg(help="Name of the run (default: the preset's).")],
+         dataclasses.field(default="")),
+        ("out", Annotated[Path, tyro.conf.arg(help="Folder of all runs.")],
+         dataclasses.field(default=Path("saved_models"))),
+        ("config", Annotated[type(config), tyro.conf.arg(name="")], dataclasses.field(default=config)),
+    ]  # fmt: skip
+    return dataclasses.make_dataclass("Command", fields, frozen=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _differences(there: Any, asked: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(there, dict) and isinstance(asked, dict):
+        return [
+            found
+            for key in sorted(there.keys() | asked.keys())
+            for found in _differences(there.get(key), asked.get(key), f"{name}.{key}".lstrip("."))
+        ]
+    return [] if there == asked else [(name, there, asked)]

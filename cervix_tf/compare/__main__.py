@@ -1,0 +1,125 @@
+"""`python -m cervix_tf.compare RUN RUN ...`: which model is better, on the same cases, and is it chance?"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from cervix_tf import atomic
+from cervix_tf.errors import InputError, exit_cleanly
+from cervix_tf.run_dir import RunDir, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Options:
+    """Compare finished runs on the cases that all of them predicted.
+
+    Writes comparison.json, comparison.csv and a forest plot, forest.png and forest.svg.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Two or more run directories, rows of one (RUN/rows/NAME) or predictions.csv files."""
+    metric: Literal["accuracy", "auc"] = "accuracy"
+    """What is compared."""
+    positive: tuple[str, ...] = ()
+    """Classes that AUC counts as positive; as the runs' metrics.json say if not given."""
+    correction: Literal["holm", "bh"] = "holm"
+    """For many pairs: Holm (any false alarm) or Benjamini-Hochberg (share of false alarms)."""
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("comparison")
+    """Folder for the results."""
+    resamples: int = 2000
+    """Bootstrap resamples."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Compare as the command line says; wrong input ends with exit code 2 and a message."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    with exit_cleanly():
+        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.compare")
+        print(run(options))
+
+
+def run(options: Options) -> str:
+    """The results as text, after writing them to `options.out`.
+
+    Raises `InputError` when the runs cannot be paired.
+    """
+    from cervix_tf.compare import comparison, forest, pairing
+
+    if len(options.runs) < 2:
+        raise InputError("a comparison needs at least two runs; name them one after the other")
+    if options.resamples < 100:
+        raise InputError("--resamples must be at least 100")
+    models = pairing.read(options.runs)
+    positive = options.positive or pairing.positive(options.runs, models)
+    found = comparison.compare(
+        models,
+        options.metric,
+        positive=positive,
+        correction=options.correction,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
+    found["labels"] = _labels(options.runs)
+    write_json(options.out / "comparison.json", found)
+    atomic.write_text(options.out / "comparison.csv", _csv(found))
+    forest.draw(found, [options.out / "forest.png", options.out / "forest.svg"])
+    return "\n".join([*_table(found), f"written to {options.out}"])
+
+
+def _labels(runs: tuple[Path, ...]) -> list[str]:
+    """SYNTHETIC and STAND-IN where any run's metrics.json says so."""
+    paths = [RunDir(run if run.is_dir() else run.parent).metrics for run in runs]
+    said = [read_json(path) for path in paths if path.is_file()]
+    words = {"synthetic": "SYNTHETIC", "stand_in": "STAND-IN"}
+    return [word for key, word in words.items() if any(metrics.get(key) for metrics in said)]
+
+
+def _csv(found: dict[str, Any]) -> str:
+    """One line a pair."""
+    columns = ["first", "second", "difference", "low", "high", "n", "method", "p", "p_corrected", "test"]
+    columns += ["only_first", "only_second", "same_decision", "kappa", "kappa_low", "kappa_high"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for pair in found["pairs"]:
+        difference, kappa = pair["difference"], pair["kappa"]
+        flat = {**pair, **difference, "difference": difference["value"], "kappa": kappa["value"]}
+        writer.writerow({**flat, "kappa_low": kappa["low"], "kappa_high": kappa["high"]})
+    return text.getvalue()
+
+
+def _table(found: dict[str, Any]) -> list[str]:
+    marked = f" [{', '.join(found['labels'])} DATA]" if found["labels"] else ""
+    of = f" of {' or '.join(found['positive'])}" if found["positive"] else ""
+    lines = [f"{found['metric']}{of}: {found['n']} rows, {found['groups']} groups{marked}"]
+    for name, value in found["models"].items():
+        lines.append(f"  {name:<40} {_numbers(value)}  {value['method']}")
+    lines.append("first minus second:")
+    for pair in found["pairs"]:
+        lines += [
+            f"  {pair['first']} - {pair['second']}",
+            f"    {_numbers(pair['difference'])}  {pair['difference']['method']}",
+            f"    p = {pair['p']:.4g} ({pair['test']}), {found['correction']}: {pair['p_corrected']:.4g}",
+            f"    kappa of the decisions {_numbers(pair['kappa'])}",
+        ]
+    return lines
+
+
+def _numbers(value: dict[str, Any]) -> str:
+    if value["value"] is None:
+        return "-"
+    ends = "" if value["low"] is None else f" [{value['low']:.3f}, {value['high']:.3f}]"
+    return f"{value['value']:.3f}{ends}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""comparison.json: every model's metric, and every pair's difference with interval and corrected p value."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cervix_tf.compare import significance
+from cervix_tf.compare.significance import Correction, Test
+from cervix_tf.evaluate import confusion, intervals, roc
+from cervix_tf.evaluate.intervals import Interval
+from cervix_tf.evaluate.predictions import Predictions
+
+Array = NDArray[np.float64]
+Metric = Literal["accuracy", "auc"]
+
+
+def compare(
+    models: Mapping[str, Predictions],
+    metric: Metric = "accuracy",
+    *,
+    positive: Sequence[str] = (),
+    correction: Correction = "holm",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What comparison.json holds, from predictions paired by `pairing.paired`.
+
+    {"metric", "positive", "n", "groups", "correction", "models": {name: {value, low,
+    high, n, method}}, "pairs": [{"first", "second", "difference": {...}, "test",
+    "p", "p_corrected", "kappa": {...}, "only_first", "only_second", ...}]}.
+
+    Differences are first minus second. Accuracy: McNemar's test, or sign flips of whole
+    groups where groups hold several rows. AUC of the `positive` classes: DeLong, or the
+    bootstrap where groups hold several rows; without `positive` the mean of the
+    one-versus-rest AUCs, always by bootstrap. Kappa is of the two models' decisions.
+    """
+    names = list(models)
+    first = models[names[0]]
+    groups, rows = len(set(first.groups)), len(first)
+    pairs = list(itertools.combinations(names, 2))
+
+    def statistics(weights: Array) -> dict[tuple[str, ...], Array]:
+        found: dict[tuple[str, ...], Array] = {
+            (name,): _metric(model, metric, positive, weights) for name, model in models.items()
+        }
+        for pair in pairs:
+            found[pair] = found[(pair[0],)] - found[(pair[1],)]
+            found["kappa", *pair] = confusion.kappa(_agreement(models[pair[0]], models[pair[1]], weights))
+        return found
+
+    points = {key: float(value[0]) for key, value in statistics(np.ones((1, rows))).items()}
+    draws = intervals.cluster_bootstrap(first.groups, statistics, resamples=resamples, seed=seed)
+
+    def interval(key: tuple[str, ...]) -> Interval:
+        if np.isnan(points[key]):
+            return intervals.undefined(
+                "all decisions are one class" if key[0] == "kappa" else "a class has no row", rows
+            )
+        return intervals.percentile(points[key], draws[key], rows, groups, rows)
+
+    def alone(name: str) -> Interval:
+        if metric == "accuracy" and groups == rows:  # as metrics.json has it
+            return intervals.wilson(int((models[name].decisions == models[name].labels).sum()), rows)
+        return interval((name,))
+
+    entries: list[dict[str, Any]] = []
+    for pair in pairs:
+        one, two = models[pair[0]], models[pair[1]]
+        right, other_right = one.decisions == one.labels, two.decisions == two.labels
+        test = _test(one, two, metric, positive, draws[pair], groups == rows, seed)
+        entries.append(
+            {
+                "first": pair[0],
+                "second": pair[1],
+                "difference": asdict(interval(pair)),
+                "test": test.method,
+                "p": test.p,
+                "only_first": int((right & ~other_right).sum()),
+                "only_second": int((other_right & ~right).sum()),
+                "same_decision": int((one.decisions == two.decisions).sum()),
+                "kappa": asdict(interval(("kappa", *pair))),
+            }
+        )
+    adjusted = significance.corrected([entry["p"] for entry in entries], correction)
+    for entry, p in zip(entries, adjusted, strict=True):
+        entry["p_corrected"] = p
+    return {
+        "metric": metric,
+        "positive": list(positive) if metric == "auc" else [],
+        "n": rows,
+        "groups": groups,
+        "correction": correction,
+        "models": {name: asdict(alone(name)) for name in names},
+        "pairs": entries,
+    }
+
+
+def _metric(model: Predictions, metric: Metric, positive: Sequence[str], weights: Array) -> Array:
+    if metric == "accuracy":
+        return weights @ (model.decisions == model.labels) / weights.sum(1)
+    if positive:
+        truth, _, score = model.positive(positive)
+        return roc.auc(*roc.ranked(score, truth, weights))
+    areas = [
+        roc.auc(*roc.ranked(model.probabilities[:, at], model.labels == at, weights))
+        for at in range(len(model.classes))
+    ]
+    return np.mean(areas, axis=0)
+
+
+def _agreement(one: Predictions, two: Predictions, weights: Array) -> Array:
+    return confusion.counts(one.decisions, two.decisions, len(one.classes), weights)
+
+
+def _test(
+    one: Predictions,
+    two: Predictions,
+    metric: Metric,
+    positive: Sequence[str],
+    draws: Array,
+    independent: bool,
+    seed: int,
+) -> Test:
+    right, other_right = one.decisions == one.labels, two.decisions == two.labels
+    if metric == "accuracy":
+        if independent:
+            return significance.mcnemar(int((right & ~other_right).sum()), int((other_right & ~right).sum()))
+        return significance.sign_flip(right.astype(float) - other_right, one.groups, seed=seed)
+    if independent and positive:
+        truth, _, score = one.positive(positive)
+        return significance.delong(score, two.positive(positive)[2], truth)[2]
+    known = draws[~np.isnan(draws)]
+    if len(known) == 0:
+        return Test(1.0, "no resample has every class")
+    tail = min((known <= 0).sum(), (known >= 0).sum())
+    p = min(1.0, 2 * (tail + 1) / (len(known) + 1))
+    return Test(float(p), f"bootstrap, {len(known)} resamples")

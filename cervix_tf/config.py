@@ -1,0 +1,65 @@
+"""The small dataclasses that a paper's `Config` is made of.
+
+Every field's docstring is its line in `--help`. Values here are neutral; a paper
+states its own in its `config.py`, each with the section it comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Protocol = Literal["as_published", "leak_free"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random geometry of one training image, drawn anew each epoch, applied as one affine resampling."""
+
+    rotation: tuple[float, float] = (0.0, 0.0)
+    """Degrees, counter-clockwise, uniform between the two."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Magnification, uniform between the two; 2 shows the central half of each side."""
+    shear: tuple[float, float] = (0.0, 0.0)
+    """Degrees along x, uniform between the two."""
+    horizontal_flip: float = 0.0
+    """Probability."""
+    vertical_flip: float = 0.0
+    """Probability."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Size and batching of what goes into a network."""
+
+    height: int = 224
+    """Pixels."""
+    width: int = 224
+    """Pixels."""
+    batch_size: int = 32
+    """Images (or cases) a step, over all devices together."""
+    cache: Literal["none", "memory"] = "none"
+    """Keep decoded images (about 0.9 MB each at 480 x 640): every epoch after the first skips decoding."""
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How one network is trained."""
+
+    epochs: int = 10
+    learning_rate: float = 1e-4
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the images come from."""
+
+    root: Path | None = None
+    """Folder of the images in their original layout."""
+    manifest: Path | None = None
+    """Manifest CSV made before with `python -m cervix_tf.data import`; without it the root is imported."""

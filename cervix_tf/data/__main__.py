@@ -1,0 +1,243 @@
+"""`python -m cervix_tf.data`: original files into a manifest, and a manifest audited, split and shown."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from cervix_tf import errors
+from cervix_tf.data import importers
+
+if TYPE_CHECKING:
+    from cervix_tf.data.manifest import Manifest
+
+Root = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+_EXAMPLES = 3
+_MOST_SHOWN = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command: 0, or 1 when an audit found errors; bad input exits with 2."""
+    commands: dict[str, Callable[..., int]] = {
+        "import": import_,
+        "audit": audit,
+        "split": split,
+        "show": show,
+    }
+    with errors.exit_cleanly():
+        return tyro.extras.subcommand_cli_from_dict(
+            commands, prog="python -m cervix_tf.data", description=__doc__, args=argv
+        )
+
+
+def import_(
+    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME")],
+    root: Annotated[Positional[Path], tyro.conf.arg(metavar="ROOT")],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="CSV")],
+    options: OmitArgPrefixes[importers.Options] = importers.Options(),  # noqa: B008 (frozen)
+) -> int:
+    """Make a manifest of a folder in its original layout; say what it holds and what was left out.
+
+    Names: cervigram_visits iarc_colposcopy iarc_via mobileodt sipakmed cric cric_crops herlev pbc folder csv.
+
+    Args:
+        name: the layout, one of the names above
+        root: folder of the images
+        out: manifest to write
+        options: what an importer may need to be told
+    """
+    imported = importers.load(name, root, options)
+    _print_counts(imported.manifest, f"{name}: {len(imported.manifest)} images")
+    reasons = Counter(reason for _, reason in imported.left_out)
+    for reason, count in reasons.most_common():
+        examples = [what for what, why in imported.left_out if why == reason][:_EXAMPLES]
+        print(f"left out: {count} x {reason} ({', '.join(examples)}{', ...' if count > len(examples) else ''})")
+    if not imported.left_out:
+        print("left out: nothing")
+    for note in imported.notes:
+        print(f"note: {note}")
+    _write(imported.manifest, out)
+    return 0
+
+
+def audit(
+    manifest: Annotated[Positional[Path], tyro.conf.arg(metavar="MANIFEST")],
+    root: Root = None,
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="CSV")] = None,
+    exclusions: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None,
+    workers: int = 0,
+    max_megapixels: float = 50,
+    near_bits: int = 8,
+) -> int:
+    """Read every image of a manifest; find broken files, copies, conflicting labels and leaks.
+
+    Exit code 0: no errors (there may be warnings); 1: errors were found.
+
+    Args:
+        manifest: manifest CSV
+        root: folder that its paths are relative to; default: the manifest's own
+        out: write the findings there: path, kind, severity, reason, other
+        exclusions: write the images to leave out there: path, reason
+        workers: threads; 0 = one a core
+        max_megapixels: larger images are errors and are not decoded
+        near_bits: most differing bits, of 64, of the perceptual hashes of near-duplicates
+    """
+    from cervix_tf.data import audit as audits
+    from cervix_tf.data import manifest as manifests
+
+    if workers < 0 or max_megapixels <= 0 or not 0 <= near_bits <= 32:
+        raise errors.InputError("--workers must be 0 or more, --max-megapixels above 0, --near-bits 0 to 32")
+    report = audits.audit(
+        manifests.read(manifest, root), workers=workers, max_megapixels=max_megapixels, threshold=near_bits
+    )
+    for (severity, kind), count in report.counts().items():
+        print(f"{severity:8} {kind:32} {count}")
+    worst = report.findings[report.findings["severity"] == "error"]
+    for path, kind, _, reason, other in worst.head(_MOST_SHOWN).itertuples(index=False, name=None):
+        print(f"{path}: {kind}: {reason}{f' ({other})' if other else ''}")
+    if len(worst) > _MOST_SHOWN:
+        print(f"... and {len(worst) - _MOST_SHOWN} more errors; -o FILE writes all")
+    if out is not None:
+        audits.write_findings(report, out)
+        print(f"findings written: {out}")
+    if exclusions is not None:
+        audits.write_exclusions(report, exclusions)
+        print(f"exclusion list written: {exclusions}")
+    print(
+        f"{report.images} images, {report.errors} errors, {len(report.findings) - report.errors} warnings, "
+        f"{len(report.exclusions)} to leave out"
+    )
+    return 1 if report.errors else 0
+
+
+def split(
+    manifest: Annotated[Positional[Path], tyro.conf.arg(metavar="MANIFEST")],
+    by: Literal["group", "class"] = "group",
+    test: float = 0.2,
+    validation: float = 0.0,
+    seed: int = 0,
+    similar: bool = False,
+    root: Root = None,
+    exclude: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None,
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="CSV")] = None,
+) -> int:
+    """Fill a manifest's split column with train, validation and test.
+
+    Args:
+        manifest: manifest CSV
+        by: group: stratified by class, no group in two parts; class: at random within each class, may leak
+        test: share of the images, 0 to 1
+        validation: share of the images, 0 to 1
+        seed: the same seed gives the same split, whatever the order of the rows
+        similar: put near-duplicates into one group first; reads every image
+        root: folder that its paths are relative to; default: the manifest's own
+        exclude: exclusion list of an audit: these images are left out
+        out: manifest to write; without it only the counts are printed
+    """
+    from cervix_tf.data import audit as audits
+    from cervix_tf.data import manifest as manifests
+    from cervix_tf.data import splits
+
+    table = manifests.read(manifest, root)
+    if exclude is not None:
+        kept = audits.apply_exclusions(table, exclude)
+        print(f"left out: {len(table) - len(kept)} images named in {exclude}")
+        table = kept
+    if similar:
+        before = len(set(splits.leak_units(table)))
+        table = audits.group_by_similarity(table)
+        print(f"near-duplicates grouped: {before} groups before, {len(set(splits.leak_units(table)))} now")
+    shares = {"train": 1 - test - validation, "validation": validation, "test": test}
+    shares = {name: share for name, share in shares.items() if share != 0}
+    parts = (splits.grouped if by == "group" else splits.random_by_class)(table, shares, seed)
+    whole = splits.with_split_column(parts)
+    _print_counts(whole, f"{len(whole)} images by {by}, seed {seed}")
+    try:
+        splits.check_disjoint(parts)
+    except errors.InputError as error:
+        print(f"warning: {str(error).splitlines()[-1]}", file=sys.stderr)
+    if out is not None:
+        _write(whole, out)
+    return 0
+
+
+def show(
+    manifest: Annotated[Positional[Path], tyro.conf.arg(metavar="MANIFEST")],
+    root: Root = None,
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="PNG")] = None,
+    columns: int = 8,
+    seed: int = 0,
+) -> int:
+    """Count a manifest by class, view, site and split; draw a contact sheet.
+
+    Args:
+        manifest: manifest CSV
+        root: folder that its paths are relative to; default: the manifest's own
+        out: contact sheet to write
+        columns: most images in a line of the sheet
+        seed: which images the sheet shows
+    """
+    from cervix_tf.data import contact_sheet
+    from cervix_tf.data import manifest as manifests
+
+    if columns < 1:
+        raise errors.InputError("--columns must be at least 1")
+    table = manifests.read(manifest, root)
+    _print_counts(table, f"{manifest}: {len(table)} images")
+    if out is not None:
+        contact_sheet.write(table, out, columns=columns, seed=seed)
+        print(f"contact sheet written: {out}")
+    return 0
+
+
+def _write(manifest: Manifest, out: Path) -> None:
+    """Write the manifest and say how to read it again."""
+    from cervix_tf.data import manifest as manifests
+
+    manifests.write(manifest, out)
+    print(f"written: {out}")
+    if out.resolve().parent != manifest.root.resolve():
+        print(f"paths in it are relative to {manifest.root}: read it with --root '{manifest.root}'")
+
+
+def _print_counts(manifest: Manifest, title: str) -> None:
+    """Tables of images, groups and cases a class, and of images by split, view and site if there are any."""
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    rows = manifest.rows
+    print(title)
+    counts = Table("class")
+    for column in ("images", "groups", "cases"):
+        counts.add_column(column, justify="right")
+    for label, members in [*rows.groupby("label"), ("all", rows)]:
+        if members is rows:
+            counts.add_section()
+        named = (members[column].replace("", None).nunique() for column in ("group", "case"))
+        counts.add_row(Text(str(label) or "(unlabelled)"), str(len(members)), *map(str, named))
+    console.print(counts)
+    for column in ("split", "view", "site"):
+        if (rows[column] != "").any():
+            crossed = pd.crosstab(rows[column], rows["label"])
+            if len(crossed.columns) > len(crossed):  # the longer side goes down the page
+                crossed = crossed.T
+            print(f"images by class and {column}")
+            table = Table("")
+            for name in crossed.columns:
+                table.add_column(Text(str(name) or "(none)"), justify="right")
+            for row, cells in crossed.iterrows():
+                table.add_row(Text(str(row) or "(none)"), *map(str, cells))
+            console.print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,113 @@
+"""Original layouts into manifests: one module a layout; nothing else in the library knows layouts.
+
+`load("sipakmed", root)` walks the folder, makes one manifest row an image, in an order
+that depends on the names alone, and says what it left out and how the find differs
+from the data set's sheet (`data_manifests/<name>/datasheet.yaml`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cervix_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from cervix_tf.data.importers.found import Found
+    from cervix_tf.data.manifest import Manifest
+
+NAMES = (
+    "cervigram_visits",
+    "iarc_colposcopy",
+    "iarc_via",
+    "mobileodt",
+    "sipakmed",
+    "cric",
+    "cric_crops",
+    "herlev",
+    "pbc",
+    "folder",
+    "csv",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an importer may need to be told; every field says which importers read it."""
+
+    hash: bool = True
+    """Write each file's sha256 (reads every byte); mobileodt hashes always, its groups come from it."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """cervigram_visits, folder, csv: class folder or label in the source -> label in the manifest."""
+    train_folder: str = "train"
+    """cervigram_visits: folder of the training visits, relative to the root."""
+    test_folder: str = "test"
+    """cervigram_visits: folder of the test visits, relative to the root."""
+    overrides: Path | None = None
+    """cervigram_visits: CSV with columns visit,file,view for visits that the order of names gets wrong."""
+    crops: Path | None = None
+    """cric: folder to write the cell crops to (PNG); it becomes the manifest's root."""
+    crop_size: int = 100
+    """cric: side of the square cut around each nucleus, pixels of the field as it is on disk."""
+    table: Path | None = None
+    """csv: the table of images; without it, the only .csv file in the root."""
+    path_column: str = "path"
+    """csv: column of image files, relative to the root."""
+    label_column: str = "label"
+    """csv: column of class names; may be missing."""
+    group_column: str = "woman"
+    """csv: column of the leak unit (woman, slide, ...); without it every image is its own group."""
+    case_column: str = "case"
+    """csv: column that says which images make one input; may be missing."""
+    view_column: str = "view"
+    """csv: column of the image's place in its case; may be missing."""
+    site_column: str = "site"
+    """csv: column of the federated client; may be missing."""
+    split_column: str = "split"
+    """csv: column of the prescribed part; may be missing."""
+    age_column: str = "age"
+    """csv: column of the age in years; may be missing."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A manifest, what did not go into it, and what there is to say about it."""
+
+    manifest: Manifest
+    left_out: list[tuple[str, str]]
+    """(file or case, reason), one for everything that was seen and is not in the manifest."""
+    notes: list[str]
+    """Decisions that fell on this copy, and what was found against what the data sheet expects."""
+
+
+def load(name: str, root: Path, options: Options | None = None) -> Imported:
+    """The manifest of the data set `name` (one of `NAMES`) whose files lie below `root`.
+
+    Files that cannot be read keep their row, with empty width and height: the audit
+    judges them. Raises `InputError` when the folder is missing, empty or laid out otherwise.
+    """
+    if name not in NAMES:
+        raise InputError(f"{name}: no such importer; there are {', '.join(NAMES)}")
+    from cervix_tf.data import datasheet, manifest
+    from cervix_tf.data.importers import files
+
+    options = options or Options()
+    module = importlib.import_module(f"{__name__}.{name}")
+    found: Found = module.read(Path(root), options)
+    if not found.records:
+        example = f"; there is, for example, {found.left_out[-1][0]}" if found.left_out else ""
+        raise InputError(f"{root}: nothing here is laid out as {name}; looked for {module.LAYOUT}{example}")
+    at = found.root or Path(root)
+    unreadable = files.describe(found.records, at, options.hash)
+    table = manifest.of_records(found.records, at, name=f"{name} in {root}")
+    notes = list(found.notes)
+    if unreadable:
+        notes.append(
+            f"{len(unreadable)} files have no readable image header, width and height stay empty "
+            f"({', '.join(unreadable[:3])}{', ...' if len(unreadable) > 3 else ''}): the audit judges them"
+        )
+    if name in datasheet.NAMES:
+        notes += datasheet.differences(datasheet.read(name), table)
+    return Imported(table, found.left_out, notes)

@@ -1,0 +1,49 @@
+"""Herlev (smear2005): single cells of seven classes.
+
+`smear2005/New database pictures/<class>/AAAAAAAAA-BBBBBBBBB-CCC.BMP`; the class folders are
+spelt as in the original (`normal_superficiel`). `*-d.bmp`, in any case, are masks and are
+left out. No patient or smear is given. Cells whose names begin with the same nine
+digits come from one sitting at the microscope, often from one picture, so those digits
+are the leak unit; a file without such a name is its own group. See the data sheet.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from cervix_tf.data.importers import Options, files
+from cervix_tf.data.importers.found import Found
+
+CLASSES = (
+    "normal_superficiel",
+    "normal_intermediate",
+    "normal_columnar",
+    "light_dysplastic",
+    "moderate_dysplastic",
+    "severe_dysplastic",
+    "carcinoma_in_situ",
+)
+LAYOUT = f"class folders {', '.join(CLASSES)} with cell pictures"
+_ORIGINAL = re.compile(r"(\d{9})-\d{9}-\d{3}")
+
+
+def read(root: Path, options: Options) -> Found:
+    """One row a cell; masks are left out, files that lost their original name are counted in the notes."""
+    found = Found()
+    nameless = 0
+    for path in files.images(root, found):
+        pure = PurePosixPath(path)
+        label = pure.parent.name.casefold()
+        if label not in CLASSES:
+            found.leave_out(path, f"not in one of the class folders {', '.join(CLASSES)}")
+        elif pure.stem.casefold().endswith("-d"):
+            found.leave_out(path, "mask of the nucleus and cytoplasm, not a picture")
+        elif match := _ORIGINAL.fullmatch(pure.stem):
+            found.add(path, label=label, group=match[1])
+        else:
+            nameless += 1
+            found.add(path, label=label, group=f"{label}/{pure.stem}")
+    if nameless:
+        found.notes.append(f"{nameless} files lost their original name; each is a group of its own, which may leak")
+    return found

@@ -1,0 +1,125 @@
+"""From manifest rows to what goes into a network: single images, or cases of several views in a fixed order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cervix_tf.data.manifest import Manifest
+from cervix_tf.errors import InputError
+
+ROW_COLUMNS = ("id", "group", "case", "view", "site", "age", "label")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Network inputs, one entry an image or a case, in manifest order."""
+
+    files: tuple[tuple[str, ...], ...]
+    """Absolute image files of each input, in the order of `views`; one file each when `views` is empty."""
+    labels: np.ndarray
+    """Class indices, int32, (inputs,); -1 = unlabelled."""
+    rows: pd.DataFrame
+    """`ROW_COLUMNS` of each input: what a line of predictions.csv says about it."""
+    classes: tuple[str, ...]
+    views: tuple[str, ...] = ()
+    """Names of the views of a case; empty = single images."""
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def kind(view: str) -> str:
+    """The view's kind: its name without a trailing number (`acetic_3` -> `acetic`)."""
+    return re.sub(r"_\d+$", "", view)
+
+
+def of_images(manifest: Manifest, classes: Sequence[str], view_kind: str = "") -> Inputs:
+    """One input a labelled image; with `view_kind`, only images of that kind of view.
+
+    Raises `InputError` when none is left.
+    """
+    rows = manifest.rows
+    keep = rows["label"].isin(classes)
+    if view_kind:
+        keep &= rows["view"].map(kind) == view_kind
+    chosen = manifest.where(keep)
+    if not len(chosen):
+        wanted = f"{view_kind} images" if view_kind else "images"
+        raise InputError(
+            f"{manifest.root}: none of {len(rows)} rows are {wanted} labelled with one of "
+            f"{', '.join(classes)}; check the columns view and label of the manifest"
+        )
+    described = chosen.rows.assign(id=chosen.rows["path"])[list(ROW_COLUMNS)]
+    return Inputs(
+        tuple((path,) for path in chosen.paths()),
+        _indices(described["label"], classes),
+        described,
+        tuple(classes),
+    )
+
+
+def of_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str]) -> tuple[Inputs, Counter[str]]:
+    """One input a labelled case with every kind of view in `views`, and why other cases were left out.
+
+    A kind that `views` names k times (`acetic_1` ... `acetic_5`) and that the case
+    has n images of is filled with image floor(i * n / k) in slot i, in order: all
+    of them when n = k, repeats when n < k (a stand-in, since such a case shows less
+    than the network was designed for), an even choice when n > k.
+
+    Raises `InputError` when no case is complete or the images of a case differ in label or group.
+    """
+    wanted = [kind(view) for view in views]
+    need = Counter(wanted)
+    left_out: Counter[str] = Counter()
+    files, described = [], []
+    ordered = manifest.rows.assign(file=manifest.paths())
+    for case, images in ordered[ordered["case"] != ""].groupby("case", sort=True):
+        for column in ("label", "group"):
+            if images[column].nunique() > 1:
+                raise InputError(
+                    f"{manifest.root}: case {case!r} has several values of {column} "
+                    f"({', '.join(sorted(images[column].unique()))}); give all its images the same"
+                )
+        first = images.iloc[0]
+        if first["label"] not in classes:
+            left_out["no label among the classes"] += 1
+            continue
+        by_kind = {
+            name: [file for _, file in sorted(zip(some["view"].map(_number), some["file"], strict=True))]
+            for name, some in images.groupby(images["view"].map(kind))
+        }
+        missing = [name for name in need if name not in by_kind]
+        if missing:
+            left_out[f"no {' and no '.join(missing)} image"] += 1
+            continue
+        taken: Counter[str] = Counter()
+        slots = []
+        for name in wanted:
+            some = by_kind[name]
+            slots.append(some[taken[name] * len(some) // need[name]])
+            taken[name] += 1
+        files.append(tuple(slots))
+        described.append({**{name: first[name] for name in ROW_COLUMNS[1:]}, "id": case, "view": ""})
+    if not files:
+        reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "no row names a case"
+        raise InputError(
+            f"{manifest.root}: no case has all of {', '.join(need)} ({reasons}); check the columns case and view"
+        )
+    table = pd.DataFrame(described, columns=list(ROW_COLUMNS))
+    return Inputs(tuple(files), _indices(table["label"], classes), table, tuple(classes), tuple(views)), left_out
+
+
+def _number(view: str) -> int:
+    found = re.search(r"_(\d+)$", view)
+    return int(found.group(1)) if found else 0
+
+
+def _indices(labels: pd.Series, classes: Sequence[str]) -> np.ndarray:
+    position = {name: at for at, name in enumerate(classes)}
+    return np.array([position.get(label, -1) for label in labels], dtype=np.int32)

@@ -1,0 +1,166 @@
+"""tf.data pipelines: files in, batches of uint8 pixels (training) or float pixels (evaluation) out.
+
+Decoding and geometry run in `num_parallel_calls` threads, inside OpenCV, which gives
+up Python's lock. All randomness of an element is a function of (seed, epoch, element,
+view), so batches do not depend on parallelism, and epoch k is the same whether or not
+epochs before it were run in the same process: a resumed run sees the same batches.
+
+Pixels stay uint8 until they are inside the network, which normalises them itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from cervix_tf.config import Augmentation, Images
+from cervix_tf.data import augment
+from cervix_tf.data.images import decode_file
+from cervix_tf.data.inputs import Inputs
+from cervix_tf.errors import InputError
+
+Decode = Callable[[str], np.ndarray]
+
+
+def training(
+    inputs: Inputs,
+    images: Images,
+    augmentation: Augmentation,
+    *,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Shuffled, augmented batches of epochs `first_epoch` ... `epochs` - 1, one after the other.
+
+    Elements: images (batch, [views,] height, width, 3) uint8 and labels (batch,) int32.
+    Every epoch has `steps(inputs, images)` full batches of its own random order; the
+    rest, fewer than a batch, is left out of that epoch.
+    """
+    elements = _order(inputs, images, seed, first_epoch, epochs)
+    loaded = elements.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    return _batched(loaded, _batch_size(inputs, images), drop_remainder=True)
+
+
+def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, seed: int, epoch: int) -> tf.data.Dataset:
+    """Every input once, in order, augmented as `training` augments it in `epoch`."""
+    elements = tf.data.Dataset.range(len(inputs)).map(lambda at: (tf.constant(epoch, tf.int64), at))
+    loaded = elements.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    return _batched(loaded, images.batch_size, drop_remainder=False)
+
+
+def training_features(
+    features: np.ndarray, inputs: Inputs, images: Images, *, seed: int, epochs: int, first_epoch: int = 0
+) -> tf.data.Dataset:
+    """Batches in the order of `training`, of what a frozen network made of the inputs instead of their pixels.
+
+    `features` is (copies, inputs, ...): copy k holds the features of `one_epoch(epoch=k)`;
+    epoch e reads copy e modulo copies, so with as many copies as epochs nothing differs
+    from running the frozen network anew.
+    """
+    kept, labels = tf.constant(features), tf.constant(inputs.labels)
+    elements = _order(inputs, images, seed, first_epoch, epochs)
+    loaded = elements.map(lambda epoch, at: (kept[epoch % len(features), at], labels[at]))
+    return _batched(loaded, _batch_size(inputs, images), drop_remainder=True)
+
+
+def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
+    """Every input once, in order, resized as the exported models do it.
+
+    Elements: images (batch, [views,] height, width, 3) float32 in [0, 255] and labels (batch,) int32.
+    """
+    decode = _decoder(images)
+    files = tf.constant(inputs.files)
+
+    def view(file: tf.Tensor) -> tf.Tensor:
+        pixels = tf.numpy_function(lambda name: decode(name.decode()), [file], tf.uint8, stateful=False)
+        # Bilinear, half-pixel centres, not antialiased: what `layers.ResizePixels` does inside exported graphs.
+        return tf.image.resize(tf.ensure_shape(pixels, [None, None, 3]), (images.height, images.width))
+
+    def load(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        views = [view(file) for file in tf.unstack(files[at])]
+        return _stacked(views, inputs, tf.stack), tf.constant(inputs.labels)[at]
+
+    mapped = tf.data.Dataset.range(len(inputs)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    return _batched(mapped, images.batch_size, drop_remainder=False)
+
+
+@contextlib.contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn TensorFlow's report of a file that could not be decoded into the `InputError` that the decoder raised."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = re.search(r"InputError: (.+)", error.message)
+        if found is None:
+            raise
+        raise InputError(found.group(1).strip()) from error
+
+
+def steps(inputs: Inputs, images: Images) -> int:
+    """Batches in one training epoch."""
+    return len(inputs) // _batch_size(inputs, images)
+
+
+def _order(inputs: Inputs, images: Images, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
+    """(epoch, position) of every element of a training run: whole batches, a random order an epoch."""
+    count = steps(inputs, images) * _batch_size(inputs, images)
+
+    def shuffled(epoch: tf.Tensor) -> tf.data.Dataset:
+        positions = tf.random.experimental.stateless_shuffle(
+            tf.range(len(inputs), dtype=tf.int64), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
+        )
+        return tf.data.Dataset.from_tensor_slices(positions[:count]).map(lambda at: (epoch, at))
+
+    return tf.data.Dataset.range(first_epoch, epochs).flat_map(shuffled)
+
+
+def _augmented(inputs: Inputs, images: Images, augmentation: Augmentation, seed: int) -> Callable:
+    """The map from (epoch, position) to augmented pixels and label."""
+    decode = _decoder(images)
+    size = (images.height, images.width)
+    shape = ([len(inputs.views)] if inputs.views else []) + [*size, 3]
+
+    def load(epoch: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        views = []
+        for view, file in enumerate(inputs.files[at]):
+            pixels = decode(file)
+            rng = np.random.default_rng([seed, int(epoch), int(at), view])
+            views.append(augment.warp(pixels, augment.affine(rng, augmentation, pixels.shape[:2], size), size))
+        return _stacked(views, inputs, np.stack), inputs.labels[at]
+
+    def mapped(epoch: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, label = tf.numpy_function(load, [epoch, at], (tf.uint8, tf.int32), stateful=False)
+        return tf.ensure_shape(pixels, shape), tf.ensure_shape(label, [])
+
+    return mapped
+
+
+def _batch_size(inputs: Inputs, images: Images) -> int:
+    return min(images.batch_size, len(inputs))
+
+
+def _stacked(views: list, inputs: Inputs, stack: Callable) -> Any:
+    return stack(views) if inputs.views else views[0]
+
+
+def _batched(dataset: tf.data.Dataset, batch_size: int, *, drop_remainder: bool) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    # A dataset of indices has no files to share out: each worker takes every n-th element.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _decoder(images: Images) -> Decode:
+    if images.cache == "none":
+        return decode_file
+    if images.cache == "memory":
+        return functools.cache(decode_file)
+    raise ValueError(f"unknown cache {images.cache!r}")

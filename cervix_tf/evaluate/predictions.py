@@ -1,0 +1,259 @@
+"""predictions.csv: what a model said about every image or case, and the seam between models and metrics.
+
+One line an image, or a case where several images make one input:
+
+| column | meaning |
+|---|---|
+| id | the image's path, or the case; unique |
+| group | the leak unit (woman, visit, slide); empty = the case, else the id |
+| case, view, site, age | as in the manifest; may be empty |
+| label | true class; empty = unlabelled |
+| p_<class> | probability of the class; the columns' order is the classes' order |
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from cervix_tf import atomic
+from cervix_tf.errors import InputError
+
+TEXT = ("id", "group", "case", "view", "site", "age", "label")
+SUM_TOLERANCE = 1e-3
+_MOST_PROBLEMS = 50
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities and truth, one row an image or case."""
+
+    table: pd.DataFrame
+    """Columns `TEXT` (str, "" = empty; age float, NaN = empty) and one float column `p_<class>` a class."""
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Probabilities in [0, 1], (rows, classes)."""
+        return self.table[[f"p_{name}" for name in self.classes]].to_numpy(np.float64)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """True classes as indices into `classes`, (rows,); -1 = unlabelled."""
+        index = {name: at for at, name in enumerate(self.classes)} | {"": -1}
+        return np.array([index[label] for label in self.table["label"]], dtype=np.int64)
+
+    @cached_property
+    def decisions(self) -> NDArray[np.int64]:
+        """The most probable class of each row as an index, (rows,); the first of equals."""
+        return self.probabilities.argmax(axis=1)
+
+    @cached_property
+    def groups(self) -> NDArray[np.object_]:
+        """The unit that is drawn as a whole when resampling, (rows,): group, else case, else id."""
+        table = self.table
+        own = table["case"].where(table["case"] != "", table["id"])
+        return table["group"].where(table["group"] != "", own).to_numpy(object)
+
+    def positive(self, positive: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
+        """The binary reading, three arrays (rows,): truth, decision and score of "is one of `positive`".
+
+        The decision is whether the most probable class is positive; the score is the
+        positive classes' summed probability. An unlabelled row's truth is False.
+
+        Raises `InputError` when `positive` is empty, all classes, or names an unknown one.
+        """
+        unknown = [name for name in positive if name not in self.classes]
+        if unknown or not 0 < len(set(positive)) < len(self.classes):
+            raise InputError(
+                f"positive classes {', '.join(positive) or '(none)'}: name some, not all, of {', '.join(self.classes)}"
+            )
+        index = [self.classes.index(name) for name in dict.fromkeys(positive)]
+        return (
+            np.isin(self.labels, index),
+            np.isin(self.decisions, index),
+            self.probabilities[:, index].sum(axis=1),
+        )
+
+    def where(self, keep: ArrayLike) -> Predictions:
+        """The rows for which the boolean array `keep` holds, in order."""
+        return Predictions(self.table[np.asarray(keep, dtype=bool)].reset_index(drop=True), self.classes)
+
+
+def of(
+    ids: Iterable[str],
+    probabilities: ArrayLike,
+    classes: Sequence[str],
+    *,
+    labels: Iterable[str] | None = None,
+    groups: Iterable[str] | None = None,
+    cases: Iterable[str] | None = None,
+    views: Iterable[str] | None = None,
+    sites: Iterable[str] | None = None,
+    ages: Iterable[float] | None = None,
+) -> Predictions:
+    """Validated predictions from arrays: `probabilities` (rows, classes), the rest one value a row.
+
+    Raises `InputError` as `read` does.
+    """
+    ids = list(ids)
+    values = np.asarray(probabilities, dtype=np.float64)
+    if values.shape != (len(ids), len(classes)):
+        raise ValueError(f"probabilities are {values.shape}, not ({len(ids)} rows, {len(classes)} classes)")
+    given = {"id": ids, "group": groups, "case": cases, "view": views, "site": sites, "label": labels}
+    columns = {name: [""] * len(ids) if column is None else list(column) for name, column in given.items()}
+    table = pd.DataFrame(columns, dtype=object)
+    table.insert(
+        TEXT.index("age"),
+        "age",
+        np.full(len(ids), np.nan) if ages is None else np.array(list(ages), np.float64),
+    )
+    for at, name in enumerate(classes):
+        table[f"p_{name}"] = values[:, at]
+    _check(table, tuple(classes), "predictions", first_line=1)
+    return Predictions(table, tuple(classes))
+
+
+def read(path: Path) -> Predictions:
+    """The predictions in a CSV file.
+
+    Raises `InputError` that lists every wrong row: probabilities that are no numbers in
+    [0, 1] or do not sum to 1 within 1e-3, unknown labels, ids that occur twice.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_filter=False, index_col=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file: has this run finished?") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; give the predictions CSV inside it") from None
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"{path}: not a CSV table in UTF-8 ({error}); evaluate the model again") from None
+    classes = tuple(column[2:] for column in table.columns if column.startswith("p_"))
+    unknown = [column for column in table.columns if column not in TEXT and not column.startswith("p_")]
+    if unknown:
+        raise InputError(
+            f"{path}: line 1: unknown column {unknown[0]!r}; predictions have {', '.join(TEXT)}, p_<class>"
+        )
+    if "id" not in table.columns or len(classes) < 2:
+        raise InputError(
+            f"{path}: line 1: needs a column 'id' and at least two columns p_<class>; is this the right file?"
+        )
+    if table.empty:
+        raise InputError(f"{path}: no rows; evaluate the model on a split that has some")
+    for column in TEXT:
+        if column not in table:
+            table[column] = ""
+    table = table[[*TEXT, *(f"p_{name}" for name in classes)]].astype(dict.fromkeys(TEXT, object))
+    bad_ages = [
+        f"{path}: line {at + 2}: age {value!r}: is not an age in years (0 to 130); leave it empty if unknown"
+        for at, value in enumerate(table["age"])
+        if value and not 0 <= _number(value) <= 130
+    ]
+    if bad_ages:
+        raise InputError("\n".join(bad_ages[:_MOST_PROBLEMS]))
+    for column in ("age", *(f"p_{name}" for name in classes)):
+        table[column] = pd.Series([_number(value) for value in table[column]], dtype="float64")
+    _check(table, classes, str(path), first_line=2)
+    return Predictions(table, classes)
+
+
+def write(predictions: Predictions, path: Path) -> None:
+    """Write the predictions as CSV, whole or not at all; `read` gives the same numbers to the last bit."""
+    table = predictions.table.copy()
+    table["age"] = ["" if math.isnan(age) else f"{age:g}" for age in table["age"]]
+    columns = [*TEXT, *(f"p_{name}" for name in predictions.classes)]
+    atomic.write_text(Path(path), table.to_csv(index=False, columns=columns, lineterminator="\n"))
+
+
+def aggregate(
+    predictions: Predictions, by: Literal["case", "group"] = "case", how: Literal["mean", "max"] = "mean"
+) -> Predictions:
+    """One row a case (or group): its images' mean probabilities, or each class's maximum made to sum to 1.
+
+    Rows whose `by` column is empty stay alone. View becomes empty; site and age stay where all images agree.
+
+    Raises `InputError` when images of one case have different labels.
+    """
+    table = predictions.table
+    key = table[by].where(table[by] != "", table["id"])
+    columns = [f"p_{name}" for name in predictions.classes]
+    grouped = table.assign(id=key).groupby("id", sort=False)
+    probabilities = grouped[columns].agg(how)
+    if how == "max":
+        probabilities = probabilities.div(probabilities.sum(axis=1), axis=0)
+    rows = []
+    for name, part in grouped:
+        labels = sorted(set(part["label"]) - {""})
+        if len(labels) > 1:
+            raise InputError(
+                f"{by} {name!r}: its {len(part)} rows are labelled {' and '.join(labels)}: "
+                f"mend the labels, or do not aggregate by {by}"
+            )
+        ages = part["age"].dropna().unique()
+        rows.append(
+            {
+                "id": name,
+                "group": _agreed(part["group"]) or (name if by == "group" else ""),
+                "case": _agreed(part["case"]),
+                "view": "",
+                "site": _agreed(part["site"]),
+                "age": ages[0] if len(ages) == 1 else math.nan,
+                "label": labels[0] if labels else "",
+            }
+        )
+    result = pd.DataFrame(rows, columns=list(TEXT)).astype({name: object for name in TEXT if name != "age"})
+    for column in columns:
+        result[column] = probabilities[column].to_numpy()
+    return Predictions(result, predictions.classes)
+
+
+def _agreed(values: pd.Series) -> str:
+    different = values.unique()
+    return str(different[0]) if len(different) == 1 else ""
+
+
+def _check(table: pd.DataFrame, classes: tuple[str, ...], name: str, first_line: int) -> None:
+    if len(set(classes)) != len(classes):
+        raise InputError(f"{name}: classes {', '.join(classes)}: one occurs twice; keep one column each")
+    problems: list[tuple[int, str]] = []
+    values = table[[f"p_{each}" for each in classes]].to_numpy(np.float64)
+    fine = np.isfinite(values) & (values >= 0) & (values <= 1)
+    for at in np.flatnonzero(~fine.all(axis=1)).tolist():
+        which = int(np.flatnonzero(~fine[at])[0])
+        problems.append((at, f"p_{classes[which]} {values[at, which]}: is no probability in [0, 1]; predict again"))
+    with np.errstate(invalid="ignore"):
+        sums = values.sum(axis=1)
+    for at in np.flatnonzero(fine.all(axis=1) & (np.abs(sums - 1) > SUM_TOLERANCE)).tolist():
+        problems.append((at, f"probabilities sum to {sums[at]:.6g}, not 1: are these logits, or is a class missing?"))
+    for at in np.flatnonzero(~table["label"].isin([*classes, ""])).tolist():
+        problems.append((at, f"label {table['label'][at]!r}: is not among the classes {', '.join(classes)}"))
+    for at in np.flatnonzero(table["id"] == "").tolist():
+        problems.append((at, "id '': is empty; give the image's path or the case"))
+    for at in np.flatnonzero(table["id"].duplicated() & (table["id"] != "")).tolist():
+        problems.append((at, f"id {table['id'][at]!r}: occurs twice; keep one of the rows"))
+    if problems:
+        lines = [f"{name}: line {at + first_line}: {text}" for at, text in sorted(problems)]
+        more = len(lines) - _MOST_PROBLEMS
+        tail = [f"{name}: and {more} more problems of these kinds"] if more > 0 else []
+        raise InputError("\n".join(lines[:_MOST_PROBLEMS] + tail))
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,73 @@
+"""`python -m cervix_tf.export RUN`: SavedModel and TFLite files of a finished run, checked and measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from cervix_tf.errors import InputError, exit_cleanly
+from cervix_tf.export.formats import FORMATS, Format
+from cervix_tf.run_dir import RunDir
+
+
+@dataclass(frozen=True)
+class Options:
+    """Export a finished run as files that others can use, each checked against the run's own predictions.
+
+    Images go in as uint8 of any size, probabilities come out; class names, the input's
+    description, licence and intended use travel inside.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Run directory, saved_models/<paper>/<run>."""
+    formats: tuple[Format, ...] = FORMATS
+    """What to write."""
+    max_drop: float = 1.0
+    """Refuse a file that loses more points of accuracy (per cent) on the run's test inputs."""
+    min_agreement: float = 0.95
+    """Refuse a file that decides as the run did on a smaller share of the test inputs."""
+    force: bool = False
+    """Keep refused files all the same."""
+    root: Path | None = None
+    """Folder of the run's images, if they have moved."""
+    calibration: int = 100
+    """Training inputs, balanced over the classes, that the 8-bit ranges of tflite-int8 come from."""
+    seed: int = 0
+    """Of the choice of calibration inputs."""
+    repeats: int = 30
+    """Latency is the median of so many."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export as the command line says; wrong input or a refused file ends with exit code 2 and a message."""
+    with exit_cleanly():
+        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.export")
+        if options.calibration < 1 or options.repeats < 1:
+            raise InputError("--calibration and --repeats must be at least 1")
+        if not options.run.is_dir():
+            raise InputError(f"{options.run}: no such folder; give a run directory, saved_models/<paper>/<run>")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the converter tells a long story otherwise
+        from cervix_tf.export import formats
+
+        out = RunDir(options.run)
+        rows = formats.run(
+            out,
+            options.formats,
+            max_drop=options.max_drop,
+            min_agreement=options.min_agreement,
+            force=options.force,
+            root=options.root,
+            calibration=options.calibration,
+            seed=options.seed,
+            repeats=options.repeats,
+        )
+        print(formats.table(rows))
+        print(f"written to {out.root}")
+
+
+if __name__ == "__main__":
+    main()

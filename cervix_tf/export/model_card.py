@@ -1,0 +1,173 @@
+"""model_card.md and model_card.json of a run, from the run's own files.
+
+The sections are those of Mitchell et al., "Model cards for model reporting", FAT* 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cervix_tf import atomic
+from cervix_tf.export import contract as contracts
+from cervix_tf.export.contract import Contract
+from cervix_tf.run_dir import RunDir, read_json, write_json
+
+NOT_A_DEVICE = (
+    "Not a medical device. Not evaluated, cleared or approved for diagnosis, screening or triage of patients; "
+    "no decision about a person may rest on it."
+)
+SYNTHETIC = "SYNTHETIC: trained and tested on drawn images. Its figures say nothing about real patients."
+STAND_IN = "STAND-IN: trained and tested on another data set than the paper's. Its figures are not the paper's."
+
+
+def write(out: RunDir) -> None:
+    """Write model_card.md and model_card.json of a run, each whole or not at all.
+
+    Reads contract.json and metrics.json, and where they are there config.json,
+    exports.json and environment.json. Raises `InputError` when one of the first two is missing.
+    """
+    found = card(out)
+    write_json(out.model_card.with_suffix(".json"), found)
+    atomic.write_text(out.model_card, as_markdown(found))
+
+
+def card(out: RunDir) -> dict[str, Any]:
+    """The card's sections as JSON values."""
+    contract = contracts.read(out.contract)
+    metrics = read_json(out.metrics)
+    environment = _read(out.environment, {})
+    return {
+        "model": {
+            "name": contract.task,
+            "version": contract.version,
+            "licence": contract.licence,
+            "input": _input(contract),
+            "output": f"probabilities of {', '.join(contract.classes)}",
+            "made_by": environment.get("command_line", "not recorded"),
+            "commit": environment.get("commit", "not recorded"),
+        },
+        "labels": [
+            text
+            for text, holds in (
+                (SYNTHETIC, contract.synthetic or metrics.get("synthetic")),
+                (STAND_IN, contract.stand_in or metrics.get("stand_in")),
+            )
+            if holds
+        ],
+        "intended_use": {
+            "use": contract.intended_use,
+            "out_of_scope": NOT_A_DEVICE,
+        },
+        "data": {
+            "training": contract.data,
+            "evaluation": metrics.get("data") or contract.data,
+            "n": metrics["n"],
+            "groups": metrics["groups"],
+            "classes": dict(zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True)),
+            "protocol": _read(out.config, {}).get("protocol", "not recorded"),
+        },
+        "metrics": {
+            "overall": metrics["metrics"],
+            "binary": metrics.get("binary"),
+            "per_class": metrics["per_class"],
+            "strata": {
+                by: {name: part["metrics"] for name, part in parts.items()}
+                for by, parts in (metrics.get("strata") or {}).items()
+            },
+        },
+        "files": _read(out.exports, []),
+        "limits": _limits(contract, metrics),
+    }
+
+
+def as_markdown(card: Mapping[str, Any]) -> str:
+    """The card as a Markdown page."""
+    return "\n".join(_lines(card)) + "\n"
+
+
+def _lines(card: Mapping[str, Any]) -> Iterator[str]:
+    model, data, metrics = card["model"], card["data"], card["metrics"]
+    yield f"# Model card: {model['name']} {model['version']}"
+    for label in card["labels"]:
+        yield from ("", f"> **{label}**")
+    yield from ("", "## Model", "")
+    yield f"- Input: {model['input']}"
+    yield f"- Output: {model['output']}"
+    yield f"- Licence: {model['licence']}"
+    yield f"- Made by: `{model['made_by']}` (commit {model['commit']})"
+    yield from (
+        "",
+        "## Intended use",
+        "",
+        card["intended_use"]["use"],
+        "",
+        f"**{card['intended_use']['out_of_scope']}**",
+    )
+    yield from ("", "## Data", "")
+    yield f"- Training: {data['training']}"
+    counts = ", ".join(f"{name} {count}" for name, count in data["classes"].items())
+    yield f"- Evaluation: {data['evaluation']}; {data['n']} inputs of {data['groups']} groups ({counts})"
+    yield f"- Protocol: {data['protocol']}"
+    yield from ("", "## Metrics", "")
+    yield from _table(metrics["overall"])
+    if metrics["binary"]:
+        yield from ("", f"### Read as {' or '.join(metrics['binary']['positive'])} against the rest", "")
+        yield from _table(metrics["binary"]["metrics"])
+    for name, found in metrics["per_class"].items():
+        yield from ("", f"### Class {name}", "")
+        yield from _table(found)
+    for by, parts in metrics["strata"].items():
+        for name, found in parts.items():
+            yield from ("", f"### By {by}: {name}", "")
+            yield from _table(found)
+    if card["files"]:
+        yield from ("", "## Files", "", "| format | file | MB | ms, 1 thread | ms, all threads | same decision |")
+        yield "|---|---|---:|---:|---:|---:|"
+        for row in card["files"]:
+            yield (
+                f"| {row['format']} | {row['file']} | {row['bytes'] / 1e6:.2f} | {row['latency_ms_1']:.1f} "
+                f"| {row['latency_ms_all']:.1f} | {100 * row['agreement']:.1f} % of {row['n']}"
+                f"{', kept by --force' if row['forced'] else ''} |"
+            )
+    yield from ("", "## Limits", "")
+    yield from (f"- {limit}" for limit in card["limits"])
+
+
+def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield "| metric | value | 95 % interval | n | method |"
+    yield "|---|---:|---|---:|---|"
+    for name, found in metrics.items():
+        value = "-" if found["value"] is None else f"{found['value']:.3f}"
+        ends = "-" if found["low"] is None else f"{found['low']:.3f} to {found['high']:.3f}"
+        yield f"| {name.replace('_', ' ')} | {value} | {ends} | {found['n']} | {found['method']} |"
+
+
+def _input(contract: Contract) -> str:
+    one = f"an RGB image, uint8, any size (made for {contract.native_width} x {contract.native_height})"
+    inside = f"resized to {contract.width} x {contract.height} inside"
+    if not contract.views:
+        return f"{one}, {inside}"
+    return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}"
+
+
+def _limits(contract: Contract, metrics: Mapping[str, Any]) -> list[str]:
+    few = [
+        f"{name} ({count})"
+        for name, count in zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True)
+        if count < 20
+    ]
+    return [
+        NOT_A_DEVICE,
+        f"Measured on {metrics['n']} inputs of {metrics['groups']} groups from one source; other cameras, clinics and "
+        "populations will differ.",
+        *([f"Fewer than 20 test inputs of {', '.join(few)}: their rates are all but unknown."] if few else []),
+        "Probabilities are a network's, as calibrated as the report shows; they are no risk of disease.",
+        "It answers for any image, also for one that shows no cervix or no cell.",
+        *(["Views given in another order than stated give wrong answers without a warning."] if contract.views else []),
+    ]
+
+
+def _read(path: Path, otherwise: Any) -> Any:
+    return read_json(path) if path.is_file() else otherwise

@@ -1,0 +1,98 @@
+"""How far an exported file's answers are from the model's own, and whether that is near enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from cervix_tf.errors import InputError
+
+
+class Refused(InputError):
+    """An export whose answers are too far from the model's own; the message gives the figures."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Comparison of two sets of probabilities on the same inputs."""
+
+    n: int
+    """Inputs compared."""
+    agreement: float
+    """Share of inputs with the same most probable class."""
+    max_difference: float
+    """Largest absolute difference of a probability."""
+    mean_difference: float
+    accuracy_change: dict[str, Any]
+    """Exported minus reference accuracy: value, low, high, n (labelled inputs), method; null without labels."""
+
+    def problems(self, max_drop: float, min_agreement: float) -> list[str]:
+        """Why the export should be refused, one line a reason with its figures; empty = near enough.
+
+        `max_drop` is in points of accuracy (per cent), `min_agreement` a share.
+        """
+        found = []
+        change = self.accuracy_change
+        if change["value"] is not None and -100 * change["value"] > max_drop:
+            found.append(
+                f"accuracy changes by {100 * change['value']:+.1f} points "
+                f"[{100 * change['low']:+.1f}, {100 * change['high']:+.1f}] (n={change['n']}), "
+                f"more than --max-drop {max_drop:g} allows"
+            )
+        if self.agreement < min_agreement:
+            found.append(
+                f"only {100 * self.agreement:.1f} % of {self.n} decisions agree (largest difference of a "
+                f"probability {self.max_difference:.3f}), less than --min-agreement {min_agreement:g}"
+            )
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """The fields, as they stand in exports.json."""
+        return asdict(self)
+
+
+def compare(reference: np.ndarray, exported: np.ndarray, labels: np.ndarray) -> Parity:
+    """Parity of `exported` with `reference`, both (inputs, classes) probabilities; labels are indices, -1 = none.
+
+    A probability that is not finite counts as a difference of 1 and as a wrong decision.
+    """
+    if reference.shape != exported.shape or not len(reference):
+        raise ValueError(f"cannot compare {exported.shape} with {reference.shape} probabilities")
+    finite = np.isfinite(exported).all(axis=1)
+    difference = np.where(finite[:, None], np.abs(exported - reference), 1.0)
+    decided, expected = np.where(finite, exported.argmax(axis=1), -2), reference.argmax(axis=1)
+    known = labels >= 0
+    return Parity(
+        n=len(reference),
+        agreement=float(np.mean(decided == expected)),
+        max_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        accuracy_change=paired_change((expected == labels)[known], (decided == labels)[known]),
+    )
+
+
+def paired_change(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """Change of a proportion between paired outcomes (bool arrays), with its adjusted Wald 95 % interval.
+
+    The interval adds half a pair to each of the four cells, so it has a width even where no pair changed.
+
+    Source: Agresti and Min, Statistics in Medicine 24, 2005.
+    """
+    n = len(before)
+    if n == 0:
+        return {"value": None, "low": None, "high": None, "n": 0, "method": "undefined: no labelled input"}
+    gained, lost = int((~before & after).sum()), int((before & ~after).sum())
+    b, c, total = gained + 0.5, lost + 0.5, n + 2
+    half = NormalDist().inv_cdf(0.975) * math.sqrt(b + c - (b - c) ** 2 / total) / total
+    middle = (b - c) / total
+    return {
+        "value": (gained - lost) / n,
+        "low": max(-1.0, middle - half),
+        "high": min(1.0, middle + half),
+        "n": n,
+        "method": "Agresti-Min 95% of paired proportions",
+    }

@@ -1,0 +1,61 @@
+"""The serving model as a SavedModel folder, its contract inside."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cervix_tf import atomic
+
+if TYPE_CHECKING:
+    import keras
+
+    from cervix_tf.export.contract import Contract
+
+ANY_SIZE, FIXED, PIXELS = "serving_default", "fixed", "pixels"
+
+
+def contract_of(folder: Path) -> Path:
+    """Where a SavedModel keeps its contract: the folder that TensorFlow leaves to applications."""
+    return folder / "assets.extra" / "contract.json"
+
+
+def write(model: keras.Model, contract: Contract, target: Path) -> None:
+    """Write a SavedModel of three signatures, whole or not at all; all give {"probabilities": (batch, classes)}.
+
+    | signature | takes |
+    |---|---|
+    | serving_default | `images`: (batch, [views,] any height, any width, 3) uint8 |
+    | fixed | `images`: one input at the contract's native size, uint8, for devices that plan memory ahead |
+    | pixels | `pixels`: (batch, [views,] height, width, 3) float32, resized before |
+
+    `model` is what `cervix_tf.export.serving.serving_model` gives.
+    """
+    with atomic.replacing(target) as part:
+        _write(model, contract, part)
+        contract.write(contract_of(part))
+
+
+def _write(model: keras.Model, contract: Contract, folder: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    views = (len(contract.views),) if contract.views else ()
+    after_resizing = model.layers[2:]  # the first two are the input and ResizePixels
+
+    def of_images(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": model(images, training=False)}
+
+    def of_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": functools.reduce(lambda x, layer: layer(x, training=False), after_resizing, pixels)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, function, argument, shape, dtype in (
+        (ANY_SIZE, of_images, "images", (None, *views, None, None, 3), tf.uint8),
+        (FIXED, of_images, "images", (1, *views, contract.native_height, contract.native_width, 3), tf.uint8),
+        (PIXELS, of_pixels, "pixels", (None, *views, contract.height, contract.width, 3), tf.float32),
+    ):
+        archive.add_endpoint(name, function, input_signature=[tf.TensorSpec(shape, dtype, name=argument)])
+    archive.write_out(str(folder), verbose=False)

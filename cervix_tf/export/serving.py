@@ -1,0 +1,33 @@
+"""The model as users get it: uint8 images of any size in, probabilities out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+    from cervix_tf.export.contract import Contract
+
+
+def serving_model(network: keras.Model, contract: Contract, activation: str = "softmax") -> keras.Model:
+    """(batch, [views,] any height, any width, 3) uint8 -> (batch, classes) float32 probabilities.
+
+    `network` takes float pixels at the contract's size and gives logits, which
+    `activation` turns into probabilities. Weights are shared, not copied.
+    """
+    import keras
+
+    from cervix_tf.layers.resize_pixels import ResizePixels
+
+    views = (len(contract.views),) if contract.views else ()
+    expected = (None, *views, contract.height, contract.width, 3)
+    if tuple(network.input_shape) != expected or network.output_shape[-1] != len(contract.classes):
+        raise ValueError(
+            f"the network maps {network.input_shape} to {network.output_shape}, "
+            f"the contract says {expected} to {len(contract.classes)} classes"
+        )
+    images = keras.Input((*views, None, None, 3), dtype="uint8", name="images")
+    logits = network(ResizePixels(contract.height, contract.width, name="resize")(images))
+    probabilities = keras.layers.Activation(activation, dtype="float32", name="probabilities")(logits)
+    return keras.Model(images, probabilities, name="serving")

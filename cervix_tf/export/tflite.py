@@ -1,0 +1,60 @@
+"""The serving model as a TFLite file of built-in operations only."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cervix_tf.export import associated_files, flatbuffer
+from cervix_tf.export.contract import Contract
+from cervix_tf.export.saved_model import ANY_SIZE, FIXED, PIXELS
+
+Variant = Literal["float32", "float16", "dynamic", "int8"]
+
+
+def convert(saved_model: Path, contract: Contract, variant: Variant, calibration: Iterable[np.ndarray] = ()) -> bytes:
+    """The bytes of a .tflite file: uint8 images in, float32 probabilities out, labels and contract inside.
+
+    | variant | weights | arithmetic |
+    |---|---|---|
+    | float32 | 32 bit | float32 |
+    | float16 | 16 bit | float32 (16 bit where the processor can); the "lightweight" step of Liu et al. 2022 |
+    | dynamic | 8 bit | 8 bit where there are kernels for it, ranges taken from each input |
+    | int8 | 8 bit | 8 bit, ranges taken once from `calibration` |
+
+    The signatures are those of `cervix_tf.export.saved_model.write`, but int8 has no
+    `pixels`: it rounds resized pixels anyway. `calibration` gives typical inputs at the
+    contract's native size, ([views,] height, width, 3) uint8.
+
+    Raises `RuntimeError` when the network needs an operation that is not built into TFLite.
+    """
+    import tensorflow as tf
+
+    signatures = [ANY_SIZE, FIXED] if variant == "int8" else [ANY_SIZE, FIXED, PIXELS]
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=signatures)
+    if variant != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if variant == "int8":
+        # Every signature sees the same inputs, so that they agree on ranges and share the 8-bit constants.
+        converter.representative_dataset = lambda: (
+            (name, {"images": each[None]}) for each in calibration for name in signatures
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converter's own use of the deprecated tf.lite.Interpreter
+        model = converter.convert()
+    check_built_in(model)
+    return associated_files.appended(flatbuffer.compacted(model), contract)
+
+
+def check_built_in(model: bytes) -> None:
+    """Raise `RuntimeError` that names the operations which are not built into TFLite (custom or Flex), if any."""
+    foreign = sorted(name for name in flatbuffer.operators(model) if name.startswith("custom:"))
+    if foreign:
+        raise RuntimeError(f"not built into TFLite: {', '.join(foreign)}; express them by other operations")

@@ -1,0 +1,8 @@
+"""Keras layers; importing this package lets Keras load models that contain them."""
+
+from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization, fuse
+from cervix_tf.layers.grouped_conv2d import GroupedConv2D
+from cervix_tf.layers.inverted_residual_fusion import InvertedResidualFusion
+from cervix_tf.layers.resize_pixels import ResizePixels
+
+__all__ = ["FusedBatchNormalization", "GroupedConv2D", "InvertedResidualFusion", "ResizePixels", "fuse"]

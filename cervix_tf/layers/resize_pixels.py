@@ -1,0 +1,50 @@
+"""The first layer of every exported model: images of any size to the network's size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="cervix_tf")
+class ResizePixels(keras.layers.Layer):
+    """Pixels at the network's size, float32 in the input's range, not rounded.
+
+    (batch, [views,] any height, any width, 3) uint8 or float ->
+    (batch, [views,] height, width, 3) float32. Bilinear with half-pixel centres and no
+    antialiasing, so equal to `tf.image.resize`. Sizes may be unknown when the graph is made.
+
+    Args:
+        height: Pixels.
+        width: Pixels.
+    """
+
+    def __init__(self, height: int, width: int, **kwargs: Any):
+        # Pixels keep float32 under a mixed-precision policy too: 16 bits cannot hold what lies between 254 and 255.
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.height = height
+        self.width = width
+
+    def call(self, inputs):
+        """The resized pixels."""
+        images = ops.cast(inputs, "float32")
+        if len(inputs.shape) == 4:
+            return self._resized(images)
+        # View by view: folding views into the batch needs the image size as a tensor, and after a reshape
+        # to such a size TFLite can plan neither memory nor its fast kernels.
+        return ops.stack([self._resized(view) for view in ops.unstack(images, axis=1)], axis=1)
+
+    def _resized(self, images):
+        return ops.image.resize(
+            images, (self.height, self.width), interpolation="bilinear", data_format="channels_last"
+        )
+
+    def compute_output_shape(self, input_shape):
+        """The input shape with the layer's height and width."""
+        return (*input_shape[:-3], self.height, self.width, input_shape[-1])
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {**super().get_config(), "height": self.height, "width": self.width}

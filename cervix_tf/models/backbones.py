@@ -1,0 +1,141 @@
+"""Feature extractors and classifiers by name: pixels in, each network's own normalisation inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers
+
+from cervix_tf.errors import InputError
+from cervix_tf.layers.fused_batch_normalization import fuse
+from cervix_tf.models import resnet, vgg
+from cervix_tf.models import weights as first_weights
+
+
+class _Backbone(NamedTuple):
+    build: Callable[..., keras.Model]
+    normalisation: str
+    """What its ImageNet weights were trained with: caffe, torch or tf."""
+    file: str = ""
+    """Keras' own download without top; "" where Keras has none."""
+    smallest: int = 32
+    """Pixels of the shorter side that it can take."""
+
+
+_ORDER = "weights_tf_dim_ordering_tf_kernels"
+
+_BACKBONES = {
+    "densenet121": _Backbone(keras.applications.DenseNet121, "torch", f"densenet121_{_ORDER}_notop.h5"),
+    "densenet169": _Backbone(keras.applications.DenseNet169, "torch", f"densenet169_{_ORDER}_notop.h5"),
+    "inception_v3": _Backbone(keras.applications.InceptionV3, "tf", f"inception_v3_{_ORDER}_notop.h5", 75),
+    "mobilenet": _Backbone(keras.applications.MobileNet, "tf", "mobilenet_1_0_224_tf_no_top.h5"),
+    "mobilenet_v2": _Backbone(keras.applications.MobileNetV2, "tf", f"mobilenet_v2_{_ORDER}_1.0_224_no_top.h5"),
+    "nasnet_mobile": _Backbone(keras.applications.NASNetMobile, "tf", "nasnet_mobile_no_top.h5"),
+    "resnet18": _Backbone(resnet.resnet18, "torch"),
+    "resnet34": _Backbone(resnet.resnet34, "torch"),
+    "resnet50": _Backbone(keras.applications.ResNet50, "caffe", f"resnet50_{_ORDER}_notop.h5"),
+    "resnet101": _Backbone(keras.applications.ResNet101, "caffe", f"resnet101_{_ORDER}_notop.h5"),
+    "resnext101_32x8d": _Backbone(resnet.resnext101_32x8d, "torch"),
+    "vgg11": _Backbone(vgg.vgg11, "torch"),
+    "vgg13": _Backbone(vgg.vgg13, "torch"),
+    "vgg16": _Backbone(keras.applications.VGG16, "caffe", f"vgg16_{_ORDER}_notop.h5"),
+    "vgg19": _Backbone(keras.applications.VGG19, "caffe", f"vgg19_{_ORDER}_notop.h5"),
+    "xception": _Backbone(keras.applications.Xception, "tf", f"xception_{_ORDER}_notop.h5", 71),
+}
+
+NAMES = tuple(_BACKBONES)
+
+# Before the logits; VGG: after each of its two hidden layers. The rest have none.
+_DROPOUT = {"inception_v3": 0.5, "mobilenet_v2": 0.2, "xception": 0.5}
+
+
+def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", momentum: float = 0.9) -> keras.Model:
+    """The last feature maps of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, h, w, maps).
+
+    Inside: the normalisation that the network's ImageNet weights were trained with, then
+    the network without its top as one layer named `features`, where Grad-CAM cuts.
+
+    Args:
+        name: One of `NAMES`.
+        height: Pixels.
+        width: Pixels.
+        weights: `imagenet` (Keras' download), `random`, or a weights file of the network without its top.
+        momentum: Of the batch normalisations' moving statistics; keras.applications' own 0.99 and 0.999
+            are too slow for a few hundred steps.
+
+    Raises `InputError` for an unknown name, images too small for the network, and weights
+    that cannot be had or do not fit.
+    """
+    if name not in _BACKBONES:
+        raise InputError(f"backbone {name!r}: unknown; give one of {', '.join(NAMES)}")
+    chosen = _BACKBONES[name]
+    if min(height, width) < chosen.smallest:
+        raise InputError(
+            f"{name} cannot take {height} x {width} pixels; its shorter side is at least {chosen.smallest}"
+        )
+    if weights == "imagenet" and not chosen.file:
+        raise InputError(
+            f"--weights imagenet: Keras offers none for {name}; convert torchvision's ImageNet checkpoint of "
+            f"{name} to a .weights.h5 file of this network without its top and give that, or --weights random"
+        )
+
+    def build(weights: str | None, **options: Any) -> keras.Model:
+        return chosen.build(**options, **({"weights": weights} if chosen.file else {}))
+
+    network = first_weights.build(build, weights, chosen.file, include_top=False, input_shape=(height, width, 3))
+    network = fuse(network, momentum=momentum)
+    features = keras.Model(network.input, network.output, name="features")
+    pixels = keras.Input((height, width, 3), name="pixels")
+    return keras.Model(pixels, features(_normalised(pixels, chosen.normalisation)), name=name)
+
+
+def classifier(
+    name: str,
+    classes: int,
+    height: int,
+    width: int,
+    *,
+    weights: str = "imagenet",
+    momentum: float = 0.9,
+    dropout: float | None = None,
+    head_width: int = 4096,
+) -> keras.Model:
+    """Logits of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, classes), by the named network.
+
+    `backbone` and the head that the architecture has: average pooling and one dense layer
+    `logits`; for VGG two hidden dense layers of `head_width` before it. `dropout` None is
+    the architecture's own: VGG 0.5 after each hidden layer (Simonyan and Zisserman 2015,
+    sec. 3.1); before the logits MobileNetV2 0.2 (Keras and torchvision), Inception-v3
+    0.5 (torchvision), Xception 0.5 (Chollet 2017, sec. 4.4); elsewhere 0.
+
+    Raises `InputError` as `backbone` does.
+
+    Departs: the head starts at random, VGG's hidden layers too, which the published
+    networks pre-train: weight files without top do not hold them.
+    """
+    network = backbone(name, height, width, weights=weights, momentum=momentum)
+    x = network.output
+    if name.startswith("vgg"):
+        x = vgg.fully_connected(x, head_width, 0.5 if dropout is None else dropout)
+    else:
+        x = layers.GlobalAveragePooling2D(name="average")(x)
+        rate = _DROPOUT.get(name, 0.0) if dropout is None else dropout
+        if rate:
+            x = layers.Dropout(rate, name="dropout")(x)
+    return keras.Model(network.input, layers.Dense(classes, dtype="float32", name="logits")(x), name=name)
+
+
+def _normalised(pixels: keras.KerasTensor, normalisation: str) -> keras.KerasTensor:
+    """What `keras.applications.imagenet_utils.preprocess_input` makes of pixels in that mode."""
+    if normalisation == "tf":
+        scale, offset = [1 / 127.5] * 3, [-1.0] * 3
+    elif normalisation == "torch":
+        mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        scale, offset = [1 / (255 * s) for s in std], [-m / s for m, s in zip(mean, std, strict=True)]
+    else:
+        scale, offset = [1.0] * 3, [-123.68, -116.779, -103.939]
+    # In float32 under a mixed-precision policy too: 16 bits cannot hold what lies between 254 and 255.
+    x = layers.Rescaling(scale, offset, dtype="float32", name="normalisation")(pixels)
+    return keras.ops.flip(x, axis=-1) if normalisation == "caffe" else x  # those weights want BGR

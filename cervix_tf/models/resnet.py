@@ -1,0 +1,107 @@
+"""ResNet and ResNeXt as torchvision defines them, so that its checkpoints fit layer by layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization
+from cervix_tf.layers.grouped_conv2d import GroupedConv2D
+
+
+def resnet18(**options: Any) -> keras.Model:
+    """ResNet-18, 11,689,512 trainable weights with 1000 classes. Source: He et al. 2016, Table 1."""
+    return resnet((2, 2, 2, 2), bottleneck=False, name="resnet18", **options)
+
+
+def resnet34(**options: Any) -> keras.Model:
+    """ResNet-34, 21,797,672 trainable weights with 1000 classes. Source: He et al. 2016, Table 1."""
+    return resnet((3, 4, 6, 3), bottleneck=False, name="resnet34", **options)
+
+
+def resnext101_32x8d(**options: Any) -> keras.Model:
+    """ResNeXt-101 32x8d, 88,791,336 trainable weights with 1000 classes. Source: Xie et al. 2017, Table 1."""
+    return resnet((3, 4, 23, 3), bottleneck=True, groups=32, group_width=8, name="resnext101_32x8d", **options)
+
+
+def resnet(
+    blocks: tuple[int, ...],
+    *,
+    bottleneck: bool,
+    groups: int = 1,
+    group_width: int = 64,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    include_top: bool = True,
+    classes: int = 1000,
+    name: str = "resnet",
+) -> keras.Model:
+    """Residual network: normalised images -> logits (batch, classes), or feature maps without top.
+
+    The maps are (batch, height / 32, width / 32, 512), with `bottleneck` 2048, each side rounded up.
+
+    Args:
+        blocks: Residual blocks in each stage; every stage but the first halves the size.
+        bottleneck: 1x1, 3x3, 1x1 convolutions a block with four times as many maps out, else two 3x3.
+        groups: Groups of the bottleneck's 3x3 convolution; more than one makes it a ResNeXt.
+        group_width: Maps a group in the first stage; doubles with every stage.
+        input_shape: Height, width and channels.
+        include_top: Average pooling and one dense layer follow.
+        classes: Logits.
+        name: Of the model.
+
+    Source: He et al. 2016; Xie et al. 2017, Fig. 3c. Layers are named as in torchvision's
+    `models.resnet`, whose strides (in the 3x3 convolution), padding, epsilon and momentum these are.
+    """
+
+    def convolution(
+        x: keras.KerasTensor, filters: int, size: int, stride: int, layer: str, parts: int = 1
+    ) -> keras.KerasTensor:
+        if size > 1:  # both sides alike, as PyTorch pads; "same" puts the odd one to the right
+            x = layers.ZeroPadding2D(size // 2, name=f"{layer}.padding")(x)
+        options = {"strides": stride, "use_bias": False, "kernel_initializer": he_normal(), "name": layer}
+        if parts > 1:
+            return GroupedConv2D(filters, size, groups=parts, **options)(x)
+        return layers.Conv2D(filters, size, **options)(x)
+
+    def normalisation(x: keras.KerasTensor, layer: str) -> keras.KerasTensor:
+        return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name=layer)(x)
+
+    def block(x: keras.KerasTensor, maps: int, stride: int, layer: str) -> keras.KerasTensor:
+        width = maps * group_width * groups // 64
+        if bottleneck:
+            steps = [(width, 1, 1, 1), (width, 3, stride, groups), (4 * maps, 1, 1, 1)]
+        else:
+            steps = [(maps, 3, stride, 1), (maps, 3, 1, 1)]
+        shortcut = x
+        for number, (filters, size, step, parts) in enumerate(steps, start=1):
+            if number > 1:
+                x = layers.ReLU(name=f"{layer}.relu{number - 1}")(x)
+            x = convolution(x, filters, size, step, f"{layer}.conv{number}", parts)
+            x = normalisation(x, f"{layer}.bn{number}")
+        if shortcut.shape != x.shape:
+            shortcut = convolution(shortcut, x.shape[-1], 1, stride, f"{layer}.downsample.0")
+            shortcut = normalisation(shortcut, f"{layer}.downsample.1")
+        return layers.ReLU(name=f"{layer}.relu{len(steps)}")(layers.Add(name=f"{layer}.add")([x, shortcut]))
+
+    images = keras.Input(input_shape, name="images")
+    x = normalisation(convolution(images, 64, 7, 2, "conv1"), "bn1")
+    x = layers.ZeroPadding2D(1, name="maxpool.padding")(layers.ReLU(name="relu")(x))
+    x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
+    for stage, count in enumerate(blocks):
+        for index in range(count):
+            stride = 2 if stage > 0 and index == 0 else 1
+            x = block(x, 64 * 2**stage, stride, f"layer{stage + 1}.{index}")
+    if include_top:
+        x = layers.GlobalAveragePooling2D(name="avgpool")(x)
+        x = layers.Dense(classes, name="fc")(x)
+    return keras.Model(images, x, name=name)
+
+
+def he_normal() -> keras.initializers.Initializer:
+    """Normal first weights of variance 2 / fan-out, as PyTorch's ResNet and VGG start.
+
+    A new one each time: Keras' initialisers draw the same numbers again.
+    """
+    return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")

@@ -1,0 +1,1 @@
+"""Class probabilities of images or cases, from an exported model alone."""

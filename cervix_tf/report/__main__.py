@@ -1,0 +1,29 @@
+"""`python -m cervix_tf.report RUN`: write a run's report.html again, from the run's files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from cervix_tf.errors import exit_cleanly
+from cervix_tf.run_dir import RunDir
+
+
+def report(run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]) -> None:
+    """Write report.html of a run, or of an evaluation's folder, again from its files alone.
+
+    Args:
+        run: Folder of the run, saved_models/<paper>/<run>, or of an evaluation.
+    """
+    from cervix_tf.report import page
+
+    files = RunDir(run)
+    evaluated = files.metrics.exists() and not files.config.exists() and not files.history.exists()
+    print(page.evaluation(run) if evaluated else page.run(files))
+
+
+if __name__ == "__main__":
+    with exit_cleanly():
+        tyro.cli(report, prog="python -m cervix_tf.report")

@@ -1,0 +1,63 @@
+"""How many images, cases and groups of each class stand in each part of a run's manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cervix_tf.data.manifest import Manifest
+
+_ORDER = ("train", "validation", "test")
+UNLABELLED, UNASSIGNED, TOTAL = "unlabelled", "no part", "all"
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one cell of the table counts."""
+
+    images: int
+    cases: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A table of counts, and whether the parts are disjoint."""
+
+    parts: list[str]
+    """Columns, the last for all together."""
+    rows: list[tuple[str, list[Count]]]
+    """Class and its counts a part, the last row for all together."""
+    groups: int
+    shared_groups: list[str]
+    """Groups (women, visits, slides) that stand in more than one part: leaks."""
+
+
+def counted(manifest: Manifest, classes: Sequence[str]) -> Counts:
+    """The counts of a manifest; `classes` come first, other labels after them, then unlabelled images."""
+    rows = manifest.rows
+    found = [part for part in rows["split"].unique() if part]
+    parts = [part for part in _ORDER if part in found] + sorted(set(found) - set(_ORDER))
+    parts += [""] if (rows["split"] == "").any() else []
+    there = set(rows["label"])
+    labels = [name for name in classes if name in there] + sorted(there - {*classes, ""})
+    labels += [""] if "" in there else []
+
+    def row(chosen: pd.DataFrame) -> list[Count]:
+        return [*(_count(chosen[chosen["split"] == part]) for part in parts), _count(chosen)]
+
+    table = [(label or UNLABELLED, row(rows[rows["label"] == label])) for label in labels]
+    grouped = rows[rows["group"] != ""].groupby("group")["split"].nunique()
+    return Counts(
+        [*(part or UNASSIGNED for part in parts), TOTAL],
+        [*table, (TOTAL, row(rows))],
+        len(grouped),
+        [str(group) for group in grouped.index[grouped > 1]],
+    )
+
+
+def _count(rows: pd.DataFrame) -> Count:
+    return Count(len(rows), rows.loc[rows["case"] != "", "case"].nunique())

@@ -1,0 +1,92 @@
+"""What a reader sees first: the main metrics with interval, n and method, and what data they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cervix_tf.report import wording
+
+_MAIN = ("accuracy", "macro_f1", "harmonic_mean_tpr")
+_BINARY = ("auc", "sensitivity", "specificity")
+_WITHOUT_BINARY = ("macro_auc", "balanced_accuracy", "cohens_kappa")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One metric, large."""
+
+    name: str
+    of: str
+    """What a binary metric counts as positive; empty for the others."""
+    value: str
+    """With unit, or `not defined (why)`."""
+    interval: str
+    n: int | None
+    method: str
+    defined: bool
+    bar: tuple[float, float, float] | None
+    """Low, value and high in per cent of the width; None where it does not lie in [0, 1]."""
+
+
+def cards(metrics: Mapping[str, Any]) -> list[Card]:
+    """The main metrics of a metrics.json, those that it has."""
+    if not metrics:
+        return []
+    whole = metrics.get("metrics") or {}
+    binary = metrics.get("binary") or {}
+    read_as = f"positive = {' or '.join(binary['positive'])}" if binary.get("positive") else ""
+    found = [card(name, whole[name]) for name in _MAIN if name in whole]
+    if binary:
+        found += [card(name, binary["metrics"][name], read_as) for name in _BINARY if name in binary["metrics"]]
+    else:
+        found += [card(name, whole[name]) for name in _WITHOUT_BINARY if name in whole]
+    return found
+
+
+def card(name: str, measured: Mapping[str, Any], of: str = "") -> Card:
+    """One metric as a card."""
+    value, low, high = (measured.get(key) for key in ("value", "low", "high"))
+    bar = None
+    if wording.defined(measured) and low is not None and high is not None and low >= 0 and high <= 1:
+        bar = (round(100 * low, 1), round(100 * float(value or 0), 1), round(100 * high, 1))
+    return Card(
+        wording.title(name),
+        of,
+        wording.value(name, measured),
+        wording.interval(name, measured),
+        measured.get("n"),
+        str(measured.get("method") or ""),
+        wording.defined(measured),
+        bar,
+    )
+
+
+def text(name: str, measured: Mapping[str, Any] | None) -> str:
+    """Value and interval on one line: `0.912 [0.841, 0.968]`."""
+    return f"{wording.value(name, measured)} {wording.interval(name, measured)}".strip()
+
+
+def commonest(metrics: Mapping[str, Any]) -> str:
+    """What always naming the commonest class would reach, which accuracy has to beat; empty if unknown."""
+    rows = [sum(row) for row in metrics.get("confusion") or []]
+    if not sum(rows):
+        return ""
+    name, share = metrics["classes"][rows.index(max(rows))], max(rows) / sum(rows)
+    return f"Always answering {name}, the commonest class, would be right in {100 * share:.1f} %."
+
+
+def banners(metrics: Mapping[str, Any], contract: Mapping[str, Any], published: bool) -> list[tuple[str, str]]:
+    """Warnings that belong above every number, each a word and a sentence."""
+    found = []
+    drawn = "The images were drawn by a program. These numbers say nothing about patients."
+    other = "Not the data of the paper: its numbers and ours do not measure the same thing."
+    chosen = "As published, the epoch was chosen on the test part, so these numbers are too good."
+    if metrics.get("synthetic") or contract.get("synthetic"):
+        found.append(("SYNTHETIC DATA", drawn))
+    if metrics.get("stand_in") or contract.get("stand_in"):
+        found.append(("STAND-IN DATA", other))
+    if published:
+        found.append(("SELECTED ON THE TEST PART", chosen))
+    return found

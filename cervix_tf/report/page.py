@@ -1,0 +1,267 @@
+"""report.html: one self-contained page of a run, or of an evaluation, from its files alone.
+
+What a run has not written yet is left out and named; the page needs no network and no script.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cervix_tf import atomic, run_dir
+from cervix_tf.errors import InputError
+from cervix_tf.report import cases, data_counts, figures, headline, tables, wording
+from cervix_tf.run_dir import RunDir
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cervix_tf.data.manifest import Manifest
+    from cervix_tf.evaluate.predictions import Predictions
+
+MAIN = "main model"
+_PARTS = {  # file of a run -> what the page lacks without it
+    "config": "the configuration",
+    "environment": "the environment and the command line",
+    "manifest": "data counts and images",
+    "predictions": "cases",
+    "metrics": "metrics and figures",
+    "tables": "the paper's tables",
+    "exports": "exported files",
+}
+
+
+def run(run: RunDir) -> Path:
+    """The written report.html of a run.
+
+    Raises `InputError` when `run` is not a run, or when one of its files is broken.
+    """
+    if not any(path.is_file() for path in (run.config, run.metrics, run.predictions, run.history)):
+        raise InputError(
+            f"{run.root}: is not a run: no {run.config.name}, {run.metrics.name}, {run.predictions.name} or "
+            f"{run.history.name} in it; give the folder that a study wrote, saved_models/<paper>/<run>"
+        )
+    name = " / ".join(run.root.resolve().parts[-2:])
+    missing = [
+        f"{getattr(run, part).name} ({what})" for part, what in _PARTS.items() if not getattr(run, part).exists()
+    ]
+    return _write(run, f"Run {name}", missing)
+
+
+def evaluation(directory: Path) -> Path:
+    """The written report.html of a folder with predictions.csv and metrics.json.
+
+    Raises `InputError` when either is missing or broken.
+    """
+    files = RunDir(Path(directory))
+    for path in (files.predictions, files.metrics):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; evaluate a model into this folder first")
+    return _write(files, f"Evaluation {files.root.resolve().name}", [])
+
+
+def _write(run: RunDir, title: str, missing: list[str]) -> Path:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cervix_tf.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"wording": wording, "tables": tables}
+    atomic.write_text(run.report, environment.get_template("page.html").render(_contents(run, title, missing)))
+    return run.report
+
+
+def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
+    """Everything that the template shows."""
+    import cervix_tf
+
+    config, environment, contract, metrics = (
+        _json(path, dict) for path in (run.config, run.environment, run.contract, run.metrics)
+    )
+    audit, exports = (_json(path, list) for path in (run.root / "audit.json", run.exports))
+    predicted = _predictions(run)
+    listed = _manifest(run, environment)
+    classes = metrics.get("classes") or contract.get("classes") or (predicted.classes if predicted else ())
+    published = config.get("protocol") == "as_published"
+    return {
+        "title": title,
+        "missing": missing,
+        "banners": headline.banners(metrics, contract, published),
+        "contract": contract,
+        "metrics": metrics,
+        "cards": headline.cards(metrics),
+        "commonest": headline.commonest(metrics),
+        "models": _models(run, metrics),
+        "strata": {
+            by: [(name, headline.cards(part)) for name, part in parts.items()]
+            for by, parts in (metrics.get("strata") or {}).items()
+            if parts
+        },
+        "tables_beside": tables.read(run) if run.tables.exists() else [],
+        "curves": _curves(run, str(config.get("criterion", "")), "test" if published else "validation"),
+        "figures": _figures(metrics, predicted),
+        "sections": _cases(run, predicted, listed, contract.get("views") or ()),
+        "images": _images_note(listed, environment),
+        "counts": data_counts.counted(listed, classes) if listed else None,
+        "audit": audit,
+        "exports": _exports(exports),
+        "environment": wording.flat(environment),
+        "config": wording.flat(config),
+        "command": _command(environment),
+        "version": cervix_tf.__version__,
+    }
+
+
+def _json(path: Path, kind: type) -> Any:
+    """The JSON value in a file, an empty one where there is no file."""
+    if not path.exists():
+        return kind()
+    found = run_dir.read_json(path)
+    if not isinstance(found, kind):
+        raise InputError(f"{path}: holds no JSON {'object' if kind is dict else 'list'}; run that stage again")
+    return found
+
+
+def _predictions(run: RunDir) -> Predictions | None:
+    from cervix_tf.evaluate import predictions
+
+    return predictions.read(run.predictions) if run.predictions.exists() else None
+
+
+def _manifest(run: RunDir, environment: Mapping[str, Any]) -> Manifest | None:
+    from cervix_tf.data import manifest
+
+    if not run.manifest.exists():
+        return None
+    return manifest.read(run.manifest, Path(str(environment.get("data_root") or run.root)))
+
+
+def _models(run: RunDir, metrics: Mapping[str, Any]) -> list[tuple[str, list[headline.Card]]]:
+    """The headline numbers of every evaluated model of the run, the main one first; [] for a single one."""
+    found = [(MAIN, headline.cards(metrics))]
+    found += [(name, headline.cards(_json(row.metrics, dict))) for name, row in run.rows.items()]
+    found = [(name, cards) for name, cards in found if cards]
+    return found if len(found) > 1 else []
+
+
+def _curves(run: RunDir, criterion: str, held_out: str) -> list[figures.Picture]:
+    """Training curves, one figure a network; the folds of a cross-validation share one."""
+    histories: dict[str, list[pd.DataFrame]] = {}
+    for name, row in {MAIN: run, **run.rows}.items():
+        if row.history.exists():
+            histories.setdefault(re.sub(r"^fold-\d+-", "", name), []).append(_history(row.history))
+    drawn = [figures.training(name, each, criterion, held_out) for name, each in histories.items()]
+    return [picture for picture in drawn if picture]
+
+
+def _history(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
+        raise InputError(f"{path}: not a CSV table ({error}); train this row again") from None
+
+
+def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[figures.Picture]:
+    """Confusion matrices, ROC, calibration, bars a class and the histogram, whichever the metrics allow."""
+    if not metrics.get("confusion"):
+        return []
+    import numpy as np
+
+    from cervix_tf.evaluate import confusion
+
+    classes: Sequence[str] = metrics["classes"]
+    matrix = np.asarray(metrics["confusion"], float)
+    binary = metrics.get("binary") or {}
+    found: list[figures.Picture | None] = [figures.confusion(matrix, classes, f"{len(classes)} classes")]
+    positive = [name for name in binary.get("positive", ()) if name in classes]
+    reading = " or ".join(positive)
+    per_class = metrics.get("per_class") or {}
+    if positive and len(classes) > 2:
+        two = confusion.merged(matrix, [classes.index(name) for name in positive])
+        found.append(figures.confusion(two, ("negative", "positive"), f"positive = {reading}"))
+    found.append(figures.bars({name: per_class.get(name, {}).get("sensitivity", {}) for name in classes}))
+    roc = metrics.get("roc") or {}
+    if roc.get("binary"):
+        found.append(figures.roc([("positive", roc["binary"], _area(binary["metrics"]))], f"positive = {reading}"))
+    curves = [(name, roc.get("per_class", {}).get(name), _area(per_class.get(name, {}))) for name in classes]
+    if any(curve for _, curve, _ in curves) and not (roc.get("binary") and len(classes) == 2):
+        found.append(figures.roc(curves, "each class against the others"))
+    error = metrics["metrics"].get("expected_calibration_error", {})
+    said = (
+        "Calibration: dots are shares observed with 95 % intervals, the dotted line is perfect. "
+        f"Expected error {headline.text('expected_calibration_error', error)}."
+    )
+    found.append(figures.reliability((metrics.get("calibration") or {}).get("bins", ()), said))
+    if predicted is not None and positive:
+        truth, _, score = predicted.positive(positive)
+        known = predicted.labels >= 0
+        found.append(figures.histogram(score[known], truth[known], reading))
+    return [picture for picture in found if picture]
+
+
+def _area(measured: Mapping[str, Any]) -> str:
+    return headline.text("auc", measured.get("auc"))
+
+
+def _cases(
+    run: RunDir, predicted: Predictions | None, listed: Manifest | None, views: Sequence[str]
+) -> list[tuple[str, list[cases.Case]]]:
+    if predicted is None:
+        return []
+    return [
+        (name, [cases.described(predicted, row, listed, views, run) for row in rows])
+        for name, rows in cases.chosen(predicted).items()
+        if rows
+    ]
+
+
+def _images_note(listed: Manifest | None, environment: Mapping[str, Any]) -> str:
+    """Why the page shows no images; empty when it can."""
+    if listed is None:
+        return "No manifest stands beside the predictions, so the images themselves are not shown."
+    root = environment.get("data_root")
+    if not root:
+        return "The run does not say where its images are (data_root in environment.json): not shown."
+    return "" if listed.root.is_dir() else f"The images are no longer at {root}; put them back and redo this page."
+
+
+def _exports(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Column heads and cells of the table of exported files; keys that an entry lacks stay empty."""
+    keys = list(dict.fromkeys(key for entry in entries for key in entry))
+    heads = [_EXPORT_HEADS.get(key, wording.title(key)) for key in keys]
+    return heads, [[_export_cell(key, entry.get(key)) for key in keys] for entry in entries]
+
+
+_EXPORT_HEADS = {
+    "bytes": "Size",
+    "latency_ms_1": "ms, 1 thread",
+    "latency_ms_all": "ms, all threads",
+    "agreement": "Same verdicts",
+    "max_difference": "Largest difference",
+    "mean_difference": "Mean difference",
+}
+
+
+def _export_cell(key: str, item: Any) -> str:
+    if isinstance(item, Mapping):
+        return headline.text(key, item) if "value" in item else ", ".join(map(": ".join, wording.flat(item).items()))
+    if key == "bytes" and isinstance(item, int | float):
+        return wording.size(item)
+    if wording.is_share(key) and isinstance(item, int | float) and not isinstance(item, bool):
+        return f"{100 * item:.1f} %"
+    return wording.plain(item)
+
+
+def _command(environment: Mapping[str, Any]) -> str:
+    """The command line that made the run, as one would type it; empty where it is not known."""
+    command = environment.get("command_line") or ""
+    return command if isinstance(command, str) else shlex.join(map(str, command))

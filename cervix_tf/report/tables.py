@@ -1,0 +1,182 @@
+"""The paper's tables beside ours: on the terminal, as Markdown, and as `tables.json`.
+
+Numbers are per cent, as the papers print them. A row of ours that was not run,
+and a row that the paper does not have, stay empty rather than being left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from cervix_tf import run_dir
+from cervix_tf.errors import InputError
+from cervix_tf.report import wording
+from cervix_tf.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NO_BREAK = "\u00a0"
+
+
+class Measured(TypedDict, total=False):
+    """One number of ours, in per cent, never without its interval, n and the interval's method."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    method: str
+
+
+class Row(TypedDict, total=False):
+    """One line: what it is, the paper's numbers, ours, and the run's row that ours come from."""
+
+    name: str
+    paper: list[float | None] | None
+    ours: list[Measured | None] | None
+    row: str
+
+
+class Table(TypedDict, total=False):
+    """One table of a paper, with ours beside it."""
+
+    number: int | str
+    title: str
+    columns: list[str]
+    rows: list[Row]
+    note: str
+
+
+def write(run: RunDir, tables: Sequence[Table]) -> None:
+    """Write `tables.json`, whole or not at all.
+
+    Raises `ValueError` when a row has more or fewer numbers than the table has columns.
+    """
+    if problem := _problem(tables):
+        raise ValueError(problem)
+    run_dir.write_json(run.tables, list(tables))
+
+
+def read(run: RunDir) -> list[Table]:
+    """The tables of a run.
+
+    Raises `InputError` when the file is missing or is not a list of tables.
+    """
+    tables = run_dir.read_json(run.tables)
+    if problem := _problem(tables):
+        raise InputError(f"{run.tables}: {problem}; run the paper's last stage again")
+    return tables
+
+
+def console(tables: Sequence[Table], to: Console | None = None) -> None:
+    """Print every table: a cell holds the paper's number, below it ours, below that its interval."""
+    import rich.box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    to = to or Console()
+    for table in tables:
+        grid = Grid(title=escape(heading(table)), box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+        grid.add_column("", min_width=14, overflow="fold")
+        grid.add_column("", style="dim", no_wrap=True)
+        for column in table["columns"]:
+            grid.add_column(escape(column), justify="right")
+        for row in table["rows"]:
+            texts = [f"{paper}\n{_folded(ours)}" for paper, ours in cells(table, row)]
+            grid.add_row(escape(row["name"]), "paper\nours\n[95 % CI]", *map(escape, texts), end_section=True)
+        to.print(grid)
+        for line in (methods(table), table.get("note", "")):
+            if line:
+                to.print(escape(line), style="dim")
+
+
+def markdown(tables: Sequence[Table]) -> str:
+    """The tables in GitHub's Markdown, for a README: paper and ours side by side in each cell."""
+    parts = []
+    for table in tables:
+        lines = [
+            f"**{_plain(heading(table))}** (paper | ours [95 % CI])",
+            "",
+            "| | " + " | ".join(_plain(column) for column in table["columns"]) + " |",
+            "|---|" + "---:|" * len(table["columns"]),
+        ]
+        for row in table["rows"]:
+            texts = [f"{paper} \\| {ours}".replace(_NO_BREAK, " ") for paper, ours in cells(table, row)]
+            lines.append(f"| {_plain(row['name'])} | " + " | ".join(texts) + " |")
+        notes = [_plain(line) for line in (methods(table), table.get("note", "")) if line]
+        parts.append("\n".join([*lines, "", *notes]).rstrip())
+    return "\n\n".join(parts) + "\n"
+
+
+def heading(table: Table) -> str:
+    """`Table 6. Title`, or the title alone where the table has no number."""
+    number, title = table.get("number"), table.get("title", "")
+    return f"Table {number}. {title}" if number else title
+
+
+def cells(table: Table, row: Row) -> list[tuple[str, str]]:
+    """Of each column the paper's number and ours, `70.8 [55.9, 83.0]`, as text; en dash for none."""
+    nothing: list[None] = [None] * len(table["columns"])
+    paper, ours = row.get("paper") or nothing, row.get("ours") or nothing
+    return [(_digits(a, 2), _ours(b)) for a, b in zip(paper, ours, strict=True)]
+
+
+def methods(table: Table) -> str:
+    """One line that says n and the method of every interval in the table; empty when nothing was measured."""
+    found: dict[str, dict[str, None]] = {}  # inner dictionaries are ordered sets of column names
+    nothing: list[None] = [None] * len(table["columns"])
+    for row in table["rows"]:
+        for column, measured in zip(table["columns"], row.get("ours") or nothing, strict=True):
+            if measured and wording.defined(measured) and measured.get("method"):
+                how = f"n = {measured.get('n', 'unknown')}, {measured['method']}"
+                found.setdefault(how, {})[column] = None
+    said = [f"{', '.join(columns)}: {how}" for how, columns in found.items()]
+    return "Ours: " + "; ".join(said) if said else ""
+
+
+def _problem(tables: Any) -> str:
+    """What keeps `tables` from being tables; empty when nothing does."""
+    try:
+        for table in tables:
+            for row in table["rows"]:
+                for side in (row.get("paper"), row.get("ours")):
+                    if side is not None and len(side) != len(table["columns"]):
+                        return (
+                            f"table {table.get('number', '?')}, row {row['name']!r}: {len(side)} numbers for "
+                            f"{len(table['columns'])} columns"
+                        )
+    except (AttributeError, KeyError, TypeError) as error:
+        return f"is not a list of tables with columns and rows ({error!r})"
+    return ""
+
+
+def _ours(measured: Measured | None) -> str:
+    if measured is None:
+        return "–"
+    if _digits(measured.get("value"), 1) == "–":
+        return wording.reason(measured)
+    low, high = _digits(measured.get("low"), 1), _digits(measured.get("high"), 1)
+    bounds = "" if low == high == "–" else f" [{low},{_NO_BREAK}{high}]"
+    return _digits(measured["value"], 1) + bounds
+
+
+def _digits(value: float | None, most: int) -> str:
+    """`value` with at most `most` decimals, at least one; an en dash for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:.{most}f}"
+    return text[:-1] if most > 1 and text.endswith("0") else text
+
+
+def _plain(text: str) -> str:
+    """`text` on one line, with the characters that Markdown tables or HTML would act on made harmless."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _folded(ours: str) -> str:
+    """A cell of ours as number and, below it, interval, without a space that a terminal could break."""
+    return ours.replace(" [", "\n[").replace(_NO_BREAK, "")

@@ -1,0 +1,135 @@
+"""Where a run keeps its files: the only module that knows their names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cervix_tf import atomic
+from cervix_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The folder of one run, `saved_models/<paper>/<run>/`, or of one row (a trained model) inside it."""
+
+    root: Path
+
+    def row(self, name: str) -> RunDir:
+        """The folder of one trained model inside this run, laid out like a run itself."""
+        return RunDir(self.root / "rows" / name)
+
+    @property
+    def rows(self) -> dict[str, RunDir]:
+        """The rows that this run has begun, by name."""
+        found = sorted((self.root / "rows").glob("*/"))
+        return {path.name: RunDir(path) for path in found if not path.name.startswith(".")}
+
+    @property
+    def config(self) -> Path:
+        """Every field of the configuration, JSON."""
+        return self.root / "config.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, commit, device, seed and command line, JSON."""
+        return self.root / "environment.json"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest as used, with the split in its `split` column."""
+        return self.root / "manifest.csv"
+
+    @property
+    def history(self) -> Path:
+        """One line an epoch: losses and metrics."""
+        return self.root / "history.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the training state and the best weights."""
+        return self.root / "checkpoints"
+
+    @property
+    def best_weights(self) -> Path:
+        """Weights of the epoch that the protocol's criterion chose."""
+        return self.checkpoints / "best.weights.h5"
+
+    @property
+    def predictions(self) -> Path:
+        """Test predictions: one line an image or case (see `cervix_tf.evaluate.predictions`)."""
+        return self.root / "predictions.csv"
+
+    @property
+    def validation_predictions(self) -> Path:
+        """Predictions on the validation part: where thresholds are chosen."""
+        return self.root / "predictions_validation.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics with n, interval and method, JSON."""
+        return self.root / "metrics.json"
+
+    @property
+    def tables(self) -> Path:
+        """The paper's tables beside ours, JSON."""
+        return self.root / "tables.json"
+
+    @property
+    def model(self) -> Path:
+        """The Keras model."""
+        return self.root / "model.keras"
+
+    @property
+    def contract(self) -> Path:
+        """What the exported models take and give, JSON (see `cervix_tf.export.contract`)."""
+        return self.root / "contract.json"
+
+    @property
+    def saved_model(self) -> Path:
+        """The SavedModel folder: uint8 images in, probabilities out."""
+        return self.root / "saved_model"
+
+    def tflite(self, variant: str = "float32") -> Path:
+        """A TFLite file: float32, float16, dynamic or int8. Float32 is plain `model.tflite`."""
+        return self.root / ("model.tflite" if variant == "float32" else f"model_{variant}.tflite")
+
+    @property
+    def exports(self) -> Path:
+        """Size, latency and parity of every exported file, JSON."""
+        return self.root / "exports.json"
+
+    @property
+    def model_card(self) -> Path:
+        """The model card, Markdown (`model_card.json` beside it)."""
+        return self.root / "model_card.md"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of pictures."""
+        return self.root / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.root / "report.html"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all; NaN is refused."""
+    atomic.write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises `InputError` when the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file: is this a finished run?") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}): restore it or run the stage again") from None

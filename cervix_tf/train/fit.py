@@ -1,0 +1,159 @@
+"""Training one network: Keras' fit, the best weights by a criterion, and a state to go on from after a kill."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import scipy.special
+import tensorflow as tf
+
+from cervix_tf import atomic
+from cervix_tf.config import Optimiser
+from cervix_tf.data import pipeline
+from cervix_tf.errors import InputError
+from cervix_tf.run_dir import RunDir
+
+
+def adam(optimiser: Optimiser) -> keras.optimizers.Optimizer:
+    """Adam, or AdamW where `optimiser.weight_decay` is set."""
+    return keras.optimizers.Adam(
+        learning_rate=optimiser.learning_rate,
+        beta_1=optimiser.beta_1,
+        beta_2=optimiser.beta_2,
+        epsilon=optimiser.epsilon,
+        weight_decay=optimiser.weight_decay or None,
+    )
+
+
+def fit(
+    network: keras.Model,
+    training: Callable[[int], tf.data.Dataset],
+    validation: tf.data.Dataset,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    criterion: str,
+    out: RunDir,
+    callbacks: list[keras.callbacks.Callback] | None = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
+    """Train the compiled `network`, leave it with its best weights, and return the history, a row an epoch.
+
+    `training(k)` gives the batches of epochs k, k + 1, ... as one dataset. The best epoch
+    is the first with the highest `criterion` (lowest for a loss), e.g. `val_accuracy`.
+
+    Everything is in `out`: history.csv, `checkpoints/best.weights.h5` and the state
+    after the last whole epoch. Called again after a kill it goes on from that state and
+    ends with the weights that an uninterrupted run has; called on a finished run it
+    loads the best weights and trains nothing.
+
+    Raises `InputError` when the loss is no longer finite.
+    """
+    keeper = _Keeper(out, criterion, epochs)
+    done = keeper.restore(network)
+    if done < epochs:
+        with pipeline.readable_errors():
+            network.fit(
+                training(done),
+                validation_data=validation,
+                initial_epoch=done,
+                epochs=epochs,
+                steps_per_epoch=steps_per_epoch,
+                shuffle=False,  # the pipeline does that
+                callbacks=[*(callbacks or []), keeper],
+                verbose=verbose,
+            )
+    network.load_weights(out.best_weights)
+    return keeper.history
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Keeps history, best weights and state, in an order that a kill between any two writes cannot harm.
+
+    An epoch counts once it stands in history.csv, which is written last; the state of
+    the epoch before is removed only after that.
+    """
+
+    def __init__(self, out: RunDir, criterion: str, epochs: int) -> None:
+        super().__init__()
+        self.out, self.criterion, self.epochs = out, criterion, epochs
+        self.sign = -1.0 if criterion.endswith("loss") else 1.0
+        self.history = pd.DataFrame()
+
+    def restore(self, network: keras.Model) -> int:
+        """Load the newest whole state into `network`; the number of epochs it has been trained for."""
+        network.optimizer.build(network.trainable_variables)  # so that a state finds where to go
+        if not self.out.history.exists():
+            return 0
+        self.history = pd.read_csv(self.out.history)
+        done = len(self.history)
+        state = self._state(done)
+        if done >= self.epochs and self.out.best_weights.exists():
+            return done
+        if not state.exists():
+            raise InputError(
+                f"{state}: is missing although {self.out.history.name} counts {done} epochs; "
+                f"remove {self.out.root} to train this network anew"
+            )
+        with np.load(state) as arrays:
+            for variable, name in zip(_variables(network), arrays.files, strict=True):
+                variable.assign(arrays[name])
+        return done
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        if not math.isfinite(values["loss"]):
+            raise InputError(
+                f"{self.out.root}: the loss of epoch {epoch + 1} is {values['loss']}; lower the learning rate "
+                f"({float(self.model.optimizer.learning_rate):g}) and start the run anew"
+            )
+        if self.criterion not in values:
+            raise InputError(f"criterion {self.criterion!r} is not measured; there are {', '.join(sorted(values))}")
+        row = {
+            "epoch": epoch + 1,
+            "seconds": round(time.monotonic() - self.started, 3),
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            **values,
+        }
+        before = [self.sign * value for value in self.history.get(self.criterion, [])]
+        if not before or self.sign * values[self.criterion] > max(before):
+            with atomic.replacing(self.out.best_weights) as part:
+                self.model.save_weights(part)
+        # A plain archive, since Keras' weight files lack the counters of random layers and take ten times as long.
+        with atomic.replacing(self._state(epoch + 1)) as part:
+            np.savez(part, *(variable.numpy() for variable in _variables(self.model)))
+        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+        atomic.write_text(self.out.history, self.history.to_csv(index=False, lineterminator="\n"))
+        self._state(epoch).unlink(missing_ok=True)
+        if epoch + 1 == self.epochs:
+            self._state(epoch + 1).unlink()
+
+    def _state(self, epoch: int) -> Path:
+        return self.out.checkpoints / f"epoch-{epoch}.npz"
+
+
+def _variables(network: keras.Model) -> list[keras.Variable]:
+    """Everything that training changes: weights, statistics, random layers' counters, the optimiser's state."""
+    return [*network.variables, *network.optimizer.variables]
+
+
+def best_epoch(history: pd.DataFrame, criterion: str) -> int:
+    """The 1-based epoch whose weights were kept: the first with the best criterion."""
+    values = history[criterion].to_numpy()
+    return int(values.argmin() if criterion.endswith("loss") else values.argmax()) + 1
+
+
+def probabilities(network: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
+    """Softmax of the network's logits for every input of an evaluation pipeline, float64, (inputs, classes)."""
+    with pipeline.readable_errors():
+        logits = network.predict(batches, verbose=0)
+    return scipy.special.softmax(logits.astype("float64"), axis=-1)

@@ -1,0 +1,1 @@
+"""Five papers, each a package: `python -m experiments` lists them."""

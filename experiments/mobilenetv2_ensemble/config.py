@@ -1,0 +1,127 @@
+"""Every number of the study, with the section of the paper that it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cervix_tf.config import Augmentation, Images, Optimiser, Protocol, Source
+
+TITLE = "MobileNetV2 Ensemble for Cervical Precancerous Lesions Classification (Processes 2020, 8, 595)"
+CLASSES = ("normal", "cin1", "cin2_3", "cancer")  # sec. 3.1: class labels 0 to 3
+POSITIVE = ("cin2_3", "cancer")  # sec. 4.2: classes 2 and 3 are outcome 1
+VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")  # sec. 3.1
+KINDS = ("acetic", "green", "iodine")  # sec. 3.2.3: one network each
+
+
+@dataclass(frozen=True)
+class Network:
+    """The MobileNetV2 of one kind of view, tuned as in sec. 3.2.2."""
+
+    alpha: float = 1.0
+    """Width of MobileNetV2 (1: as published)."""
+    acetic_maps: int = 32
+    """Maps of the last convolution, acetic acid network (sec. 3.3)."""
+    green_maps: int = 64
+    """Maps of the last convolution, green lens network (sec. 3.3)."""
+    iodine_maps: int = 32
+    """Maps of the last convolution, iodine network (sec. 3.3)."""
+    dropout: float = 0.7
+    """Two-dimensional dropout after the last convolution (sec. 4.1)."""
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """Subtracted from pixels / 255. Table 1's (0.485, 0.456, 0.406) belongs to PyTorch's weights; Keras' want 0.5."""
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """Divides after that. Table 1's (0.229, 0.224, 0.225) belongs to PyTorch's weights; Keras' want 0.5."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """The inverted residual that reads all seven views (sec. 3.5.3, Table 4)."""
+
+    filters: int = 32
+    """Maps that come out."""
+    expansion: int = 5
+    """Inner maps: 5 x 256 = 1280."""
+    dropout: float = 0.6
+    """After the first and the second convolution."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The seven-view MobileNetV2 ensemble: Tables 3, 4 and 6."""
+
+    data: Source = field(default_factory=Source)
+    layout: str = "cervigram_visits"
+    """Original layout of the data root: cervigram_visits (the paper's data) or iarc_colposcopy (public stand-in)."""
+    synthetic_visits: int = 0
+    """Draw this many synthetic visits instead of reading a data root."""
+    images: Images = field(default_factory=lambda: Images(height=224, width=298, batch_size=16))
+    """Size from Table 1: height 224, width 298. Batch size: not stated."""
+    augmentation: Augmentation = field(
+        default_factory=lambda: Augmentation((0.0, 45.0), (1.0, 2.0), (0.0, 30.0), horizontal_flip=0.5)
+    )
+    """Table 1: rotation 0 to 45 degrees, scale 100 to 200 %, shear 0 to 30 degrees, flip 50 %."""
+    network: Network = field(default_factory=Network)
+    fusion: Fusion = field(default_factory=Fusion)
+    acetic: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
+    """Adam as in sec. 3.5.2. Epochs: "higher than necessary", not stated."""
+    green: Optimiser = field(default_factory=lambda: Optimiser(epochs=200, learning_rate=1e-4))
+    """Adam as in sec. 3.5.2. Epochs: not stated."""
+    iodine: Optimiser = field(default_factory=lambda: Optimiser(epochs=200, learning_rate=1e-4))
+    """Adam as in sec. 3.5.2. Epochs: not stated."""
+    ensemble: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
+    """Adam as in sec. 3.5.2, trunks fixed. Epochs: not stated."""
+    feature_copies: int = 1000
+    """Augmented copies of the training cases that the fixed trunks are run on for the ensemble; as many as there are
+    ensemble epochs, or more, is the published training; fewer repeat and save time."""
+    weights: str = "imagenet"
+    """First weights of MobileNetV2 (sec. 3.2.2): imagenet, random, or a .weights.h5 file without top."""
+    protocol: Protocol = "leak_free"
+    """as_published keeps the checkpoint that is best on the test part (sec. 3.5.2); leak_free, on a part of train."""
+    criterion: str = "val_accuracy"
+    """What the kept checkpoint is best in (sec. 3.5.2: accuracy); val_loss where a part is small."""
+    validation_share: float = 0.15
+    """Share of the training groups that leak_free holds out for the choice of checkpoints."""
+    test_share: float = 0.2
+    """Share of the groups held out for the test where the source prescribes no split."""
+    folds: int = 1
+    """More than 1: cross-validation over groups instead of one test part; predictions are pooled."""
+    probe: bool = False
+    """Also measure a logistic regression on the untouched features of the first weights, one a kind of view."""
+    seed: int = 0
+    devices: str = "all"
+    """all, cpu, or a number: several are mirrored."""
+
+
+PAPER = Config(protocol="as_published")
+
+DEMO = Config(
+    synthetic_visits=240,
+    images=Images(height=96, width=128, batch_size=32, cache="memory"),
+    network=Network(alpha=0.35, dropout=0.2),
+    fusion=Fusion(dropout=0.3),
+    acetic=Optimiser(epochs=12, learning_rate=2e-3),
+    green=Optimiser(epochs=30, learning_rate=2e-3),
+    iodine=Optimiser(epochs=30, learning_rate=2e-3),
+    ensemble=Optimiser(epochs=8, learning_rate=1e-3),
+    feature_copies=4,
+    weights="random",
+)
+
+PUBLIC = Config(
+    layout="iarc_colposcopy",
+    acetic=Optimiser(epochs=12, learning_rate=3e-4),
+    green=Optimiser(epochs=16, learning_rate=3e-4),
+    iodine=Optimiser(epochs=16, learning_rate=3e-4),
+    ensemble=Optimiser(epochs=12, learning_rate=1e-4),
+    feature_copies=4,
+    criterion="val_loss",
+    folds=5,
+    probe=True,
+)
+
+PRESETS = {"paper": PAPER, "demo": DEMO, "public": PUBLIC}
+DESCRIPTIONS = {
+    "paper": "as published, on your copy of the IEEE DataPort cervigrams (--data.root)",
+    "demo": "synthetic visits, small networks, minutes on two CPU cores",
+    "public": "the IARC colposcopy image bank as a stand-in, cross-validated by case (--data.root)",
+}

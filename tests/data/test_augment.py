@@ -1,0 +1,78 @@
+import cv2
+import numpy as np
+import pytest
+
+from cervix_tf.config import Augmentation
+from cervix_tf.data import augment
+
+TABLE_1 = Augmentation((0.0, 45.0), (1.0, 2.0), (0.0, 30.0), horizontal_flip=0.5)
+
+
+def matrix(augmentation, source=(100, 160), target=(50, 80), seed=0):
+    return augment.affine(np.random.default_rng(seed), augmentation, source, target)
+
+
+def test_without_augmentation_the_map_is_a_resize_with_half_pixel_centres():
+    found = matrix(Augmentation())
+    np.testing.assert_allclose(found, [[2, 0, 0.5], [0, 2, 0.5]])
+
+
+def test_a_warp_without_augmentation_equals_opencvs_resize():
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 160, 3), np.uint8)
+    warped = augment.warp(pixels, matrix(Augmentation()), (50, 80))
+    resized = cv2.resize(pixels, (80, 50), interpolation=cv2.INTER_LINEAR)
+    inside = np.abs(warped.astype(int) - resized)[1:-1, 1:-1]
+    assert inside.max() <= 1
+
+
+def test_the_centre_of_the_image_stays_where_it_is_whatever_is_drawn():
+    for seed in range(20):
+        found = matrix(TABLE_1, seed=seed)
+        centre = found @ [(80 - 1) / 2, (50 - 1) / 2, 1]
+        np.testing.assert_allclose(centre, [(160 - 1) / 2, (100 - 1) / 2])
+
+
+def test_scale_two_shows_the_central_half_of_each_side():
+    found = matrix(Augmentation(scale=(2.0, 2.0)))
+    corners = np.array([[-0.5, -0.5, 1], [79.5, 49.5, 1]]) @ found.T
+    np.testing.assert_allclose(corners, [[39.5, 24.5], [119.5, 74.5]])
+
+
+def test_rotation_turns_counter_clockwise_by_the_drawn_angle_in_square_pixels():
+    found = matrix(Augmentation(rotation=(90.0, 90.0)), source=(101, 101), target=(101, 101))
+    pixels = np.zeros((101, 101, 3), np.uint8)
+    pixels[50, 90] = 255  # right of the centre
+    turned = augment.warp(pixels, found, (101, 101))
+    assert turned[10, 50].max() == 255  # above the centre
+
+
+def test_shear_moves_rows_along_x_by_the_tangent_of_the_angle():
+    found = matrix(Augmentation(shear=(30.0, 30.0)), source=(50, 80), target=(50, 80))
+    np.testing.assert_allclose(found[:, :2], [[1, np.tan(np.deg2rad(30))], [0, 1]])
+
+
+def test_flips_mirror_the_image():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    found = matrix(Augmentation(horizontal_flip=1.0, vertical_flip=1.0), source=(20, 30), target=(20, 30))
+    np.testing.assert_array_equal(augment.warp(pixels, found, (20, 30)), pixels[::-1, ::-1])
+
+
+def test_parameters_cover_their_ranges_and_never_leave_them():
+    angles, scales = [], []
+    for seed in range(400):
+        found = matrix(Augmentation((0.0, 45.0), (1.0, 2.0)), source=(50, 50), target=(50, 50), seed=seed)
+        scales.append(1 / np.sqrt(np.linalg.det(found[:, :2])))
+        angles.append(np.rad2deg(np.arctan2(found[1, 0], found[0, 0])))
+    assert 0 <= min(angles) < 2 and 43 < max(angles) <= 45
+    assert 1 <= min(scales) < 1.05 and 1.95 < max(scales) <= 2
+
+
+@pytest.mark.parametrize("changed", ["rotation", "shear", "scale"])
+def test_changing_one_setting_leaves_the_draws_of_the_others(changed):
+    other = {"rotation": (0.0, 0.0), "shear": (0.0, 0.0), "scale": (1.0, 1.0)}[changed]
+    plain, found = (
+        [matrix(setting, seed=seed) for seed in range(5)]
+        for setting in (TABLE_1, Augmentation(**{**TABLE_1.__dict__, changed: other}))
+    )
+    flips = [[np.sign(np.linalg.det(each[:, :2])) for each in some] for some in (plain, found)]
+    assert flips[0] == flips[1]

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cervix_tf.data import contact_sheet
+from cervix_tf.data import manifest as manifests
+from cervix_tf.data.__main__ import main
+
+Picture = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def root(tmp_path: Path, picture: Picture) -> Path:
+    """Two class folders of ten images each, all different."""
+    folder = tmp_path / "images"
+    for seed in range(20):
+        file = folder / ("abnormal" if seed % 2 else "normal") / f"{seed:02}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), picture(seed, 48, 64))
+    return folder
+
+
+@pytest.fixture
+def manifest(root: Path) -> Path:
+    """A manifest in the data root, two images a group."""
+    records = [
+        {
+            "path": path.relative_to(root).as_posix(),
+            "label": path.parent.name,
+            "group": f"g{int(path.stem) // 4}",
+        }
+        for path in sorted(root.rglob("*.png"))
+    ]
+    manifests.write(manifests.of_records(records, root), root / "manifest.csv")
+    return root / "manifest.csv"
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_import_writes_a_manifest_and_says_what_it_holds_and_how_to_read_it(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "elsewhere" / "manifest.csv"
+    assert main(["import", "folder", str(root), "-o", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "folder: 20 images" in said
+    assert f"--root '{root}'" in said
+    rows = manifests.read(out, root).rows
+    assert rows["label"].value_counts().to_dict() == {"normal": 10, "abnormal": 10}
+
+
+def test_import_groups_and_counts_what_it_left_out(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cervix_tf.data import importers
+
+    table = manifests.of_records([{"path": "normal/00.png", "label": "normal"}], root)
+    left_out = [(f"{at}.txt", "not an image") for at in range(5)] + [("x.bmp", "a mask")]
+    imported = importers.Imported(table, left_out, ["expected 2 images, found 1: 1 missing"])
+    monkeypatch.setattr(importers, "load", lambda name, root, options: imported)
+    assert main(["import", "folder", str(root), "-o", str(root / "manifest.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "left out: 5 x not an image (0.txt, 1.txt, 2.txt, ...)\nleft out: 1 x a mask (x.bmp)\n" in said
+    assert "note: expected 2 images, found 1: 1 missing\n" in said
+    assert "--root" not in said  # the manifest lies in the data root
+
+
+def test_audit_ends_with_0_when_clean_and_1_when_errors_were_found(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", str(manifest)]) == 0
+    assert "20 images, 0 errors, 0 warnings, 0 to leave out" in capsys.readouterr().out
+
+    broken = manifest.parent / "normal" / "00.png"
+    broken.write_bytes(b"")
+    findings, exclusions = tmp_path / "findings.csv", tmp_path / "exclude.csv"
+    argv = ["audit", str(manifest), "-o", str(findings), "--exclusions", str(exclusions), "--workers", "2"]
+    assert main(argv) == 1
+    said = capsys.readouterr().out
+    assert "normal/00.png: empty: has 0 bytes" in said
+    assert "20 images, 1 errors, 0 warnings, 1 to leave out" in said
+    assert pd.read_csv(findings)["kind"].tolist() == ["empty"]
+    assert pd.read_csv(exclusions)["path"].tolist() == ["normal/00.png"]
+
+
+def test_split_by_group_leaves_out_what_is_excluded_and_fills_the_split_column(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "exclude.csv").write_text("path,reason\nnormal/00.png,empty\n")
+    out = manifest.parent / "split.csv"
+    argv = ["split", str(manifest), "--exclude", str(tmp_path / "exclude.csv"), "-o", str(out)]
+    assert main([*argv, "--test", "0.4", "--seed", "1"]) == 0
+    said = capsys.readouterr()
+    assert "left out: 1 images named in" in said.out and not said.err
+    rows = manifests.read(out).rows
+    assert len(rows) == 19
+    assert set(rows["split"]) == {"train", "test"}
+    assert (rows.groupby("group")["split"].nunique() == 1).all()
+
+
+def test_split_by_class_warns_that_it_leaks(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = manifest.parent / "split.csv"
+    argv = ["split", str(manifest), "--by", "class", "--test", "0.2", "--validation", "0.2", "-o", str(out)]
+    assert main(argv) == 0
+    assert "groups are shared by parts" in capsys.readouterr().err
+    counts = manifests.read(out).rows.groupby(["label", "split"]).size()
+    assert counts.to_dict() == {
+        (label, split): count
+        for label in ("abnormal", "normal")
+        for split, count in (("train", 6), ("validation", 2), ("test", 2))
+    }
+
+
+def test_split_puts_near_duplicates_into_one_group_when_asked(
+    manifest: Path, picture: Picture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [{"path": f"{seed}{suffix}", "label": "x"} for seed in range(10) for suffix in (".jpg", ".png")]
+    for record in records:
+        cv2.imwrite(str(manifest.parent / record["path"]), picture(int(record["path"][0])))
+    manifests.write(manifests.of_records(records, manifest.parent), manifest)
+    assert main(["split", str(manifest), "--similar", "-o", str(manifest)]) == 0
+    assert "20 groups before, 10 now" in capsys.readouterr().out
+    rows = manifests.read(manifest).rows
+    assert (rows.groupby(rows["path"].str[0])["split"].nunique() == 1).all()
+    assert (rows["split"] == "test").sum() == 4
+
+
+def test_show_counts_and_draws_a_sheet(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert main(["show", str(manifest), "-o", str(sheet), "--columns", "3"]) == 0
+    counts = [line.split() for line in capsys.readouterr().out.replace("│", "").splitlines()]
+    assert ["abnormal", "10", "5", "0"] in counts and ["all", "20", "5", "0"] in counts
+    drawn = cv2.imread(str(sheet))
+    assert drawn is not None
+    assert drawn.shape[1] == 3 * (128 + 4) + 4
+
+
+def test_a_sheet_shows_the_images_and_crosses_out_what_cannot_be_read(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "green.png"), np.full((10, 20, 3), (0, 255, 0), np.uint8))
+    (tmp_path / "gone.png").write_bytes(b"?")
+    sheet = contact_sheet.draw(
+        [contact_sheet.Strip("x", ((str(tmp_path / "green.png"), "a"), (str(tmp_path / "gone.png"), "b")))],
+        40,
+    )
+    left, right = sheet[24:64, 4:44], sheet[24:64, 48:88]
+    assert (left[20, 20] == (0, 255, 0)).all()
+    assert (left[2, 20] == 235).all()  # letterboxed: twice as wide as high
+    assert (right[20, 20] == (0, 0, 200)).all()
+
+
+def test_a_sheet_of_cases_has_a_line_a_case_with_its_views_in_order(tmp_path: Path) -> None:
+    records = [
+        {"path": f"{case}/{view}.png", "label": "cin1", "case": case, "view": view}
+        for case in ("v1", "v2")
+        for view in ("iodine", "acetic_1", "green")
+    ]
+    strips = contact_sheet.strips(manifests.of_records(records, tmp_path), columns=8, seed=0)
+    assert [strip.heading for strip in strips] == ["cin1, v1", "cin1, v2"]
+    assert [caption for _, caption in strips[0].images] == ["acetic_1", "green", "iodine"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["split", "{manifest}", "--test", "1.5"], "together they must make 1"),
+        (["split", "{manifest}", "--exclude", "{root}/none.csv"], "none.csv: no such file"),
+        (["audit", "{manifest}", "--workers", "-1"], "--workers must be 0 or more"),
+        (["show", "{root}/none.csv"], "none.csv: no such file"),
+        (["show", "{manifest}", "--columns", "0"], "--columns must be at least 1"),
+        (["import", "no_such_layout", "{root}", "-o", "{root}/x.csv"], "no_such_layout: no such importer"),
+        (["import", "folder", "{root}/none", "-o", "{root}/x.csv"], "none"),
+        (["show", "{manifest}", "-o", "{manifest}/x/sheet.png"], "manifest.csv"),
+    ],
+)
+def test_bad_input_ends_with_exit_code_2_and_a_message_and_writes_nothing(
+    argv: list[str], message: str, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(manifest.parent.rglob("*"))
+    said = refusal(capsys, *(word.format(manifest=manifest, root=manifest.parent) for word in argv))
+    assert said.startswith("error: ") and message in said
+    assert sorted(manifest.parent.rglob("*")) == before
+
+
+def test_the_program_ends_with_2_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_bytes(b"path\n/abs.jpg\n../up.jpg\n")
+    command = [sys.executable, "-m", "cervix_tf.data", "show", str(tmp_path / "bad.csv")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 2
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["import", "audit", "split", "show"])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    program = (
+        "import sys\n"
+        "from cervix_tf.data.__main__ import main\n"
+        "try: main([sys.argv[1], '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pandas', 'cv2', 'sklearn', 'scipy', 'tensorflow', 'keras', 'PIL'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    start = time.perf_counter()
+    said = subprocess.run([sys.executable, "-c", program, command], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "[]"
+    assert "--root" in said.stdout or "ROOT" in said.stdout
+    assert time.perf_counter() - start < 5  # about 0.2 s on an idle machine

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cervix_tf.data import manifest
+from cervix_tf.errors import InputError
+
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+PARTS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\"), min_size=1).filter(
+    lambda part: part.strip(".") != "" and ":" not in part
+)
+PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+SIZES = st.none() | st.integers(1, 999_999)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[dict[str, object]]:
+    rows = [
+        {
+            "path": path,
+            "sha256": draw(st.sampled_from(["", "0123456789abcdef" * 4])),
+            "case": f"case {at}",
+            "age": draw(st.none() | st.floats(0, 130)),
+            "width": draw(SIZES),
+            "height": draw(SIZES),
+            **{column: draw(WORDS) for column in ("label", "group", "view", "site", "split")},
+        }
+        for at, path in enumerate(draw(st.lists(PATHS, min_size=1, max_size=5, unique=True)))
+    ]
+    return rows
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    return tmp_path / "manifest.csv"
+
+
+def problems(path: Path, content: str | bytes) -> list[str]:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError) as caught:
+        manifest.read(path)
+    return [line.removeprefix(f"{path}: ") for line in str(caught.value).splitlines()]
+
+
+@given(rows=tables())
+def test_what_is_written_is_read_back_cell_by_cell(
+    rows: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("round") / "manifest.csv"
+    before = manifest.of_records(rows, path.parent)
+    manifest.write(before, path)
+    after = manifest.read(path)
+    assert after.root == path.parent
+    pd.testing.assert_frame_equal(after.rows, before.rows, check_exact=True)
+
+
+@given(
+    text=WORDS,
+    control=st.sampled_from("\n\r\t\x00\x1f\udcff"),
+    column=st.sampled_from(["path", "label", "view"]),
+)
+def test_line_breaks_control_characters_and_undecodable_names_are_refused(text: str, control: str, column: str) -> None:
+    record = {"path": "a.jpg"} | {column: f"x{control}{text}"}
+    with pytest.raises(InputError, match=rf"line 1: {column} .*has control characters"):
+        manifest.of_records([record], Path())
+
+
+def test_every_wrong_row_is_reported_at_once_with_line_column_value_and_remedy(csv: Path) -> None:
+    found = problems(
+        csv,
+        "path,sha256,label,case,view,age,width\n"
+        "/abs/a.jpg,,x,,,,\n"
+        "../b.jpg,,x,,,,\n"
+        "c.jpg,ABC,x,,,200,0\n"
+        "\n"
+        "fine.jpg,,x,v1,green,41.5,640\n"
+        "fine.jpg,,x,v1,green,old,640.5\n"
+        "d\\e.jpg,,x,,,,\n"
+        "C:/f.jpg,,x,,,,\n"
+        "./g.jpg,,x,,,,\n"
+        ",,x,,,,\n"
+        "h.jpg,,x\n",
+    )
+    beginnings = [
+        "line 12: 3 fields, the header has 7",
+        "line 2: path '/abs/a.jpg': is absolute",
+        "line 3: path '../b.jpg': leaves the data root",
+        "line 7: path 'fine.jpg': stands on line 6 already",
+        "line 8: path 'd\\\\e.jpg': has backslashes",
+        "line 9: path 'C:/f.jpg': is absolute",
+        "line 10: path './g.jpg': has . or an empty part",
+        "line 11: path '': is empty",
+        "line 4: sha256 'ABC': is not 64",
+        "line 4: age '200': is not an age",
+        "line 7: age 'old': is not an age",
+        "line 4: width '0': is not a number of pixels",
+        "line 7: width '640.5': is not a number of pixels",
+        "line 7: view 'green': case 'v1' has this view already",
+    ]
+    assert len(found) == len(beginnings)
+    for line, beginning in zip(found, beginnings, strict=True):
+        assert line.startswith(beginning)
+
+
+def test_many_problems_are_cut_to_fifty_lines_and_counted(csv: Path) -> None:
+    found = problems(csv, "path\n" + "".join(f"/{at}.jpg\n" for at in range(80)))
+    assert len(found) == 51
+    assert found[-1] == "and 30 more problems of these kinds"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,label,colour\na.jpg,x,red\n", "line 1: unknown column 'colour'"),
+        ("path;label\na.jpg;x\n", "line 1: unknown column 'path;label'"),
+        ("path,label,label\na.jpg,x,y\n", "line 1: column 'label' occurs twice"),
+        ("label\nx\n", "line 1: no column 'path'"),
+        ("path,label\n", "no rows"),
+        ("", "line 1: no column 'path'"),
+        ('path,label\n"a.jpg,x\nb.jpg,y\n', "line 3: not CSV"),
+        ("path,label\na.jpg,häßlich\n".encode("latin-1"), "line 2: byte 0xe4 is not UTF-8"),
+        ("path\na.jpg\n".encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+        (b"path\na.jpg\0\n", "holds NUL bytes"),
+    ],
+)
+def test_a_table_that_is_no_manifest_is_refused_with_its_remedy(csv: Path, content: str | bytes, message: str) -> None:
+    (found,) = problems(csv, content)
+    assert found.startswith(message)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        manifest.read(tmp_path / "nothing.csv")
+    with pytest.raises(InputError, match="is a folder"):
+        manifest.read(tmp_path)
+
+
+def test_windows_line_ends_a_byte_order_mark_and_missing_columns_are_fine(csv: Path, tmp_path: Path) -> None:
+    csv.write_bytes(b"\xef\xbb\xbfpath,age,width\r\na/b.jpg,30,640\r\nc.jpg,,\r\n")
+    read = manifest.read(csv, root=tmp_path / "images")
+    assert read.paths() == [str(tmp_path / "images" / "a" / "b.jpg"), str(tmp_path / "images" / "c.jpg")]
+    assert tuple(read.rows.columns) == manifest.COLUMNS
+    assert read.rows["age"][0] == 30 and pd.isna(read.rows["age"][1])
+    assert read.rows["width"][0] == 640 and pd.isna(read.rows["width"][1])
+    assert (read.rows["label"] == "").all()
+
+
+def test_part_and_where_number_their_rows_from_zero(tmp_path: Path) -> None:
+    records = [{"path": f"{at}.jpg", "split": "test" if at % 2 else "train"} for at in range(4)]
+    tested = manifest.of_records(records, tmp_path).part("test")
+    assert tested.rows["path"].tolist() == ["1.jpg", "3.jpg"]
+    assert tested.rows.index.tolist() == [0, 1]
+
+
+def test_joining_refuses_other_roots_and_images_that_stand_in_two(tmp_path: Path) -> None:
+    one = manifest.of_records([{"path": "a.jpg"}], tmp_path)
+    two = manifest.of_records([{"path": "b.jpg"}], tmp_path)
+    assert manifest.joined([one, two]).rows["path"].tolist() == ["a.jpg", "b.jpg"]
+    with pytest.raises(InputError, match=r"a\.jpg: stands in two"):
+        manifest.joined([one, one])
+    with pytest.raises(InputError, match="different data roots"):
+        manifest.joined([one, manifest.of_records([{"path": "b.jpg"}], tmp_path / "other")])
+
+
+def test_labels_outside_the_classes_and_a_single_class_are_refused() -> None:
+    def labelled(*labels: str) -> manifest.Manifest:
+        return manifest.of_records([{"path": f"{at}", "label": label} for at, label in enumerate(labels)], Path())
+
+    manifest.check_labels(labelled("a", "b", ""), ["a", "b", "c"])
+    with pytest.raises(InputError, match=r"manifest: 1: label 'd' is not among the classes a, b \(2 such rows\)"):
+        manifest.check_labels(labelled("a", "d", "d"), ["a", "b"])
+    with pytest.raises(InputError, match="only one class, a, in 2 rows"):
+        manifest.check_labels(labelled("a", "a"), ["a", "b"])
+    with pytest.raises(InputError, match="no label in 1 rows"):
+        manifest.check_labels(labelled(""), ["a", "b"])

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cervix_tf.config import Augmentation, Images
+from cervix_tf.data import inputs, manifest, pipeline
+from cervix_tf.errors import InputError
+
+CLASSES = ("a", "b")
+SMALL = Images(height=24, width=32, batch_size=4)
+TABLE_1 = Augmentation((0.0, 45.0), (1.0, 2.0), (0.0, 30.0), horizontal_flip=0.5)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Ten smooth pictures; the mean colour of picture k is about 20 k + 20."""
+    rng = np.random.default_rng(0)
+    records = []
+    for k in range(10):
+        noise = cv2.resize(rng.normal(0, 8, (6, 8, 3)), (64, 48), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / f"{k}.png"), np.clip(noise + 20 * k + 20, 0, 255).astype(np.uint8))
+        records.append(
+            {
+                "path": f"{k}.png",
+                "label": CLASSES[k % 2],
+                "case": f"case{k // 2}",
+                "view": ("green", "iodine")[k % 2],
+            }
+        )
+    return inputs.of_images(manifest.of_records(records, tmp_path), CLASSES)
+
+
+def drawn(found, **changed):
+    settings = {"seed": 3, "epochs": 3, **changed}
+    return list(pipeline.training(found, SMALL, TABLE_1, **settings).as_numpy_iterator())
+
+
+def which(batch):
+    """The pictures of a batch, by their mean colour."""
+    return [round((np.median(pixels[8:16, 10:22]) - 20) / 20) for pixels in batch]
+
+
+def test_training_batches_are_uint8_of_the_configured_size(pictures):
+    pixels, labels = drawn(pictures)[0]
+    assert pixels.shape == (4, 24, 32, 3) and pixels.dtype == np.uint8
+    assert labels.shape == (4,) and labels.dtype == np.int32
+
+
+def test_labels_follow_their_images_through_the_shuffle(pictures):
+    for pixels, labels in drawn(pictures):
+        assert [k % 2 for k in which(pixels)] == list(labels)
+
+
+def test_every_epoch_has_whole_batches_of_different_images_in_its_own_order(pictures):
+    batches = drawn(pictures)
+    assert len(batches) == 3 * pipeline.steps(pictures, SMALL) == 6
+    epochs = [which(np.concatenate([batches[2 * k][0], batches[2 * k + 1][0]])) for k in range(3)]
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_seed_others(pictures):
+    first, again, other = drawn(pictures), drawn(pictures), drawn(pictures, seed=4)
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a[0], b[0]) for a, b in zip(first, other, strict=True))
+
+
+def test_batches_do_not_depend_on_parallelism(pictures):
+    parallel = drawn(pictures)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    alone = pipeline.training(pictures, SMALL, TABLE_1, seed=3, epochs=3).with_options(options)
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(parallel, alone.as_numpy_iterator(), strict=True))
+
+
+def test_starting_at_a_later_epoch_gives_that_epochs_batches(pictures):
+    whole, rest = drawn(pictures), drawn(pictures, first_epoch=2)
+    assert len(rest) == 2
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(whole[4:], rest, strict=True))
+
+
+def test_an_image_is_augmented_anew_each_epoch(pictures):
+    seen = {}
+    for pixels, _ in drawn(pictures):
+        for k, image in zip(which(pixels), pixels, strict=True):
+            seen.setdefault(k, []).append(image)
+    repeated = [images for images in seen.values() if len(images) > 1]
+    assert repeated and all(not np.array_equal(images[0], images[1]) for images in repeated)
+
+
+def test_evaluation_gives_every_image_once_in_order_resized_as_tensorflow_does(pictures):
+    batches = list(pipeline.evaluation(pictures, SMALL).as_numpy_iterator())
+    pixels, labels = (np.concatenate(part) for part in zip(*batches, strict=True))
+    assert list(labels) == [0, 1] * 5
+    for (file,), found in zip(pictures.files, pixels, strict=True):
+        rgb = cv2.imread(file)[..., ::-1]
+        np.testing.assert_allclose(found, tf.image.resize(rgb, (24, 32)), atol=1e-4)
+
+
+def test_cases_are_stacked_view_by_view(pictures, tmp_path):
+    table = manifest.of_records(
+        [
+            {"path": f"{k}.png", "label": "a", "case": f"c{k // 2}", "view": ("green", "iodine")[k % 2]}
+            for k in range(10)
+        ],
+        tmp_path,
+    )
+    cases, _ = inputs.of_cases(table, CLASSES, ("iodine", "green"))
+    pixels, _ = next(pipeline.evaluation(cases, SMALL).as_numpy_iterator())
+    assert pixels.shape == (4, 2, 24, 32, 3)
+    assert which(pixels[:, 0]) == [1, 3, 5, 7] and which(pixels[:, 1]) == [0, 2, 4, 6]
+    pixels, _ = next(pipeline.training(cases, SMALL, TABLE_1, seed=0, epochs=1).as_numpy_iterator())
+    assert which(pixels[:, 0]) == [k + 1 for k in which(pixels[:, 1])]
+
+
+def test_fewer_images_than_a_batch_make_one_smaller_batch(pictures):
+    few = Images(height=24, width=32, batch_size=64)
+    (pixels, _), *rest = pipeline.training(pictures, few, TABLE_1, seed=0, epochs=1).as_numpy_iterator()
+    assert pixels.shape[0] == 10 and not rest
+
+
+def test_caching_decoded_images_changes_nothing(pictures):
+    cached = Images(height=24, width=32, batch_size=4, cache="memory")
+    found = pipeline.training(pictures, cached, TABLE_1, seed=3, epochs=3).as_numpy_iterator()
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(drawn(pictures), found, strict=True))
+
+
+def test_a_broken_image_ends_in_an_error_that_names_its_file(pictures):
+    (broken,) = pictures.files[3]
+    Path(broken).write_bytes(b"not an image")
+    with pytest.raises(InputError, match=r"3\.png"), pipeline.readable_errors():
+        drawn(pictures)

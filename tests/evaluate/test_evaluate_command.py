@@ -1,0 +1,208 @@
+import json
+import sys
+import types
+
+import cv2
+import numpy as np
+import pytest
+
+import cervix_tf.export
+from cervix_tf.data import manifest
+from cervix_tf.evaluate import predictions
+from cervix_tf.evaluate.__main__ import main
+from cervix_tf.export.contract import Contract
+from cervix_tf.report import page
+
+CLASSES = ("normal", "cancer")
+SEVEN = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")
+
+
+def contract(**changes):
+    fields = {
+        "task": "made up",
+        "classes": CLASSES,
+        "positive": ("cancer",),
+        "views": (),
+        "height": 8,
+        "width": 8,
+        "native_height": 8,
+        "native_width": 8,
+        "version": "0",
+        "licence": "none",
+        "intended_use": "tests",
+        "data": "drawn",
+        "synthetic": True,
+        "stand_in": False,
+    }
+    return Contract(**{**fields, **changes})
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """Stands in for a loaded model; its contract may be set. Brighter images are surer of cancer."""
+    (tmp_path / "model.tflite").write_bytes(b"any")
+    monkeypatch.chdir(tmp_path)
+    loaded = types.SimpleNamespace(contract=contract())
+
+    def probabilities(_, paths, batch_size):
+        assert all(len(files) == max(1, len(loaded.contract.views)) for files in paths)
+        brightness = [np.mean([cv2.imread(file).mean() for file in files]) / 255 for files in paths]
+        return np.stack([1 - np.array(brightness), brightness], axis=1)
+
+    fake = types.SimpleNamespace(load=lambda path: loaded, probabilities=probabilities)
+    monkeypatch.setitem(sys.modules, "cervix_tf.export.runtime", fake)
+    monkeypatch.setattr(cervix_tf.export, "runtime", fake, raising=False)
+    pages = []
+    monkeypatch.setattr(page, "evaluation", pages.append)
+    loaded.pages = pages
+    return loaded
+
+
+def images(folder, visits=16, views=("green", "iodine"), **columns):
+    """Grey images, brighter for cancer; a manifest of `visits` with `views`, half test, half validation."""
+    records = []
+    for visit in range(visits):
+        cancer = visit % 2
+        for at, view in enumerate(views):
+            path = f"{visit}/{at}.png"
+            (folder / str(visit)).mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / path), np.full((8, 8, 3), 60 + 120 * cancer + 5 * visit, np.uint8))
+            records.append(
+                {
+                    "path": path,
+                    "label": CLASSES[cancer],
+                    "group": f"w{visit}",
+                    "case": f"v{visit}",
+                    "view": view,
+                    "split": "test" if visit < visits / 2 else "validation",
+                    "age": 20 + 3 * visit,
+                    **columns,
+                }
+            )
+    manifest.write(manifest.of_records(records, folder), folder / "manifest.csv")
+
+
+def results(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def refused(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["model.tflite", "--manifest", "manifest.csv", *arguments])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
+    return error
+
+
+def test_a_model_and_a_manifest_give_predictions_metrics_and_a_page(model, tmp_path, capsys):
+    images(tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--by", "age", "view"])
+    found = results(tmp_path / "evaluation")
+    assert (found["n"], found["groups"], found["synthetic"]) == (16, 8, True)
+    assert found["metrics"]["accuracy"]["value"] == 1
+    assert set(found["strata"]["age"]) == {"<25", "25-49"}
+    assert set(found["strata"]["view"]) == {"green", "iodine"}
+    assert found["binary"]["metrics"]["sensitivity_at_90_specificity"]["n"] == 8
+    written = predictions.read(tmp_path / "evaluation" / "predictions.csv")
+    assert written.table["id"][0] == "0/0.png"
+    assert len(manifest.read(tmp_path / "evaluation" / "manifest.csv")) == 16
+    assert [str(each) for each in model.pages] == ["evaluation"]
+    printed = capsys.readouterr().out
+    assert "16 rows, 8 groups: manifest.csv, split test [SYNTHETIC DATA]" in printed
+    assert "accuracy by age:" in printed
+
+
+def test_images_of_a_case_become_one_row_when_aggregated(model, tmp_path):
+    images(tmp_path)
+    main(
+        [
+            "model.tflite",
+            "--manifest",
+            "manifest.csv",
+            "--aggregate",
+            "mean",
+            "--resamples",
+            "100",
+            "-o",
+            "cases",
+        ]
+    )
+    found = results(tmp_path / "cases")
+    assert (found["n"], found["groups"]) == (8, 8)
+    assert found["metrics"]["accuracy"]["method"] == "Wilson 95%"
+    assert predictions.read(tmp_path / "cases" / "predictions.csv").table["id"][0] == "v0"
+
+
+def test_a_model_of_seven_views_gets_cases_and_incomplete_ones_are_told(model, tmp_path, capsys):
+    images(tmp_path, views=SEVEN)
+    rows = manifest.read(tmp_path / "manifest.csv")
+    manifest.write(rows.where(rows.rows["path"] != "0/5.png"), tmp_path / "manifest.csv")
+    model.contract = contract(views=SEVEN)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+    assert results(tmp_path / "evaluation")["n"] == 7
+    assert "1 cases left out: no green image" in capsys.readouterr().out
+
+
+def test_without_validation_rows_no_threshold_is_chosen_and_the_command_says_so(model, tmp_path, capsys):
+    images(tmp_path, split="test")
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+    assert results(tmp_path / "evaluation")["binary"]["thresholds"] == {}
+    assert "no validation rows" in capsys.readouterr().out
+
+
+def test_one_kind_of_view_can_be_evaluated_alone(model, tmp_path):
+    images(tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--view", "green", "--resamples", "100"])
+    assert results(tmp_path / "evaluation")["n"] == 8
+
+
+def test_images_that_trained_the_run_are_told(model, tmp_path, capsys):
+    images(tmp_path)
+    rows = manifest.read(tmp_path / "manifest.csv").rows
+    records = [
+        {"path": path, "sha256": f"{at:064x}", "split": "test", "label": label}
+        for at, (path, label) in enumerate(zip(rows["path"], rows["label"], strict=True))
+    ]
+    manifest.write(manifest.of_records(records, tmp_path), tmp_path / "manifest.csv")
+    (tmp_path / "run").mkdir()
+    trained = manifest.of_records([{**record, "split": "train"} for record in records[:5]], tmp_path)
+    manifest.write(trained, tmp_path / "run" / "manifest.csv")
+    main(["run", "--manifest", "manifest.csv", "--resamples", "100"])
+    assert f"WARNING: the model was trained on 5 of these {len(records)} files" in capsys.readouterr().out
+
+
+def test_wrong_input_ends_in_one_clear_line(model, tmp_path, capsys):
+    assert "manifest.csv: no such file" in refused(capsys)
+    images(tmp_path)
+    assert "no row with split 'holdout'; there is test (16 rows), validation (16 rows)" in refused(
+        capsys, "--split", "holdout"
+    )
+    assert "leave one of them out" in refused(capsys, "--aggregate", "mean", "--by", "view")
+    assert "at least 100" in refused(capsys, "--resamples", "5")
+    assert "is a run or the model itself" in refused(capsys, "-o", "model.tflite")
+    assert "is --root elsewhere the folder of the images?" in refused(capsys, "--root", "elsewhere")
+    assert "none of 16 rows are saline images" in refused(capsys, "--view", "saline")
+    with pytest.raises(SystemExit):
+        main(["other.tflite", "--manifest", "manifest.csv"])
+    assert "other.tflite: no such file or folder" in capsys.readouterr().err
+
+
+def test_classes_that_the_model_does_not_know_are_refused(model, tmp_path, capsys):
+    images(tmp_path)
+    model.contract = contract(classes=("normal", "cin1"), positive=("cin1",))
+    assert "label 'cancer' is not among the classes normal, cin1" in refused(capsys)
+
+
+def test_a_model_of_cases_is_refused_where_no_row_names_its_view(model, tmp_path, capsys):
+    images(tmp_path, views=("",))
+    model.contract = contract(views=SEVEN)
+    assert "no row names its view" in refused(capsys)
+
+
+def test_a_run_is_not_overwritten(model, tmp_path, capsys):
+    images(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    assert "choose another folder" in refused(capsys, "-o", "run")

@@ -1,0 +1,81 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from cervix_tf.config import Images
+from experiments.mobilenetv2_ensemble import config, model
+
+PAPER = dataclasses.replace(config.PAPER, weights="random")
+TINY = dataclasses.replace(PAPER, images=Images(height=64, width=96, batch_size=2), network=config.Network(alpha=0.35))
+
+
+@pytest.fixture(scope="module")
+def published():
+    """The networks at the paper's real size."""
+    views = {kind: model.single_view(PAPER, kind) for kind in config.KINDS}
+    trunks = {kind: keras.Model(net.input, net.get_layer("last_relu").output, name=kind) for kind, net in views.items()}
+    return views, model.ensemble(PAPER, trunks)
+
+
+@pytest.mark.parametrize(("kind", "maps"), [("acetic", 32), ("green", 64), ("iodine", 32)])
+def test_table_3_the_trunk_of_each_view_gives_its_maps_at_7_by_10(published, kind, maps):
+    views, _ = published
+    assert views[kind].input_shape == (None, 224, 298, 3)
+    assert views[kind].get_layer("last_relu").output.shape == (None, 7, 10, maps)
+    assert views[kind].output_shape == (None, 4)
+
+
+def test_table_3_the_ensemble_stacks_256_maps_fuses_them_to_32_and_ends_in_4_classes(published):
+    _, ensemble = published
+    assert ensemble.input_shape == (None, 7, 224, 298, 3)
+    shapes = [ensemble.get_layer(name).output.shape for name in ("stacked", "fusion", "average", "logits")]
+    assert shapes == [(None, 7, 10, 256), (None, 7, 10, 32), (None, 32), (None, 4)]
+
+
+def test_the_parameter_counts_are_those_of_the_readme(published):
+    views, ensemble = published
+    counts = {kind: net.count_params() for kind, net in views.items()}
+    # MobileNetV2 without top has 2,257,984 weights; its last convolution (320 x 1280) and normalisation go.
+    body = 2_257_984 - 320 * 1280 - 4 * 1280
+    assert counts == {
+        kind: body + 320 * maps + 4 * maps + 4 * maps + 4
+        for kind, maps in (("acetic", 32), ("green", 64), ("iodine", 32))
+    }
+    fusion = 256 * 1280 + 9 * 1280 * 1280 + 1280 * 32 + 4 * (1280 + 1280 + 32)
+    trunks = sum(counts.values()) - sum(4 * maps + 4 for maps in (32, 64, 32))
+    assert ensemble.count_params() == trunks + fusion + 32 * 4 + 4
+    trainable = sum(int(np.prod(weight.shape)) for weight in ensemble.trainable_weights)
+    assert trainable == fusion - 2 * (1280 + 1280 + 32) + 32 * 4 + 4
+
+
+def test_the_ensemble_is_its_trunks_called_view_by_view():
+    views = {kind: model.single_view(TINY, kind) for kind in config.KINDS}
+    trunks = {kind: keras.Model(net.input, net.get_layer("last_relu").output, name=kind) for kind, net in views.items()}
+    ensemble = model.ensemble(TINY, trunks)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 7, 64, 96, 3)).astype("float32")
+    one_by_one = [trunks["acetic"](pixels[:, k]) for k in range(5)]
+    one_by_one += [trunks["green"](pixels[:, 5]), trunks["iodine"](pixels[:, 6])]
+    stacked = keras.Model(ensemble.input, ensemble.get_layer("stacked").output)(pixels)
+    np.testing.assert_allclose(stacked, np.concatenate(one_by_one, axis=-1), atol=1e-4)
+
+
+def test_frozen_trunks_keep_their_weights_and_statistics_while_the_fusion_learns():
+    trunks = {kind: model.trunk(TINY, kind) for kind in config.KINDS}
+    ensemble = model.ensemble(TINY, trunks)
+    before = [weight.copy() for weight in trunks["acetic"].get_weights()]
+    head = ensemble.get_layer("logits").get_weights()[0].copy()
+    ensemble.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 7, 64, 96, 3), np.uint8)
+    ensemble.fit(pixels, np.array([0, 1, 2, 3]), batch_size=2, verbose=0)
+    for a, b in zip(before, trunks["acetic"].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(head, ensemble.get_layer("logits").get_weights()[0])
+
+
+def test_pixels_are_normalised_inside_the_network():
+    net = model.trunk(dataclasses.replace(TINY, network=config.Network(alpha=0.35, mean=(0.1, 0.2, 0.3))), "acetic")
+    normalise = next(layer for layer in net.layers if isinstance(layer, keras.layers.Rescaling))
+    pixel = np.full((1, 1, 1, 3), 255 * 0.7, "float32")
+    np.testing.assert_allclose(normalise(pixel).numpy().ravel(), [1.2, 1.0, 0.8], rtol=1e-5)

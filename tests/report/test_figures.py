@@ -1,0 +1,95 @@
+import base64
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cervix_tf.report import figures
+
+
+def svg(picture):
+    head, data = picture.source.split(",", 1)
+    assert head == "data:image/svg+xml;base64"
+    return ElementTree.fromstring(base64.b64decode(data))
+
+
+def history(**changes):
+    columns = {
+        "epoch": [1, 2, 3, 4],
+        "loss": [1.0, 0.8, 0.6, 0.5],
+        "accuracy": [0.4, 0.6, 0.7, 0.8],
+        "val_loss": [1.1, 0.7, 0.9, 1.2],
+        "val_accuracy": [0.4, 0.6, 0.7, 0.7],
+    }
+    return pd.DataFrame(columns | changes)
+
+
+def test_the_first_epoch_with_the_highest_criterion_is_marked():
+    picture = figures.training("acetic", [history()], "val_accuracy")
+    assert picture.caption == "acetic: dot = epoch kept (3), by val_accuracy."
+    assert svg(picture).tag.endswith("svg")
+
+
+def test_for_a_loss_the_lowest_epoch_is_marked():
+    assert "epoch kept (2), by val_loss" in figures.training("acetic", [history()], "val_loss").caption
+
+
+def test_folds_share_a_figure_and_each_has_its_epoch():
+    other = history(val_loss=[1.1, 1.0, 0.9, 0.8])
+    assert "2 folds: dot = epoch kept (2, 4)" in figures.training("acetic", [history(), other], "val_loss").caption
+
+
+def test_an_unknown_criterion_marks_nothing():
+    assert "no epoch was chosen" in figures.training("acetic", [history()], "val_something").caption
+
+
+def test_a_history_without_loss_or_accuracy_has_no_figure():
+    assert figures.training("acetic", [pd.DataFrame({"epoch": [1], "seconds": [2.0]})], "val_loss") is None
+
+
+def test_a_single_epoch_and_missing_values_can_be_drawn():
+    svg(figures.training("one", [history().iloc[:1]], "val_accuracy"))
+    svg(figures.training("gaps", [history(val_loss=[np.nan] * 4)], "val_loss"))
+
+
+def test_the_confusion_matrix_is_told_to_those_who_cannot_see_it():
+    picture = figures.confusion([[8, 2], [3, 0]], ["normal", "cancer"], "all cases")
+    assert picture.alt == "Confusion matrix, all cases. normal: 8 of 10 right; cancer: 0 of 3 right."
+    assert picture.caption == "all cases: n = 13."
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_class_without_cases_divides_by_nothing():
+    assert "cancer: 0 of 0 right" in figures.confusion([[8, 2], [0, 0]], ["normal", "cancer"], "x").alt
+
+
+@pytest.mark.parametrize("label", ["$x", "$\\frac$", "<script>&", "a" * 300, "_^{}", ""])
+def test_any_class_name_can_be_drawn(label):
+    svg(figures.confusion([[1, 0], [0, 1]], [label, "b"], label))
+    svg(figures.roc([(label, {"fpr": [0, 1], "tpr": [0, 1]}, "0.5")], label))
+    svg(figures.bars({label: {"value": 0.5, "low": 0.2, "high": 0.8, "n": 3}, "b": {"value": None}}))
+    svg(figures.histogram(np.array([0.1, 0.9]), np.array([False, True]), label))
+
+
+def test_a_curve_that_is_not_defined_stays_in_the_legend():
+    picture = figures.roc([("cancer", None, "not defined (no row of cancer)")], "each class")
+    assert "cancer: AUC not defined" in picture.alt
+
+
+def test_bars_say_value_and_undefined():
+    picture = figures.bars({"normal": {"value": 0.75, "low": 0.5, "high": 0.9, "n": 8}, "cancer": {"value": None}})
+    assert picture.alt == "Sensitivity by class: normal 75 %; cancer not defined."
+    assert figures.bars({"cancer": {"value": None}}) is None
+
+
+def test_reliability_tells_each_bin():
+    entry = {"low": 0.8, "high": 0.9, "n": 4, "confidence": 0.84}
+    entry |= {"accuracy": 0.5, "accuracy_low": 0.15, "accuracy_high": 0.85}
+    assert figures.reliability([entry], "Calibration.").alt == "Reliability diagram: 0.84 said, 0.50 right."
+    assert figures.reliability([], "") is None
+
+
+def test_the_same_figure_has_the_same_bytes():
+    first, second = (figures.confusion([[1, 0], [0, 1]], ["a", "b"], "x").source for _ in range(2))
+    assert first == second

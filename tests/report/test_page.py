@@ -1,0 +1,235 @@
+import json
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from cervix_tf.errors import InputError
+from cervix_tf.report import page
+from cervix_tf.run_dir import RunDir, read_json, write_json
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Checked(HTMLParser):
+    """Fails on tags that do not balance, outside addresses, scripts, double ids and pictures without text."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.ids, self.links, self.images, self.text = [], [], [], [], ""
+        assert text.startswith("<!DOCTYPE html>\n")
+        self.feed(text)
+        self.close()
+        assert self.open == []
+        assert len(set(self.ids)) == len(self.ids)
+        assert {link[1:] for link in self.links} <= set(self.ids)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        assert tag not in ("script", "link", "iframe", "object")
+        assert not any(name.startswith("on") for name in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(attrs["alt"])
+            assert attrs["src"].startswith("data:image/")
+            assert attrs["alt"]
+        if tag == "a":
+            assert attrs["href"].startswith("#")
+            self.links.append(attrs["href"])
+        if "id" in attrs:
+            self.ids.append(attrs["id"])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+        else:
+            assert "url(" not in data
+            assert "@import" not in data
+
+
+def checked(path):
+    return Checked(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def whole_page(template):
+    return checked(page.run(template))
+
+
+def test_a_whole_run_is_one_valid_file_of_sane_size(template, whole_page):
+    assert 100_000 < template.report.stat().st_size < 5_000_000
+    assert whole_page.links == [
+        "#numbers",
+        "#paper",
+        "#figures",
+        "#cases",
+        "#training",
+        "#data",
+        "#exports",
+        "#rerun",
+    ]
+
+
+def test_the_page_shows_what_the_run_holds(template, whole_page):
+    metrics = read_json(template.metrics)
+    accuracy = metrics["metrics"]["accuracy"]
+    low, high = 100 * accuracy["low"], 100 * accuracy["high"]
+    for part in (
+        f"{100 * accuracy['value']:.1f} %",
+        f"[{low:.1f}, {high:.1f}]",
+        "n = 24",
+        accuracy["method"],
+        "SYNTHETIC DATA",
+        "81.25",
+        "not defined (no row of cancer)",
+        "python -m experiments.mobilenetv2_ensemble --preset demo",
+        "epoch kept (5), by val_accuracy",
+        "Near duplicate",
+        "9.42 MB",
+        "versions.tensorflow",
+        "train.epochs",
+        "24 groups (women, visits or slides); none stands in more than one part.",
+    ):
+        assert part in whole_page.text, part
+
+
+def test_cases_come_with_seven_images_and_a_heat_map(whole_page):
+    shown = whole_page.text.count("Where the evidence for the verdict lies")
+    assert 4 < shown <= 12
+    assert sum(alt.startswith("acetic_3 of visit_") for alt in whole_page.images) == shown
+    assert sum(alt.startswith("iodine of visit_") for alt in whole_page.images) == shown
+    assert "image not found" not in whole_page.text
+
+
+def test_images_that_are_gone_are_said_to_be_gone(whole_run):
+    root = read_json(whole_run.environment)["data_root"]
+    shutil.rmtree(root)
+    text = checked(page.run(whole_run)).text
+    assert f"The images are no longer at {root}" in text
+    assert "image not found" in text
+
+
+def test_a_run_that_has_only_begun_has_a_page_that_names_what_is_missing(tmp_path):
+    run = RunDir(tmp_path / "paper" / "begun")
+    run.root.mkdir(parents=True)
+    write_json(run.config, {"seed": 0})
+    found = checked(page.run(run))
+    assert "metrics.json (metrics and figures)" in found.text
+    assert found.links == ["#rerun"]
+
+
+def test_a_folder_that_is_no_run_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="is not a run"):
+        page.run(RunDir(tmp_path))
+    with pytest.raises(InputError, match="is not a run"):
+        page.run(RunDir(tmp_path / "missing"))
+
+
+def test_an_evaluation_needs_only_predictions_metrics_and_contract(whole_run, tmp_path):
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    for path in (whole_run.predictions, whole_run.metrics, whole_run.contract):
+        shutil.copy(path, folder)
+    found = checked(page.evaluation(folder))
+    assert "Evaluation evaluation" in found.text
+    assert "No manifest stands beside the predictions" in found.text
+    assert found.links == ["#numbers", "#figures", "#cases", "#rerun"]
+    (folder / "metrics.json").unlink()
+    with pytest.raises(InputError, match=r"metrics\.json"):
+        page.evaluation(folder)
+
+
+def test_strata_of_an_evaluation_are_shown(whole_run):
+    metrics = read_json(whole_run.metrics)
+    part = {key: metrics[key] for key in ("n", "groups", "metrics", "binary", "per_class", "confusion")}
+    write_json(whole_run.metrics, {**metrics, "strata": {"site": {"NHS": part, "ALTS": part}}})
+    text = checked(page.run(whole_run)).text
+    assert "By site" in text
+    assert "ALTS" in text
+
+
+def test_strings_of_others_cannot_become_markup(whole_run):
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=y>"
+    for path in (whole_run.predictions, whole_run.manifest):
+        quoted = '"' + evil.replace('"', '""') + '"'
+        path.write_text(path.read_text().replace("visit_000,", f"{quoted},"))
+    for path in (whole_run.config, whole_run.contract, whole_run.environment):
+        write_json(path, {**read_json(path), "note": evil, evil: 1, "task": evil})
+    write_json(whole_run.root / "audit.json", [{"kind": evil, "count": evil}])
+    write_json(whole_run.exports, [{"format": evil, evil: evil}])
+    tables = read_json(whole_run.tables)
+    tables[0] |= {"title": evil, "note": evil, "columns": [evil, evil]}
+    tables[0]["rows"][0]["name"] = evil
+    write_json(whole_run.tables, tables)
+    path = page.run(whole_run)
+    assert "<script" not in path.read_text()
+    assert evil in checked(path).text
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"synthetic": True, "stand_in": False}, ["SYNTHETIC DATA"]),
+        ({"stand_in": True}, ["STAND-IN DATA"]),
+        ({}, []),
+    ],
+)
+def test_what_the_data_are_stands_above_the_numbers(tmp_path, flags, words):
+    run = RunDir(tmp_path)
+    write_json(run.config, {})
+    write_json(run.contract, {"task": "t", **flags})
+    text = checked(page.run(run)).text
+    assert [word for word in ("SYNTHETIC DATA", "STAND-IN DATA") if word in text] == words
+
+
+def test_selection_on_the_test_part_is_said(tmp_path):
+    run = RunDir(tmp_path)
+    write_json(run.config, {"protocol": "as_published"})
+    assert "too good" in checked(page.run(run)).text
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "exports.json", "predictions.csv", "history.csv", "manifest.csv"])
+def test_a_broken_file_is_named(whole_run, name):
+    (whole_run.root / name).write_text('"unfinished' if name.endswith(".csv") else "{unfinished")
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        page.run(whole_run)
+
+
+def test_a_file_of_the_wrong_kind_is_named(whole_run):
+    whole_run.exports.write_text(json.dumps({"format": "x"}))
+    with pytest.raises(InputError, match=r"exports\.json: holds no JSON list"):
+        page.run(whole_run)
+
+
+def test_the_page_of_the_same_files_is_the_same(template, whole_page):
+    first = template.report.read_bytes()
+    assert page.run(template).read_bytes() == first
+
+
+def python(*arguments):
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_the_command_loads_nothing_heavy_for_its_help():
+    heavy = "{'pandas', 'matplotlib', 'cv2', 'jinja2', 'numpy'}"
+    done = python("-c", f"import sys, cervix_tf.report.__main__; print({heavy} & set(sys.modules))")
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_command_writes_the_page_again(whole_run):
+    done = python("-m", "cervix_tf.report", whole_run.root)
+    assert (done.returncode, done.stdout.strip()) == (0, str(whole_run.report))
+    assert whole_run.report.is_file()
+
+
+def test_the_command_refuses_what_is_no_run_in_one_line(tmp_path):
+    done = python("-m", "cervix_tf.report", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path}: is not a run")
+    assert done.stderr.count("\n") == 1

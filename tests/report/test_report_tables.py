@@ -1,0 +1,126 @@
+import io
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from cervix_tf.errors import InputError
+from cervix_tf.report import tables
+from cervix_tf.run_dir import RunDir
+
+
+def measured(value=70.8, low=55.9, high=83.0, n=48, method="Wilson 95%"):
+    return {"value": value, "low": low, "high": high, "n": n, "method": method}
+
+
+def table(**changes):
+    whole = {
+        "number": 6,
+        "title": "Single networks and the ensemble",
+        "columns": ["Accuracy", "F1 score"],
+        "rows": [
+            {
+                "name": "Ensemble",
+                "paper": [81.25, 81.2],
+                "ours": [measured(), measured(n=47)],
+                "row": "ensemble",
+            }
+        ],
+        "note": "Made up for a test, synthetic.",
+    }
+    return whole | changes
+
+
+def printed(found, width=80):
+    text = io.StringIO()
+    tables.console(found, Console(file=text, width=width))
+    return text.getvalue()
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    run = RunDir(tmp_path)
+    tables.write(run, [table()])
+    assert tables.read(run) == [table()]
+
+
+def test_a_row_with_too_few_numbers_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r"row 'short': 1 numbers for 2 columns"):
+        tables.write(RunDir(tmp_path), [table(rows=[{"name": "short", "paper": [1.0], "ours": None}])])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("broken", [{"rows": 3}, [1], [{"rows": [{"name": "a"}, 5], "columns": []}]])
+def test_a_file_that_holds_no_tables_is_an_input_error(tmp_path, broken):
+    (tmp_path / "tables.json").write_text(json.dumps(broken))
+    with pytest.raises(InputError, match=r"tables\.json"):
+        tables.read(RunDir(tmp_path))
+
+
+def test_the_terminal_shows_paper_ours_interval_n_method_and_note():
+    text = printed([table()])
+    for part in (
+        "Table 6",
+        "81.25",
+        "81.2",
+        "70.8",
+        "[55.9,83.0]",
+        "n = 48",
+        "n = 47",
+        "Wilson 95%",
+        "synthetic",
+    ):
+        assert part in text
+
+
+def test_an_interval_is_never_broken_on_a_terminal_of_80_columns():
+    names = ["MobileNetV2 trained on acetic acid images", "Ensemble, binary classification mode"]
+    wide = table(
+        columns=["Accuracy", "Precision", "Recall", "F1 score"],
+        rows=[{"name": name, "paper": [71.24] * 4, "ours": [measured()] * 4} for name in names],
+    )
+    text = printed([wide])
+    assert text.count("[55.9,83.0]") == 8
+    assert "…" not in text
+
+
+def test_square_brackets_in_names_are_no_markup():
+    assert "[red]net[/red]" in printed([table(rows=[{"name": "[red]net[/red]", "paper": None, "ours": None}])], 120)
+
+
+def test_what_the_paper_lacks_or_was_not_run_is_a_dash():
+    row = {"name": "r", "paper": None, "ours": None}
+    assert tables.cells(table(), row) == [("–", "–"), ("–", "–")]
+
+
+def test_an_undefined_number_says_why():
+    none = measured(None, None, None, 0, "undefined: no row of cancer")
+    row = {"name": "r", "paper": [None, 3.0], "ours": [none, None]}
+    assert tables.cells(table(), row) == [("–", "not defined (no row of cancer)"), ("3.0", "–")]
+
+
+def test_a_number_without_interval_stands_alone():
+    row = {"name": "r", "ours": [measured(100.0, None, None), measured()]}
+    assert tables.cells(table(), row)[0][1] == "100.0"
+
+
+def test_methods_name_every_column_once():
+    rows = [{"name": name, "ours": [measured(), measured(method="bootstrap")]} for name in "ab"]
+    assert tables.methods(table(rows=rows)) == "Ours: Accuracy: n = 48, Wilson 95%; F1 score: n = 48, bootstrap"
+
+
+@given(name=st.text(), title=st.text())
+def test_markdown_keeps_its_columns_whatever_the_names(name, title):
+    text = tables.markdown([table(rows=[{"name": name, "paper": [1.0, 2.0], "ours": None}], columns=[title, "b"])])
+    lines = [line for line in text.split("\n") if line.startswith("|")]
+    assert len(lines) == 3
+    for line in lines:
+        assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 4
+
+
+def test_markdown_shows_paper_and_ours():
+    text = tables.markdown([table()])
+    assert r"| Ensemble | 81.25 \| 70.8 [55.9, 83.0] | 81.2 \| 70.8 [55.9, 83.0] |" in text
+    assert text.endswith("Made up for a test, synthetic.\n")
