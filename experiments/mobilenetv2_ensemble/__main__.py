@@ -419,7 +419,8 @@ def conclude(config: Config, out: RunDir, measured: dict[str, dict]) -> None:
     from experiments.mobilenetv2_ensemble import tables
 
     how = f"{config.folds}-fold cross-validation by case" if config.folds > 1 else f"protocol {config.protocol}"
-    found = [tables.table_6(measured, f"Ours: {described(config)}, {how}; not the paper's test set.")]
+    note = f"Ours: {described(config)}, {how}; not the paper's test set."
+    found = [tables.table_6(measured, note), tables.binary_auc(measured, note)]
     printed.write(out, found)
     printed.console(found)
     model_card.write(out)

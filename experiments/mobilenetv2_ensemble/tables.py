@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cervix_tf.report.tables import Measured, Row, Table
+from experiments.mobilenetv2_ensemble.config import KINDS
 
 COLUMNS = ("Accuracy", "Precision", "Recall", "F1 score")
 _MEASURES = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
@@ -29,6 +30,24 @@ def table_6(metrics: dict[str, dict[str, Any]], note: str) -> Table:
         "number": 6,
         "title": "Networks of single image types and the ensemble",
         "columns": list(COLUMNS),
+        "rows": rows,
+        "note": note,
+    }
+
+
+def binary_auc(metrics: dict[str, dict[str, Any]], note: str) -> Table:
+    """Area under the ROC curve of the binary reading, one row a network; the paper draws the curve (Fig. 7) only."""
+    named = {row: f"Network of {row} images" for row in KINDS} | {"ensemble": "Ensemble"}
+    named |= {f"probe-{kind}": f"Logistic regression on untouched features, {kind} images" for kind in KINDS}
+    rows: list[Row] = [
+        {"name": name, "row": row, "paper": None, "ours": [_percent(metrics[row]["binary"]["metrics"]["auc"])]}
+        for row, name in named.items()
+        if row in metrics
+    ]
+    return {
+        "number": "Fig. 7",
+        "title": "Normal and CIN1 against CIN2/3 and cancer: area under the ROC curve",
+        "columns": ["AUC"],
         "rows": rows,
         "note": note,
     }
