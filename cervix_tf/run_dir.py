@@ -111,6 +111,15 @@ class RunDir:
         """Folder of pictures."""
         return self.root / "figures"
 
+    def heat_map(self, id: str) -> Path:
+        """The picture of one case's images and heat maps."""
+        return self.figures / "heatmaps" / f"{id}.png"
+
+    @property
+    def audit(self) -> Path:
+        """What the audit of the images found, JSON: a list of {kind, count}."""
+        return self.root / "audit.json"
+
     @property
     def report(self) -> Path:
         """The page of the run."""

@@ -28,6 +28,9 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
             f"the contract says {expected} to {len(contract.classes)} classes"
         )
     images = keras.Input((*views, None, None, 3), dtype="uint8", name="images")
-    logits = network(ResizePixels(contract.height, contract.width, name="resize")(images))
+    # The same layers in fresh models: a compiled model, nested ones included, would bring its optimiser's state
+    # (twice the weights) and its metrics, whose classes a reader of the file would have to import.
+    plain = keras.models.clone_model(network, clone_function=lambda layer: layer, recursive=True)
+    logits = plain(ResizePixels(contract.height, contract.width, name="resize")(images))
     probabilities = keras.layers.Activation(activation, dtype="float32", name="probabilities")(logits)
     return keras.Model(images, probabilities, name="serving")

@@ -21,7 +21,7 @@ MOST_CASES = 4
 """Cases a section."""
 MOST_IMAGES = 12
 """Images a case: more would make the page heavy."""
-_SIDE, _HEAT_MAP_SIDE = 240, 800
+_SIDE, _HEAT_MAP_SIDE = 240, 1100
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,6 @@ def _images(manifest: Manifest, id: str, case: str, views: Sequence[str]) -> lis
 
 
 def _heat_map(run: RunDir, id: str) -> str:
-    folder = (run.figures / "heatmaps").resolve()
-    path = (folder / f"{id}.png").resolve()
-    return thumbnail(path, _HEAT_MAP_SIDE) if path.is_relative_to(folder) else ""
+    path = run.heat_map(id).resolve()
+    inside = path.is_relative_to(run.figures.resolve())  # an id is data: it must not lead out of the run
+    return thumbnail(path, _HEAT_MAP_SIDE) if inside else ""

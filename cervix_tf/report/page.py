@@ -85,7 +85,7 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
     config, environment, contract, metrics = (
         _json(path, dict) for path in (run.config, run.environment, run.contract, run.metrics)
     )
-    audit, exports = (_json(path, list) for path in (run.root / "audit.json", run.exports))
+    audit, exports = (_json(path, list) for path in (run.audit, run.exports))
     predicted = _predictions(run)
     listed = _manifest(run, environment)
     classes = metrics.get("classes") or contract.get("classes") or (predicted.classes if predicted else ())

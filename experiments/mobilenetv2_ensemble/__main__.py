@@ -59,12 +59,13 @@ def run(config: Config, out: RunDir) -> None:
 
     measured = {row: measure(config, out, row, results[row], chosen.get(row, [])) for row in results}
     export(out)
+    explain(out, everything)
     conclude(config, out, measured)
 
 
 def read_manifest(config: Config, out: RunDir) -> Manifest:
     """The labelled images: drawn, imported from their original layout, or from a manifest made before."""
-    from cervix_tf.data import images, importers, manifest
+    from cervix_tf.data import audit, images, importers, manifest
 
     if config.synthetic_visits:
         from cervix_tf.data.synthetic import visits
@@ -88,6 +89,12 @@ def read_manifest(config: Config, out: RunDir) -> Manifest:
     manifest.check_labels(found.manifest, CLASSES, str(config.data.manifest or found.manifest.root))
     labelled = found.manifest.where(found.manifest.rows["label"].isin(CLASSES))
     images.check_files(labelled.paths())
+    if not out.audit.exists():
+        found_by_audit = audit.audit(labelled).counts()
+        write_json(
+            out.audit,
+            [{"kind": f"{kind} ({severity})", "count": count} for (severity, kind), count in found_by_audit.items()],
+        )
     write_json(out.environment, {**read_json(out.environment), "data_root": str(labelled.root.resolve())})
     return labelled
 
@@ -191,7 +198,8 @@ def train_ensemble(config: Config, views: dict[str, keras.Model], parts: Parts, 
     seed = seed_of(config, out)
     with started(config, seed):
         trunks = model.stacked(
-            config, {kind: keras.Model(net.input, net.get_layer("last_relu").output) for kind, net in views.items()}
+            config,
+            {kind: keras.Model(net.input, net.get_layer("last_relu").output, name=kind) for kind, net in views.items()},
         )
         head = model.fusion(config, trunks.output_shape[1:])
         compile_for_training(head, optimiser)
@@ -213,7 +221,9 @@ def train_ensemble(config: Config, views: dict[str, keras.Model], parts: Parts, 
     held_out = tf.data.Dataset.from_tensor_slices((seen, validation.labels)).batch(config.images.batch_size)
     history = fit(config, head, batches, held_out, training, optimiser, out)
     say(config, out, training, history)
-    return model.ensemble(trunks, head)
+    learnt = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimiser state in the saved model
+    learnt.set_weights(head.get_weights())
+    return model.ensemble(trunks, learnt)
 
 
 def seed_of(config: Config, out: RunDir) -> int:
@@ -409,6 +419,31 @@ def export(out: RunDir) -> None:
 
     if not (out.exports.exists() and out.saved_model.exists() and out.tflite().exists()):
         formats.run(out, ("saved_model", "tflite-float32"))
+
+
+def explain(out: RunDir, everything: Manifest) -> None:
+    """Grad-CAM++ of the cases that the report shows: seven images and their heat maps a picture.
+
+    Source: sec. 4.5 and Fig. 10.
+    """
+    import cv2
+    import keras
+
+    from cervix_tf import atomic
+    from cervix_tf.data import images
+    from cervix_tf.evaluate import predictions
+    from cervix_tf.explain import model_maps
+    from cervix_tf.report import cases
+
+    tested = predictions.read(out.predictions)
+    shown = [tested.table["id"][row] for rows in cases.chosen(tested).values() for row in rows]
+    network = keras.saving.load_model(out.model, compile=False)
+    files = dict(zip((found := inputs_of(everything, "ensemble")).rows["id"], found.files, strict=True))
+    for case in shown:
+        pixels = [images.decode_file(file) for file in files[case]]
+        picture = model_maps.strip(pixels, model_maps.heat_maps(network, pixels, VIEWS), VIEWS)
+        with atomic.replacing(out.heat_map(case)) as part:
+            cv2.imwrite(str(part), picture[..., ::-1])
 
 
 def conclude(config: Config, out: RunDir, measured: dict[str, dict]) -> None:

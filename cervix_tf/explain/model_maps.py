@@ -1,0 +1,64 @@
+"""Heat maps of a model as users have it: uint8 images in, probabilities out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import cv2
+import keras
+import numpy as np
+
+from cervix_tf.errors import InputError
+from cervix_tf.explain.grad_cam import grad_cam_plus_plus
+from cervix_tf.explain.overlay import overlay
+from cervix_tf.explain.split import split
+
+SINGLE = "features"
+"""Name of the layer whose maps explain a network of single images."""
+
+
+def heat_maps(
+    serving: keras.Model, images: Sequence[np.ndarray], views: Sequence[str] = (), class_index: int | None = None
+) -> list[np.ndarray]:
+    """Grad-CAM++ heat maps (h, w) in [0, 1] of one input's images, (height, width, 3) uint8 of any size each.
+
+    `serving` resizes, runs a network that gives logits, and turns them into
+    probabilities. The network of a model of several `views` has one trunk a kind of
+    view, named after it, and calls it once for all views of that kind; a network of single images has
+    a layer named `features`. `class_index` is the class to explain, None for the verdict.
+
+    Raises `InputError` when the model has no such layers.
+    """
+    resize = next((layer for layer in serving.layers if type(layer).__name__ == "ResizePixels"), None)
+    network = next((layer for layer in serving.layers if isinstance(layer, keras.Model)), None)
+    if resize is None or network is None:
+        raise InputError("this model is not laid out as resize, network, probabilities: heat maps need one that is")
+    pixels = [resize(image[None]) for image in images]
+    batch = keras.ops.stack(pixels, axis=1) if views else pixels[0]
+    layers = list(dict.fromkeys(re.sub(r"_\d+$", "", view) for view in views)) or [SINGLE]
+    try:
+        head, maps = split(network, layers, batch)
+    except ValueError as error:
+        raise InputError(f"no heat maps for this model: {error}") from None
+    found = grad_cam_plus_plus(head, maps, class_index)
+    return [np.asarray(each) for stack in found for each in stack]
+
+
+def strip(
+    images: Sequence[np.ndarray], maps: Sequence[np.ndarray], titles: Sequence[str] = (), width: int = 160
+) -> np.ndarray:
+    """One RGB picture, uint8: a column an image, the heat map over it below it, `width` pixels each."""
+    columns = []
+    for at, (image, heat) in enumerate(zip(images, maps, strict=True)):
+        height = round(width * image.shape[0] / image.shape[1])
+        above, below = (
+            cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+            for picture in (image, overlay(image, heat))
+        )
+        title = np.full((16, width, 3), 255, np.uint8)
+        if titles:
+            cv2.putText(title, titles[at], (2, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+        columns.append(np.vstack([title, above, np.full((2, width, 3), 255, np.uint8), below]))
+    tallest = max(column.shape[0] for column in columns)
+    return np.hstack([np.pad(c, ((0, tallest - c.shape[0]), (0, 3), (0, 0)), constant_values=255) for c in columns])
