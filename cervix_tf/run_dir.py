@@ -107,6 +107,11 @@ class RunDir:
         return self.root / "model_card.md"
 
     @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard logs, where they were asked for."""
+        return self.root / "tensorboard"
+
+    @property
     def figures(self) -> Path:
         """Folder of pictures."""
         return self.root / "figures"

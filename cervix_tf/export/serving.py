@@ -28,9 +28,21 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
             f"the contract says {expected} to {len(contract.classes)} classes"
         )
     images = keras.Input((*views, None, None, 3), dtype="uint8", name="images")
-    # The same layers in fresh models: a compiled model, nested ones included, would bring its optimiser's state
-    # (twice the weights) and its metrics, whose classes a reader of the file would have to import.
-    plain = keras.models.clone_model(network, clone_function=lambda layer: layer, recursive=True)
-    logits = plain(ResizePixels(contract.height, contract.width, name="resize")(images))
+    logits = _uncompiled(network)(ResizePixels(contract.height, contract.width, name="resize")(images))
     probabilities = keras.layers.Activation(activation, dtype="float32", name="probabilities")(logits)
     return keras.Model(images, probabilities, name="serving")
+
+
+def _uncompiled(network: keras.Model) -> keras.Model:
+    """The same layers, weights shared, in models that were never compiled, nested ones included.
+
+    A compiled model would bring its optimiser's state, twice the weights, and its
+    metrics, whose classes every reader of the file would have to import first.
+    """
+    import keras
+
+    def plain(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return _uncompiled(layer) if isinstance(layer, keras.Model) and layer.inputs else layer
+
+    same_graph = keras.Model(network.input, network.output, name=network.name)
+    return keras.models.clone_model(same_graph, clone_function=plain)

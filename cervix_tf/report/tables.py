@@ -115,6 +115,8 @@ def markdown(tables: Sequence[Table]) -> str:
 def heading(table: Table) -> str:
     """`Table 6. Title`, or the title alone where the table has no number."""
     number, title = table.get("number"), table.get("title", "")
+    if isinstance(number, str) and not number.isdecimal():  # such as "Fig. 7"
+        return f"{number}. {title}"
     return f"Table {number}. {title}" if number else title
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import time
 from collections.abc import Callable
@@ -29,6 +30,16 @@ def adam(optimiser: Optimiser) -> keras.optimizers.Optimizer:
         epsilon=optimiser.epsilon,
         weight_decay=optimiser.weight_decay or None,
     )
+
+
+def tensorboard(out: RunDir) -> keras.callbacks.Callback:
+    """A callback that writes TensorBoard logs into the run.
+
+    Raises `InputError` when TensorBoard is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise InputError("--tensorboard: TensorBoard is not installed: pip install 'cervix_tf[tensorboard]'")
+    return keras.callbacks.TensorBoard(out.tensorboard)
 
 
 def fit(

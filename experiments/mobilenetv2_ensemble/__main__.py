@@ -281,6 +281,7 @@ def fit(
         steps_per_epoch=pipeline.steps(training, config.images),
         criterion=config.criterion,
         out=out,
+        callbacks=[fit.tensorboard(out)] if config.tensorboard else [],
         verbose=1 if sys.stdout.isatty() else 0,
     )
 

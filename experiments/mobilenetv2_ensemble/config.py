@@ -87,6 +87,8 @@ class Config:
     """More than 1: cross-validation over groups instead of one test part; predictions are pooled."""
     probe: bool = False
     """Also measure a logistic regression on the untouched features of the first weights, one a kind of view."""
+    tensorboard: bool = False
+    """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
     seed: int = 0
     devices: str = "all"
     """all, cpu, or a number: several are mirrored."""

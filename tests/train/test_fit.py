@@ -109,6 +109,12 @@ def test_a_loss_that_is_no_number_ends_with_a_remedy(tmp_path):
     assert not RunDir(tmp_path).history.exists()
 
 
+def test_tensorboard_logs_are_written_where_asked_for(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(tmp_path, callbacks=[fit.tensorboard(RunDir(tmp_path))])
+    assert list(RunDir(tmp_path).tensorboard.rglob("events.out.tfevents.*"))
+
+
 def test_an_unknown_criterion_is_named_with_those_there_are(tmp_path):
     with pytest.raises(InputError, match=r"val_f1.*val_accuracy"):
         train(tmp_path, criterion="val_f1")
