@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -41,9 +42,13 @@ def convert(saved_model: Path, contract: Contract, variant: Variant, calibration
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if variant == "int8":
+        inputs = iter(calibration)
+        first = next(inputs, None)
+        if first is None:  # the converter would guess the ranges without a word
+            raise ValueError("int8 needs calibration inputs")
         # Every signature sees the same inputs, so that they agree on ranges and share the 8-bit constants.
         converter.representative_dataset = lambda: (
-            (name, {"images": each[None]}) for each in calibration for name in signatures
+            (name, {"images": each[None]}) for each in chain([first], inputs) for name in signatures
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
     with warnings.catch_warnings():

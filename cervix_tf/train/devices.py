@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
 from cervix_tf.errors import InputError
 
 
+@functools.cache  # one strategy a process: the collectives of a second one would collide with those of the first
 def strategy(devices: str) -> tf.distribute.Strategy:
     """The strategy for `devices`: `all` (every GPU, else the CPU), `cpu`, or a number of them.
 

@@ -67,7 +67,8 @@ def fit(
     Raises `InputError` when the loss is no longer finite.
     """
     keeper = _Keeper(out, criterion, epochs)
-    done = keeper.restore(network)
+    with network.distribute_strategy.scope():
+        done = keeper.restore(network)
     if done < epochs:
         with pipeline.readable_errors():
             network.fit(
@@ -125,14 +126,14 @@ class _Keeper(keras.callbacks.Callback):
         if not math.isfinite(values["loss"]):
             raise InputError(
                 f"{self.out.root}: the loss of epoch {epoch + 1} is {values['loss']}; lower the learning rate "
-                f"({float(self.model.optimizer.learning_rate):g}) and start the run anew"
+                f"({float(_value(self.model.optimizer.learning_rate)):g}) and start the run anew"
             )
         if self.criterion not in values:
             raise InputError(f"criterion {self.criterion!r} is not measured; there are {', '.join(sorted(values))}")
         row = {
             "epoch": epoch + 1,
             "seconds": round(time.monotonic() - self.started, 3),
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(_value(self.model.optimizer.learning_rate)),
             **values,
         }
         before = [self.sign * value for value in self.history.get(self.criterion, [])]
@@ -141,7 +142,7 @@ class _Keeper(keras.callbacks.Callback):
                 self.model.save_weights(part)
         # A plain archive, since Keras' weight files lack the counters of random layers and take ten times as long.
         with atomic.replacing(self._state(epoch + 1)) as part:
-            np.savez(part, *(variable.numpy() for variable in _variables(self.model)))
+            np.savez(part, *(_value(variable) for variable in _variables(self.model)))
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         atomic.write_text(self.out.history, self.history.to_csv(index=False, lineterminator="\n"))
         self._state(epoch).unlink(missing_ok=True)
@@ -155,6 +156,11 @@ class _Keeper(keras.callbacks.Callback):
 def _variables(network: keras.Model) -> list[keras.Variable]:
     """Everything that training changes: weights, statistics, random layers' counters, the optimiser's state."""
     return [*network.variables, *network.optimizer.variables]
+
+
+def _value(variable: keras.Variable) -> np.ndarray:
+    """The variable's value; a mirrored one's on its first device."""
+    return variable.value.numpy()
 
 
 def best_epoch(history: pd.DataFrame, criterion: str) -> int:

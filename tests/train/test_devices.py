@@ -8,6 +8,8 @@ from cervix_tf.train import devices
 
 # Logical devices are set up once a process, so this runs in its own.
 TWO_REPLICAS = """
+import sys
+from pathlib import Path
 import numpy as np, keras, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -29,12 +31,41 @@ two, mirrored = trained("2")
 assert (one, two) == (1, 2), (one, two)
 for a, b in zip(alone, mirrored):
     np.testing.assert_allclose(a, b, atol=1e-5)
+
+# Without synchronisation each replica normalises its own share, and the first one's statistics are kept, as in Keras.
+from cervix_tf.layers import FusedBatchNormalization
+from cervix_tf.run_dir import RunDir
+from cervix_tf.train import fit
+x = np.random.default_rng(0).normal(2, 3, (8, 4, 4, 3)).astype("float32")
+data = tf.data.Dataset.from_tensors((x, np.zeros((8, 3), "float32"))).repeat()
+
+def normalised(kind=FusedBatchNormalization):
+    with devices.strategy("2").scope():
+        layer = kind(momentum=0.0)
+        model = keras.Sequential([keras.Input((4, 4, 3)), layer, keras.layers.GlobalAveragePooling2D()])
+        model.compile(keras.optimizers.Adam(0.1), "mse", jit_compile=False)
+    return layer, model
+
+def train(model, epochs):
+    return fit.fit(model, lambda first: data, data.take(1), epochs=epochs, steps_per_epoch=2,
+                   criterion="val_loss", out=RunDir(Path(sys.argv[1])))
+
+layer, model = normalised()
+train(model, 3)
+assert len(train(normalised()[1], 3)) == 3  # finished: loads, does not train
+theirs, model = normalised(keras.layers.BatchNormalization)
+model.fit(data, steps_per_epoch=2, verbose=0)
+np.testing.assert_allclose(layer.moving_mean, theirs.moving_mean, atol=1e-4)
+np.testing.assert_allclose(layer.moving_variance, theirs.moving_variance, rtol=1e-3)
+np.testing.assert_allclose(layer.moving_mean, x[:4].mean((0, 1, 2)), atol=1e-4)
 print("same")
 """
 
 
-def test_two_mirrored_devices_train_to_the_weights_of_one():
-    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True, check=False)
+def test_two_mirrored_devices_train_to_the_weights_of_one(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_REPLICAS, str(tmp_path)], capture_output=True, text=True, check=False
+    )
     assert done.stdout.strip().endswith("same"), done.stderr[-2000:]
 
 

@@ -1,0 +1,138 @@
+"""`python -m cervix_tf.predict`: from files on disk to a table or JSON."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from cervix_tf.errors import InputError
+from cervix_tf.export import saved_model, tflite
+from cervix_tf.export.contract import Contract
+from cervix_tf.export.serving import serving_model
+from cervix_tf.predict import __main__ as command
+from cervix_tf.predict import files
+
+
+def contract(views):
+    return Contract(
+        *("brightest colour", ("red", "green", "blue"), (), views, 8, 8, 16, 16, "1", "free", "Tests only.", "nothing"),
+        synthetic=True,
+        stand_in=False,
+    )
+
+
+def exported(folder, views):
+    """A model that decides for the strongest colour (of its first view), as a .tflite."""
+    pixels = keras.Input((*([len(views)] if views else []), 8, 8, 3))
+    first = pixels[:, 0] if views else pixels
+    means = keras.layers.GlobalAveragePooling2D()(first)
+    model = serving_model(keras.Model(pixels, keras.layers.Rescaling(0.1)(means)), contract(views))
+    saved_model.write(model, contract(views), folder / "saved_model")
+    (folder / "model.tflite").write_bytes(tflite.convert(folder / "saved_model", contract(views), "float32"))
+    return folder / "model.tflite"
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    return exported(tmp_path_factory.mktemp("single"), ())
+
+
+@pytest.fixture(scope="module")
+def three_views(tmp_path_factory):
+    return exported(tmp_path_factory.mktemp("views"), ("acetic_1", "green", "iodine"))
+
+
+def paint(file: Path, colour: int) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((16, 16, 3), 60, np.uint8)
+    pixels[..., 2 - colour] = 160  # OpenCV writes BGR
+    assert cv2.imwrite(str(file), pixels)
+    return file
+
+
+def predicted(capsys, *arguments):
+    command.main([*map(str, arguments), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    return {each["input"]: each["most_probable"] for each in found["predictions"]}, found
+
+
+def test_images_and_folders_of_images_each_give_one_line(single, tmp_path, capsys):
+    alone = paint(tmp_path / "alone.png", 2)
+    in_folder = [paint(tmp_path / "folder" / name, at) for at, name in enumerate(("a.JPG", "sub/b.bmp"))]
+    (tmp_path / "folder" / "notes.txt").write_text("no image")
+    answers, whole = predicted(capsys, single, alone, tmp_path / "folder")
+    assert answers == {str(alone): "blue", str(in_folder[0]): "red", str(in_folder[1]): "green"}
+    assert whole["model"]["synthetic"] is True
+    first = whole["predictions"][0]["probabilities"]
+    assert list(first) == ["red", "green", "blue"]
+    assert first["blue"] == pytest.approx(np.exp(10) / (np.exp(10) + 2), abs=1e-5)
+
+
+def test_the_table_names_input_probabilities_and_decision_and_says_synthetic(single, tmp_path, capsys):
+    file = paint(tmp_path / "x.png", 1)
+    command.main([str(single), str(file)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["input", "red", "green", "blue", "most", "probable"]
+    assert lines[1].split() == [str(file), "0.000", "1.000", "0.000", "green"]
+    assert lines[2] == "brightest colour 1, trained on nothing. Tests only."
+    assert lines[3].startswith("SYNTHETIC")
+
+
+def test_a_case_folder_is_one_input_sorted_by_name_and_a_folder_of_cases_several(three_views, tmp_path, capsys):
+    for case, colours in (("v1", (0, 1, 2)), ("v2", (2, 0, 0))):
+        for at, colour in enumerate(colours):
+            paint(tmp_path / "visits" / case / f"{at}.png", colour)
+    one, _ = predicted(capsys, three_views, tmp_path / "visits" / "v1")
+    assert one == {str(tmp_path / "visits" / "v1"): "red"}
+    both, _ = predicted(capsys, three_views, tmp_path / "visits")
+    assert list(both.values()) == ["red", "blue"]
+
+
+def test_a_saved_model_answers_the_same(single, tmp_path, capsys):
+    file = paint(tmp_path / "x.png", 1)
+    assert predicted(capsys, single.parent / "saved_model", file)[0] == {str(file): "green"}
+    assert predicted(capsys, single.parent, file)[0] == {str(file): "green"}  # a folder with model.tflite, as a run's
+
+
+@pytest.mark.parametrize("views", [(), ("acetic_1", "green", "iodine")], ids=["single", "views"])
+def test_paths_that_do_not_fit_the_model_are_input_errors(tmp_path, views):
+    file = paint(tmp_path / "case" / "1.png", 0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no such file or folder"):
+        files.inputs_of([tmp_path / "none"], contract(views))
+    with pytest.raises(InputError, match="no image in this folder"):
+        files.inputs_of([tmp_path / "empty"], contract(views))
+    if views:
+        with pytest.raises(InputError, match="case: holds 1 images, but brightest colour takes a folder of 3 images"):
+            files.inputs_of([tmp_path / "case"], contract(views))
+        with pytest.raises(InputError, match=r"1\.png: is one file, but .* order acetic_1, green, iodine"):
+            files.inputs_of([file], contract(views))
+
+
+def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    damaged = tmp_path / "damaged.tflite"
+    damaged.write_bytes(single.read_bytes()[:-100])
+    good = paint(tmp_path / "good.png", 0)
+    for arguments, words in (
+        ((single, tmp_path / "bad.jpg"), "bad.jpg: truncated or damaged"),
+        ((damaged, good), "damaged.tflite: truncated, or not written by"),
+        ((tmp_path / "none.tflite", good), "none.tflite: no such file or folder"),
+        ((single,), "nothing to predict"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "cervix_tf.predict", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO: Created TensorFlow Lite")]
+        assert len(errors) == 1
+        assert errors[0].startswith("error: ")
+        assert words in errors[0]
