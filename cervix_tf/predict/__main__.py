@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ class Options:
     the order of the views."""
     json: bool = False
     """Print JSON instead of a table."""
+    heatmap: Path | None = None
+    """Folder for pictures of where the evidence lies (Grad-CAM++), one an input; the model must be a run directory."""
     batch_size: int = 1
     """Inputs at a time; more only helps on a GPU."""
 
@@ -53,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         names = [name for name, _ in found]
         show = as_json if options.json else as_table
         print(show(model.contract, names, probabilities))
+        if options.heatmap is not None:
+            from cervix_tf.predict import pictures
+
+            for path in pictures.draw(options.model, model.contract, found, options.heatmap):
+                print(path, file=sys.stderr)
 
 
 def as_table(contract: Contract, names: Sequence[str], probabilities: np.ndarray) -> str:

@@ -428,17 +428,17 @@ def explain(out: RunDir, everything: Manifest) -> None:
     Source: sec. 4.5 and Fig. 10.
     """
     import cv2
-    import keras
 
     from cervix_tf import atomic
     from cervix_tf.data import images
     from cervix_tf.evaluate import predictions
     from cervix_tf.explain import model_maps
+    from cervix_tf.export import finished_run
     from cervix_tf.report import cases
 
     tested = predictions.read(out.predictions)
     shown = [tested.table["id"][row] for rows in cases.chosen(tested).values() for row in rows]
-    network = keras.saving.load_model(out.model, compile=False)
+    network = finished_run.model(out)
     files = dict(zip((found := inputs_of(everything, "ensemble")).rows["id"], found.files, strict=True))
     for case in shown:
         pixels = [images.decode_file(file) for file in files[case]]

@@ -101,11 +101,12 @@ DEMO = Config(
     images=Images(height=96, width=128, batch_size=32, cache="memory"),
     network=Network(alpha=0.35, dropout=0.2),
     fusion=Fusion(dropout=0.3),
-    acetic=Optimiser(epochs=12, learning_rate=2e-3),
-    green=Optimiser(epochs=30, learning_rate=2e-3),
-    iodine=Optimiser(epochs=30, learning_rate=2e-3),
+    acetic=Optimiser(epochs=10, learning_rate=2e-3),
+    green=Optimiser(epochs=24, learning_rate=2e-3),
+    iodine=Optimiser(epochs=24, learning_rate=2e-3),
     ensemble=Optimiser(epochs=8, learning_rate=1e-3),
     feature_copies=4,
+    criterion="val_loss",
     weights="random",
 )
 
