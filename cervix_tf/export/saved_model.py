@@ -42,20 +42,26 @@ def _write(model: keras.Model, contract: Contract, folder: Path) -> None:
     import tensorflow as tf
 
     views = (len(contract.views),) if contract.views else ()
-    after_resizing = model.layers[2:]  # the first two are the input and ResizePixels
+    _, resize, *after_resizing = model.layers
+    resized = (None, *views, contract.height, contract.width, 3)
+
+    # Traced once and called by every signature: tracing a network takes longer than all else here.
+    @tf.function(input_signature=[tf.TensorSpec(resized, tf.float32)])
+    def network(pixels: tf.Tensor) -> tf.Tensor:
+        return functools.reduce(lambda x, layer: layer(x, training=False), after_resizing, pixels)
 
     def of_images(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": model(images, training=False)}
+        return {"probabilities": network(resize(images))}
 
     def of_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": functools.reduce(lambda x, layer: layer(x, training=False), after_resizing, pixels)}
+        return {"probabilities": network(pixels)}
 
     archive = keras.export.ExportArchive()
     archive.track(model)
     for name, function, argument, shape, dtype in (
         (ANY_SIZE, of_images, "images", (None, *views, None, None, 3), tf.uint8),
         (FIXED, of_images, "images", (1, *views, contract.native_height, contract.native_width, 3), tf.uint8),
-        (PIXELS, of_pixels, "pixels", (None, *views, contract.height, contract.width, 3), tf.float32),
+        (PIXELS, of_pixels, "pixels", resized, tf.float32),
     ):
         archive.add_endpoint(name, function, input_signature=[tf.TensorSpec(shape, dtype, name=argument)])
     archive.write_out(str(folder), verbose=False)
