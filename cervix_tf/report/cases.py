@@ -134,5 +134,5 @@ def _images(manifest: Manifest, id: str, case: str, views: Sequence[str]) -> lis
 
 def _heat_map(run: RunDir, id: str) -> str:
     path = run.heat_map(id).resolve()
-    inside = path.is_relative_to(run.figures.resolve())  # an id is data: it must not lead out of the run
+    inside = path.is_relative_to(run.heat_map("").parent.resolve())  # an id is data: it must not lead out of the run
     return thumbnail(path, _HEAT_MAP_SIDE) if inside else ""

@@ -11,31 +11,39 @@ PAPER = dataclasses.replace(config.PAPER, weights="random")
 TINY = dataclasses.replace(PAPER, images=Images(height=64, width=96, batch_size=2), network=config.Network(alpha=0.35))
 
 
+def assembled(settings):
+    """The three view networks, their stacked trunks, the fusion and the ensemble."""
+    views = {kind: model.single_view(settings, kind) for kind in config.KINDS}
+    trunks = {kind: keras.Model(net.input, net.get_layer("last_relu").output, name=kind) for kind, net in views.items()}
+    stacked = model.stacked(settings, trunks)
+    head = model.fusion(settings, stacked.output_shape[1:])
+    return views, trunks, stacked, head, model.ensemble(stacked, head)
+
+
 @pytest.fixture(scope="module")
 def published():
     """The networks at the paper's real size."""
-    views = {kind: model.single_view(PAPER, kind) for kind in config.KINDS}
-    trunks = {kind: keras.Model(net.input, net.get_layer("last_relu").output, name=kind) for kind, net in views.items()}
-    return views, model.ensemble(PAPER, trunks)
+    return assembled(PAPER)
 
 
 @pytest.mark.parametrize(("kind", "maps"), [("acetic", 32), ("green", 64), ("iodine", 32)])
 def test_table_3_the_trunk_of_each_view_gives_its_maps_at_7_by_10(published, kind, maps):
-    views, _ = published
+    views, *_ = published
     assert views[kind].input_shape == (None, 224, 298, 3)
     assert views[kind].get_layer("last_relu").output.shape == (None, 7, 10, maps)
     assert views[kind].output_shape == (None, 4)
 
 
 def test_table_3_the_ensemble_stacks_256_maps_fuses_them_to_32_and_ends_in_4_classes(published):
-    _, ensemble = published
-    assert ensemble.input_shape == (None, 7, 224, 298, 3)
-    shapes = [ensemble.get_layer(name).output.shape for name in ("stacked", "fusion", "average", "logits")]
+    *_, stacked, head, ensemble = published
+    assert ensemble.input_shape == (None, 7, 224, 298, 3) and ensemble.output_shape == (None, 4)
+    shapes = [stacked.get_layer("stacked").output.shape]
+    shapes += [head.get_layer(name).output.shape for name in ("fusion", "average", "logits")]
     assert shapes == [(None, 7, 10, 256), (None, 7, 10, 32), (None, 32), (None, 4)]
 
 
 def test_the_parameter_counts_are_those_of_the_readme(published):
-    views, ensemble = published
+    views, *_, ensemble = published
     counts = {kind: net.count_params() for kind, net in views.items()}
     # MobileNetV2 without top has 2,257,984 weights; its last convolution (320 x 1280) and normalisation go.
     body = 2_257_984 - 320 * 1280 - 4 * 1280
@@ -50,28 +58,56 @@ def test_the_parameter_counts_are_those_of_the_readme(published):
     assert trainable == fusion - 2 * (1280 + 1280 + 32) + 32 * 4 + 4
 
 
-def test_the_ensemble_is_its_trunks_called_view_by_view():
-    views = {kind: model.single_view(TINY, kind) for kind in config.KINDS}
-    trunks = {kind: keras.Model(net.input, net.get_layer("last_relu").output, name=kind) for kind, net in views.items()}
-    ensemble = model.ensemble(TINY, trunks)
+def test_the_ensemble_is_its_trunks_called_view_by_view_and_the_fusion_of_their_maps():
+    _, trunks, stacked, head, ensemble = assembled(TINY)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 7, 64, 96, 3)).astype("float32")
     one_by_one = [trunks["acetic"](pixels[:, k]) for k in range(5)]
     one_by_one += [trunks["green"](pixels[:, 5]), trunks["iodine"](pixels[:, 6])]
-    stacked = keras.Model(ensemble.input, ensemble.get_layer("stacked").output)(pixels)
-    np.testing.assert_allclose(stacked, np.concatenate(one_by_one, axis=-1), atol=1e-4)
+    maps = np.concatenate(one_by_one, axis=-1)
+    np.testing.assert_allclose(stacked(pixels), maps, atol=1e-4)
+    np.testing.assert_allclose(ensemble(pixels), head(maps), atol=1e-4)
 
 
 def test_frozen_trunks_keep_their_weights_and_statistics_while_the_fusion_learns():
-    trunks = {kind: model.trunk(TINY, kind) for kind in config.KINDS}
-    ensemble = model.ensemble(TINY, trunks)
+    _, trunks, _, head, ensemble = assembled(TINY)
     before = [weight.copy() for weight in trunks["acetic"].get_weights()]
-    head = ensemble.get_layer("logits").get_weights()[0].copy()
-    ensemble.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    logits = head.get_layer("logits").get_weights()[0].copy()
+    ensemble.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 7, 64, 96, 3), np.uint8)
     ensemble.fit(pixels, np.array([0, 1, 2, 3]), batch_size=2, verbose=0)
     for a, b in zip(before, trunks["acetic"].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert not np.array_equal(head, ensemble.get_layer("logits").get_weights()[0])
+    assert not np.array_equal(logits, head.get_layer("logits").get_weights()[0])
+
+
+def test_training_on_kept_trunk_features_equals_running_the_trunks_in_every_epoch():
+    """Same augmentations, same order, no dropout: the same losses and weights, whichever way the maps are made."""
+    from cervix_tf.config import Augmentation
+    from cervix_tf.data import inputs, manifest, pipeline
+    from experiments.mobilenetv2_ensemble.config import CLASSES, VIEWS
+
+    settings = dataclasses.replace(TINY, fusion=config.Fusion(dropout=0.0))
+    _, _, stacked, head, ensemble = assembled(settings)
+    table = manifest.of_records(
+        [{"path": f"{c}_{v}", "label": CLASSES[c % 4], "case": f"c{c}", "view": view}
+         for c in range(6) for v, view in enumerate(VIEWS)], "/data",
+    )  # fmt: skip
+    cases, _ = inputs.of_cases(table, CLASSES, VIEWS)
+    augmentation = Augmentation((0.0, 45.0), (1.0, 2.0), (0.0, 30.0), horizontal_flip=0.5)
+    pictures = {path: np.random.default_rng(k).integers(0, 256, (80, 120, 3), np.uint8)
+                for k, path in enumerate(path for case in cases.files for path in case)}  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "decode_file", lambda path: pictures[path])
+        copies = [
+            stacked.predict(pipeline.one_epoch(cases, settings.images, augmentation, seed=5, epoch=k), verbose=0)
+            for k in range(2)
+        ]
+        kept = pipeline.training_features(np.stack(copies), cases, settings.images, seed=5, epochs=2)
+        anew = pipeline.training(cases, settings.images, augmentation, seed=5, epochs=2)
+        for (maps, labels), (pixels, again) in zip(kept, anew, strict=True):
+            np.testing.assert_array_equal(labels, again)
+            np.testing.assert_allclose(maps, stacked(pixels), atol=1e-4)
+            np.testing.assert_allclose(head(maps), ensemble(pixels), atol=1e-4)
 
 
 def test_pixels_are_normalised_inside_the_network():
