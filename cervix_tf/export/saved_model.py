@@ -38,7 +38,6 @@ def write(model: keras.Model, contract: Contract, target: Path) -> None:
 
 
 def _write(model: keras.Model, contract: Contract, folder: Path) -> None:
-    import keras
     import tensorflow as tf
 
     views = (len(contract.views),) if contract.views else ()
@@ -56,12 +55,16 @@ def _write(model: keras.Model, contract: Contract, folder: Path) -> None:
     def of_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": network(pixels)}
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    for name, function, argument, shape, dtype in (
-        (ANY_SIZE, of_images, "images", (None, *views, None, None, 3), tf.uint8),
-        (FIXED, of_images, "images", (1, *views, contract.native_height, contract.native_width, 3), tf.uint8),
-        (PIXELS, of_pixels, "pixels", resized, tf.float32),
-    ):
-        archive.add_endpoint(name, function, input_signature=[tf.TensorSpec(shape, dtype, name=argument)])
-    archive.write_out(str(folder), verbose=False)
+    # tf.saved_model rather than Keras' ExportArchive: that one writes every weight twice.
+    module = tf.Module()
+    module.network = network
+    module.weights = [variable.value for variable in model.variables]
+    signatures = {
+        name: tf.function(function).get_concrete_function(tf.TensorSpec(shape, dtype, name=argument))
+        for name, function, argument, shape, dtype in (
+            (ANY_SIZE, of_images, "images", (None, *views, None, None, 3), tf.uint8),
+            (FIXED, of_images, "images", (1, *views, contract.native_height, contract.native_width, 3), tf.uint8),
+            (PIXELS, of_pixels, "pixels", resized, tf.float32),
+        )
+    }
+    tf.saved_model.save(module, str(folder), signatures)

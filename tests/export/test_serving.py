@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cervix_tf.export import saved_model
 from cervix_tf.export.contract import Contract
 from cervix_tf.export.serving import serving_model
 
@@ -60,3 +61,11 @@ def test_a_network_that_does_not_fit_the_contract_is_refused():
     net = keras.Model(pixels, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(pixels)))
     with pytest.raises(ValueError, match=r"the contract says \(None, 8, 10, 3\)"):
         serving_model(net, CONTRACT)
+
+
+def test_a_saved_model_holds_every_weight_once(tmp_path):
+    model = serving_model(compiled_network(), CONTRACT)
+    saved_model.write(model, CONTRACT, tmp_path / "saved_model")
+    stored = tf.train.list_variables(str(tmp_path / "saved_model" / "variables" / "variables"))
+    weights = sorted(tuple(shape) for name, shape in stored if name.endswith("VARIABLE_VALUE"))
+    assert weights == sorted(tuple(variable.shape) for variable in model.variables)
