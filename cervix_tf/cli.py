@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import tyro
 
@@ -17,24 +17,52 @@ from cervix_tf.run_dir import RunDir, read_json, write_json
 C = TypeVar("C")
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What one command wants of a study; no part of the configuration, so the next may ask the same run for more."""
+
+    tables: tuple[int, ...] = ()
+    """The paper's tables whose rows to run; none: the paper's main model."""
+    only: tuple[str, ...] = ()
+    """Names of the rows to run, and what they need; none: all rows of the tables."""
+
+
+class Listed(NamedTuple):
+    """One line of `--list`: a row (a trained model, as a rule) of the study."""
+
+    row: str
+    tables: str
+    state: str
+    cost: str
+
+
 def main(
     paper: str,
     presets: Mapping[str, C],
     descriptions: Mapping[str, str],
-    run: Callable[[C, RunDir], None],
+    run: Callable[..., None],
     arguments: Sequence[str] | None = None,
+    *,
+    tables: Sequence[int] = (),
+    listed: Callable[[C, RunDir, Asked], Sequence[Listed]] | None = None,
 ) -> None:
     """Run a paper as the command line says, in `saved_models/<paper>/<run>/`.
 
     `--preset` chooses the configuration that the other options override. The same
     command given again goes on where it stopped; another configuration under the same
     run name is refused. Wrong input ends with exit code 2 and a message, no traceback.
+
+    A paper with several `tables` takes `--tables`, `--only`, `--seeds` and `--list`; its
+    `run` is called with (configuration, run directory, `Asked`), otherwise with the first
+    two. `listed`, needed then, gives what `--list` prints. Each of `--seeds` is a run of its own:
+    the configuration's seed in `<run>`, another one in `<run>-seed-<seed>`; the tables of
+    mean and deviation over them stand in the first one's report.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with exit_cleanly():
         preset = _preset(arguments, presets)
         command: Any = tyro.cli(
-            _command(presets, preset),
+            _command(presets, preset, tables),
             args=arguments,
             prog=f"python -m experiments.{paper}",
             description="\n\n".join(
@@ -44,10 +72,39 @@ def main(
                 ]
             ),
         )
-        out = RunDir(command.out / paper / (command.run or preset))
+        name = command.run or preset
+        runs = {
+            seed: RunDir(command.out / paper / (name if seed == command.config.seed else f"{name}-seed-{seed}"))
+            for seed in (command.seeds if tables else ()) or (command.config.seed,)
+        }
+        asked = [Asked(command.tables, command.only)] if tables else []
+        if tables and command.list:
+            assert listed is not None
+            for seed, out in runs.items():
+                _print(out, listed(dataclasses.replace(command.config, seed=seed), out, asked[0]))
+            return
         import_tensorflow()
-        begin(command.config, out, ["python", "-m", f"experiments.{paper}", *arguments], command.config.seed)
-        run(command.config, out)
+        for seed, out in runs.items():
+            config = dataclasses.replace(command.config, seed=seed)
+            begin(config, out, ["python", "-m", f"experiments.{paper}", *arguments], seed)
+            run(config, out, *asked)
+        if len(runs) > 1:
+            from cervix_tf.report import seeds
+
+            seeds.conclude(runs)
+
+
+def _print(out: RunDir, rows: Sequence[Listed]) -> None:
+    """The rows of a study, one a line."""
+    import rich.box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table(*("row", "tables", "state", "cost"), title=str(out.root), box=rich.box.SIMPLE_HEAD)
+    for row in rows:
+        grid.add_row(*map(escape, row))
+    Console().print(grid)
 
 
 def import_tensorflow() -> None:
@@ -162,9 +219,22 @@ def _preset(arguments: Sequence[str], presets: Mapping[str, Any]) -> str:
     return next(iter(presets))
 
 
-def _command(presets: Mapping[str, Any], preset: str) -> type:
+def _command(presets: Mapping[str, Any], preset: str, tables: Sequence[int]) -> type:
     """A dataclass of the run's own options and, without a prefix, the fields of the configuration."""
     config = presets[preset]
+    number: Any = Literal[tuple(tables)] if tables else int
+    several: list[tuple[str, Any, Any]] = [
+        ("tables", Annotated[tuple[number, ...], tyro.conf.arg(
+            help="Tables of the paper whose rows to run (none: the main model). Finished rows are not run again.")],
+         dataclasses.field(default=())),
+        ("only", Annotated[tuple[str, ...], tyro.conf.arg(help="Only these rows, and what they need; see --list.")],
+         dataclasses.field(default=())),
+        ("seeds", Annotated[tuple[int, ...], tyro.conf.arg(
+            help="Run once a seed, each in a run directory of its own; tables then have mean and deviation too.")],
+         dataclasses.field(default=())),
+        ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
+         dataclasses.field(default=False)),
+    ]  # fmt: skip
     fields: list[tuple[str, Any, Any]] = [
         (
             "preset",
@@ -175,6 +245,7 @@ def _command(presets: Mapping[str, Any], preset: str) -> type:
          dataclasses.field(default="")),
         ("out", Annotated[Path, tyro.conf.arg(help="Folder of all runs.")],
          dataclasses.field(default=Path("saved_models"))),
+        *(several if tables else ()),
         ("config", Annotated[type(config), tyro.conf.arg(name="")], dataclasses.field(default=config)),
     ]  # fmt: skip
     return dataclasses.make_dataclass("Command", fields, frozen=True)

@@ -78,6 +78,11 @@ class RunDir:
         return self.root / "tables.json"
 
     @property
+    def tables_of_seeds(self) -> Path:
+        """The same tables over several seeds, mean and deviation, JSON; only in the run of the first seed."""
+        return self.root / "tables_of_seeds.json"
+
+    @property
     def model(self) -> Path:
         """The Keras model."""
         return self.root / "model.keras"

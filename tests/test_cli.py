@@ -6,6 +6,8 @@ import pytest
 from cervix_tf import cli
 from cervix_tf.config import Optimiser
 from cervix_tf.errors import InputError
+from cervix_tf.report import tables
+from cervix_tf.run_dir import RunDir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,3 +95,61 @@ def test_bugs_keep_their_traceback(tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         call(tmp_path, run=run)
+
+
+def tabled(tmp_path, *arguments):
+    """What a study with tables 1 and 2 is asked for, run by run."""
+    calls = []
+
+    def run(config, out, asked):
+        calls.append((out.root.name, config.seed, asked.tables, asked.only))
+        cell = {"value": 10.0 * config.seed, "low": 0.0, "high": 1.0, "n": 5, "method": "Wilson 95%"}
+        tables.write(out.tables, [{"number": 1, "title": "T", "columns": ["Accuracy"], "rows": [
+            {"name": "row", "paper": [1.0], "ours": [cell]}]}])  # fmt: skip
+
+    def listed(config, out, asked):
+        return [cli.Listed("row", "1 2", f"of seed {config.seed}", "3 min")]
+
+    given = ["--out", str(tmp_path), *arguments]
+    cli.main("study", PRESETS, DESCRIPTIONS, run, given, tables=(1, 2), listed=listed)
+    return calls
+
+
+def test_tables_and_rows_are_asked_of_the_run_and_are_no_part_of_its_configuration(tmp_path):
+    assert tabled(tmp_path) == [("paper", 0, (), ())]
+    assert tabled(tmp_path, "--tables", "1", "2", "--only", "row") == [("paper", 0, (1, 2), ("row",))]
+
+
+def test_a_table_that_the_paper_has_not_ends_with_exit_code_2(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        tabled(tmp_path, "--tables", "3")
+    assert ended.value.code == 2
+    assert "3" in capsys.readouterr().err
+
+
+def test_each_seed_is_a_run_of_its_own_and_the_first_ones_report_has_mean_and_deviation(tmp_path, capsys):
+    assert [call[:2] for call in tabled(tmp_path, "--seeds", "0", "1", "5")] == [
+        ("paper", 0), ("paper-seed-1", 1), ("paper-seed-5", 5)
+    ]  # fmt: skip
+    (table,) = tables.read(RunDir(tmp_path / "study" / "paper").tables_of_seeds)
+    (cell,) = table["rows"][0]["ours"]
+    assert cell["value"] == 20.0 and cell["deviation"] == pytest.approx(26.457513) and cell["n"] == 3
+    assert "over seeds 0, 1, 5" in capsys.readouterr().out
+    assert "20.0\u00a0±\u00a026.5" in (tmp_path / "study" / "paper" / "report.html").read_text()
+
+
+def test_a_number_that_only_one_seed_has_gets_no_deviation(tmp_path):
+    from cervix_tf.report import seeds
+
+    def table(value):
+        cell = None if value is None else {"value": value, "low": None, "high": None, "n": 1, "method": ""}
+        return [{"number": 1, "title": "", "columns": ["a"], "rows": [{"name": "row", "paper": None, "ours": [cell]}]}]
+
+    assert seeds.over({0: table(1.0), 1: table(None)})[0]["rows"][0]["ours"] == [None]
+
+
+def test_a_list_runs_nothing_and_writes_nothing(tmp_path, capsys):
+    assert tabled(tmp_path, "--list", "--seeds", "0", "1") == []
+    said = capsys.readouterr().out
+    assert "of seed 0" in said and "of seed 1" in said and "3 min" in said
+    assert not list(tmp_path.iterdir())

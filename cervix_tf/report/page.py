@@ -104,7 +104,9 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
             for by, parts in (metrics.get("strata") or {}).items()
             if parts
         },
-        "tables_beside": tables.read(run) if run.tables.exists() else [],
+        "tables_beside": [
+            table for path in (run.tables, run.tables_of_seeds) if path.exists() for table in tables.read(path)
+        ],
         "curves": _curves(run, str(config.get("criterion", "")), "test" if published else "validation"),
         "figures": _figures(metrics, predicted),
         "sections": _cases(run, predicted, listed, contract.get("views") or ()),

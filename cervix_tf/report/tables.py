@@ -1,6 +1,6 @@
 """The paper's tables beside ours: on the terminal, as Markdown, and as `tables.json`.
 
-Numbers are per cent, as the papers print them. A row of ours that was not run,
+Numbers are per cent, as the papers print them, unless a table names its unit. A row of ours that was not run,
 and a row that the paper does not have, stay empty rather than being left out.
 """
 
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from cervix_tf import run_dir
 from cervix_tf.errors import InputError
 from cervix_tf.report import wording
-from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,11 +22,13 @@ _NO_BREAK = "\u00a0"
 
 
 class Measured(TypedDict, total=False):
-    """One number of ours, in per cent, never without its interval, n and the interval's method."""
+    """One number of ours, in the table's unit, never without its interval (or deviation), n and the method."""
 
     value: float | None
     low: float | None
     high: float | None
+    deviation: float
+    """Standard deviation over seeds, where value is the mean over them: instead of low and high."""
     n: int
     method: str
 
@@ -48,26 +50,30 @@ class Table(TypedDict, total=False):
     columns: list[str]
     rows: list[Row]
     note: str
+    unit: str
+    """Of every number; per cent unless it says otherwise."""
+    spread: str
+    """What stands behind each number of ours; `[95 % CI]` unless it says otherwise."""
 
 
-def write(run: RunDir, tables: Sequence[Table]) -> None:
-    """Write `tables.json`, whole or not at all.
+def write(path: Path, tables: Sequence[Table]) -> None:
+    """Write the tables as JSON, whole or not at all.
 
     Raises `ValueError` when a row has more or fewer numbers than the table has columns.
     """
     if problem := _problem(tables):
         raise ValueError(problem)
-    run_dir.write_json(run.tables, list(tables))
+    run_dir.write_json(path, list(tables))
 
 
-def read(run: RunDir) -> list[Table]:
-    """The tables of a run.
+def read(path: Path) -> list[Table]:
+    """The tables in a file that `write` wrote.
 
     Raises `InputError` when the file is missing or is not a list of tables.
     """
-    tables = run_dir.read_json(run.tables)
+    tables = run_dir.read_json(path)
     if problem := _problem(tables):
-        raise InputError(f"{run.tables}: {problem}; run the paper's last stage again")
+        raise InputError(f"{path}: {problem}; run the paper's last stage again")
     return tables
 
 
@@ -86,8 +92,8 @@ def console(tables: Sequence[Table], to: Console | None = None) -> None:
         for column in table["columns"]:
             grid.add_column(escape(column), justify="right")
         for row in table["rows"]:
-            texts = [f"{paper}\n{_folded(ours)}" for paper, ours in cells(table, row)]
-            grid.add_row(escape(row["name"]), "paper\nours\n[95 % CI]", *map(escape, texts), end_section=True)
+            texts = [escape(f"{paper}\n{_folded(ours)}") for paper, ours in cells(table, row)]
+            grid.add_row(escape(row["name"]), f"paper\nours\n{escape(spread(table))}", *texts, end_section=True)
         to.print(grid)
         for line in (methods(table), table.get("note", "")):
             if line:
@@ -99,7 +105,7 @@ def markdown(tables: Sequence[Table]) -> str:
     parts = []
     for table in tables:
         lines = [
-            f"**{_plain(heading(table))}** (paper | ours [95 % CI])",
+            f"**{_plain(heading(table))}** ({_unit(table)}paper | ours {spread(table)})",
             "",
             "| | " + " | ".join(_plain(column) for column in table["columns"]) + " |",
             "|---|" + "---:|" * len(table["columns"]),
@@ -118,6 +124,16 @@ def heading(table: Table) -> str:
     if isinstance(number, str) and not number.isdecimal():  # such as "Fig. 7"
         return f"{number}. {title}"
     return f"Table {number}. {title}" if number else title
+
+
+def unit(table: Table) -> str:
+    """What the table's numbers are in."""
+    return table.get("unit", "per cent")
+
+
+def spread(table: Table) -> str:
+    """What stands behind each number of ours."""
+    return table.get("spread", "[95 % CI]")
 
 
 def cells(table: Table, row: Row) -> list[tuple[str, str]]:
@@ -156,11 +172,17 @@ def _problem(tables: Any) -> str:
     return ""
 
 
+def _unit(table: Table) -> str:
+    return f"{table['unit']}, " if "unit" in table else ""
+
+
 def _ours(measured: Measured | None) -> str:
     if measured is None:
         return "–"
     if _digits(measured.get("value"), 1) == "–":
         return wording.reason(measured)
+    if "deviation" in measured:
+        return f"{_digits(measured['value'], 1)}{_NO_BREAK}±{_NO_BREAK}{_digits(measured['deviation'], 1)}"
     low, high = _digits(measured.get("low"), 1), _digits(measured.get("high"), 1)
     bounds = "" if low == high == "–" else f" [{low},{_NO_BREAK}{high}]"
     return _digits(measured["value"], 1) + bounds
@@ -180,5 +202,5 @@ def _plain(text: str) -> str:
 
 
 def _folded(ours: str) -> str:
-    """A cell of ours as number and, below it, interval, without a space that a terminal could break."""
-    return ours.replace(" [", "\n[").replace(_NO_BREAK, "")
+    """A cell of ours as number and, below it, interval or deviation, without a space that a terminal could break."""
+    return ours.replace(" [", "\n[").replace(f"{_NO_BREAK}±", "\n±").replace(_NO_BREAK, "")

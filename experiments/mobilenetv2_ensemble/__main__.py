@@ -457,7 +457,7 @@ def conclude(config: Config, out: RunDir, measured: dict[str, dict]) -> None:
     how = f"{config.folds}-fold cross-validation by case" if config.folds > 1 else f"protocol {config.protocol}"
     note = f"Ours: {described(config)}, {how}; not the paper's test set."
     found = [tables.table_6(measured, note), tables.binary_auc(measured, note)]
-    printed.write(out, found)
+    printed.write(out.tables, found)
     printed.console(found)
     model_card.write(out)
     report = page.run(out)

@@ -42,13 +42,13 @@ def printed(found, width=80):
 
 def test_what_is_written_is_read_back(tmp_path):
     run = RunDir(tmp_path)
-    tables.write(run, [table()])
-    assert tables.read(run) == [table()]
+    tables.write(run.tables, [table()])
+    assert tables.read(run.tables) == [table()]
 
 
 def test_a_row_with_too_few_numbers_is_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"row 'short': 1 numbers for 2 columns"):
-        tables.write(RunDir(tmp_path), [table(rows=[{"name": "short", "paper": [1.0], "ours": None}])])
+        tables.write(RunDir(tmp_path).tables, [table(rows=[{"name": "short", "paper": [1.0], "ours": None}])])
     assert not list(tmp_path.iterdir())
 
 
@@ -56,7 +56,7 @@ def test_a_row_with_too_few_numbers_is_not_written(tmp_path):
 def test_a_file_that_holds_no_tables_is_an_input_error(tmp_path, broken):
     (tmp_path / "tables.json").write_text(json.dumps(broken))
     with pytest.raises(InputError, match=r"tables\.json"):
-        tables.read(RunDir(tmp_path))
+        tables.read(RunDir(tmp_path).tables)
 
 
 def test_the_terminal_shows_paper_ours_interval_n_method_and_note():
