@@ -68,6 +68,11 @@ class RunDir:
         return self.root / "predictions_validation.csv"
 
     @property
+    def embeddings(self) -> Path:
+        """Embeddings of every input (see `cervix_tf.evaluate.embeddings`)."""
+        return self.root / "embeddings.npz"
+
+    @property
     def metrics(self) -> Path:
         """Metrics with n, interval and method, JSON."""
         return self.root / "metrics.json"
@@ -100,6 +105,11 @@ class RunDir:
     def tflite(self, variant: str = "float32") -> Path:
         """A TFLite file: float32, float16, dynamic or int8. Float32 is plain `model.tflite`."""
         return self.root / ("model.tflite" if variant == "float32" else f"model_{variant}.tflite")
+
+    @property
+    def neighbours(self) -> Path:
+        """What turns a model's embeddings into probabilities (see `cervix_tf.export.neighbours`)."""
+        return self.root / "neighbours.npz"
 
     @property
     def exports(self) -> Path:

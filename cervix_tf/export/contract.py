@@ -39,6 +39,14 @@ class Contract:
     """Trained on drawn images: good for trying the software, for nothing else."""
     stand_in: bool
     """Trained on another data set than the paper's."""
+    neighbours: str = ""
+    """Digest of the neighbours that turn the model's embeddings into probabilities (see
+    `cervix_tf.export.neighbours`); empty = the model gives probabilities itself."""
+
+    @property
+    def output(self) -> str:
+        """Name of what every signature of the exported model gives."""
+        return "embeddings" if self.neighbours else "probabilities"
 
     @property
     def image_files(self) -> int:

@@ -44,7 +44,7 @@ def card(out: RunDir) -> dict[str, Any]:
             "version": contract.version,
             "licence": contract.licence,
             "input": _input(contract),
-            "output": f"probabilities of {', '.join(contract.classes)}",
+            "output": _output(contract),
             "made_by": environment.get("command_line", "not recorded"),
             "commit": environment.get("commit", "not recorded"),
         },
@@ -150,6 +150,15 @@ def _input(contract: Contract) -> str:
     if not contract.views:
         return f"{one}, {inside}"
     return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}"
+
+
+def _output(contract: Contract) -> str:
+    if not contract.neighbours:
+        return f"probabilities of {', '.join(contract.classes)}"
+    return (
+        f"embeddings; neighbours.npz beside the model turns them into each class's share of the nearest training "
+        f"inputs ({', '.join(contract.classes)})"
+    )
 
 
 def _limits(contract: Contract, metrics: Mapping[str, Any]) -> list[str]:

@@ -17,9 +17,10 @@ import numpy as np
 
 from cervix_tf.data.images import decode_file
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, saved_model
+from cervix_tf.export import associated_files, neighbours, saved_model
 from cervix_tf.export import contract as contracts
 from cervix_tf.export.contract import Contract
+from cervix_tf.export.neighbours import Neighbours
 from cervix_tf.run_dir import RunDir
 
 
@@ -30,16 +31,24 @@ class Model:
     contract: Contract
     path: Path
     """The file or folder that it was loaded from."""
-    run: Callable[[np.ndarray], np.ndarray]
-    """(batch, [views,] height, width, 3) -> (batch, classes) probabilities; uint8 of any size, or float32 pixels
-    at the contract's size."""
+    network: Callable[[np.ndarray], np.ndarray]
+    """(batch, [views,] height, width, 3) -> what the file itself gives: (batch, classes) probabilities or
+    (batch, features) embeddings; uint8 of any size, or float32 pixels at the contract's size."""
+    neighbours: Neighbours | None = None
+    """What turns embeddings into probabilities, where the contract says so."""
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """(batch, classes) probabilities of what `network` takes."""
+        given = self.network(images)
+        return given if self.neighbours is None else self.neighbours.probabilities(given)
 
 
 def load(path: Path, threads: int | None = None) -> Model:
     """The model in a .tflite file, a SavedModel folder or a run directory.
 
     Of a run: the SavedModel where there is a GPU, else the float32 .tflite, both exact.
-    `threads` limits the CPU threads; None = all.
+    `threads` limits the CPU threads; None = all. A model of embeddings needs its
+    neighbours beside it, in neighbours.npz.
 
     Raises `InputError` when there is no such model, or it is damaged, or not of cervix_tf.
     """
@@ -129,12 +138,12 @@ def _tflite(path: Path, threads: int | None) -> Model:
 
     def run(images: np.ndarray) -> np.ndarray:
         if images.dtype == np.uint8:
-            return of_images(images=images)["probabilities"]
+            return of_images(images=images)[contract.output]
         if of_pixels is not None:
-            return of_pixels(pixels=images)["probabilities"]
-        return of_images(images=np.rint(images).astype(np.uint8))["probabilities"]  # int8 rounds them itself
+            return of_pixels(pixels=images)[contract.output]
+        return of_images(images=np.rint(images).astype(np.uint8))[contract.output]  # int8 rounds them itself
 
-    return Model(contract, path, run)
+    return _ready(contract, path, run)
 
 
 def _saved_model(path: Path, threads: int | None) -> Model:
@@ -153,10 +162,17 @@ def _saved_model(path: Path, threads: int | None) -> Model:
 
     def run(images: np.ndarray) -> np.ndarray:
         if images.dtype == np.uint8:
-            return of_images(images=tf.constant(images))["probabilities"].numpy()
-        return of_pixels(pixels=tf.constant(images))["probabilities"].numpy()
+            return of_images(images=tf.constant(images))[contract.output].numpy()
+        return of_pixels(pixels=tf.constant(images))[contract.output].numpy()
 
-    return Model(contract, path, run)
+    return _ready(contract, path, run)
+
+
+def _ready(contract: Contract, path: Path, network: Callable[[np.ndarray], np.ndarray]) -> Model:
+    found = neighbours.read(neighbours.beside(path), contract.neighbours) if contract.neighbours else None
+    if found is not None and found.classes != contract.classes:
+        raise InputError(f"{neighbours.beside(path)}: has other classes than {path}; copy both from the same run")
+    return Model(contract, path, network, found)
 
 
 def _gpu() -> bool:

@@ -22,7 +22,10 @@ def contract_of(folder: Path) -> Path:
 
 
 def write(model: keras.Model, contract: Contract, target: Path) -> None:
-    """Write a SavedModel of three signatures, whole or not at all; all give {"probabilities": (batch, classes)}.
+    """Write a SavedModel of three signatures, whole or not at all.
+
+    All give {"probabilities": (batch, classes)}, or {"embeddings": (batch, features)} where
+    the contract names neighbours.
 
     | signature | takes |
     |---|---|
@@ -50,10 +53,10 @@ def _write(model: keras.Model, contract: Contract, folder: Path) -> None:
         return functools.reduce(lambda x, layer: layer(x, training=False), after_resizing, pixels)
 
     def of_images(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": network(resize(images))}
+        return {contract.output: network(resize(images))}
 
     def of_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": network(pixels)}
+        return {contract.output: network(pixels)}
 
     # tf.saved_model rather than Keras' ExportArchive: that one writes every weight twice.
     module = tf.Module()

@@ -1,4 +1,4 @@
-"""The model as users get it: uint8 images of any size in, probabilities out."""
+"""The model as users get it: uint8 images of any size in, probabilities (or embeddings) out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
     """(batch, [views,] any height, any width, 3) uint8 -> (batch, classes) float32 probabilities.
 
     `network` takes float pixels at the contract's size and gives logits, which
-    `activation` turns into probabilities. Weights are shared, not copied.
+    `activation` turns into probabilities; where the contract names neighbours, it gives
+    embeddings, which stay as they are: (batch, features) float32. Weights are shared, not copied.
     """
     import keras
 
@@ -22,15 +23,17 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
 
     views = (len(contract.views),) if contract.views else ()
     expected = (None, *views, contract.height, contract.width, 3)
-    if tuple(network.input_shape) != expected or network.output_shape[-1] != len(contract.classes):
+    fits = bool(contract.neighbours) or network.output_shape[-1] == len(contract.classes)
+    if tuple(network.input_shape) != expected or not fits:
         raise ValueError(
             f"the network maps {network.input_shape} to {network.output_shape}, "
             f"the contract says {expected} to {len(contract.classes)} classes"
         )
     images = keras.Input((*views, None, None, 3), dtype="uint8", name="images")
-    logits = _uncompiled(network)(ResizePixels(contract.height, contract.width, name="resize")(images))
-    probabilities = keras.layers.Activation(activation, dtype="float32", name="probabilities")(logits)
-    return keras.Model(images, probabilities, name="serving")
+    outputs = _uncompiled(network)(ResizePixels(contract.height, contract.width, name="resize")(images))
+    last = "linear" if contract.neighbours else activation
+    given = keras.layers.Activation(last, dtype="float32", name=contract.output)(outputs)
+    return keras.Model(images, given, name="serving")
 
 
 def _uncompiled(network: keras.Model) -> keras.Model:

@@ -18,7 +18,7 @@ Variant = Literal["float32", "float16", "dynamic", "int8"]
 
 
 def convert(saved_model: Path, contract: Contract, variant: Variant, calibration: Iterable[np.ndarray] = ()) -> bytes:
-    """The bytes of a .tflite file: uint8 images in, float32 probabilities out, labels and contract inside.
+    """The bytes of a .tflite file: uint8 images in, float32 outputs, labels and contract inside.
 
     | variant | weights | arithmetic |
     |---|---|---|

@@ -27,6 +27,8 @@ def draw(model: Path, contract: Contract, inputs: Sequence[tuple[str, Sequence[s
         raise InputError(
             f"{model}: --heatmap needs a run directory with {out.model.name}; exported files hold no gradients"
         )
+    if contract.neighbours:
+        raise InputError(f"{model}: --heatmap explains class scores, and this model gives embeddings; leave it out")
 
     from cervix_tf.explain import model_maps
 

@@ -1,0 +1,73 @@
+"""embeddings.npz: what an embedding network makes of every image, the seam between such networks and their measures.
+
+A NumPy archive: `values` (images, features) float32, `classes`, and one array (images,)
+of each of `COLUMNS`, as in the manifest; the id is the image's path.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cervix_tf import atomic
+from cervix_tf.errors import InputError
+
+COLUMNS = ("id", "group", "case", "view", "site", "age", "label", "split")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Feature vectors and what is known of their images, one row an image."""
+
+    table: pd.DataFrame
+    """`COLUMNS` (str, "" = empty; age float, NaN = empty)."""
+    values: NDArray[np.float32]
+    """(images, features)."""
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """Classes as indices into `classes`, (images,); -1 = unlabelled."""
+        index = {name: at for at, name in enumerate(self.classes)}
+        return np.array([index.get(label, -1) for label in self.table["label"]], dtype=np.int64)
+
+    def part(self, split: str) -> Embeddings:
+        """The images whose `split` is `split`, in order."""
+        keep = (self.table["split"] == split).to_numpy()
+        return Embeddings(self.table[keep].reset_index(drop=True), self.values[keep], self.classes)
+
+
+def write(embeddings: Embeddings, path: Path) -> None:
+    """Write the archive, whole or not at all."""
+    columns = {name: embeddings.table[name].to_numpy(np.float64 if name == "age" else np.str_) for name in COLUMNS}
+    with atomic.replacing(path) as part:
+        np.savez(part, allow_pickle=False, values=embeddings.values, classes=np.array(embeddings.classes), **columns)
+
+
+def read(path: Path) -> Embeddings:
+    """The embeddings in a file that `write` wrote.
+
+    Raises `InputError` when it is missing, damaged or another kind of file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            table = pd.DataFrame(
+                {name: archive[name].astype(np.float64 if name == "age" else object) for name in COLUMNS}
+            )
+            values, classes = archive["values"], tuple(map(str, archive["classes"]))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file: has this row finished?") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not embeddings ({error}); remove the file and run the row again") from None
+    if len(values) != len(table):
+        raise InputError(f"{path}: {len(values)} vectors of {len(table)} images; remove the file and run the row again")
+    return Embeddings(table, values, classes)
