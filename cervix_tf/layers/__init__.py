@@ -3,6 +3,7 @@
 from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization, fuse
 from cervix_tf.layers.grouped_conv2d import GroupedConv2D
 from cervix_tf.layers.inverted_residual_fusion import InvertedResidualFusion
+from cervix_tf.layers.l2_embedding import L2Embedding
 from cervix_tf.layers.resize_pixels import ResizePixels
 
-__all__ = ["FusedBatchNormalization", "GroupedConv2D", "InvertedResidualFusion", "ResizePixels", "fuse"]
+__all__ = ["FusedBatchNormalization", "GroupedConv2D", "InvertedResidualFusion", "L2Embedding", "ResizePixels", "fuse"]

@@ -1,1 +1,1 @@
-"""Losses of integer labels and logits, and class weights for them; import each from its file."""
+"""Losses of integer labels and logits or embeddings, and class weights; import each from its file."""
