@@ -48,6 +48,35 @@ def training(
     return _batched(loaded, _batch_size(inputs, images), drop_remainder=True)
 
 
+def sampled(
+    inputs: Inputs,
+    images: Images,
+    augmentation: Augmentation,
+    draw: Callable[[np.random.Generator], np.ndarray],
+    *,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Augmented batches of the positions that `draw`, a sampler of `data.samplers`, gives for each epoch.
+
+    Elements are those of `training`. The batch size is the sampler's, not `images.batch_size`.
+    """
+
+    def drawn(epoch: int) -> np.ndarray:
+        # No element has the position len(inputs), so this generator is none of those that augment.
+        return draw(np.random.default_rng([seed, int(epoch), len(inputs)]))
+
+    def elements(epoch: tf.Tensor) -> tf.data.Dataset:
+        positions = tf.numpy_function(lambda at: drawn(at).ravel(), [epoch], tf.int64, stateful=False)
+        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(positions, [None])).map(lambda at: (epoch, at))
+
+    rows = drawn(first_epoch).shape[1]  # here, so that a sampler's refusal is raised here
+    order = tf.data.Dataset.range(first_epoch, epochs).flat_map(elements)
+    loaded = order.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    return _batched(loaded, rows, drop_remainder=True)
+
+
 def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, seed: int, epoch: int) -> tf.data.Dataset:
     """Every input once, in order, augmented as `training` augments it in `epoch`."""
     elements = tf.data.Dataset.range(len(inputs)).map(lambda at: (tf.constant(epoch, tf.int64), at))

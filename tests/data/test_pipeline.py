@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from cervix_tf.config import Augmentation, Images
-from cervix_tf.data import inputs, manifest, pipeline
+from cervix_tf.data import inputs, manifest, pipeline, samplers
 from cervix_tf.errors import InputError
 
 CLASSES = ("a", "b")
@@ -133,3 +133,41 @@ def test_a_broken_image_ends_in_an_error_that_names_its_file(pictures):
     Path(broken).write_bytes(b"not an image")
     with pytest.raises(InputError, match=r"3\.png"), pipeline.readable_errors():
         drawn(pictures)
+
+
+def by_sampler(found, **changed):
+    settings = {"seed": 3, "epochs": 3, **changed}
+
+    def draw(generator):
+        return samplers.p_by_s(found, generator, classes=2, images=3, batches=4)
+
+    return list(pipeline.sampled(found, SMALL, TABLE_1, draw, **settings).as_numpy_iterator())
+
+
+def test_a_samplers_batches_are_loaded_in_its_order(pictures):
+    batches = by_sampler(pictures)
+    assert len(batches) == 3 * 4 and batches[0][0].shape == (6, 24, 32, 3)
+    for pixels, labels in batches:
+        seen = which(pixels)
+        assert [k % 2 for k in seen] == list(labels)
+        assert len(set(seen)) == 6 and len(set(labels[:3])) == len(set(labels[3:])) == 1
+
+
+def test_a_samplers_epoch_is_the_same_when_training_starts_at_it(pictures):
+    whole, rest, other = by_sampler(pictures), by_sampler(pictures, first_epoch=1), by_sampler(pictures, seed=4)
+    assert len(rest) == 8
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(whole[4:], rest, strict=True))
+    assert not all(np.array_equal(a[0], b[0]) for a, b in zip(whole, other, strict=True))
+    assert len({tuple(which(np.concatenate([pixels for pixels, _ in whole[k : k + 4]]))) for k in (0, 4, 8)}) == 3
+
+
+def test_a_samplers_refusal_is_raised_before_training_starts(pictures):
+    with pytest.raises(InputError, match="7"):
+        pipeline.sampled(
+            pictures,
+            SMALL,
+            TABLE_1,
+            lambda generator: samplers.p_by_s(pictures, generator, classes=2, images=7, batches=1),
+            seed=0,
+            epochs=1,
+        )
