@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix_tf.data.inputs import Inputs
+from cervix_tf.data.inputs import Inputs, units
 from cervix_tf.errors import InputError
 
 Positions = NDArray[np.int64]
@@ -111,14 +111,11 @@ _Members = dict[int, tuple[Positions, Positions]]
 
 
 def _members(inputs: Inputs, same_group: bool) -> _Members:
-    rows = inputs.rows
-    units = rows["group"].where(rows["group"] != "", rows["case"].where(rows["case"] != "", rows["id"]))
-    if same_group:
-        units = rows["id"]
+    owners = inputs.rows["id"].to_numpy() if same_group else units(inputs.rows)
     found = {}
     for label in np.unique(inputs.labels[inputs.labels >= 0]):
         positions = np.flatnonzero(inputs.labels == label)
-        found[int(label)] = positions, np.unique(units.to_numpy(str)[positions], return_inverse=True)[1]
+        found[int(label)] = positions, np.unique(owners[positions], return_inverse=True)[1]
     return found
 
 

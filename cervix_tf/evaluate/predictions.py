@@ -26,6 +26,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cervix_tf import atomic
+from cervix_tf.data import inputs
 from cervix_tf.errors import InputError
 
 TEXT = ("id", "group", "case", "view", "site", "age", "label")
@@ -63,9 +64,7 @@ class Predictions:
     @cached_property
     def groups(self) -> NDArray[np.object_]:
         """The unit that is drawn as a whole when resampling, (rows,): group, else case, else id."""
-        table = self.table
-        own = table["case"].where(table["case"] != "", table["id"])
-        return table["group"].where(table["group"] != "", own).to_numpy(object)
+        return inputs.units(self.table)
 
     def positive(self, positive: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
         """The binary reading, three arrays (rows,): truth, decision and score of "is one of `positive`".
