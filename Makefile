@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test venv lint types contracts unit lock clean
+.PHONY: demo test venv lint types contracts unit oracle lock clean
 
 demo: venv
 	$(BIN)/python -m experiments.mobilenetv2_ensemble --preset demo
@@ -34,6 +34,14 @@ contracts: venv
 
 unit: venv
 	$(BIN)/python -m pytest
+
+# Record anew what tensorflow-addons' losses give; it needs Keras 2, so an environment of its own, Python 3.9 to 3.11.
+ORACLE_PYTHON ?= python3.11
+oracle:
+	$(ORACLE_PYTHON) -m venv build/oracle
+	build/oracle/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/oracles/requirements.txt
+	build/oracle/bin/python tests/oracles/tensorflow_addons_losses.py tests/oracles/tensorflow_addons_losses.json
+	git diff --stat tests/oracles
 
 # Write constraints.txt anew from the newest versions that setup.cfg admits.
 lock:
