@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 Protocol = Literal["as_published", "leak_free"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

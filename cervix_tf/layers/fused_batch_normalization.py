@@ -1,4 +1,4 @@
-"""Batch normalisation by TensorFlow's one fused operation, and the line that puts it into any network."""
+"""Batch normalisation by TensorFlow's one fused operation."""
 
 from __future__ import annotations
 
@@ -63,27 +63,3 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 # Keras stores weights under a layer's class name; with its own name here, plain and fused share weight files.
 FusedBatchNormalization.__name__ = "BatchNormalization"
-
-
-def fuse(model: keras.Model, momentum: float | None = None) -> keras.Model:
-    """A copy of a functional or sequential model with fused batch normalisation and the same weights.
-
-    Models inside the model are copied too; layer names stay, so weight files fit
-    both. Normalisation inside a layer of another kind stays as it is.
-
-    `momentum` replaces that of every normalisation layer: `keras.applications` use
-    0.999 or 0.99, too slow for a few hundred steps; PyTorch's default is 0.9 in
-    Keras' terms. None keeps each layer's own.
-    """
-
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind, config = type(layer), layer.get_config()
-        if isinstance(layer, keras.layers.BatchNormalization) and momentum is not None:
-            config["momentum"] = momentum
-        if kind is keras.layers.BatchNormalization:
-            kind = FusedBatchNormalization
-        return kind.from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
-    copy.set_weights(model.get_weights())
-    return copy

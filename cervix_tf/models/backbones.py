@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from cervix_tf.errors import InputError
-from cervix_tf.layers.fused_batch_normalization import fuse
+from cervix_tf.layers.fuse import fuse
 from cervix_tf.models import resnet, vgg
 from cervix_tf.models import weights as first_weights
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization, fuse
+from cervix_tf.layers.fuse import fuse
+from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization
 from cervix_tf.models import weights as first_weights
 
 # PyTorch's 0.1, written Keras' way. keras.applications' 0.999 needs thousands of steps to forget its start.
@@ -43,8 +44,11 @@ def mobilenet_v2(
     )
     whole = fuse(whole, momentum=_MOMENTUM)
     pixels = keras.Input((height, width, 3), name="pixels")
+    # In float32 under a mixed-precision policy too: 16 bits cannot hold what lies between 254 and 255.
     normalise = layers.Rescaling(
-        scale=[1 / (255 * part) for part in std], offset=[-m / s for m, s in zip(mean, std, strict=True)]
+        scale=[1 / (255 * part) for part in std],
+        offset=[-m / s for m, s in zip(mean, std, strict=True)],
+        dtype="float32",
     )
     if maps == whole.output_shape[-1]:
         return keras.Model(pixels, whole(normalise(pixels)), name=name)

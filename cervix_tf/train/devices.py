@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
+import keras
 import tensorflow as tf
 
+from cervix_tf.config import Precision
 from cervix_tf.errors import InputError
 
 
@@ -32,6 +36,20 @@ def strategy(devices: str) -> tf.distribute.Strategy:
     if wanted > len(there):
         raise InputError(f"--devices {devices}: only {len(there)} here ({', '.join(there)}); ask for fewer")
     return tf.distribute.MirroredStrategy(there[:wanted]) if wanted > 1 else tf.distribute.get_strategy()
+
+
+@contextlib.contextmanager
+def precision(precision: Precision) -> Iterator[None]:
+    """Build a network inside this: it computes in `precision`; its weights and its loss stay float32.
+
+    `cervix_tf.layers.in_float32` is for the network when it is trained.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def jit_compile() -> str | bool:

@@ -156,12 +156,14 @@ def inputs_of(part: Manifest, row: str) -> Inputs:
 def train_view(config: Config, kind: str, parts: Parts, out: RunDir) -> keras.Model:
     """The network of one kind of view, with its best weights."""
     from cervix_tf.data import pipeline
+    from cervix_tf.layers import in_float32
+    from cervix_tf.train import devices
     from experiments.mobilenetv2_ensemble import model
 
     training, validation = inputs_of(parts["train"], kind), inputs_of(parts["validation"], kind)
     optimiser: Optimiser = getattr(config, kind)
     seed = seed_of(config, out)
-    with started(config, seed):
+    with started(config, seed), devices.precision(config.precision):
         network = model.single_view(config, kind)
         compile_for_training(network, optimiser)
     history = fit(
@@ -176,7 +178,7 @@ def train_view(config: Config, kind: str, parts: Parts, out: RunDir) -> keras.Mo
         out,
     )
     say(config, out, training, history)
-    return network
+    return in_float32(network) if config.precision != "float32" else network
 
 
 def train_ensemble(config: Config, views: dict[str, keras.Model], parts: Parts, out: RunDir) -> keras.Model:

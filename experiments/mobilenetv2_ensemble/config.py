@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cervix_tf.config import Augmentation, Images, Optimiser, Protocol, Source
+from cervix_tf.config import Augmentation, Images, Optimiser, Precision, Protocol, Source
 
 TITLE = "MobileNetV2 Ensemble for Cervical Precancerous Lesions Classification (Processes 2020, 8, 595)"
 CLASSES = ("normal", "cin1", "cin2_3", "cancer")  # sec. 3.1: class labels 0 to 3
@@ -90,6 +90,9 @@ class Config:
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
     seed: int = 0
+    precision: Precision = "float32"
+    """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
+    processor has it (AVX512-BF16, AMX, recent GPUs). What is tested and exported computes in float32."""
     devices: str = "all"
     """all, cpu, or a number: several are mirrored."""
 

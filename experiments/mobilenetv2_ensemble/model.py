@@ -35,7 +35,8 @@ def single_view(config: Config, kind: str) -> keras.Model:
     features = trunk(config, kind)
     x = layers.SpatialDropout2D(config.network.dropout, name="dropout")(features.output)
     x = layers.GlobalAveragePooling2D(name="average")(x)
-    return keras.Model(features.input, layers.Dense(len(CLASSES), name="logits")(x), name=f"{kind}_network")
+    logits = layers.Dense(len(CLASSES), dtype="float32", name="logits")(x)
+    return keras.Model(features.input, logits, name=f"{kind}_network")
 
 
 def stacked(config: Config, trunks: dict[str, keras.Model]) -> keras.Model:

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from cervix_tf.config import Images
+from cervix_tf.layers import in_float32
+from cervix_tf.train import devices
 from experiments.mobilenetv2_ensemble import config, model
 
 PAPER = dataclasses.replace(config.PAPER, weights="random")
@@ -115,3 +117,16 @@ def test_pixels_are_normalised_inside_the_network():
     normalise = next(layer for layer in net.layers if isinstance(layer, keras.layers.Rescaling))
     pixel = np.full((1, 1, 1, 3), 255 * 0.7, "float32")
     np.testing.assert_allclose(normalise(pixel).numpy().ravel(), [1.2, 1.0, 0.8], rtol=1e-5)
+
+
+def test_a_view_network_trained_in_bfloat16_is_tested_in_float32():
+    with devices.precision("bfloat16"):
+        network = model.single_view(TINY, "acetic")
+    reference = model.single_view(TINY, "acetic")
+    reference.set_weights(network.get_weights())
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 96, 3)).astype("float32")
+    coarse, precise, expected = (np.asarray(each(pixels)) for each in (network, in_float32(network), reference))
+    assert coarse.dtype == "float32"
+    np.testing.assert_allclose(precise, expected, atol=1e-6)
+    np.testing.assert_allclose(coarse, expected, atol=0.05 * np.abs(expected).max())
+    assert not np.array_equal(coarse, expected)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization, fuse
+from cervix_tf.layers.fuse import fuse
+from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization
 
 
 def pair(shape, **options):
@@ -191,25 +192,30 @@ def test_a_saved_model_file_comes_back_fused(tmp_path):
 
 
 def test_exports_are_those_of_the_plain_network(tmp_path):
-    """The TFLite files hold the same operations and tensors, and differ in the tensors' names alone."""
+    """The TFLite files hold the same operations and tensors in as many bytes, but for the tensors' names."""
     from ai_edge_litert.interpreter import Interpreter
 
     model = backbone()
     x = images(1, 12, 9, 3)
-    contents = []
+    contents, sizes = [], []
     for name, network in (("plain", model), ("fused", fuse(model))):
         network.export(tmp_path / name, verbose=False)
         served = tf.saved_model.load(str(tmp_path / name))
         np.testing.assert_allclose(served.serve(x), model(x), rtol=1e-5, atol=1e-5)
         converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / name))
-        interpreter = Interpreter(model_content=converter.convert())
+        content = converter.convert()
+        interpreter = Interpreter(model_content=content)
         operations = [operation["op_name"] for operation in interpreter._get_ops_details()]
         run = interpreter.get_signature_runner()
         (output,) = run(**{next(iter(run.get_input_details())): x}).values()
         np.testing.assert_allclose(output, model(x), rtol=1e-5, atol=1e-5)
         tensors = sorted((t["shape"].tolist(), str(t["dtype"])) for t in interpreter.get_tensor_details())
+        names = sum(len(t["name"]) for t in interpreter.get_tensor_details())
         contents.append((operations, tensors))
+        sizes.append(len(content) - names)
     assert contents[0] == contents[1]
+    assert sizes[0] == pytest.approx(sizes[1], abs=4 * len(contents[0][1]))  # names are filled up to four bytes
+    assert sizes[0] == pytest.approx(sizes[1], abs=4 * len(contents[0][1]))  # names are filled up to four bytes
     assert contents[0][0] == ["CONV_2D", "CONV_2D", "MEAN", "FULLY_CONNECTED"]  # normalisation folded away
 
 

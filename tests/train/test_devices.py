@@ -39,9 +39,9 @@ from cervix_tf.train import fit
 x = np.random.default_rng(0).normal(2, 3, (8, 4, 4, 3)).astype("float32")
 data = tf.data.Dataset.from_tensors((x, np.zeros((8, 3), "float32"))).repeat()
 
-def normalised(kind=FusedBatchNormalization):
+def normalised(kind=FusedBatchNormalization, **options):
     with devices.strategy("2").scope():
-        layer = kind(momentum=0.0)
+        layer = kind(momentum=0.0, **options)
         model = keras.Sequential([keras.Input((4, 4, 3)), layer, keras.layers.GlobalAveragePooling2D()])
         model.compile(keras.optimizers.Adam(0.1), "mse", jit_compile=False)
     return layer, model
@@ -58,6 +58,12 @@ model.fit(data, steps_per_epoch=2, verbose=0)
 np.testing.assert_allclose(layer.moving_mean, theirs.moving_mean, atol=1e-4)
 np.testing.assert_allclose(layer.moving_variance, theirs.moving_variance, rtol=1e-3)
 np.testing.assert_allclose(layer.moving_mean, x[:4].mean((0, 1, 2)), atol=1e-4)
+
+# With it, both normalise by the whole batch.
+layer, model = normalised(synchronized=True)
+model.fit(data, steps_per_epoch=2, verbose=0)
+np.testing.assert_allclose(layer.moving_mean, x.mean((0, 1, 2)), atol=1e-4)
+np.testing.assert_allclose(layer.moving_variance, x.var((0, 1, 2)), rtol=1e-3)
 print("same")
 """
 

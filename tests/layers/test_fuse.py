@@ -1,0 +1,110 @@
+"""Copies of networks: faster layers give what the plain ones give, in float32 and bfloat16."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cervix_tf.layers import Bfloat16DepthwiseConv2D, Bfloat16ReLU6, fuse, in_float32
+from cervix_tf.train import devices
+
+
+def images(*shape):
+    return np.random.default_rng(1).normal(3.0, 2.0, shape).astype("float32")
+
+
+def padded(size=(12, 9), padding=((0, 1), (1, 1)), **convolution):
+    inputs = keras.Input((*size, 3))
+    maps = keras.layers.ZeroPadding2D(padding, name="pad")(inputs)
+    options = {"kernel_size": 3, "strides": 2, "padding": "valid", **convolution}
+    maps = keras.layers.DepthwiseConv2D(name="depthwise", **options)(maps)
+    return keras.Model(inputs, keras.layers.ReLU(6.0, name="relu")(maps))
+
+
+def gradients(layer, x, upstream):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+        loss = tf.reduce_sum(tf.cast(y, "float32") * upstream)
+    return [tf.cast(each, "float32") for each in (y, *tape.gradient(loss, [x, *layer.trainable_variables]))]
+
+
+def test_relu6_in_bfloat16_and_its_gradient_are_those_of_keras():
+    x = tf.cast(tf.constant([-3.0, -0.0, 0.0, 0.5, 5.97, 6.0, 6.1, 900.0, np.inf, np.nan] * 5), "bfloat16")
+    theirs, ours = (
+        gradients(kind(6.0, dtype="bfloat16"), x, 2.0) for kind in (keras.layers.ReLU, Bfloat16ReLU6)
+    )  # fmt: skip
+    for expected, actual in zip(theirs, ours, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("options", [{"padding": "same"}, {}, {"activation": "relu", "kernel_size": 5}])
+def test_strided_depthwise_convolution_in_bfloat16_is_that_of_keras_with_a_finer_gradient(options):
+    options = {"kernel_size": 3, "strides": 2, "dtype": "mixed_bfloat16", "use_bias": False, **options}
+    theirs, ours = (
+        kind(**options, depthwise_initializer=keras.initializers.RandomNormal(seed=0))
+        for kind in (keras.layers.DepthwiseConv2D, Bfloat16DepthwiseConv2D)
+    )
+    x = tf.cast(images(2, 12, 9, 3), "bfloat16")
+    upstream = tf.cast(images(*theirs(x).shape), "float32")
+    expected, actual = gradients(theirs, x, upstream), gradients(ours, x, upstream)
+    np.testing.assert_array_equal(actual[0], expected[0])
+    for theirs_gradient, our_gradient in zip(expected[1:], actual[1:], strict=True):
+        scale = np.abs(theirs_gradient).max()
+        np.testing.assert_allclose(our_gradient / scale, theirs_gradient / scale, atol=0.01)  # 8 bits: 0.004
+
+
+@pytest.mark.parametrize("size", [(12, 9), (11, 10)])
+def test_padding_becomes_the_convolutions_own_where_that_is_the_same(size):
+    model = padded(size, tuple((1, 1) if side % 2 else (0, 1) for side in size))
+    fused = fuse(model)
+    assert type(fused.get_layer("pad")) is keras.layers.Identity
+    assert fused.get_layer("depthwise").padding == "same"
+    x = images(2, *size, 3)
+    np.testing.assert_allclose(fused(x), model(x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"padding": ((1, 1), (1, 1))}, {"size": (None, None)}, {"kernel_size": 5}, {"strides": 1}]
+)
+def test_padding_stays_where_it_is_not_the_same(changed):
+    model = padded(**changed)
+    fused = fuse(model)
+    assert type(fused.get_layer("pad")) is keras.layers.ZeroPadding2D
+    assert fused.get_layer("depthwise").padding == "valid"
+    x = images(2, 12, 9, 3)
+    np.testing.assert_array_equal(fused(x), model(x))
+
+
+def test_padding_that_something_else_reads_too_stays():
+    model = padded()
+    both = keras.Model(model.input, [model.output, model.get_layer("pad").output * 2.0])
+    assert type(fuse(both).get_layer("pad")) is keras.layers.ZeroPadding2D
+
+
+def test_weight_files_of_strided_depthwise_convolutions_load_both_ways(tmp_path):
+    plain, fused = padded(), fuse(padded())
+    plain.save_weights(tmp_path / "plain.weights.h5")
+    fused.load_weights(tmp_path / "plain.weights.h5")
+    np.testing.assert_array_equal(fused.get_weights()[0], plain.get_weights()[0])
+    fused.save(tmp_path / "fused.keras")
+    again = keras.saving.load_model(tmp_path / "fused.keras")
+    assert type(again.get_layer("depthwise")) is Bfloat16DepthwiseConv2D
+    plain.load_weights(tmp_path / "plain.weights.h5")
+
+
+def test_a_network_of_mixed_precision_becomes_one_that_computes_in_float32():
+    with devices.precision("bfloat16"):
+        inner = padded()
+        inputs = keras.Input((12, 9, 3))
+        model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inner(inputs)), name="outer")
+    assert keras.config.dtype_policy().name == "float32"
+    precise = in_float32(model)
+    x = images(2, 12, 9, 3)
+    assert model(x).dtype == "bfloat16" and precise(x).dtype == "float32"
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    reference = padded()
+    reference.set_weights(model.get_weights())
+    np.testing.assert_allclose(precise(x), reference(x).numpy().mean((1, 2)), rtol=1e-5)
+    assert not np.array_equal(tf.cast(model(x), "float32"), precise(x))
