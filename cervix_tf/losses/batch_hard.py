@@ -46,7 +46,7 @@ class BatchHard(keras.losses.Loss):
         same = ops.expand_dims(labels, 1) == labels
         fixed = ops.stop_gradient(y_pred)
         # Squared distance less |anchor|², which is the same along a row and so changes no maximum.
-        order = ops.sum(ops.square(fixed), axis=1) - 2 * ops.matmul(fixed, ops.transpose(fixed))
+        order = ops.sum(ops.square(fixed), axis=1) + ops.matmul(-2 * fixed, ops.transpose(fixed))
         farthest = ops.argmax(ops.where(same, order, -float("inf")), axis=1)
         nearest = ops.argmin(ops.where(same, float("inf"), order), axis=1)
         intra = euclidean(y_pred, ops.take(y_pred, farthest, axis=0))
