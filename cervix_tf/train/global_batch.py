@@ -20,7 +20,8 @@ class GlobalBatch(keras.losses.Loss):
 
     Every replica computes the whole loss and keeps 1 / replicas of it; the gather's
     gradient adds what each of them says about the embeddings of one replica. That repeats
-    the loss's matrix product on each device, and spares a second exchange.
+    the loss's matrix product on each device, and spares a second exchange. A loss of pairs
+    needs an even number of rows on each replica.
 
     Args:
         loss: A loss of (labels, embeddings) with a scalar result.
