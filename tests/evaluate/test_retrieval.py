@@ -167,3 +167,13 @@ def test_what_cannot_be_measured_is_refused():
         retrieval.retrieve(train, embedded(np.zeros((2, 2)), [-1, -1]), (1,))
     with pytest.raises(InputError, match="classes"):
         retrieval.retrieve(train, embedded(np.zeros((2, 2)), [0, 1], classes=("a", "b")), (1,))
+
+
+def test_distances_held_a_few_at_a_time_change_nothing(monkeypatch):
+    rng = np.random.default_rng(4)
+    train, tested = (embedded(rng.normal(size=(n, 3)), np.arange(n) % 3) for n in (40, 200))
+    whole = retrieval.retrieve(train, tested)
+    monkeypatch.setattr(retrieval, "_DISTANCES", 0.002)  # 6 tested images
+    parts = retrieval.retrieve(train, tested)
+    np.testing.assert_array_equal(parts.nearest, whole.nearest)
+    np.testing.assert_array_equal(parts.n_precision, whole.n_precision)
