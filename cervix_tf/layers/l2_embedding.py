@@ -19,10 +19,9 @@ class L2Embedding(keras.layers.Layer):
     of two rows is their cosine similarity; an all-zero row stays zero. Rows shorter than
     1e-6 keep their direction and stay shorter than 1.
 
-    `keras.layers.UnitNormalization` differs in three ways: its gradient is NaN at an
-    all-zero row, under a mixed-precision policy it squares in 16 bits, where the sum of
-    1280 features overflows, and TFLite's converter does not find its fused, quantisable
-    L2 normalisation in it.
+    `keras.layers.UnitNormalization` differs in two ways: under a mixed-precision policy it
+    squares in 16 bits, where the sum of 1280 features overflows and the embedding becomes
+    0, and TFLite's converter does not recognise its fused, quantisable L2 normalisation in it.
 
     Source: Pal et al. 2021, sec. IV-B.
     """
