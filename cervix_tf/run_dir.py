@@ -73,6 +73,11 @@ class RunDir:
         return self.root / "embeddings.npz"
 
     @property
+    def retrieval(self) -> Path:
+        """How well embeddings put classes apart (see `cervix_tf.evaluate.retrieval`), JSON."""
+        return self.root / "retrieval.json"
+
+    @property
     def metrics(self) -> Path:
         """Metrics with n, interval and method, JSON."""
         return self.root / "metrics.json"

@@ -71,10 +71,12 @@ def sampled(
         positions = tf.numpy_function(lambda at: drawn(at).ravel(), [epoch], tf.int64, stateful=False)
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(positions, [None])).map(lambda at: (epoch, at))
 
-    rows = drawn(first_epoch).shape[1]  # here, so that a sampler's refusal is raised here
+    batches, rows = drawn(first_epoch).shape  # here, so that a sampler's refusal is raised here
     order = tf.data.Dataset.range(first_epoch, epochs).flat_map(elements)
     loaded = order.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=tf.data.AUTOTUNE)
-    return _batched(loaded, rows, drop_remainder=True)
+    # Known, since Keras warns of missing batches where it has to find out how many a validation set has.
+    known = tf.data.experimental.assert_cardinality(batches * (epochs - first_epoch))
+    return _batched(loaded, rows, drop_remainder=True).apply(known)
 
 
 def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, seed: int, epoch: int) -> tf.data.Dataset:

@@ -238,6 +238,33 @@ def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
     return _picture(figure, f"Histogram of the probability of {name}: median {middle}.", f"Probability of {name}.")
 
 
+@_styled
+def scatter(
+    panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], classes: Sequence[str], columns: int, caption: str
+) -> Picture:
+    """A panel a name: points (n, 2) coloured by class (n,), those of the third array (n,) bold, the others faint."""
+    lines = -(-len(panels) // columns)
+    figure = _figure(2.4 * columns, 2.3 * lines + 0.3)
+    all_axes = figure.subplots(lines, columns, squeeze=False)
+    for axes in all_axes.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (name, (points, labels, bold)) in zip(all_axes.flat, panels.items(), strict=False):
+        for at in range(len(classes)):
+            colour = CYCLE[at % len(CYCLE)]
+            for of, look in ((~bold, {"s": 5, "alpha": 0.35}), (bold, {"s": 12, "edgecolors": INK, "linewidths": 0.3})):
+                there = points[(labels == at) & of]
+                axes.scatter(there[:, 0], there[:, 1], color=colour, rasterized=True, **look)
+        axes.set_title(_safe(name, 40), fontsize=8)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    for at, name in enumerate(classes):
+        all_axes.flat[0].scatter([], [], color=CYCLE[at % len(CYCLE)], s=12, label=_safe(name, 30))
+    figure.legend(loc="outside lower center", ncols=min(len(classes), columns + 1))
+    return _picture(
+        figure, f"Scatter plots of {', '.join(panels)}; colours are the classes {', '.join(classes)}.", caption
+    )
+
+
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 

@@ -93,3 +93,11 @@ def test_reliability_tells_each_bin():
 def test_the_same_figure_has_the_same_bytes():
     first, second = (figures.confusion([[1, 0], [0, 1]], ["a", "b"], "x").source for _ in range(2))
     assert first == second
+
+
+def test_a_scatter_has_a_panel_a_row_and_says_so():
+    rng = np.random.default_rng(0)
+    panels = {name: (rng.normal(size=(8, 2)), np.arange(8) % 2, np.arange(8) > 5) for name in ("one", "two", "three")}
+    picture = figures.scatter(panels, ("control", "case"), 2, "caption")
+    assert "one, two, three" in picture.alt and "control, case" in picture.alt and picture.caption == "caption"
+    assert len(svg(picture).findall(".//{http://www.w3.org/2000/svg}image")) == 12  # bold and faint of each class

@@ -1,0 +1,215 @@
+"""Every number of the study, with the section of the paper that it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from cervix_tf.config import Augmentation, Images, Source
+
+TITLE = "Deep Metric Learning for Cervical Image Classification (IEEE Access 2021, 10.1109/ACCESS.2021.3069346)"
+METHODS = ("pretrained", "fine_tuned", "contrastive", "n_pair", "batch_hard")  # sec. III-A to III-C, IV-C
+METRIC_LEARNING = METHODS[2:]
+NEIGHBOURS = (1, 3, 5)  # Tables 2, 4 and 5
+PARTS = ("train", "val1", "val2", "test")  # sec. IV-A: train, parameter selection, choice of K, hold-out
+TABLES = (2, 3, 4, 5, 6, 7, 8)
+
+Network = Literal["resnet50", "mobilenet", "nasnet_mobile", "mobilenet_v2"]
+Task = Literal["cervigrams", "sipakmed", "sipakmed_abnormal", "iarc_via", "iarc_colposcopy"]
+
+
+class Reading(NamedTuple):
+    """How a data set's labels are read as the classes of the study."""
+
+    layout: str
+    """Importer of the original layout."""
+    classes: dict[str, tuple[str, ...]]
+    """Class of the study -> labels in the source; images with another label are left out."""
+    positive: tuple[str, ...]
+    data: str
+    """In words."""
+    women: bool
+    """A group is a woman, so that her images have one verdict in Tables 7 and 8."""
+    view: str = ""
+    """Only this kind of view; empty: every image."""
+
+
+_CELLS = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
+READINGS: dict[str, Reading] = {
+    "cervigrams": Reading(
+        "csv",
+        {"control": ("control",), "case": ("case",)},
+        ("case",),
+        "cervigrams",
+        women=True,
+    ),
+    "sipakmed": Reading(
+        "sipakmed",
+        {name: (name,) for name in _CELLS},
+        (),
+        "SIPaKMeD, five classes (stand-in)",
+        women=False,
+    ),
+    # The data set's authors count Metaplastic cells as benign, neither normal nor abnormal: left out.
+    "sipakmed_abnormal": Reading(
+        "sipakmed",
+        {"normal": ("Parabasal", "Superficial-Intermediate"), "abnormal": ("Dyskeratotic", "Koilocytotic")},
+        ("abnormal",),
+        "SIPaKMeD, normal against abnormal cells (stand-in)",
+        women=False,
+    ),
+    "iarc_via": Reading(
+        "iarc_via",
+        {"control": ("negative",), "case": ("positive", "suspicious")},
+        ("case",),
+        "IARC VIA image bank, VIA negative against positive (stand-in)",
+        women=True,
+        view="acetic",
+    ),
+    "iarc_colposcopy": Reading(
+        "iarc_colposcopy",
+        {"control": ("normal", "cin1"), "case": ("cin2_3", "cancer")},
+        ("case",),
+        "IARC colposcopy image bank, up to CIN1 against CIN2+ (stand-in)",
+        women=True,
+        view="acetic",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Stochastic gradient descent with momentum, as sec. IV-B's numbers suggest; the paper names no optimiser."""
+
+    epochs: int = 50
+    """Sec. IV-B."""
+    learning_rate: float = 0.002
+    """Sec. IV-B."""
+    momentum: float = 0.9
+    """Sec. IV-B."""
+    weight_decay: float = 1e-6
+    """Sec. IV-B."""
+    cosine: bool = False
+    """Let the learning rate fall to nothing over the epochs, along a cosine (the paper: constant)."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What a mini-batch of each loss holds."""
+
+    pairs: int = 8
+    """Contrastive: pairs a batch, half of them positive (not stated: sec. III-A reads as one)."""
+    n_pairs: int = 4
+    """N-pair: so many times one pair of every class. Sec. III-B: once, which is four images."""
+    classes: int = 0
+    """Batch-hard: classes P a batch; 0 = all (sec. III-C: P = 2 of two)."""
+    images: int = 8
+    """Batch-hard: images S a class (sec. IV-B)."""
+    same_group: bool = False
+    """Whether two images of one woman may be a positive pair (not stated)."""
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Parameters of the losses (sec. IV-B)."""
+
+    m_pos: float = 0.0
+    """Contrastive: distance up to which a positive pair costs nothing."""
+    m_neg: float = 0.25
+    """Contrastive: distance from which on a negative pair costs nothing."""
+    batch_hard: float = 0.25
+    """Batch-hard: m."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Deep metric learning with a nearest-neighbour classifier: Tables 2 to 8, Figs. 3 and 4."""
+
+    data: Source = field(default_factory=Source)
+    task: Task = "cervigrams"
+    """Data and how its labels are read: cervigrams (the paper: a CSV with path, label, woman, age and perhaps split),
+    sipakmed (five classes), sipakmed_abnormal, iarc_via or iarc_colposcopy (case and control)."""
+    synthetic_women: int = 0
+    """Draw cervigrams of this many synthetic women instead of reading a data root."""
+    second_reader: Path | None = None
+    """CSV with columns id, decision: another system's verdicts on the hold-out part, for Tables 7 and 8
+    (the paper: Faster R-CNN); without it the fine-tuned network's own classification stands in."""
+    networks: tuple[Network, ...] = ("resnet50", "mobilenet", "nasnet_mobile")
+    """Sec. IV-B."""
+    main: Network = "nasnet_mobile"
+    """Network of the row that runs without --tables: with batch-hard the paper's best (sec. V-B)."""
+    weights: str = "imagenet"
+    """First weights (sec. IV-B): imagenet, random, or a weights file without top (of a single network)."""
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
+    """Size: not stated. Batch size: of the fine-tuned classifier and of evaluation."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """None (abstract: "without using any data augmentation")."""
+    fine_tuning: Momentum = field(default_factory=Momentum)
+    """Of the fine-tuned classifier: not stated, so as for metric learning."""
+    contrastive: Momentum = field(default_factory=Momentum)
+    """Sec. IV-B; the same for all three losses."""
+    n_pair: Momentum = field(default_factory=Momentum)
+    batch_hard: Momentum = field(default_factory=Momentum)
+    batches: Batches = field(default_factory=Batches)
+    margins: Margins = field(default_factory=Margins)
+    val1_share: float = 0.1
+    """Share of the training groups for the choice of checkpoints (Table 1's counts are not in our copy)."""
+    val2_share: float = 0.1
+    """Share of all groups for the choice of K, where the source prescribes none."""
+    test_share: float = 0.2
+    """Share of all groups held out, where the source prescribes none."""
+    similar: bool = False
+    """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
+    tensorboard: bool = False
+    """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
+    seed: int = 0
+    devices: str = "all"
+    """all, cpu, or a number: several are mirrored."""
+
+    def optimiser(self, method: str) -> Momentum:
+        """How the networks of a method are trained."""
+        found = {
+            "fine_tuned": self.fine_tuning,
+            "contrastive": self.contrastive,
+            "n_pair": self.n_pair,
+            "batch_hard": self.batch_hard,
+        }
+        return found[method]
+
+
+PAPER = Config()
+
+DEMO = Config(
+    synthetic_women=300,
+    images=Images(height=64, width=64, batch_size=16, cache="memory"),
+    weights="random",
+    fine_tuning=Momentum(epochs=6),
+    contrastive=Momentum(epochs=6),
+    n_pair=Momentum(epochs=6),
+    batch_hard=Momentum(epochs=6),
+    val1_share=0.2,
+    val2_share=0.15,
+    test_share=0.25,
+)
+
+PUBLIC = Config(
+    task="sipakmed",
+    networks=("mobilenet_v2",),
+    main="mobilenet_v2",
+    images=Images(height=112, width=112, batch_size=40, cache="memory"),
+    augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
+    fine_tuning=Momentum(epochs=9, learning_rate=0.01, cosine=True),
+    contrastive=Momentum(epochs=10, learning_rate=0.01, cosine=True),
+    n_pair=Momentum(epochs=10, learning_rate=0.01, cosine=True),
+    batch_hard=Momentum(epochs=10, learning_rate=0.003, cosine=True),
+    batches=Batches(pairs=20, n_pairs=4),
+    similar=True,
+)
+
+PRESETS = {"paper": PAPER, "demo": DEMO, "public": PUBLIC}
+DESCRIPTIONS = {
+    "paper": "as published, on your cervigrams: a CSV with path, label, woman, age in --data.root",
+    "demo": "synthetic cervigrams, small images, minutes on two CPU cores",
+    "public": "SIPaKMeD's five classes of cells as a stand-in, split by cluster image (--data.root)",
+}

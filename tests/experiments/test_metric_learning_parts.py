@@ -1,0 +1,186 @@
+"""The study's parts: the paper's tables as data, what its readings and splits make of images, the second reader."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cervix_tf.data import manifest
+from cervix_tf.errors import InputError
+from cervix_tf.evaluate import intervals, predictions
+from experiments.metric_learning import data, measures, second_reader, tables
+from experiments.metric_learning.config import METHODS, NEIGHBOURS, PAPER, PARTS, READINGS, Config
+
+CLASSES = ("control", "case")
+
+
+def images(women=40, split="", classes=CLASSES):
+    records = [
+        {
+            "path": f"{woman}_{image}.jpg",
+            "label": classes[woman % len(classes)],
+            "group": f"woman {woman}",
+            "split": split if isinstance(split, str) else split[woman % len(split)],
+        }
+        for woman in range(women)
+        for image in range(2)
+    ]
+    return manifest.of_records(records, ".")
+
+
+def judged(decisions, groups=None, ages=None, labels=None):
+    count = len(decisions)
+    return predictions.of(
+        [f"id {at}" for at in range(count)],
+        np.eye(2)[decisions],
+        CLASSES,
+        labels=[CLASSES[label] for label in (labels if labels is not None else np.arange(count) % 2)],
+        groups=groups,
+        ages=ages,
+    )
+
+
+def test_every_published_accuracy_is_a_whole_number_of_val2_images():
+    for of_k in tables.TABLE_4.values():
+        for network in of_k.values():
+            for pair in network:
+                for share, count in zip(pair, tables.VAL2, strict=True):
+                    assert abs(share - 100 * round(share * count / 100) / count) < 0.0051
+
+
+def test_the_papers_tables_2_and_4_contradict_each_other_in_seven_of_fifteen_cells():
+    """With K = 1 the mean K-precision is the accuracy; the README says where the paper's differ."""
+    apart = []
+    for network, precisions in tables.TABLE_2[1].items():
+        for method, precision, pair in zip(METHODS, precisions, tables.TABLE_4[1][network], strict=True):
+            right = sum(round(share * count / 100) for share, count in zip(pair, tables.VAL2, strict=True))
+            if abs(precision - 100 * right / sum(tables.VAL2)) > 0.01:
+                apart.append((network, method))
+    others = [(network, method) for network in ("mobilenet", "nasnet_mobile") for method in METHODS[2:]]
+    assert apart == [("resnet50", "n_pair"), *others]
+
+
+def test_the_papers_table_7_intervals_are_the_exact_binomial_ones():
+    right, wrong = tables.TABLE_7["all"]["ours"][3], tables.TABLE_7["all"]["ours"][2]
+    found = intervals.clopper_pearson(right, right + wrong)
+    assert (round(100 * found.low, 1), round(100 * found.high, 1)) == (73.9, 90.7)
+
+
+def test_the_papers_table_8_kappas_follow_from_its_counts():
+    from cervix_tf.evaluate import confusion
+
+    for (both_control, only_ours, only_second, both), kappa in tables.TABLE_8.values():
+        matrix = np.array([[both_control, only_ours], [only_second, both]], float)
+        assert round(float(confusion.kappa(matrix)), 2) == kappa
+
+
+def test_each_table_has_the_papers_layout_and_empty_cells_where_nothing_was_run():
+    def score(row, k, name=""):
+        return {"value": 50.0, "low": 40.0, "high": 60.0, "n": 10, "method": "m"} if row.method == "n_pair" else None
+
+    two = tables.k_precision(2, "val2", PAPER.networks, score, "note")
+    assert [row["name"] for row in two["rows"]][:2] == ["K = 1, ResNet-50", "K = 1, MobileNet"]
+    assert two["rows"][0]["paper"] == [65.12, 90.43, 89.20, 91.05, 91.98]
+    assert [each is None for each in two["rows"][0]["ours"]] == [True, True, True, False, True]
+    four = tables.of_classes(4, "t", PAPER.networks, CLASSES, NEIGHBOURS, score, "note")
+    assert len(four["rows"]) == 45 and four["rows"][-1]["paper"] == [91.32, 91.46]
+    three = tables.of_classes(3, "t", PAPER.networks, CLASSES, (), score, "note")
+    assert len(three["rows"]) == 15 and three["rows"][0]["paper"] is None and "not in the text" in three["note"]
+
+
+def test_each_reading_names_labels_of_its_importer_once():
+    for reading in READINGS.values():
+        labels = [label for of_class in reading.classes.values() for label in of_class]
+        assert len(labels) == len(set(labels)) and set(reading.positive) <= set(reading.classes)
+
+
+def test_four_parts_share_no_woman_and_hold_both_classes():
+    parts = data.parts_of(images(80), Config())
+    assert tuple(parts) == PARTS
+    women = [set(part.rows["group"]) for part in parts.values()]
+    assert sum(map(len, women)) == len(set.union(*women)) == 80
+    assert all(set(part.rows["label"]) == set(CLASSES) for part in parts.values())
+
+
+def test_the_papers_own_three_parts_are_kept_and_val1_comes_out_of_train():
+    prescribed = images(80, split=("train", "train", "train", "train", "validation", "validation", "test", "test"))
+    parts = data.parts_of(prescribed, Config(val1_share=0.25))
+    assert set(parts["val2"].rows["path"]) == set(prescribed.part("validation").rows["path"])
+    assert set(parts["test"].rows["path"]) == set(prescribed.part("test").rows["path"])
+    assert len(parts["val1"]) == 20 and len(parts["train"]) == 60
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (images(40, split=("train", "test")), r"column split names test, train; give train, val1, val2, test"),
+        (images(40, split=("train", "val1", "val2", "test")), "has no (case|control); ask for larger parts"),
+        (images(8), "part .* (gets no rows|has no)"),
+    ],
+)
+def test_parts_that_make_no_study_are_input_errors(rows, words):
+    with pytest.raises(InputError, match=words):
+        data.parts_of(rows, Config())
+
+
+def test_a_woman_in_two_prescribed_parts_is_an_input_error_that_names_her():
+    leaking = images(40, split=("train", "train", "val1", "val1", "val2", "val2", "test", "test"))
+    rows = leaking.rows.copy()
+    rows.loc[0, "split"] = "test"
+    with pytest.raises(InputError, match="group 'woman 0' is in"):
+        data.parts_of(replace(leaking, rows=rows), Config())
+
+
+def test_a_second_reader_is_read_by_id_and_paired(tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("id,decision\nid 2,case\nid 0,control\nelsewhere,case\n")
+    ours = judged([0, 1, 0, 1])
+    second = second_reader.read(path, ours)
+    assert list(second.table["id"]) == ["id 0", "id 2"] and list(second.decisions) == [0, 1]
+    one, two = second_reader.paired(ours, second)
+    assert list(one.table["id"]) == list(two.table["id"]) == ["id 0", "id 2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("id,decision\nid 0,perhaps\n", "line 2: decision 'perhaps': is not among the classes control, case"),
+        ("id,decision\nid 0,case\nid 0,case\n", "line 3: id 'id 0': occurs twice"),
+        ("id,decision\nx,case\n", "none of its 1 ids is in the hold-out part, whose ids are like 'id 0'"),
+        ("name,decision\nx,case\n", "id"),
+    ],
+)
+def test_a_table_that_is_no_second_reader_is_an_input_error(tmp_path, text, words):
+    path = tmp_path / "other.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        second_reader.read(path, judged([0, 1]))
+
+
+def test_agreement_counts_cells_and_kappa_by_hand():
+    ours, second = judged([0, 0, 0, 1, 1, 1, 1, 1]), judged([0, 0, 1, 1, 1, 1, 0, 0])
+    found = measures.agreement(ours, second, seed=0)
+    assert [found[cell]["value"] for cell in ("00", "01", "10", "11", "same")] == [25, 25, 12.5, 37.5, 62.5]
+    agreed, by_chance = 5 / 8, (3 * 4 + 5 * 4) / 64
+    assert math.isclose(found["kappa"]["value"], 100 * (agreed - by_chance) / (1 - by_chance))
+    assert found["00"]["method"] == "Clopper-Pearson 95%"
+
+
+def test_rows_of_one_group_are_resampled_together():
+    right = np.tile([0, 1], 40)
+    alone = measures.accuracies(judged(right, labels=right), 0)[0]
+    assert alone["method"] == "Clopper-Pearson 95%" and alone["n"] == 80
+    decisions = np.where(np.arange(80) < 60, right, 1 - right)
+    together = measures.accuracies(judged(decisions, labels=right, groups=[f"g{at // 4}" for at in range(80)]), 0)[0]
+    assert "cluster bootstrap 95%, 20 groups" in together["method"]
+    assert together["low"] < 75 < together["high"]
+
+
+def test_ages_fall_into_the_papers_groups():
+    ages = [20.0, 25.0, 49.0, 50.0, 70.0, np.nan]
+    found = measures.by_age(judged([0, 1, 0, 1, 0, 1], ages=ages))
+    assert {name: len(part) for name, part in found.items()} == {
+        "all": 6, "<25": 1, "25-49": 2, "50+": 2, "unknown": 1,
+    }  # fmt: skip
+    assert list(measures.by_age(judged([0, 1]))) == ["all"]

@@ -1,0 +1,151 @@
+"""The whole study, tiny: one network, 60 synthetic women, every table."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cervix_tf import cli
+from cervix_tf.data import inputs
+from cervix_tf.evaluate import embeddings, predictions
+from cervix_tf.export import contract, finished_run, runtime
+from cervix_tf.run_dir import RunDir
+from experiments.metric_learning import __main__ as study
+from experiments.metric_learning import rows
+from experiments.metric_learning.config import DESCRIPTIONS, METHODS, PARTS, PRESETS, TABLES
+
+TINY = [
+    *("--preset", "demo", "--networks", "mobilenet", "--main", "mobilenet", "--synthetic-women", "60"),
+    *("--images.height", "48", "--images.width", "48", "--val1-share", "0.3"),
+    *(word for row in ("fine-tuning", "contrastive", "n-pair", "batch-hard") for word in (f"--{row}.epochs", "2")),
+    *("--batches.images", "2"),
+]
+EVERY = [f"mobilenet-{method}" for method in METHODS]
+
+
+def run(out, *arguments):
+    words = [*TINY, "--out", str(out), *arguments]
+    cli.main("metric_learning", PRESETS, DESCRIPTIONS, study.run, words, tables=TABLES, listed=rows.listed)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("saved_models")
+    run(out, "--tables", *map(str, TABLES))
+    return RunDir(out / "metric_learning" / "demo")
+
+
+def test_a_run_writes_everything_that_users_take_away(finished):
+    for path in (
+        finished.config,
+        finished.environment,
+        finished.manifest,
+        finished.predictions,
+        finished.validation_predictions,
+        finished.metrics,
+        finished.tables,
+        finished.model,
+        finished.contract,
+        finished.neighbours,
+        finished.saved_model / "saved_model.pb",
+        finished.tflite(),
+        finished.exports,
+        finished.model_card,
+        finished.report,
+    ):
+        assert path.exists(), path
+    assert set(finished.rows) == {*EVERY, "mobilenet-classifier"}
+    for name in EVERY:
+        row = finished.row(name)
+        assert row.embeddings.exists() and row.retrieval.exists() and row.metrics.exists()
+        assert row.history.exists() == (name != "mobilenet-pretrained")
+
+
+def test_every_table_stands_beside_the_papers_with_intervals(finished):
+    found = {table["number"]: table for table in json.loads(finished.tables.read_text())}
+    assert list(found) == [*TABLES, "Hold-out"]
+    for table in found.values():
+        measured = [each for row in table["rows"] for each in row["ours"]]
+        assert all({"value", "low", "high", "n", "method"} <= set(each) for each in measured)
+        assert "synthetic" in table["note"]
+    assert [row["name"] for row in found["Hold-out"]["rows"]][2] == "MobileNet, Fine-tuned, softmax"
+    assert any("cluster bootstrap" in each["method"] for each in found[4]["rows"][0]["ours"])
+    assert {each["method"] for row in found[7]["rows"] for each in row["ours"] if each["n"]} == {"Clopper-Pearson 95%"}
+
+
+def test_parts_share_no_woman_and_embeddings_are_of_every_image(finished):
+    found = embeddings.read(finished.row("mobilenet-batch_hard").embeddings)
+    assert tuple(dict.fromkeys(found.table["split"])) == PARTS
+    assert (found.table.groupby("group")["split"].nunique() == 1).all()
+    np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), 1, atol=1e-5)
+
+
+def test_keras_saved_model_and_tflite_give_the_runs_embeddings(finished):
+    terms = contract.read(finished.contract)
+    listed = finished_run.manifest(finished)
+    tested = inputs.of_images(listed.part("test"), terms.classes)
+    kept = [embeddings.read(finished.row(name).embeddings).part("test") for name in EVERY]
+    network = finished_run.model(finished)
+    pixels = np.stack([runtime.read_input(files, terms) for files in tested.files])
+    of_keras = np.asarray(network(pixels))
+    assert min(np.abs(each.values - of_keras).max() for each in kept) < 1e-4  # of one row, the best on val2
+    for path in (finished.saved_model, finished.tflite()):
+        np.testing.assert_allclose(runtime.load(path).network(pixels), of_keras, atol=1e-4)
+
+
+def test_the_deployed_files_answer_as_the_run_did(finished):
+    expected = predictions.read(finished.predictions)
+    tested = inputs.of_images(finished_run.manifest(finished).part("test"), expected.classes)
+    for path in (finished.saved_model, finished.tflite()):
+        found = runtime.probabilities(runtime.load(path), tested.files)
+        assert (found.argmax(axis=1) == expected.decisions).mean() > 0.95
+
+
+def test_an_interrupted_study_goes_on_and_ends_with_the_same_tables(finished, capsys):
+    before = {path: path.read_bytes() for path in (finished.metrics, finished.predictions, finished.tables)}
+    row = finished.row("mobilenet-n_pair")
+    row.embeddings.unlink()
+    weights = row.best_weights.stat().st_mtime_ns
+    run(finished.root.parents[1], "--tables", *map(str, TABLES))
+    assert {path: path.read_bytes() for path in before} == before
+    assert row.embeddings.exists() and row.best_weights.stat().st_mtime_ns == weights
+    assert "mobilenet-contrastive:" not in capsys.readouterr().out  # finished rows are not even built
+
+
+def test_the_list_says_how_far_every_row_is(finished, tmp_path, capsys):
+    run(finished.root.parents[1], "--list")
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("finished" in line for line in lines) == len(METHODS)
+    assert any("main model" in line and "mobilenet-batch_hard" in line for line in lines)
+    run(tmp_path, "--list")
+    assert capsys.readouterr().out.count("not begun") == len(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--only", "mobilenet-triplet"), "--only mobilenet-triplet: no such row; there are mobilenet-pretrained"),
+        (("--batches.images", "40"), "40 of different groups are to meet in a batch"),
+        (("--synthetic-women", "0"), "--data.root is missing: give the folder of the cervigrams images"),
+    ],
+)
+def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, arguments, words):
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, *arguments)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert words in said and "Traceback" not in said
+
+
+def test_help_takes_less_than_a_second_and_names_sections_of_the_paper():
+    command = [sys.executable, "-m", "experiments.metric_learning", "--help"]
+    took = []
+    for _ in range(3):
+        started = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        took.append(time.monotonic() - started)
+    assert min(took) < 1.0
+    assert "sec. IV-B" in done.stdout and "--tables" in done.stdout
