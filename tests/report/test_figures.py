@@ -100,4 +100,5 @@ def test_a_scatter_has_a_panel_a_row_and_says_so():
     panels = {name: (rng.normal(size=(8, 2)), np.arange(8) % 2, np.arange(8) > 5) for name in ("one", "two", "three")}
     picture = figures.scatter(panels, ("control", "case"), 2, "caption")
     assert "one, two, three" in picture.alt and "control, case" in picture.alt and picture.caption == "caption"
-    assert len(svg(picture).findall(".//{http://www.w3.org/2000/svg}image")) == 12  # bold and faint of each class
+    points = svg(picture).findall(".//{http://www.w3.org/2000/svg}image")
+    assert len(points) == 3  # as pixels, one image a panel: thousands of points as vectors make a page slow
