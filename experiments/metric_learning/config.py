@@ -181,13 +181,13 @@ class Config:
 PAPER = Config()
 
 DEMO = Config(
-    synthetic_women=300,
+    synthetic_women=240,
     images=Images(height=64, width=64, batch_size=16, cache="memory"),
     weights="random",
-    fine_tuning=Momentum(epochs=6),
-    contrastive=Momentum(epochs=6),
-    n_pair=Momentum(epochs=6),
-    batch_hard=Momentum(epochs=6),
+    fine_tuning=Momentum(epochs=5, learning_rate=0.01),
+    contrastive=Momentum(epochs=5, learning_rate=0.01),
+    n_pair=Momentum(epochs=5, learning_rate=0.01),
+    batch_hard=Momentum(epochs=5, learning_rate=0.01),
     val1_share=0.2,
     val2_share=0.15,
     test_share=0.25,
@@ -200,7 +200,7 @@ PUBLIC = Config(
     images=Images(height=112, width=112, batch_size=40, cache="memory"),
     augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
     fine_tuning=Momentum(epochs=9, learning_rate=0.01, cosine=True),
-    contrastive=Momentum(epochs=10, learning_rate=0.01, cosine=True),
+    contrastive=Momentum(epochs=6, learning_rate=0.01, cosine=True),
     n_pair=Momentum(epochs=10, learning_rate=0.01, cosine=True),
     batch_hard=Momentum(epochs=10, learning_rate=0.003, cosine=True),
     batches=Batches(pairs=20, n_pairs=4),
