@@ -72,7 +72,7 @@ def main(
                 ]
             ),
         )
-        name = command.run or preset
+        name = (command.run or preset) + _of_worker()
         runs = {
             seed: RunDir(command.out / paper / (name if seed == command.config.seed else f"{name}-seed-{seed}"))
             for seed in (command.seeds if tables else ()) or (command.config.seed,)
@@ -92,6 +92,22 @@ def main(
             from cervix_tf.report import seeds
 
             seeds.conclude(runs)
+
+
+def _of_worker() -> str:
+    """What this worker's run name ends with; joins the others first, if TF_CONFIG names any."""
+    import os
+
+    if not os.environ.get("TF_CONFIG"):
+        return ""
+    import_tensorflow()
+    from cervix_tf.train import devices
+
+    at = devices.worker()
+    if at is None:
+        return ""
+    devices.strategy("all")  # nothing may be done with TensorFlow before
+    return f"-worker-{at}" if at else ""
 
 
 def _print(out: RunDir, rows: Sequence[Listed]) -> None:

@@ -12,13 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from cervix_tf import atomic
 from cervix_tf.config import Augmentation, Images
 from cervix_tf.data import augment
 from cervix_tf.data.images import decode_file
@@ -194,4 +199,24 @@ def _decoder(images: Images) -> Decode:
         return decode_file
     if images.cache == "memory":
         return functools.cache(decode_file)
+    if images.cache == "disk":
+        folder = Path(os.environ.get("CERVIX_TF_CACHE") or Path(tempfile.gettempdir()) / "cervix_tf")
+        return functools.partial(_kept_on_disk, folder)
     raise ValueError(f"unknown cache {images.cache!r}")
+
+
+def _kept_on_disk(folder: Path, file: str) -> np.ndarray:
+    """The pixels of an image file, from `folder` if they were decoded before and the file has not changed since."""
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return decode_file(file)  # says what is wrong
+    name = hashlib.sha256(f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()
+    kept = folder / f"{name}.npy"
+    try:
+        return np.load(kept, mmap_mode="r")
+    except FileNotFoundError:
+        pixels = decode_file(file)
+    with atomic.replacing(kept) as part:
+        np.save(part, pixels)
+    return pixels

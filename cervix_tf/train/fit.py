@@ -19,6 +19,7 @@ from cervix_tf.config import Optimiser
 from cervix_tf.data import pipeline
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
+from cervix_tf.train import devices
 
 
 def adam(optimiser: Optimiser) -> keras.optimizers.Optimizer:
@@ -64,13 +65,23 @@ def fit(
     ends with the weights that an uninterrupted run has; called on a finished run it
     loads the best weights and trains nothing.
 
-    Raises `InputError` when the loss is no longer finite.
+    With several workers each of them calls this with a run directory of its own.
+
+    Raises `InputError` when the loss is no longer finite, when another worker stops, and when
+    the workers' run directories are not those of the same epoch.
     """
     keeper = _Keeper(out, criterion, epochs)
     with network.distribute_strategy.scope():
         done = keeper.restore(network)
+    if not devices.agreed(done):
+        raise InputError(
+            f"{out.root}: holds {done} epochs, another worker's run another number; "
+            "copy one worker's run directory over the others'"
+        )
     if done < epochs:
-        with pipeline.readable_errors():
+        if devices.worker() is not None:
+            _mend(network, training(done))
+        with devices.lost_workers(), pipeline.readable_errors():
             network.fit(
                 training(done),
                 validation_data=validation,
@@ -83,6 +94,24 @@ def fit(
             )
     network.load_weights(out.best_weights)
     return keeper.history
+
+
+def _mend(network: keras.Model, batches: tf.data.Dataset) -> None:
+    """Make Keras' fit work with several workers, in two places where Keras 3.15 does not.
+
+    It would reduce a pair of images and labels over the workers to make the variables of
+    loss and metrics: they are made here, from a batch of this worker. And it averages what
+    a step reports over an axis, which scalars do not have.
+    """
+    with network.distribute_strategy.scope():
+        network._symbolic_build(data_batch=next(iter(batches)))
+    network._maybe_symbolic_build = lambda **_: None
+    for name in ("train_step", "test_step"):
+        setattr(network, name, _as_vectors(getattr(network, name)))
+
+
+def _as_vectors(step: Callable) -> Callable:
+    return lambda data: {name: tf.reshape(value, (1,)) for name, value in step(data).items()}
 
 
 class _Keeper(keras.callbacks.Callback):

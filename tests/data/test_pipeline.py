@@ -122,10 +122,29 @@ def test_fewer_images_than_a_batch_make_one_smaller_batch(pictures):
     assert pixels.shape[0] == 10 and not rest
 
 
-def test_caching_decoded_images_changes_nothing(pictures):
-    cached = Images(height=24, width=32, batch_size=4, cache="memory")
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_caching_decoded_images_changes_nothing(pictures, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("CERVIX_TF_CACHE", str(tmp_path / "kept"))
+    cached = Images(height=24, width=32, batch_size=4, cache=cache)
     found = pipeline.training(pictures, cached, TABLE_1, seed=3, epochs=3).as_numpy_iterator()
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(drawn(pictures), found, strict=True))
+
+
+def test_the_cache_on_disk_serves_the_next_run_and_notices_a_changed_file(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("CERVIX_TF_CACHE", str(tmp_path / "kept"))
+    on_disk = Images(height=24, width=32, batch_size=4, cache="disk")
+
+    def pixels():
+        return np.concatenate([batch for batch, _ in pipeline.evaluation(pictures, on_disk).as_numpy_iterator()])
+
+    first = pixels()
+    assert len(list((tmp_path / "kept").iterdir())) == 10
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "decode_file", lambda path: pytest.fail(f"{path} was decoded again"))
+        np.testing.assert_array_equal(pixels(), first)
+    ((file,), *_) = pictures.files
+    cv2.imwrite(file, np.full((48, 64, 3), 255, np.uint8))
+    assert pixels()[0].min() == 255
 
 
 def test_a_broken_image_ends_in_an_error_that_names_its_file(pictures):
