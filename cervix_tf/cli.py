@@ -117,7 +117,9 @@ def _print(out: RunDir, rows: Sequence[Listed]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    grid = Table(*("row", "tables", "state", "cost"), title=str(out.root), box=rich.box.SIMPLE_HEAD)
+    grid = Table(title=str(out.root), box=rich.box.SIMPLE_HEAD, title_justify="left")
+    for column in ("row", "tables", "state", "cost"):
+        grid.add_column(column, no_wrap=column == "row")
     for row in rows:
         grid.add_row(*map(escape, row))
     Console().print(grid)

@@ -57,6 +57,10 @@ class RunDir:
         """Weights of the epoch that the protocol's criterion chose."""
         return self.checkpoints / "best.weights.h5"
 
+    def best_weights_by(self, criterion: str) -> Path:
+        """Weights of the epoch that is best in another criterion, where a row keeps several."""
+        return self.checkpoints / f"best-{criterion}.weights.h5"
+
     @property
     def predictions(self) -> Path:
         """Test predictions: one line an image or case (see `cervix_tf.evaluate.predictions`)."""
@@ -135,6 +139,16 @@ class RunDir:
     def figures(self) -> Path:
         """Folder of pictures."""
         return self.root / "figures"
+
+    @property
+    def paper_figures(self) -> Path:
+        """The figures of the paper that were drawn from the run: names, files, captions, JSON."""
+        return self.figures / "paper.json"
+
+    @property
+    def evidence(self) -> Path:
+        """How much of the heat maps lies where a synthetic class was drawn, JSON; synthetic data only."""
+        return self.root / "evidence.json"
 
     def heat_map(self, id: str) -> Path:
         """The picture of one case's images and heat maps."""

@@ -9,11 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from cervix_tf import cli
 from cervix_tf.data import __main__ as data_command
 from cervix_tf.data import manifest
 from experiments.mobilenetv2_ensemble import __main__ as study
-from experiments.mobilenetv2_ensemble.config import DESCRIPTIONS, PRESETS
 
 HEADER = "path,sha256,label,group,case,view,site,split,age,width,height\n"
 
@@ -191,7 +189,7 @@ def test_the_study_names_what_is_wrong_in_one_line_and_ends_with_code_2(kind, tm
     small = ["--images.height", "64", "--images.width", "64", "--weights", "random"]
     arguments = ["--out", str(tmp_path / "runs"), *small, *map(str, wrong)]
     with pytest.raises(SystemExit) as ended:
-        cli.main("mobilenetv2_ensemble", PRESETS, DESCRIPTIONS, study.run, arguments)
+        study.main(arguments)
     printed = capfd.readouterr().err
     assert ended.value.code == 2
     (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]
@@ -226,7 +224,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_half_file(tmp_path, monkeypa
     monkeypatch.setattr(os, "fsync", full)
     arguments = ["--preset", "demo", "--synthetic-visits", "8", "--out", str(tmp_path)]
     with pytest.raises(SystemExit) as ended:
-        cli.main("mobilenetv2_ensemble", PRESETS, DESCRIPTIONS, study.run, arguments)
+        study.main(arguments)
     assert ended.value.code == 2
     assert "the disk is full" in capsys.readouterr().err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

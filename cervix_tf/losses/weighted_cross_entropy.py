@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @keras.saving.register_keras_serializable(package="cervix_tf")
@@ -30,7 +30,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
 
     def __init__(
         self,
-        weights: Sequence[float],
+        weights: ArrayLike,
         from_logits: bool = True,
         name: str = "weighted_cross_entropy",
         **kwargs: Any,
@@ -39,7 +39,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
         self.from_logits = from_logits
         self.weights = keras.Variable(_checked(weights), trainable=False, dtype="float32", name="class_weights")
 
-    def assign(self, weights: Sequence[float]) -> None:
+    def assign(self, weights: ArrayLike) -> None:
         """Use other class weights from the next step on."""
         values = _checked(weights)
         if values.shape != tuple(self.weights.shape):
@@ -58,8 +58,8 @@ class WeightedCrossEntropy(keras.losses.Loss):
         return {**super().get_config(), "weights": weights, "from_logits": self.from_logits}
 
 
-def _checked(weights: Sequence[float]) -> np.ndarray:
+def _checked(weights: ArrayLike) -> np.ndarray:
     values = np.asarray(weights, dtype="float32")
     if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError(f"class weights are one finite number a class, none negative; got {weights}")
+        raise ValueError(f"class weights are one finite number a class, none negative; got {weights!r}")
     return values

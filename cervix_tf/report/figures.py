@@ -215,6 +215,60 @@ def bars(measured: Mapping[str, Mapping[str, Any]]) -> Picture | None:
 
 
 @_styled
+def rates(series: Mapping[str, Mapping[str, Mapping[str, Any]]], name: str) -> Picture:
+    """Sensitivity of each class with its interval, one bar a series: `series` is label -> class -> measured."""
+    classes = list(next(iter(series.values())))
+    height = 0.8 / len(series)
+    figure = _figure(4.2, 0.28 * len(classes) * len(series) + 1.1)
+    axes = figure.subplots()
+    said = []
+    for at, (label, measured) in enumerate(series.items()):
+        values = [each["value"] if wording.defined(each) else None for each in measured.values()]
+        places = [row + (at - (len(series) - 1) / 2) * height for row in range(len(classes))]
+        lengths = [100 * (value or 0.0) for value in values]
+        axes.barh(places, lengths, 0.92 * height, color=(SKY, YELLOW, GREEN)[at % 3], label=_safe(label, 40))
+        for place, value, each in zip(places, values, measured.values(), strict=True):
+            low, high = each.get("low"), each.get("high")
+            if value is None or low is None or high is None:
+                continue
+            axes.plot([100 * low, 100 * high], [place, place], color=INK, lw=1, marker="|", ms=4)
+        parts = [
+            f"{each} {'not defined' if value is None else f'{100 * value:.0f} %'}"
+            for each, value in zip(classes, values, strict=True)
+        ]
+        said.append(f"{label}: {', '.join(parts)}")
+    axes.set_yticks(range(len(classes)), [_safe(each) for each in classes])
+    axes.set(xlim=(0, 101), xlabel="true positive rate, per cent")
+    axes.invert_yaxis()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1)
+    return _picture(figure, f"True positive rates, {name}. {'; '.join(said)}.", f"{name}. {_FOUND}")
+
+
+@_styled
+def population(counts: Mapping[str, int], name: str) -> Picture:
+    """How many there are of each class, and their share of all."""
+    figure = _figure(4.2, 0.4 * len(counts) + 0.7)
+    axes = figure.subplots()
+    total = max(sum(counts.values()), 1)
+    axes.barh(range(len(counts)), list(counts.values()), height=0.62, color=SKY)
+    said = [f"{label}: {count} ({100 * count / total:.1f} %)" for label, count in counts.items()]
+    for at, (count, text) in enumerate(zip(counts.values(), said, strict=True)):
+        axes.text(count, at, " " + text.split(": ")[-1], va="center", fontsize=9)
+    axes.set_yticks(range(len(counts)), [_safe(each) for each in counts])
+    axes.set(xlim=(0, 1.4 * max(*counts.values(), 1)), xlabel="images")
+    axes.invert_yaxis()
+    return _picture(figure, f"{name}. {'; '.join(said)}.", f"{name}.")
+
+
+def photograph(pixels: np.ndarray, alt: str, caption: str) -> Picture:
+    """An RGB picture (height, width, 3) uint8 as JPEG."""
+    import cv2
+
+    _, jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return Picture(f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}", alt, caption)
+
+
+@_styled
 def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
     """How often each probability of the positive reading occurs, by the truth."""
     figure = _figure(4.2, 3.0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cervix_tf import atomic, run_dir
 from cervix_tf.errors import InputError
-from cervix_tf.report import cases, data_counts, figures, headline, tables, wording
+from cervix_tf.report import cases, data_counts, figures, headline, paper_figures, tables, wording
 from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
         ],
         "curves": _curves(run, str(config.get("criterion", "")), "test" if published else "validation"),
         "figures": _figures(metrics, predicted),
+        "figures_beside": paper_figures.read(run),
         "sections": _cases(run, predicted, listed, contract.get("views") or ()),
         "images": _images_note(listed, environment),
         "counts": data_counts.counted(listed, classes) if listed else None,

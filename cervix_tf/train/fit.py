@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -52,6 +52,7 @@ def fit(
     steps_per_epoch: int,
     criterion: str,
     out: RunDir,
+    also_by: Sequence[str] = (),
     callbacks: list[keras.callbacks.Callback] | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
@@ -63,14 +64,15 @@ def fit(
     Everything is in `out`: history.csv, `checkpoints/best.weights.h5` and the state
     after the last whole epoch. Called again after a kill it goes on from that state and
     ends with the weights that an uninterrupted run has; called on a finished run it
-    loads the best weights and trains nothing.
+    loads the best weights and trains nothing. For each further criterion in `also_by` the
+    weights of its own best epoch are kept too, at `out.best_weights_by(criterion)`.
 
     With several workers each of them calls this with a run directory of its own.
 
     Raises `InputError` when the loss is no longer finite, when another worker stops, and when
     the workers' run directories are not those of the same epoch.
     """
-    keeper = _Keeper(out, criterion, epochs)
+    keeper = _Keeper(out, criterion, also_by, epochs)
     with network.distribute_strategy.scope():
         done = keeper.restore(network)
     if not devices.agreed(done):
@@ -121,10 +123,10 @@ class _Keeper(keras.callbacks.Callback):
     the epoch before is removed only after that.
     """
 
-    def __init__(self, out: RunDir, criterion: str, epochs: int) -> None:
+    def __init__(self, out: RunDir, criterion: str, also_by: Sequence[str], epochs: int) -> None:
         super().__init__()
-        self.out, self.criterion, self.epochs = out, criterion, epochs
-        self.sign = -1.0 if criterion.endswith("loss") else 1.0
+        self.out, self.epochs = out, epochs
+        self.weights = {name: out.best_weights_by(name) for name in also_by} | {criterion: out.best_weights}
         self.history = pd.DataFrame()
 
     def restore(self, network: keras.Model) -> int:
@@ -157,18 +159,21 @@ class _Keeper(keras.callbacks.Callback):
                 f"{self.out.root}: the loss of epoch {epoch + 1} is {values['loss']}; lower the learning rate "
                 f"({float(_value(self.model.optimizer.learning_rate)):g}) and start the run anew"
             )
-        if self.criterion not in values:
-            raise InputError(f"criterion {self.criterion!r} is not measured; there are {', '.join(sorted(values))}")
+        for criterion in self.weights:
+            if criterion not in values:
+                raise InputError(f"criterion {criterion!r} is not measured; there are {', '.join(sorted(values))}")
         row = {
             "epoch": epoch + 1,
             "seconds": round(time.monotonic() - self.started, 3),
             "learning_rate": float(_value(self.model.optimizer.learning_rate)),
             **values,
         }
-        before = [self.sign * value for value in self.history.get(self.criterion, [])]
-        if not before or self.sign * values[self.criterion] > max(before):
-            with atomic.replacing(self.out.best_weights) as part:
-                self.model.save_weights(part)
+        for criterion, path in self.weights.items():
+            sign = -1.0 if criterion.endswith("loss") else 1.0
+            before = [sign * value for value in self.history.get(criterion, [])]
+            if not before or sign * values[criterion] > max(before):
+                with atomic.replacing(path) as part:
+                    self.model.save_weights(part)
         # A plain archive, since Keras' weight files lack the counters of random layers and take ten times as long.
         with atomic.replacing(self._state(epoch + 1)) as part:
             np.savez(part, *(_value(variable) for variable in _variables(self.model)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cervix_tf.config import Augmentation, Images, Optimiser, Precision, Protocol, Source
+from cervix_tf.losses.dynamic_weights import Phi
 
 TITLE = "MobileNetV2 Ensemble for Cervical Precancerous Lesions Classification (Processes 2020, 8, 595)"
 CLASSES = ("normal", "cin1", "cin2_3", "cancer")  # sec. 3.1: class labels 0 to 3
 POSITIVE = ("cin2_3", "cancer")  # sec. 4.2: classes 2 and 3 are outcome 1
 VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")  # sec. 3.1
 KINDS = ("acetic", "green", "iodine")  # sec. 3.2.3: one network each
+TABLES = (5, 6, 7, 8, 9, 10)
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,63 @@ class Fusion:
 
 
 @dataclass(frozen=True)
+class FineTuning:
+    """The ensemble trained on as a whole, from where its fusion was trained to (sec. 3.5.3)."""
+
+    epochs: int = 50
+    """Not stated."""
+    learning_rate: float = 1e-8
+    """Sec. 3.5.3."""
+    dropout: float = 0.2
+    """In the fusion, instead of 0.6 (sec. 3.5.3)."""
+    batch_size: int = 4
+    """Cases of seven images a step, all of whose maps are held for the gradient. Not stated."""
+
+
+@dataclass(frozen=True)
+class Imbalance:
+    """Training against class imbalance (sec. 3.4; Tables 8, 9 and 10)."""
+
+    weighted_learning_rate: float = 1e-5
+    """Weighted cross entropy, whichever network (sec. 3.5.2)."""
+    focal_learning_rate: float = 1e-3
+    """Focal loss (sec. 3.5.2)."""
+    longer: float = 2.0
+    """Epochs of these trainings, in those of plain cross entropy on the same images (sec. 3.4.1: weights that change
+    want longer training; how long is not stated)."""
+    criterion: str = "val_harmonic_mean_tpr"
+    """What the kept checkpoint is best in (sec. 3.5.2 and 4.4)."""
+    vgg19_phi: Phi = "exp(x)"
+    """Of VGG19 in Table 9, by its caption; exp(100x) did not converge."""
+    resnet18_phi: Phi = "exp(100x)"
+    """Of ResNet18 in Table 9, by its caption; sec. 4.4 says exp(x) of ResNet18: the paper contradicts itself."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The networks that the tuned MobileNetV2 is compared with (sec. 4.1; Tables 5 and 9)."""
+
+    images: Images = field(default_factory=lambda: Images(height=224, width=298, batch_size=16))
+    """As for the view networks: nothing else is said."""
+    optimiser: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
+    """As for the view networks. Epochs: not stated."""
+    vgg19_head: int = 4096
+    """Width of VGG19's two hidden dense layers."""
+    densenet121: str = "imagenet"
+    """First weights: imagenet, random, or a file without top (sec. 4.1: all were pre-trained on ImageNet)."""
+    resnet18: str = "imagenet"
+    """First weights; Keras offers none for ResNet18: give a file converted from torchvision's."""
+    mobilenet_v2: str = "imagenet"
+    """First weights of the original MobileNetV2."""
+    resnext101_32x8d: str = "imagenet"
+    """First weights; Keras offers none: give a file converted from the paper's weakly supervised ones."""
+    vgg19: str = "imagenet"
+    """First weights."""
+
+
+@dataclass(frozen=True)
 class Config:
-    """The seven-view MobileNetV2 ensemble: Tables 3, 4 and 6."""
+    """The seven-view MobileNetV2 ensemble: Tables 5 to 10."""
 
     data: Source = field(default_factory=Source)
     layout: str = "cervigram_visits"
@@ -70,6 +127,13 @@ class Config:
     """Adam as in sec. 3.5.2. Epochs: not stated."""
     ensemble: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
     """Adam as in sec. 3.5.2, trunks fixed. Epochs: not stated."""
+    all_types: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
+    """The one network trained on all image types (sec. 4.2, Table 6). Epochs: not stated."""
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+    imbalance: Imbalance = field(default_factory=Imbalance)
+    baselines: Baselines = field(default_factory=Baselines)
+    timed_passes: int = 50
+    """Forward passes that a time of Table 7 is taken from; always at the published size and width."""
     feature_copies: int = 1000
     """Augmented copies of the training cases that the fixed trunks are run on for the ensemble; as many as there are
     ensemble epochs, or more, is the published training; fewer repeat and save time."""
@@ -108,6 +172,16 @@ DEMO = Config(
     green=Optimiser(epochs=24, learning_rate=2e-3),
     iodine=Optimiser(epochs=24, learning_rate=2e-3),
     ensemble=Optimiser(epochs=8, learning_rate=1e-3),
+    all_types=Optimiser(epochs=4, learning_rate=2e-3),
+    fine_tuning=FineTuning(epochs=1, batch_size=8),
+    imbalance=Imbalance(weighted_learning_rate=2e-3, focal_learning_rate=2e-3, longer=0.4),
+    baselines=Baselines(
+        images=Images(height=32, width=43, batch_size=32, cache="memory"),
+        optimiser=Optimiser(epochs=1, learning_rate=1e-3),
+        vgg19_head=256,
+        **dict.fromkeys(("densenet121", "resnet18", "mobilenet_v2", "resnext101_32x8d", "vgg19"), "random"),
+    ),
+    timed_passes=10,
     feature_copies=4,
     criterion="val_loss",
     weights="random",
@@ -119,6 +193,8 @@ PUBLIC = Config(
     green=Optimiser(epochs=16, learning_rate=3e-4),
     iodine=Optimiser(epochs=16, learning_rate=3e-4),
     ensemble=Optimiser(epochs=12, learning_rate=1e-4),
+    all_types=Optimiser(epochs=12, learning_rate=3e-4),
+    fine_tuning=FineTuning(epochs=2),
     feature_copies=4,
     criterion="val_loss",
     folds=5,

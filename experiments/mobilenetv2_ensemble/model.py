@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 from keras import layers, ops
 
 from cervix_tf.layers import InvertedResidualFusion
+from cervix_tf.models import backbones
 from cervix_tf.models.mobilenet_v2 import mobilenet_v2
 from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS, VIEWS, Config
 
@@ -37,6 +40,26 @@ def single_view(config: Config, kind: str) -> keras.Model:
     x = layers.GlobalAveragePooling2D(name="average")(x)
     logits = layers.Dense(len(CLASSES), dtype="float32", name="logits")(x)
     return keras.Model(features.input, logits, name=f"{kind}_network")
+
+
+def trunk_of(view: keras.Model, kind: str) -> keras.Model:
+    """The trunk inside a network of one kind of view, with its weights: up to the maps of the last convolution."""
+    return keras.Model(view.input, view.get_layer("last_relu").output, name=kind)
+
+
+def baseline(config: Config, name: str) -> keras.Model:
+    """A network that the paper compares with: (batch, height, width, 3) pixels -> (batch, 4) logits.
+
+    Source: sec. 4.1.
+    """
+    return backbones.classifier(
+        name,
+        len(CLASSES),
+        config.baselines.images.height,
+        config.baselines.images.width,
+        weights=getattr(config.baselines, name),
+        head_width=config.baselines.vgg19_head,
+    )
 
 
 def stacked(config: Config, trunks: dict[str, keras.Model]) -> keras.Model:
@@ -81,3 +104,34 @@ def fusion(config: Config, maps: tuple[int, int, int]) -> keras.Model:
 def ensemble(trunks: keras.Model, head: keras.Model) -> keras.Model:
     """The whole ensemble, `head` after `trunks`: (batch, 7, 224, 298, 3) pixels -> (batch, 4) logits."""
     return keras.Model(trunks.input, head(trunks.output), name="ensemble")
+
+
+def unfrozen(config: Config, whole: keras.Model) -> keras.Model:
+    """A trained ensemble ready to be trained on as a whole: trunks learn too, the fusion drops less.
+
+    Its trunks are those of `whole`, which trains along. Source: sec. 3.5.3.
+    """
+    trunks = stacked(config, {kind: whole.get_layer(kind) for kind in KINDS})
+    for kind in KINDS:
+        trunks.get_layer(kind).trainable = True
+    less = dataclasses.replace(config.fusion, dropout=config.fine_tuning.dropout)
+    head = fusion(dataclasses.replace(config, fusion=less), trunks.output_shape[1:])
+    head.set_weights(whole.get_layer("fusion_head").get_weights())
+    return ensemble(trunks, head)
+
+
+def published(config: Config) -> Config:
+    """The same study with networks of the paper's size, images too, from random weights: what Table 7 times."""
+    usual = Config()
+    baselines = dataclasses.replace(
+        usual.baselines, densenet121="random", resnet18="random", mobilenet_v2="random", resnext101_32x8d="random",
+        vgg19="random",
+    )  # fmt: skip
+    return dataclasses.replace(
+        config,
+        images=usual.images,
+        network=usual.network,
+        fusion=usual.fusion,
+        weights="random",
+        baselines=baselines,
+    )

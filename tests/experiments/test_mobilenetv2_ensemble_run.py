@@ -1,28 +1,31 @@
 """The whole study, tiny: 36 synthetic visits, two epochs a network."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from cervix_tf import cli
 from cervix_tf.evaluate import predictions
 from cervix_tf.run_dir import RunDir
 from experiments.mobilenetv2_ensemble import __main__ as study
-from experiments.mobilenetv2_ensemble.config import CLASSES, DESCRIPTIONS, KINDS, PRESETS
+from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS
 
 TINY = [
     *("--preset", "demo", "--synthetic-visits", "36", "--images.height", "64", "--images.width", "96"),
     *(word for row in (*KINDS, "ensemble") for word in (f"--{row}.epochs", "2")),
-    *("--images.batch-size", "8", "--feature-copies", "2"),
+    *("--images.batch-size", "8", "--feature-copies", "2", "--timed-passes", "2"),
+    *("--baselines.images.height", "32", "--baselines.images.width", "43"),
+    *("--imbalance.longer", "1"),
 ]
 
 
 def run(out, *arguments):
-    cli.main("mobilenetv2_ensemble", PRESETS, DESCRIPTIONS, study.run, [*TINY, "--out", str(out), *arguments])
+    study.main([*TINY, "--out", str(out), *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +101,89 @@ def test_help_takes_less_than_a_second_and_names_sections_of_the_paper():
         took.append(time.monotonic() - started)
     assert min(took) < 1.0
     assert "Table 1" in done.stdout and "sec. 3.5.2" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def continued(finished, tmp_path_factory):
+    """A copy of the finished run, asked for rows of every kind; what some of its files held before."""
+    out = tmp_path_factory.mktemp("continued") / "saved_models"
+    shutil.copytree(finished.root.parents[1], out)
+    more = RunDir(out / "mobilenetv2_ensemble" / "demo")
+    before = {path: path.read_bytes() for path in (more.metrics, more.predictions, more.row("acetic").history)}
+    run(out, "--only", "ensemble-fine-tuned", "acetic-exp100", "resnet18-balanced", "time-tuned")
+    return more, before
+
+
+def metrics_of(out, row):
+    return json.loads(out.row(row).metrics.read_text())
+
+
+def test_a_run_asked_for_more_rows_leaves_the_finished_ones_as_they_are(continued):
+    out, before = continued
+    assert {path: path.read_bytes() for path in before} == before
+    for row in ("ensemble-fine-tuned", "acetic-exp100", "resnet18-balanced", "time-tuned"):
+        assert out.row(row).metrics.exists()
+    assert not out.row("resnet18").metrics.exists()  # trained as far as needed, not asked for
+
+
+def test_dynamic_weights_are_in_the_history_and_follow_the_training_error_rates(continued):
+    from cervix_tf.losses.dynamic_weights import dynamic_weights
+
+    history = pd.read_csv(continued[0].row("acetic-exp100").history)
+    weights, rates = (history[[f"{what}_{name}" for name in CLASSES]].to_numpy() for what in ("weight", "tpr"))
+    np.testing.assert_allclose(weights[0], 0.25)
+    np.testing.assert_allclose(weights[1], dynamic_weights(rates[0], "exp(100x)"))
+
+
+def test_fine_tuning_starts_from_the_ensemble_and_hardly_moves_it(continued):
+    out, _ = continued
+    first, tuned = (predictions.read(each.predictions) for each in (out, out.row("ensemble-fine-tuned")))
+    assert list(first.table["id"]) == list(tuned.table["id"])
+    assert pd.read_csv(out.row("ensemble-fine-tuned").history)["learning_rate"][0] == pytest.approx(1e-8)
+    # At 1e-8 no weight moves that float32 could show; the trunks' moving statistics do.
+    assert not np.array_equal(first.probabilities, tuned.probabilities)
+
+
+def test_a_baselines_balanced_row_is_the_other_checkpoint_of_one_training(continued):
+    out, _ = continued
+    kept = out.row("resnet18")
+    assert kept.best_weights.exists() and kept.best_weights_by("val_harmonic_mean_tpr").exists()
+    assert len(predictions.read(out.row("resnet18-balanced").predictions)) == 5 * len(predictions.read(out.predictions))
+
+
+def test_a_time_has_its_percentiles_and_the_number_of_passes(continued):
+    found = metrics_of(continued[0], "time-tuned")["milliseconds"]
+    assert 0 < found["low"] <= found["value"] <= found["high"] and found["n"] == 2
+
+
+def test_tables_hold_what_is_finished_and_leave_the_rest_empty(continued):
+    tables = {table["number"]: table for table in json.loads(continued[0].tables.read_text())}
+    assert {6, 7, 8, 9, 10} <= set(tables) and 5 not in tables
+    rows = {row["row"]: row["ours"] for row in tables[8]["rows"]}
+    assert rows["acetic"] and rows["acetic-exp100"] and rows["acetic-focal-1"] is None
+    assert [len(tables[number]["columns"]) for number in (6, 7, 8)] == [4, 1, 6]
+    assert tables[7]["unit"] == "milliseconds"
+
+
+def test_the_report_shows_the_papers_figures(continued):
+    out, _ = continued
+    drawn = {each["name"] for each in json.loads(out.paper_figures.read_text())}
+    assert {"Fig. 3", "Fig. 4", "Fig. 5", "Fig. 6", "Fig. 7", "Fig. 10"} <= drawn and "Fig. 8 vgg19" not in drawn
+    assert "Confusion matrix of acetic-exp100" in drawn
+    html = out.report.read_text()
+    assert "Fig. 6" in html and "Table 8" in html and "milliseconds" in html
+
+
+def test_the_margin_curves_pass_through_the_verdicts_of_the_confusion_matrix(continued):
+    found = metrics_of(continued[0], "ensemble-fine-tuned")
+    matrix = np.array(found["confusion"])
+    for at, name in enumerate(CLASSES):
+        fpr, tpr = found["margin"]["per_class"][name]["verdict"]
+        assert tpr == pytest.approx(matrix[at, at] / matrix[at].sum())
+        others = np.delete(matrix, at, axis=0)
+        assert fpr == pytest.approx(others[:, at].sum() / others.sum())
+
+
+def test_how_much_heat_lies_on_the_drawn_evidence_is_measured(continued):
+    found = json.loads(continued[0].evidence.read_text())
+    assert set(found) == {"heat", "even"} and all(each["method"] for each in found.values())

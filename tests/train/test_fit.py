@@ -144,3 +144,16 @@ def test_the_harmonic_mean_is_zero_while_a_class_is_never_recognised_and_ignores
     metric.reset_state()
     metric.update_state([0, 1], np.eye(3)[[0, 1]])
     assert float(metric.result()) == pytest.approx(1)
+
+
+def test_weights_of_every_further_criterion_are_those_of_its_own_best_epoch(tmp_path):
+    model, history = train(tmp_path, criterion="val_loss", also_by=["loss", "val_accuracy"])
+    out = RunDir(tmp_path)
+    kept = {"val_loss": out.best_weights, **{name: out.best_weights_by(name) for name in ("loss", "val_accuracy")}}
+    seen = {}
+    for criterion, path in kept.items():
+        model.load_weights(path)
+        seen[criterion] = model.evaluate(VALIDATION, verbose=0, return_dict=True)
+    for criterion in kept:
+        row = history.iloc[fit.best_epoch(history, criterion) - 1]
+        assert seen[criterion]["loss"] == pytest.approx(row["val_loss"], rel=1e-5), criterion

@@ -22,11 +22,11 @@ import numpy as np
 
 from cervix_tf.atomic import replacing
 from cervix_tf.data.synthetic import colposcopy
-from cervix_tf.data.synthetic.colposcopy import CLASSES, VIEWS
+from cervix_tf.data.synthetic.colposcopy import CLASSES, VIEWS, Box
 from cervix_tf.data.synthetic.corrupt import corrupt
 from cervix_tf.errors import InputError
 
-__all__ = ["CLASSES", "VIEWS", "corrupt", "write"]
+__all__ = ["CLASSES", "VIEWS", "corrupt", "evidence", "write"]
 
 EVIDENCE_COLUMNS = ("visit", "view", "x0", "y0", "x1", "y1")
 _SMALLEST = 48
@@ -91,6 +91,19 @@ def write(
         classes = ", ".join(f"{at} = {name} ({counts[name]} visits)" for at, name in enumerate(CLASSES))
         text = _README.format(visits=len(plan), width=width, height=height, seed=seed, classes=classes)
         (part / "README.txt").write_text(text, encoding="utf-8")
+
+
+def evidence(root: Path) -> dict[str, dict[str, Box]]:
+    """Visit -> view -> the box around what tells the class, of a folder that `write` drew.
+
+    Visits and views without any are not there.
+    """
+    found: dict[str, dict[str, Box]] = {}
+    with (root / "evidence.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            x0, y0, x1, y1 = (int(row[name]) for name in EVIDENCE_COLUMNS[2:])
+            found.setdefault(row["visit"], {})[row["view"]] = (x0, y0, x1, y1)
+    return found
 
 
 @dataclass(frozen=True)
