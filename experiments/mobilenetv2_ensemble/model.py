@@ -106,18 +106,14 @@ def ensemble(trunks: keras.Model, head: keras.Model) -> keras.Model:
     return keras.Model(trunks.input, head(trunks.output), name="ensemble")
 
 
-def unfrozen(config: Config, whole: keras.Model) -> keras.Model:
-    """A trained ensemble ready to be trained on as a whole: trunks learn too, the fusion drops less.
+def unfreeze(config: Config, whole: keras.Model) -> None:
+    """Make a trained ensemble ready to be trained on as a whole: trunks learn too, the fusion drops less.
 
-    Its trunks are those of `whole`, which trains along. Source: sec. 3.5.3.
+    To take effect it has to be compiled anew. Source: sec. 3.5.3.
     """
-    trunks = stacked(config, {kind: whole.get_layer(kind) for kind in KINDS})
     for kind in KINDS:
-        trunks.get_layer(kind).trainable = True
-    less = dataclasses.replace(config.fusion, dropout=config.fine_tuning.dropout)
-    head = fusion(dataclasses.replace(config, fusion=less), trunks.output_shape[1:])
-    head.set_weights(whole.get_layer("fusion_head").get_weights())
-    return ensemble(trunks, head)
+        whole.get_layer(kind).trainable = True
+    whole.get_layer("fusion_head").get_layer("fusion").dropout = config.fine_tuning.dropout
 
 
 def published(config: Config) -> Config:

@@ -118,7 +118,7 @@ def _ensemble(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) 
 def _fine_tuned(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) -> keras.Model:
     """The ensemble trained on as a whole, trunks and all. Source: sec. 3.5.3."""
     here = out.row(prefix + row.name)
-    start = network(config, ROWS[row.needs[0]], parts, out, prefix)
+    whole = network(config, ROWS[row.needs[0]], parts, out, prefix)
     training, validation = inputs_of(parts["train"], row.images), inputs_of(parts["validation"], row.images)
     images, seed = images_of(config, row), seed_of(config, here)
 
@@ -128,7 +128,7 @@ def _fine_tuned(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str
         )
 
     with _started(config, seed):
-        whole = model.unfrozen(config, start)
+        model.unfreeze(config, whole)
         loss = _compile(config, row, whole, training)
     _fit(config, row, whole, loss, batches, lambda: pipeline.evaluation(validation, images), training, here)
     return whole

@@ -130,3 +130,36 @@ def test_a_view_network_trained_in_bfloat16_is_tested_in_float32():
     np.testing.assert_allclose(precise, expected, atol=1e-6)
     np.testing.assert_allclose(coarse, expected, atol=0.05 * np.abs(expected).max())
     assert not np.array_equal(coarse, expected)
+
+
+def test_the_unfrozen_ensemble_says_the_same_drops_less_and_learns_in_every_trunk():
+    *_, whole = assembled(TINY)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 7, 64, 96, 3)).astype("float32")
+    said = whole(pixels).numpy()
+    fusion = whole.get_layer("fusion_head").get_layer("fusion")
+    assert fusion.dropout == 0.6
+    model.unfreeze(TINY, whole)
+    np.testing.assert_array_equal(whole(pixels), said)
+    assert fusion.dropout == 0.2
+    trunks = [whole.get_layer(kind) for kind in config.KINDS]
+    assert all(trunk.trainable_weights for trunk in trunks)
+    before = [trunk.get_layer("last_convolution").get_weights()[0].copy() for trunk in trunks]
+    whole.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    whole.train_on_batch(pixels, np.array([0, 1]))
+    for trunk, kernel in zip(trunks, before, strict=True):
+        assert not np.array_equal(trunk.get_layer("last_convolution").get_weights()[0], kernel)
+
+
+def test_times_are_taken_of_the_published_networks_whatever_the_preset_trains():
+    usual = model.published(config.DEMO)
+    assert usual.images == PAPER.images and usual.network == PAPER.network and usual.fusion == PAPER.fusion
+    assert usual.baselines.images == PAPER.baselines.images and usual.baselines.vgg19_head == 4096
+    assert usual.weights == usual.baselines.vgg19 == usual.baselines.resnext101_32x8d == "random"
+
+
+def test_a_baseline_takes_its_own_image_size_and_gives_four_logits():
+    small = dataclasses.replace(
+        PAPER, baselines=config.Baselines(images=Images(height=32, width=43), resnet18="random", vgg19_head=16)
+    )
+    assert model.baseline(small, "resnet18").input_shape == (None, 32, 43, 3)
+    assert model.baseline(small, "resnet18").output_shape == (None, 4)
