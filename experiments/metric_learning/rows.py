@@ -55,7 +55,7 @@ def listed(config: Config, out: RunDir, asked: Asked) -> list[Listed]:
     return [
         Listed(
             row.name,
-            " ".join(map(str, TABLES)) + (" (main model)" if row == main else ""),
+            f"{min(TABLES)} to {max(TABLES)}" + (" (main model)" if row == main else ""),
             _state(config, out.row(row.name), row),
             _cost(config, out.row(row.name), row),
         )

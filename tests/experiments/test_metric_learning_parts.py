@@ -184,3 +184,31 @@ def test_ages_fall_into_the_papers_groups():
         "all": 6, "<25": 1, "25-49": 2, "50+": 2, "unknown": 1,
     }  # fmt: skip
     assert list(measures.by_age(judged([0, 1]))) == ["all"]
+
+
+def test_the_iarc_via_images_are_read_as_cases_and_controls(real_data, tmp_path):
+    from cervix_tf.config import Source
+    from cervix_tf.run_dir import RunDir, write_json
+
+    out = RunDir(tmp_path)
+    write_json(out.environment, {})
+    config = Config(task="iarc_via", data=Source(root=real_data / "iarc_via"))
+    found = data.read(config, out)
+    assert set(found.rows["label"]) == set(CLASSES)
+    assert found.rows["view"].str.startswith("acetic").all() and found.rows["group"].str.startswith("Case").all()
+    parts = data.parts_of(found, config)
+    assert sum(map(len, parts.values())) == len(found)
+
+
+def test_labels_that_the_task_does_not_read_are_an_input_error_that_lists_what_there_is(tmp_path, picture):
+    import cv2
+
+    from cervix_tf.config import Source
+    from cervix_tf.run_dir import RunDir, write_json
+
+    out = RunDir(tmp_path / "run")
+    write_json(out.environment, {})
+    cv2.imwrite(str(tmp_path / "a.png"), picture(0))
+    (tmp_path / "table.csv").write_text("path,label,woman\na.png,healthy,w\n")
+    with pytest.raises(InputError, match="no image has one of the labels control, case; the labels there are healthy"):
+        data.read(Config(data=Source(root=tmp_path)), out)
