@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # TensorFlow and pandas stay out of --help
 
 def run(config: Config, out: RunDir, asked: Asked) -> None:
     """Tables 2 to 8: embeddings of every row, neighbours chosen on val2, verdicts on the hold-out part."""
-    from experiments.metric_learning import data, training
+    from experiments.metric_learning import data, figures, training
 
     everything = data.read(config, out)
     parts = data.parts_of(everything, config)
@@ -37,6 +37,7 @@ def run(config: Config, out: RunDir, asked: Asked) -> None:
     verdicts = {row: measure(config, out.row(row.name), each, summaries[row]["k"]) for row, each in found.items()}
     measure(config, out, found[best], summaries[best]["k"])
     deploy(config, best, found[best], summaries[best]["k"], inputs, build, out)
+    figures.draw(found, out, config.seed)
     conclude(config, asked, summaries, best, verdicts, out)
 
 

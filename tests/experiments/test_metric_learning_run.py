@@ -54,6 +54,7 @@ def test_a_run_writes_everything_that_users_take_away(finished):
         finished.tflite(),
         finished.exports,
         finished.model_card,
+        finished.paper_figures,
         finished.report,
     ):
         assert path.exists(), path
@@ -74,6 +75,14 @@ def test_every_table_stands_beside_the_papers_with_intervals(finished):
     assert [row["name"] for row in found["Hold-out"]["rows"]][2] == "MobileNet, Fine-tuned, softmax"
     assert any("cluster bootstrap" in each["method"] for each in found[4]["rows"][0]["ours"])
     assert {each["method"] for row in found[7]["rows"] for each in row["ours"] if each["n"]} == {"Clopper-Pearson 95%"}
+
+
+def test_the_report_shows_loss_curves_and_a_map_of_every_rows_embeddings(finished):
+    names = [each["name"] for each in json.loads(finished.paper_figures.read_text())]
+    assert names == ["Fig. 3 MobileNet, Contrastive", "Fig. 3 MobileNet, N-Pair Embedding",
+                     "Fig. 3 MobileNet, Batch-hard", "Fig. 4"]  # fmt: skip
+    page = finished.report.read_text()
+    assert "t-SNE of the embeddings" in page and "val1" in page
 
 
 def test_parts_share_no_woman_and_embeddings_are_of_every_image(finished):
