@@ -141,7 +141,7 @@ def import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
-            tf.get_logger().setLevel("ERROR")  # it takes a study of many networks for one that is traced again and again
+            tf.get_logger().setLevel("ERROR")  # it warns of many networks as of one traced anew
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

@@ -66,6 +66,7 @@ def folds(everything: Manifest, config: Config) -> list[Parts]:
     """train, validation and test of each fold (one, unless cross-validated), group-disjoint; tests of whole cases."""
     from cervix_tf.data import splits
 
+    complete = complete_cases(everything)
     prescribed = "test" in set(everything.rows["split"])
     if config.folds > 1:
         pairs = splits.folds(everything, config.folds, config.seed)
@@ -74,7 +75,6 @@ def folds(everything: Manifest, config: Config) -> list[Parts]:
     else:
         halves = splits.grouped(everything, {"train": 1 - config.test_share, "test": config.test_share}, config.seed)
         pairs = [(halves["train"], halves["test"])]
-    complete = complete_cases(everything)
     found = []
     for train, whole in pairs:
         splits.check_disjoint({"train": train, "test": whole})
