@@ -13,16 +13,17 @@ from pathlib import Path
 from cervix_tf.errors import InputError
 from cervix_tf.export import contract as contracts
 from cervix_tf.export.contract import Contract
+from cervix_tf.export.tflite_metadata import CONTRACT, LABELS
 
-_CONTRACT, _DIGEST = "contract.json", "model.sha256"
+_DIGEST = "model.sha256"
 _IDENTIFIER = b"TFL3"
 
 
 def appended(model: bytes, contract: Contract) -> bytes:
     """`model` followed by a zip of labels.txt, contract.json, licence.txt, intended_use.txt and model.sha256."""
     files = {
-        "labels.txt": "".join(f"{name}\n" for name in contract.classes),
-        _CONTRACT: contract.text(),
+        LABELS: "".join(f"{name}\n" for name in contract.classes),
+        CONTRACT: contract.text(),
         "licence.txt": f"{contract.licence}\n",
         "intended_use.txt": f"{contract.intended_use}\n",
         _DIGEST: hashlib.sha256(model).hexdigest() + "\n",
@@ -48,7 +49,7 @@ def read_contract(path: Path) -> Contract:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             begin = min(entry.header_offset for entry in archive.infolist())
             digest = archive.read(_DIGEST).decode().strip()
-            text = archive.read(_CONTRACT)
+            text = archive.read(CONTRACT)
     except (zipfile.BadZipFile, KeyError, ValueError):
         raise InputError(
             f"{path}: truncated, or not written by `python -m cervix_tf.export`: no contract inside; "
@@ -56,4 +57,4 @@ def read_contract(path: Path) -> Contract:
         ) from None
     if hashlib.sha256(memoryview(data)[:begin]).hexdigest() != digest:
         raise InputError(f"{path}: damaged, its bytes are not those that were exported; copy it again")
-    return contracts.parse(text, f"{path}: {_CONTRACT}")
+    return contracts.parse(text, f"{path}: {CONTRACT}")

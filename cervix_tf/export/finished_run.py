@@ -80,8 +80,10 @@ def tests(out: RunDir, listed: Manifest, contract: Contract) -> tuple[Inputs, np
 def calibration_images(listed: Manifest, contract: Contract, count: int, seed: int) -> Iterator[np.ndarray]:
     """At most `count` training inputs at the contract's native size, class after class.
 
-    Each is ([views,] native height, native width, 3) uint8.
+    Each is ([views,] native height, native width, 3) uint8. Raises `InputError` when the manifest has no training rows.
     """
+    if not len(listed.part("train")):
+        raise InputError("the run's manifest has no row with split 'train', so there is nothing to calibrate int8 on")
     training = _inputs(listed.part("train"), contract)
     size = (contract.native_width, contract.native_height)
     for at in calibration.balanced(training.labels, count, seed):

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from cervix_tf.export import associated_files, flatbuffer
+from cervix_tf.export import associated_files, flatbuffer, tflite_metadata
 from cervix_tf.export.contract import Contract
 from cervix_tf.export.saved_model import ANY_SIZE, FIXED, PIXELS
 
@@ -55,7 +55,8 @@ def convert(saved_model: Path, contract: Contract, variant: Variant, calibration
         warnings.simplefilter("ignore")  # the converter's own use of the deprecated tf.lite.Interpreter
         model = converter.convert()
     check_built_in(model)
-    return associated_files.appended(flatbuffer.compacted(model), contract)
+    described = {tflite_metadata.NAME: tflite_metadata.written(contract, flatbuffer.inputs(model))}
+    return associated_files.appended(flatbuffer.compacted(model, described), contract)
 
 
 def check_built_in(model: bytes) -> None:

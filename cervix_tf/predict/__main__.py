@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from cervix_tf.errors import InputError, exit_cleanly
+from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from cervix_tf.predict import files
 
         model = runtime.load(options.model)
+        if options.heatmap is not None:
+            _check_heat_maps(options.model, model.contract)
         found = files.inputs_of(options.inputs, model.contract)
         probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
@@ -61,6 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             for path in pictures.draw(options.model, model.contract, found, options.heatmap):
                 print(path, file=sys.stderr)
+
+
+def _check_heat_maps(model: Path, contract: Contract) -> None:
+    """Raises `InputError` for a model without heat maps, before any image is looked at."""
+    if not RunDir(model).model.is_file():
+        raise InputError(
+            f"{model}: --heatmap needs a run directory with {RunDir(model).model.name}: "
+            "heat maps need gradients, which exported files do not have"
+        )
+    if contract.neighbours:
+        raise InputError(f"{model}: --heatmap explains class scores, and this model gives embeddings; leave it out")
 
 
 def as_table(contract: Contract, names: Sequence[str], probabilities: np.ndarray) -> str:

@@ -10,7 +10,6 @@ import cv2
 
 from cervix_tf import atomic
 from cervix_tf.data import images
-from cervix_tf.errors import InputError
 from cervix_tf.export import finished_run
 from cervix_tf.export.contract import Contract
 from cervix_tf.run_dir import RunDir
@@ -19,20 +18,11 @@ from cervix_tf.run_dir import RunDir
 def draw(model: Path, contract: Contract, inputs: Sequence[tuple[str, Sequence[str]]], folder: Path) -> list[Path]:
     """The PNG files written to `folder`, one an input: its images, below each its Grad-CAM++ heat map.
 
-    Raises `InputError` unless `model` is a run directory: heat maps need gradients,
-    which exported files do not have.
+    `model` is a run directory: heat maps need gradients, which exported files do not have.
     """
-    out = RunDir(model)
-    if not out.model.exists():
-        raise InputError(
-            f"{model}: --heatmap needs a run directory with {out.model.name}; exported files hold no gradients"
-        )
-    if contract.neighbours:
-        raise InputError(f"{model}: --heatmap explains class scores, and this model gives embeddings; leave it out")
-
     from cervix_tf.explain import model_maps
 
-    network = finished_run.model(out)
+    network = finished_run.model(RunDir(model))
     written = []
     for name, files in inputs:
         pixels = [images.decode_file(file) for file in files]

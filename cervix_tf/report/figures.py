@@ -112,7 +112,7 @@ def training(
     for axes, panel in zip(all_axes, panels, strict=True):
         axes.set_title(wording.title(panel[0].removeprefix("val_")))
         axes.margins(y=0.08)
-    all_axes[0].legend(loc="best")
+    all_axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)  # beside the title
     all_axes[-1].set_xlabel("epoch")
     all_axes[-1].xaxis.get_major_locator().set_params(integer=True)
     kept = f"dot = epoch kept ({', '.join(chosen)}), by {criterion}" if chosen else "no epoch was chosen"

@@ -251,16 +251,25 @@ _EXPORT_HEADS = {
     "agreement": "Same verdicts",
     "max_difference": "Largest difference",
     "mean_difference": "Mean difference",
+    "accuracy_change": "Accuracy change, points [95 % CI]",
+    "forced": "Kept by --force",
 }
 
 
 def _export_cell(key: str, item: Any) -> str:
+    if key == "accuracy_change" and isinstance(item, Mapping) and wording.defined(item):
+        value, low, high = (f"{100 * item[part]:+.1f}" for part in ("value", "low", "high"))
+        return f"{value} [{low}, {high}]"
     if isinstance(item, Mapping):
         return headline.text(key, item) if "value" in item else ", ".join(map(": ".join, wording.flat(item).items()))
     if key == "bytes" and isinstance(item, int | float):
         return wording.size(item)
     if wording.is_share(key) and isinstance(item, int | float) and not isinstance(item, bool):
         return f"{100 * item:.1f} %"
+    if key.endswith("_difference") and isinstance(item, float):
+        return f"{item:.1g}"
+    if key.startswith("latency") and isinstance(item, int | float):
+        return f"{item:.1f}"
     return wording.plain(item)
 
 

@@ -2,13 +2,15 @@ import dataclasses
 import zipfile
 from collections import Counter
 
+import flatbuffers
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, finished_run, flatbuffer, tflite
+from cervix_tf.export import associated_files, finished_run, flatbuffer, tflite, tflite_metadata
 from cervix_tf.export import contract as contracts
 
 
@@ -19,6 +21,58 @@ def test_labels_contract_and_terms_travel_inside(single_run):
         assert archive.read("licence.txt").decode() == "Apache-2.0\n"
         assert archive.read("intended_use.txt").decode() == "Tests.\n"
     assert associated_files.read_contract(single_run.tflite()) == contracts.read(single_run.contract)
+
+
+class Read:
+    """A table of a flatbuffer by the schema's numbers of its fields, written from the format's description."""
+
+    def __init__(self, data, at=None):
+        self.table = flatbuffers.table.Table(data, flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0))
+        if at is not None:
+            self.table.Pos = at
+
+    def at(self, slot):
+        return self.table.Pos + self.table.Offset(4 + 2 * slot)
+
+    def text(self, slot):
+        return self.table.String(self.at(slot)).decode()
+
+    def number(self, slot, kind):
+        return self.table.Get(kind, self.at(slot))
+
+    def inner(self, slot):
+        return Read(self.table.Bytes, self.table.Indirect(self.at(slot)))
+
+    def tables(self, slot):
+        offset = self.at(slot) - self.table.Pos
+        start = self.table.Vector(offset)
+        return [
+            Read(self.table.Bytes, self.table.Indirect(start + 4 * at)) for at in range(self.table.VectorLen(offset))
+        ]
+
+
+def test_metadata_readers_find_input_labels_version_and_terms(views_run):
+    data = views_run.tflite().read_bytes()
+    unpacked = schema.ModelT.InitFromPackedBuf(data, 0)
+    (at,) = [each.buffer for each in unpacked.metadata if each.name.decode() == tflite_metadata.NAME]
+    found = bytearray(unpacked.buffers[at].data)
+    assert found[4:8] == b"M001"
+    model = Read(found)
+    assert [model.text(slot) for slot in (0, 2, 5, 7)] == ["coloured cases", "1.2.3", "Apache-2.0", "1.0.0"]
+    assert model.text(1) == "SYNTHETIC: learned from drawn images. Tests. Trained on drawn colours."
+    assert model.tables(6)[0].text(0) == "contract.json"
+    graphs = model.tables(3)
+    assert [graph.text(0) for graph in graphs] == list(flatbuffer.inputs(data))
+    for graph in graphs:
+        (given,), (probabilities,) = graph.tables(2), graph.tables(3)
+        assert given.text(0) == flatbuffer.inputs(data)[graph.text(0)]
+        assert "3 views in the order acetic_1, acetic_2, green, each" in given.text(1)
+        kind, image = given.inner(3).number(0, flatbuffers.number_types.Uint8Flags), given.inner(3).inner(1)
+        size = [image.inner(1).number(slot, flatbuffers.number_types.Uint32Flags) for slot in (0, 1)]
+        assert (kind, image.number(0, flatbuffers.number_types.Int8Flags), size) == (2, 1, [64, 48])  # an image, RGB
+        (labels,) = probabilities.tables(6)
+        assert labels.text(0) == "labels.txt"
+        assert labels.number(2, flatbuffers.number_types.Int8Flags) == 2  # the labels of an axis
 
 
 def test_signatures_take_any_size_and_batch_the_native_size_and_resized_pixels(views_run):

@@ -99,15 +99,24 @@ def test_the_page_shows_what_the_run_holds(template, whole_page):
         assert part in whole_page.text, part
 
 
-def test_cases_come_with_seven_images_and_a_heat_map(whole_page):
+def test_cases_come_with_one_picture_of_their_images_and_heat_maps(whole_page):
     shown = whole_page.text.count("Where the evidence for the verdict lies")
     assert 4 < shown <= 12
-    assert sum(alt.startswith("acetic_3 of visit_") for alt in whole_page.images) == shown
-    assert sum(alt.startswith("iodine of visit_") for alt in whole_page.images) == shown
-    assert "image not found" not in whole_page.text
+    assert sum(alt.startswith("Images of visit_") for alt in whole_page.images) == shown
+    assert not [alt for alt in whole_page.images if alt.startswith("acetic_3 of visit_")]
+
+
+def test_without_heat_maps_cases_come_with_their_seven_images(whole_run):
+    shutil.rmtree(whole_run.figures)
+    found = checked(page.run(whole_run))
+    shown = sum(alt.startswith("acetic_3 of visit_") for alt in found.images)
+    assert 4 < shown <= 12
+    assert sum(alt.startswith("iodine of visit_") for alt in found.images) == shown
+    assert "image not found" not in found.text
 
 
 def test_images_that_are_gone_are_said_to_be_gone(whole_run):
+    shutil.rmtree(whole_run.figures)
     root = read_json(whole_run.environment)["data_root"]
     shutil.rmtree(root)
     text = checked(page.run(whole_run)).text
