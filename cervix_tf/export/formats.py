@@ -95,7 +95,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """What `run` gives, as lines of text."""
     lines = [
         f"{'format':<15} {'MB':>7} {'ms, 1 thread':>13} {'ms, all':>8} {'n':>5} {'same decision':>14} "
-        f"{'largest diff.':>14} {'mean diff.':>11}  accuracy change [95 % interval]"
+        f"{'lead lost':>10} {'largest diff.':>14} {'mean diff.':>11}  accuracy change [95 % interval]"
     ]
     for row in rows:
         change, points = row["accuracy_change"], "no labels"
@@ -105,6 +105,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         lines.append(
             f"{row['format']:<15} {row['bytes'] / 1e6:>7.2f} {row['latency_ms_1']:>13.1f} "
             f"{row['latency_ms_all']:>8.1f} {row['n']:>5} {100 * row['agreement']:>12.1f} % "
+            f"{row['widest_change']:>10.3f} "
             f"{row['max_difference']:>14.2g} {row['mean_difference']:>11.2g}  {points}"
             + ("  (forced)" if row["forced"] else "")
         )

@@ -24,6 +24,9 @@ class Parity:
     """Inputs compared."""
     agreement: float
     """Share of inputs with the same most probable class."""
+    widest_change: float
+    """Of the inputs whose decision changed, the largest lead that the reference's class had over the next one: small
+    where only near-ties flipped. 0 if none changed."""
     max_difference: float
     """Largest absolute difference of a probability."""
     mean_difference: float
@@ -46,7 +49,8 @@ class Parity:
         if self.agreement < min_agreement:
             found.append(
                 f"only {100 * self.agreement:.1f} % of {self.n} decisions agree (largest difference of a "
-                f"probability {self.max_difference:.3f}), less than --min-agreement {min_agreement:g}"
+                f"probability {self.max_difference:.3f}; decisions changed that led by up to "
+                f"{self.widest_change:.3f}), less than --min-agreement {min_agreement:g}"
             )
         return found
 
@@ -66,9 +70,11 @@ def compare(reference: np.ndarray, exported: np.ndarray, labels: np.ndarray) -> 
     difference = np.where(finite[:, None], np.abs(exported - reference), 1.0)
     decided, expected = np.where(finite, exported.argmax(axis=1), -2), reference.argmax(axis=1)
     known = labels >= 0
+    second, first = np.sort(reference, axis=1)[:, -2:].T
     return Parity(
         n=len(reference),
         agreement=float(np.mean(decided == expected)),
+        widest_change=float(np.max(first - second, where=decided != expected, initial=0.0)),
         max_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         accuracy_change=paired_change((expected == labels)[known], (decided == labels)[known]),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from cervix_tf.export import associated_files, flatbuffer, tflite_metadata
+from cervix_tf.export import associated_files, flatbuffer, rounding, tflite_metadata
 from cervix_tf.export.contract import Contract
 from cervix_tf.export.saved_model import ANY_SIZE, FIXED, PIXELS
 
 Variant = Literal["float32", "float16", "dynamic", "int8"]
+_MEANS_FROM = 16  # calibration inputs whose mean activations correct the biases
 
 
 def convert(saved_model: Path, contract: Contract, variant: Variant, calibration: Iterable[np.ndarray] = ()) -> bytes:
@@ -25,10 +26,11 @@ def convert(saved_model: Path, contract: Contract, variant: Variant, calibration
     | float32 | 32 bit | float32 |
     | float16 | 16 bit | float32 (16 bit where the processor can); the "lightweight" step of Liu et al. 2022 |
     | dynamic | 8 bit | 8 bit where there are kernels for it, ranges taken from each input |
-    | int8 | 8 bit | 8 bit, ranges taken once from `calibration` |
+    | int8 | 8 bit | 8 bit, ranges taken once from `calibration`; in float what comes before the first and after the
+      last large layer (see `cervix_tf.export.flatbuffer.edges`) |
 
     The signatures are those of `cervix_tf.export.saved_model.write`, but int8 has no
-    `pixels`: it rounds resized pixels anyway. `calibration` gives typical inputs at the
+    `pixels`. `calibration` gives typical inputs at the
     contract's native size, ([views,] height, width, 3) uint8.
 
     Raises `RuntimeError` when the network needs an operation that is not built into TFLite.
@@ -41,22 +43,32 @@ def convert(saved_model: Path, contract: Contract, variant: Variant, calibration
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if variant == "int8":
-        inputs = iter(calibration)
-        first = next(inputs, None)
-        if first is None:  # the converter would guess the ranges without a word
-            raise ValueError("int8 needs calibration inputs")
-        # Every signature sees the same inputs, so that they agree on ranges and share the 8-bit constants.
-        converter.representative_dataset = lambda: (
-            (name, {"images": each[None]}) for each in chain([first], inputs) for name in signatures
-        )
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own use of the deprecated tf.lite.Interpreter
-        model = converter.convert()
+        model = _int8(converter, signatures, iter(calibration)) if variant == "int8" else converter.convert()
     check_built_in(model)
     described = {tflite_metadata.NAME: tflite_metadata.written(contract, flatbuffer.inputs(model))}
     return associated_files.appended(flatbuffer.compacted(model, described), contract)
+
+
+def _int8(converter: Any, signatures: Sequence[str], calibration: Iterator[np.ndarray]) -> bytes:
+    """The converter's 8-bit model, but for weights that are rounded well and small operations that stay in float."""
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    some = list(islice(calibration, _MEANS_FROM))
+    if not some:  # the converter would guess the ranges without a word
+        raise ValueError("int8 needs calibration inputs")
+    # Every signature sees the same inputs, so that they agree on ranges and share the 8-bit constants.
+    converter.representative_dataset = lambda: (
+        (name, {"images": each[None]}) for each in chain(some, calibration) for name in signatures
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+    # The converter's two steps apart, as tf.lite.experimental.QuantizationDebugger takes them: between them the
+    # weights are still float.
+    converter._experimental_calibrate_only = True
+    calibrated = rounding.rounded(converter.convert(), FIXED, some)
+    return mlir_quantize(calibrated, denylisted_nodes=flatbuffer.edges(calibrated))
 
 
 def check_built_in(model: bytes) -> None:

@@ -41,7 +41,13 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     labels = {0: LABELS, 1: "names of the classes, in order", 2: _Number("Int8", _AXIS_LABELS)}
     terms = {0: CONTRACT, 1: "what the model takes and gives, its terms", 2: _Number("Int8", _DESCRIPTION_FILE)}
     # TensorMetadata: name 0, description 1, content 3, associated files 6.
-    gives = {0: "probabilities", 1: f"probabilities of {', '.join(contract.classes)}", 6: [labels]}
+    classes = ", ".join(contract.classes)
+    gives = {0: "probabilities", 1: f"probabilities of {classes}", 6: [labels]}
+    if contract.neighbours:
+        gives = {
+            0: "embeddings",
+            1: f"embeddings; the nearest neighbours, in a file beside this, say which of {classes}",
+        }
     graphs = [  # SubGraphMetadata: name 0, inputs 2, outputs 3
         {0: name, 2: [{0: given, 1: takes[given], 3: image}], 3: [gives]} for name, given in signatures.items()
     ]

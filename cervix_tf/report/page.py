@@ -249,6 +249,7 @@ _EXPORT_HEADS = {
     "latency_ms_1": "ms, 1 thread",
     "latency_ms_all": "ms, all threads",
     "agreement": "Same verdicts",
+    "widest_change": "Widest lead lost",
     "max_difference": "Largest difference",
     "mean_difference": "Mean difference",
     "accuracy_change": "Accuracy change, points [95 % CI]",
@@ -257,20 +258,22 @@ _EXPORT_HEADS = {
 
 
 def _export_cell(key: str, item: Any) -> str:
-    if key == "accuracy_change" and isinstance(item, Mapping) and wording.defined(item):
-        value, low, high = (f"{100 * item[part]:+.1f}" for part in ("value", "low", "high"))
-        return f"{value} [{low}, {high}]"
-    if isinstance(item, Mapping):
-        return headline.text(key, item) if "value" in item else ", ".join(map(": ".join, wording.flat(item).items()))
-    if key == "bytes" and isinstance(item, int | float):
-        return wording.size(item)
-    if wording.is_share(key) and isinstance(item, int | float) and not isinstance(item, bool):
-        return f"{100 * item:.1f} %"
-    if key.endswith("_difference") and isinstance(item, float):
-        return f"{item:.1g}"
-    if key.startswith("latency") and isinstance(item, int | float):
-        return f"{item:.1f}"
-    return wording.plain(item)
+    number = isinstance(item, int | float) and not isinstance(item, bool)
+    if key == "accuracy_change" and wording.defined(item):
+        text = "{} [{}, {}]".format(*(f"{100 * item[part]:+.1f}" for part in ("value", "low", "high")))
+    elif isinstance(item, Mapping):
+        text = headline.text(key, item) if "value" in item else ", ".join(map(": ".join, wording.flat(item).items()))
+    elif number and key == "bytes":
+        text = wording.size(item)
+    elif number and wording.is_share(key):
+        text = f"{100 * item:.1f} %"
+    elif number and (key.endswith("_difference") or key == "widest_change"):
+        text = f"{item:.1g}"
+    elif number and key.startswith("latency"):
+        text = f"{item:.1f}"
+    else:
+        text = wording.plain(item)
+    return text
 
 
 def _command(environment: Mapping[str, Any]) -> str:

@@ -175,7 +175,7 @@ def test_kappa_is_the_agreement_printed_in_table_8(table, printed):
 
 
 @given(st.lists(st.lists(st.integers(1, 40), min_size=3, max_size=3), min_size=3, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_kappas_equal_statsmodels(table):
     matrix = np.array(table, float)
     assert confusion.kappa(matrix) == pytest.approx(cohens_kappa(table).kappa)

@@ -11,6 +11,7 @@ def test_equal_probabilities_pass_every_gate():
     found = parity.compare(REFERENCE, REFERENCE, LABELS)
     assert (found.n, found.agreement, found.max_difference, found.mean_difference) == (4, 1.0, 0.0, 0.0)
     assert found.accuracy_change["value"] == 0
+    assert found.widest_change == 0
     assert found.problems(max_drop=0, min_agreement=1) == []
 
 
@@ -19,6 +20,7 @@ def test_figures_by_hand():
     found = parity.compare(REFERENCE, exported, LABELS)
     assert found.agreement == 0.5  # the second and the unlabelled fourth have changed
     assert found.max_difference == pytest.approx(0.4)
+    assert found.widest_change == pytest.approx(0.4)  # of 0.2 and 0.4
     assert found.mean_difference == pytest.approx((2 * 0.2 + 2 * 0.4) / 8)
     assert found.accuracy_change["value"] == pytest.approx(-1 / 3)
     assert found.accuracy_change["n"] == 3
