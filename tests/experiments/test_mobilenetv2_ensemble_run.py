@@ -211,7 +211,7 @@ def test_a_finished_run_serves_people_who_do_not_have_the_study(finished, tmp_pa
     # but not what those packages' own .pth files add, such as a development install of this checkout.
     alone, run = tmp_path / "environment", tmp_path / "run"
     venv.create(alone, symlinks=True, with_pip=False)
-    (site,) = alone.glob("lib*/python3*/site-packages")
+    (site,) = alone.glob("lib/python3*/site-packages")
     (site / "lent.pth").write_text("".join(f"{path}\n" for path in sys.path if path.endswith("-packages")))
     shutil.copytree(Path(cervix_tf.__file__).parent, site / "cervix_tf", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(finished.root, run, ignore=shutil.ignore_patterns("checkpoints"))

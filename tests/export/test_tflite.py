@@ -108,7 +108,7 @@ def test_every_variant_is_made_of_built_in_operations_and_answers_alike(views_ru
     images = np.stack(list(finished_run.calibration_images(listed, contract, 30, 0)))
     loaded = tf.saved_model.load(str(views_run.saved_model)).signatures["serving_default"]
     reference = loaded(images=tf.constant(images))["probabilities"].numpy()
-    for variant, tolerance in (("float16", 0.02), ("dynamic", 0.1), ("int8", 0.05)):
+    for variant, tolerance in (("float16", 0.02), ("dynamic", 0.1), ("int8", 0.1)):
         model = tflite.convert(views_run.saved_model, contract, variant, iter(images))
         tflite.check_built_in(model)
         runner = Interpreter(model_content=model).get_signature_runner("serving_default")
