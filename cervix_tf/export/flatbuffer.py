@@ -71,7 +71,7 @@ def edges(model: bytes) -> list[str]:
             light = small or operator(whole, each) not in _HEAVY
             if light and late.issuperset(each.outputs) and needed.isdisjoint(each.outputs):
                 late.update(each.inputs)
-                found += each.outputs
+                found.extend(each.outputs)  # += would add the arrays
             else:
                 needed.update(each.inputs)
         names += [graph.tensors[at].name.decode() for at in [*(early - set(graph.inputs)), *found]]

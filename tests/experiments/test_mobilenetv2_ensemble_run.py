@@ -192,6 +192,7 @@ def test_how_much_heat_lies_on_the_drawn_evidence_is_measured(continued):
     found = json.loads(continued[0].evidence.read_text())
     assert set(found) == {"heat", "even"} and all(each["method"] for each in found.values())
 
+
 WITHOUT_EXPERIMENTS = """
 import importlib, sys, importlib.util
 assert importlib.util.find_spec("experiments") is None

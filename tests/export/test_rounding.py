@@ -38,14 +38,17 @@ def test_a_channel_of_zeros_stays_zero():
 def network():
     """Depthwise and 1x1 convolutions with ReLU6 as MobileNet has them."""
     keras.utils.set_random_seed(3)
-    about_one = keras.initializers.RandomUniform(0.5, 1.5)
+
+    def about_one() -> keras.initializers.Initializer:  # one that is used twice gives the same values again
+        return keras.initializers.RandomUniform(0.5, 1.5)
+
     pixels = keras.Input((16, 16, 3))
     x = keras.layers.Rescaling(1 / 100)(pixels)
-    x = keras.layers.Conv2D(24, 3, activation="relu6", bias_initializer=about_one)(x)
+    x = keras.layers.Conv2D(24, 3, activation="relu6", bias_initializer=about_one())(x)
     for _ in range(3):
-        x = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu6", bias_initializer=about_one)(x)
-        x = keras.layers.Conv2D(24, 1, bias_initializer=about_one)(x)
-        x = keras.layers.Conv2D(24, 1, activation="relu6", bias_initializer=about_one)(x)
+        x = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu6", bias_initializer=about_one())(x)
+        x = keras.layers.Conv2D(24, 1, bias_initializer=about_one())(x)
+        x = keras.layers.Conv2D(24, 1, activation="relu6", bias_initializer=about_one())(x)
     return keras.Model(pixels, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
 
 
