@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test venv lint types contracts unit oracle lock clean
+.PHONY: demo test venv lint types contracts unit bench oracle lock clean
 
 demo: venv
 	$(BIN)/python -m experiments.mobilenetv2_ensemble --preset demo
@@ -42,6 +42,14 @@ oracle:
 	build/oracle/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/oracles/requirements.txt
 	build/oracle/bin/python tests/oracles/tensorflow_addons_losses.py tests/oracles/tensorflow_addons_losses.json
 	git diff --stat tests/oracles
+
+# This project beside PyTorch, albumentations and pytorch-metric-learning, into tests/benchmarks/results.md: about half
+# an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.
+bench:
+	test -x build/bench/bin/python || $(PYTHON) -m venv build/bench
+	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' --constraint constraints.txt
+	build/bench/bin/python tests/benchmarks/bench.py
+	build/bench/bin/python tests/benchmarks/metric_losses.py
 
 # Write constraints.txt anew from the newest versions that setup.cfg admits.
 lock:

@@ -67,7 +67,7 @@ def run(
                     else:
                         images = finished_run.calibration_images(listed, contract, calibration, seed)
                         part.write_bytes(tflite.convert(graph, contract, variant, images))
-                    answers = runtime.probabilities(runtime.load(part), tests.files)
+                    answers = runtime.probabilities(runtime.load(part), tests.files, in_graph=True)
                     found = parity.compare(expected, answers, tests.labels)
                     problems = found.problems(max_drop, min_agreement)
                     if problems and not force:

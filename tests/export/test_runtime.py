@@ -46,12 +46,13 @@ def through_the_pipeline(run, files):
     return np.concatenate([tf.nn.softmax(model.get_layer(index=2)(pixels)).numpy() for pixels, _ in batches])
 
 
-def test_three_paths_give_the_same_probabilities_for_any_image(single_run, odd_images):
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_three_paths_give_the_same_probabilities_for_any_image(single_run, odd_images, in_graph):
     files = [[file] for file in odd_images]
     expected = through_the_pipeline(single_run, files)
     assert np.ptp(expected, axis=0).max() > 0.05  # the images are told apart
     for path in (single_run.tflite(), single_run.saved_model):
-        found = runtime.probabilities(runtime.load(path), files)
+        found = runtime.probabilities(runtime.load(path), files, in_graph=in_graph)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
