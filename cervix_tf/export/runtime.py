@@ -105,7 +105,7 @@ def probabilities(
 
 
 def read_input(files: Sequence[str], contract: Contract, *, resize: bool = False) -> np.ndarray:
-    """One input, ([views,] height, width, 3): uint8 as decoded; float32 resized if asked or if its views differ in size."""
+    """One input, ([views,] height, width, 3): uint8 as decoded; float32 resized if asked or if views differ in size."""
     return stacked([decode_file(file) for file in files], contract, resize=resize)
 
 

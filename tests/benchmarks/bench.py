@@ -150,8 +150,8 @@ def page(rows: list[dict]) -> str:
         [
             "# Benchmarks",
             "",
-            "Written by `make bench` (see README.md); do not edit. Every case is a process of its own; the cases of a row are measured",
-            "in turn. Value: median of the rounds; beside it the smallest and largest. Ratio: best of ours to best of",
+            "Written by `make bench` (README.md); do not edit. Every case is a process of its own; those of a row are",
+            "measured in turn. Value: median of the rounds, then smallest and largest. Ratio: best of ours to best of",
             "the others, taken within each round.",
             "",
             f"- machine: {model}, {os.cpu_count()} logical CPUs ({', '.join(sixteen)}), {memory:.0f} GiB, "
