@@ -1,33 +1,22 @@
-"""Loss value and gradient of 4,096 embeddings of 128 features: ours beside pytorch-metric-learning.
+"""Loss value and gradient of 4,096 embeddings of 128 features, beside pytorch-metric-learning.
 
-    python tests/benchmarks/metric_losses.py
-
-Needs the extra `[bench]`, and Linux for the memory. Each library runs in a process of its
-own, step by step in turn, with all the cores it takes by default. Memory is what the
-process's peak rises above its size before the first large step. The losses are the same
-(the values are compared), but for N-pair: pytorch-metric-learning leaves out the other
-anchors, half of Eq. 2's terms. For contrastive pairs it computes all 4,096 x 4,096
-distances, of which the given pairs are 2,048.
+The losses are the same (the values are compared first), but for N-pair: the peer leaves
+out the other anchors, half of Eq. 2's terms. For contrastive pairs the peer computes all
+4,096 x 4,096 distances, of which the given pairs are 2,048.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import statistics
-import subprocess
-import sys
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from row import Measure, Row
 
-ROWS, FEATURES, CLASSES, STEPS = 4096, 128, 2, 9
-LIBRARIES = ("cervix_tf", "pytorch-metric-learning")
-LOSSES = {"batch-hard": True, "contrastive": True, "N-pair": False}
-"""Whether both libraries compute the same value."""
+ROWS_OF_BATCH, FEATURES, CLASSES = 4096, 128, 2
 
 Step = Callable[[], tuple[float, Any]]
 
@@ -105,83 +94,65 @@ def theirs(name: str, rows: int) -> Step:
     return step
 
 
-def memory(name: str) -> float:
-    """VmRSS or VmHWM of this process, MiB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"no {name} in /proc/self/status")
+def same_value(name: str) -> None:
+    """Compare the two libraries' losses of one batch."""
+    mine, peer = ours(name, 256)()[0], theirs(name, 256)()[0]
+    if abs(mine / peer - 1) > 1e-4:
+        raise SystemExit(f"{name}: {mine} is not {peer}: these are different losses")
 
 
-def serve(library: str, loss: str) -> None:
-    """Take a step for every line of standard input; answer with seconds, value and the peak of memory so far."""
-    make = ours if library == LIBRARIES[0] else theirs
-    warm = make(loss, 64)  # loads kernels and starts threads
-    for _ in range(3):
-        warm()
-    step = make(loss, ROWS)
-    before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    for _ in sys.stdin:
+def milliseconds(make: Callable[[str, int], Step], name: str) -> Measure:
+    """Time of one step."""
+    step = make(name, ROWS_OF_BATCH)
+    for _ in range(2):
+        step()
+
+    def measure() -> float:
         started = time.perf_counter()
-        value, _gradient = step()
-        answer = {"seconds": time.perf_counter() - started, "value": value, "mib": memory("VmHWM") - before}
-        print("answer", json.dumps(answer), flush=True)
+        step()
+        return 1000 * (time.perf_counter() - started)
+
+    return measure
 
 
-def measured(loss: str) -> dict[str, dict[str, float]]:
-    """Median seconds, value and MiB of each library, the first step left out."""
-    processes = {}
-    for library in LIBRARIES:
-        processes[library] = subprocess.Popen(
-            [sys.executable, __file__, library, loss],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-    answers: dict[str, list[dict[str, float]]] = {library: [] for library in LIBRARIES}
-    for _ in range(STEPS + 1):
-        for library, process in processes.items():
-            assert process.stdin and process.stdout
-            process.stdin.write("\n")
-            process.stdin.flush()
-            line = ""
-            while not line.startswith("answer"):
-                line = process.stdout.readline()
-                if not line:
-                    raise SystemExit(f"{library} ended with {process.wait()}; run `{sys.executable} {__file__} "
-                                     f"{library} {loss} <<< ''` to see why")  # fmt: skip
-            answers[library].append(json.loads(line.removeprefix("answer")))
-    for process in processes.values():
-        process.communicate()
-    return {
-        library: {
-            "seconds": statistics.median(answer["seconds"] for answer in found[1:]),
-            "value": found[-1]["value"],
-            "mib": found[-1]["mib"],
-        }
-        for library, found in answers.items()
-    }
+def peak(make: Callable[[str, int], Step], name: str) -> Measure:
+    """What two steps add to a process whose framework is loaded and warm, at most."""
+    small = make(name, 64)  # loads kernels, starts threads
+    for _ in range(3):
+        small()
+
+    def measure() -> float:
+        step = make(name, ROWS_OF_BATCH)
+        before = _status("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        for _ in range(2):
+            step()
+        return _status("VmHWM") - before
+
+    return measure
 
 
-def main() -> None:
-    """Print the table."""
-    print(f"{ROWS} x {FEATURES} float32, value and gradient, CPU, {os.cpu_count()} cores, medians of {STEPS} steps\n")
-    print("| loss | ours, ms | pytorch-metric-learning, ms | ours / theirs | ours, MiB | theirs, MiB |")
-    print("|---|---|---|---|---|---|")
-    for loss, same in LOSSES.items():
-        found = measured(loss)
-        mine, peer = (found[library] for library in LIBRARIES)
-        if same and abs(mine["value"] / peer["value"] - 1) > 1e-4:
-            raise SystemExit(f"{loss}: {mine['value']} is not {peer['value']}: these are different losses")
-        print(
-            f"| {loss} | {1000 * mine['seconds']:.1f} | {1000 * peer['seconds']:.1f} "
-            f"| {mine['seconds'] / peer['seconds']:.2f} | {mine['mib']:.0f} | {peer['mib']:.0f} |",
-            flush=True,
-        )
+def _status(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
-if __name__ == "__main__":
-    serve(*sys.argv[1:]) if len(sys.argv) > 1 else main()
+def _rows(title: str, name: str, same: bool, target: str) -> list[Row]:
+    libraries = {"ours": ours, "pytorch-metric-learning": theirs}
+
+    def cases(measure: Callable[..., Measure]) -> dict[str, Callable[..., Any]]:
+        return {library: functools.partial(measure, make, name) for library, make in libraries.items()}
+
+    check = {"prepare": functools.partial(same_value, name)} if same else {}
+    what = f"{title}, value and gradient of {ROWS_OF_BATCH} x {FEATURES}"
+    return [
+        Row(what, "ms", cases(milliseconds), more_is_better=False, target=target, rounds=9, **check),
+        Row(f"{what}, peak memory", "MB", cases(peak), more_is_better=False, rounds=1),
+    ]
+
+
+ROWS = [
+    *_rows("Batch-hard loss", "batch-hard", True, "<= 1.2"),
+    *_rows("Contrastive loss", "contrastive", True, "<= 1.2"),
+    *_rows("N-pair loss (the peer's has half the terms)", "N-pair", False, "<= 1.2"),
+]
