@@ -49,7 +49,6 @@ bench:
 	test -x build/bench/bin/python || $(PYTHON) -m venv build/bench
 	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' --constraint constraints.txt
 	build/bench/bin/python tests/benchmarks/bench.py
-	build/bench/bin/python tests/benchmarks/metric_losses.py
 
 # Write constraints.txt anew from the newest versions that setup.cfg admits.
 lock:

@@ -22,10 +22,19 @@ from pathlib import Path
 
 from row import Row
 
-SUBJECTS = ("training_step", "inference", "input_pipeline", "epoch", "loss_curve", "scaling")
+SUBJECTS = ("training_step", "inference", "input_pipeline", "epoch", "loss_curve", "scaling", "metric_losses")
 HERE = Path(__file__).parent
 KEPT = HERE.parents[1] / "build" / "benchmarks" / "rows"
-PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "torch", "albumentations", "numpy", "opencv-python-headless")
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "ai-edge-litert",
+    "torch",
+    "albumentations",
+    "pytorch-metric-learning",
+    "numpy",
+    "opencv-python-headless",
+)
 
 
 def main(words: list[str]) -> None:
