@@ -1,15 +1,19 @@
 """The whole study, tiny: 36 synthetic visits, two epochs a network."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
+import venv
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import cervix_tf
 from cervix_tf.evaluate import predictions
 from cervix_tf.run_dir import RunDir
 from experiments.mobilenetv2_ensemble import __main__ as study
@@ -187,3 +191,52 @@ def test_the_margin_curves_pass_through_the_verdicts_of_the_confusion_matrix(con
 def test_how_much_heat_lies_on_the_drawn_evidence_is_measured(continued):
     found = json.loads(continued[0].evidence.read_text())
     assert set(found) == {"heat", "even"} and all(each["method"] for each in found.values())
+
+
+WITHOUT_EXPERIMENTS = """
+import importlib, sys, importlib.util
+assert importlib.util.find_spec("experiments") is None
+run, case = sys.argv[1:]
+for name, *arguments in (
+    ("evaluate", "saved_model_alone", "--manifest", f"{run}/manifest.csv", "--root", f"{run}/data", "-o", "of_folder"),
+    ("evaluate", "alone.tflite", "--manifest", f"{run}/manifest.csv", "--root", f"{run}/data", "-o", "of_file"),
+    ("predict", run, case, "--json", "--heatmap", "heat"),
+    ("export", run, "--formats", "tflite-float16", "--repeats", "1", "--force"),
+):
+    importlib.import_module(f"cervix_tf.{name}.__main__").main(arguments)
+"""
+
+
+def test_a_finished_run_serves_people_who_do_not_have_the_study(finished, tmp_path):
+    # An environment of its own with the library alone. A plain path in a .pth file lends it the installed packages
+    # but not what those packages' own .pth files add, such as a development install of this checkout.
+    alone, run = tmp_path / "environment", tmp_path / "run"
+    venv.create(alone, symlinks=True, with_pip=False)
+    (site,) = alone.glob("lib/python3*/site-packages")
+    (site / "lent.pth").write_text("".join(f"{path}\n" for path in sys.path if path.endswith("-packages")))
+    shutil.copytree(Path(cervix_tf.__file__).parent, site / "cervix_tf", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(finished.root, run, ignore=shutil.ignore_patterns("checkpoints"))
+    shutil.copytree(finished.saved_model, tmp_path / "saved_model_alone")
+    shutil.copy(finished.tflite(), tmp_path / "alone.tflite")
+    expected = predictions.read(finished.predictions)
+    case = next((run / "data" / "test").glob(f"*/{expected.table['id'][0]}"))
+
+    def python(*arguments):
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        command = [alone / "bin" / "python", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    done = python("-c", WITHOUT_EXPERIMENTS, run, case)
+    assert done.returncode == 0, done.stderr
+    for folder in ("of_folder", "of_file"):
+        found = predictions.read(tmp_path / folder / "predictions.csv")
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-4)
+        assert (tmp_path / folder / "report.html").is_file()
+    answer = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])["predictions"][0]
+    np.testing.assert_allclose(list(answer["probabilities"].values()), expected.probabilities[0], atol=1e-4)
+    assert len(list((tmp_path / "heat").glob("*.png"))) == 1
+    assert (run / "model_float16.tflite").is_file()
+    (run / "report.html").unlink()
+    written = python("-m", "cervix_tf.report", run)
+    assert written.returncode == 0, written.stderr
+    assert "tflite-float16" in (run / "report.html").read_text()
