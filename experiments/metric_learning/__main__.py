@@ -36,9 +36,11 @@ def run(config: Config, out: RunDir, asked: Asked) -> None:
     best = max(found, key=lambda row: goodness(summaries[row]))  # the first of equals
     verdicts = {row: measure(config, out.row(row.name), each, summaries[row]["k"]) for row, each in found.items()}
     measure(config, out, found[best], summaries[best]["k"])
-    deploy(config, best, found[best], summaries[best]["k"], inputs, build, out)
     figures.draw(found, out, config.seed)
-    conclude(config, asked, summaries, best, verdicts, out)
+    try:
+        deploy(config, best, found[best], summaries[best]["k"], inputs, build, out)
+    finally:  # tables and report stand even where an exported file is refused
+        conclude(config, asked, summaries, best, verdicts, out)
 
 
 def keep_manifest(config: Config, parts: Mapping[str, Manifest], out: RunDir) -> dict[str, Inputs]:

@@ -50,14 +50,21 @@ def builder(config: Config, training: Inputs) -> Build:
     return fresh
 
 
-def settle(network: keras.Model, batches: tf.data.Dataset, passes: int = 3) -> None:
-    """Give the batch normalisations of a random network the statistics of these images.
+def settle(network: keras.Model, batches: tf.data.Dataset) -> None:
+    """Give the batch normalisations of a random network the mean statistics of these batches.
 
     Without them its embeddings differ by less than they are rounded: nothing could be read from them.
     """
-    look = tf.function(lambda pixels: network(pixels, training=True))
-    for pixels, _ in batches.repeat(passes):
-        look(pixels)
+    normalisations = [
+        layer for layer in network.get_layer("features").layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    momenta = [layer.momentum for layer in normalisations]
+    for seen, (pixels, _) in enumerate(batches):
+        for layer in normalisations:
+            layer.momentum = seen / (seen + 1)  # the running mean; what training sees does not depend on it
+        network(pixels, training=True)
+    for layer, momentum in zip(normalisations, momenta, strict=True):
+        layer.momentum = momentum
 
 
 @contextlib.contextmanager

@@ -26,11 +26,13 @@ def run(config: Config, out: RunDir, asked: Asked) -> None:
     for row in wanted:
         if not evaluation.place(out, row.name).metrics.exists():
             evaluation.measure(config, row, folds, out)
-    mosaic = None
-    if out.metrics.exists():  # the ensemble, which users take away
-        export(out)
-        mosaic = explanation.explain(config, out, everything)
-    conclude(config, out, mosaic)
+    ensemble = out.metrics.exists()  # what users take away
+    mosaic = explanation.explain(config, out, everything) if ensemble else None
+    try:
+        if ensemble:
+            export(out)
+    finally:  # tables and report stand even where an exported file is refused
+        conclude(config, out, mosaic)
 
 
 def export(out: RunDir) -> None:
