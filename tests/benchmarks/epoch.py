@@ -12,21 +12,16 @@ from row import Measure, Row
 
 def whole_epoch(precision: str) -> Measure:
     """Images a second of one epoch of the IARC acetic images through Keras' fit, pipeline started anew."""
-    from training_step import our_network
+    from training_step import our_compiled
 
-    from cervix_tf.config import Optimiser
     from cervix_tf.data import importers, inputs, pipeline
-    from cervix_tf.train import devices
     from experiments.mobilenetv2_ensemble import config
-    from experiments.mobilenetv2_ensemble.__main__ import compile_for_training
 
     root = Path(os.environ["CERVIX_TF_REAL_DATA"]) / "iarc_colposcopy"
     found = importers.load("iarc_colposcopy", root).manifest
     chosen = inputs.of_images(found, config.CLASSES, "acetic")
     settings = config.PAPER
-    with devices.precision(precision):
-        network = our_network("mobilenet_v2")
-    compile_for_training(network, Optimiser())
+    network = our_compiled("mobilenet_v2", precision)
     steps = pipeline.steps(chosen, settings.images)
 
     def run(steps: int, epoch: int) -> float:
