@@ -17,7 +17,7 @@ from cervix_tf.data import pipeline, samplers
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.evaluate import predictions
 from cervix_tf.run_dir import RunDir
-from cervix_tf.train import devices, fit
+from cervix_tf.train import batch_statistics, devices, fit
 from cervix_tf.train.global_batch import GlobalBatch
 from experiments.metric_learning import measures, model, rows
 from experiments.metric_learning.config import Config, Momentum
@@ -39,7 +39,8 @@ def builder(config: Config, training: Inputs) -> Build:
         with started(config, _seed(config, name)):
             network = model.embedding(config, name)
         if config.weights == "random":
-            settle(network, pipeline.evaluation(training, config.images))
+            # Without them its embeddings differ by less than they are rounded: nothing could be read from them.
+            batch_statistics.measure(network, pipeline.evaluation(training, config.images))
         return network, network.get_weights()
 
     def fresh(name: str) -> keras.Model:
@@ -48,23 +49,6 @@ def builder(config: Config, training: Inputs) -> Build:
         return network
 
     return fresh
-
-
-def settle(network: keras.Model, batches: tf.data.Dataset) -> None:
-    """Give the batch normalisations of a random network the mean statistics of these batches.
-
-    Without them its embeddings differ by less than they are rounded: nothing could be read from them.
-    """
-    normalisations = [
-        layer for layer in network.get_layer("features").layers if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    momenta = [layer.momentum for layer in normalisations]
-    for seen, (pixels, _) in enumerate(batches):
-        for layer in normalisations:
-            layer.momentum = seen / (seen + 1)  # the running mean; what training sees does not depend on it
-        network(pixels, training=True)
-    for layer, momentum in zip(normalisations, momenta, strict=True):
-        layer.momentum = momentum
 
 
 @contextlib.contextmanager

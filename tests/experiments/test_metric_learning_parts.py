@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cervix_tf.config import Images
 from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
 from cervix_tf.evaluate import intervals, predictions
-from experiments.metric_learning import data, measures, model, second_reader, tables, training
+from experiments.metric_learning import data, measures, second_reader, tables
 from experiments.metric_learning.config import METHODS, NEIGHBOURS, PAPER, PARTS, READINGS, Config
 
 CLASSES = ("control", "case")
@@ -166,20 +165,6 @@ def test_agreement_counts_cells_and_kappa_by_hand():
     agreed, by_chance = 5 / 8, (3 * 4 + 5 * 4) / 64
     assert math.isclose(found["kappa"]["value"], 100 * (agreed - by_chance) / (1 - by_chance))
     assert found["00"]["method"] == "Clopper-Pearson 95%"
-
-
-def test_embeddings_of_a_random_network_differ_once_its_normalisations_have_the_images_statistics():
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(0)
-    network = model.embedding(replace(Config(), weights="random", images=Images(height=32, width=32)), "mobilenet")
-    pixels = tf.random.stateless_uniform((32, 32, 32, 3), seed=(0, 0), maxval=255.0)
-    momenta = [layer.momentum for layer in network.get_layer("features").layers if hasattr(layer, "momentum")]
-    training.settle(network, tf.data.Dataset.from_tensor_slices((pixels, tf.zeros(32))).batch(8))
-    values = network(pixels, training=False).numpy()
-    assert np.linalg.norm(values[0] - values[1:], axis=1).min() > 0.1
-    assert momenta == [layer.momentum for layer in network.get_layer("features").layers if hasattr(layer, "momentum")]
 
 
 def test_rows_of_one_group_are_resampled_together():

@@ -1,0 +1,138 @@
+"""One client's part of a round: global weights in, local training, an update out."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cervix_tf.data import pipeline
+from cervix_tf.federated.averaging import Update, Weights, problem
+from cervix_tf.federated.policy import Policy
+from cervix_tf.train import batch_statistics
+
+
+def seed_of(seed: int, *parts: str | int) -> int:
+    """A seed in [0, 2**31) for one purpose, e.g. `seed_of(seed, client, round)`; it depends on nothing else."""
+    return (seed * 1_000_003 + zlib.crc32("/".join(map(str, parts)).encode())) % 2**31
+
+
+@dataclass
+class Client:
+    """A site and its data, which stay where they are, and what it keeps from round to round."""
+
+    name: str
+    batches: Callable[[int], tf.data.Dataset]
+    """batches(k): training batches of epochs k, k + 1, ... as `data.pipeline` gives them; the pipeline's seed is the
+    client's own, `seed_of(seed, name)`."""
+    steps: int
+    """Batches an epoch."""
+    examples: int
+    """Training images."""
+    kept: Weights = field(default_factory=list)
+    """Moving statistics and optimiser state, as the policy wants them kept; empty before the first round."""
+
+
+class Trainer:
+    """A compiled network in which the clients of a process train one after the other.
+
+    It is built, traced and held in memory once, however many clients and rounds there are.
+
+    Args:
+        network: Compiled, and built inside its tf.distribute strategy where it has one.
+        policy: What the federation agreed on.
+        seed: Of the federation.
+    """
+
+    def __init__(self, network: keras.Model, policy: Policy, seed: int) -> None:
+        self.network, self.policy, self.seed = network, policy, seed
+        with network.distribute_strategy.scope():
+            network.optimizer.build(network.trainable_variables)
+        self._first_optimiser = _values(network.optimizer.variables)
+        statistics = {
+            id(variable)
+            for layer in batch_statistics.normalisations(network)
+            for variable in (layer.moving_mean, layer.moving_variance)
+        }
+        self.statistics = [at for at, variable in enumerate(network.weights) if id(variable) in statistics]
+        """Positions of the moving statistics among the weights."""
+        weights = {id(variable) for variable in network.weights}
+        self._random = [variable for variable in network.variables if id(variable) not in weights]
+
+    @property
+    def weights(self) -> Weights:
+        """The network's present weights."""
+        return _values(self.network.weights)
+
+    def train(self, client: Client, weights: Sequence[np.ndarray], round: int) -> Update:
+        """Train E epochs on the client's data from `weights`, and say what came of it.
+
+        Rounds count from 0: round r trains the client's epochs r E to (r + 1) E - 1, whose
+        batches are those of centralised training. Random layers draw from (seed, client,
+        round), so the update is a function of the arguments and what the client kept. What
+        it keeps changes only when all weights of the update are finite.
+
+        Raises `InputError` when an image cannot be read.
+        """
+        started = time.monotonic()
+        own, optimiser = self._split(client.kept)
+        self.network.set_weights(self.localised(client, weights))
+        _assign(self.network.optimizer.variables, optimiser or self._first_optimiser)
+        for at, variable in enumerate(self._random):
+            variable.assign(np.array([seed_of(self.seed, client.name, round, at), 0], variable.dtype))
+        first = round * self.policy.local_epochs
+        with pipeline.readable_errors():
+            history = self.network.fit(
+                client.batches(first),
+                initial_epoch=first,
+                epochs=first + self.policy.local_epochs,
+                steps_per_epoch=client.steps,
+                shuffle=False,  # the pipeline does that
+                verbose=0,
+            ).history
+        trained = self.weights
+        if not problem(trained, trained):
+            own = [trained[at] for at in self.statistics] if self.policy.batch_norm == "local" else []
+            persistent = self.policy.optimiser == "persist"
+            client.kept = [*own, *(_values(self.network.optimizer.variables) if persistent else [])]
+        if self.policy.batch_norm == "local":
+            for at in self.statistics:
+                trained[at] = np.asarray(weights[at])  # goes back as it came
+        losses = tuple(float(loss) for loss in history["loss"])
+        return Update(client.name, trained, client.examples, losses, time.monotonic() - started)
+
+    def recalibrate(self, client: Client, weights: Sequence[np.ndarray]) -> Update:
+        """The same weights, with moving statistics measured on one epoch of the client's batches."""
+        started = time.monotonic()
+        self.network.set_weights(list(weights))
+        with pipeline.readable_errors():
+            batch_statistics.measure(self.network, client.batches(0).take(client.steps))
+        return Update(client.name, self.weights, client.examples, (), time.monotonic() - started)
+
+    def localised(self, client: Client, weights: Sequence[np.ndarray]) -> Weights:
+        """The network as this client uses it: `weights`, with its own moving statistics where it keeps them."""
+        own, _ = self._split(client.kept)
+        found = list(weights)
+        for at, values in zip(self.statistics, own, strict=bool(own)):
+            found[at] = values
+        return found
+
+    def _split(self, kept: Weights) -> tuple[Weights, Weights]:
+        """What a client kept: moving statistics, optimiser state."""
+        count = len(self.statistics) if kept and self.policy.batch_norm == "local" else 0
+        return kept[:count], kept[count:]
+
+
+def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _values(variables: Sequence[keras.Variable]) -> Weights:
+    """Copies of the variables' values; of a mirrored one on its first device."""
+    return [variable.value.numpy() for variable in variables]

@@ -1,0 +1,44 @@
+"""What a federation agrees on before its first round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cervix_tf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a federation agrees on before its first round."""
+
+    rounds: int = 50
+    """Client-server: broadcast, local training, averaging. Ring: once around."""
+    local_epochs: int = 1
+    """E: epochs that a client trains on its own data before it hands the weights on."""
+    weighting: Literal["plain", "by_size"] = "plain"
+    """Client-server: every client counts alike, or by its number of training images."""
+    batch_norm: Literal["average", "local", "recalibrate"] = "average"
+    """Moving statistics of batch normalisation: averaged (handed on in the ring) like weights; kept by each client, so
+    that they never leave it; or, after the last round, measured anew with the final weights on every client's data
+    and averaged."""
+    optimiser: Literal["reset", "persist"] = "reset"
+    """A client's optimiser starts anew each round, or goes on where it stood."""
+    minimum: int = 0
+    """Clients whose update a round needs; 0 = all. Those that fail beyond that end the federation."""
+    deadline: float = 0.0
+    """Seconds of local training after which an update comes too late and is left out; 0 = none."""
+
+
+def ring(clients: Sequence[str], start: str = "") -> tuple[str, ...]:
+    """The clients in the order in which the weights go round, `start` first (empty: the first of them).
+
+    Raises `InputError` when `start` is none of them, or a name occurs twice.
+    """
+    if len(set(clients)) != len(clients):
+        raise InputError(f"clients {', '.join(clients)}: a name occurs twice; give each client its own")
+    if start and start not in clients:
+        raise InputError(f"the ring cannot start at {start!r}: its clients are {', '.join(clients)}")
+    at = clients.index(start) if start else 0
+    return (*clients[at:], *clients[:at])
