@@ -34,8 +34,6 @@ class Model:
     network: Callable[[np.ndarray], np.ndarray]
     """(batch, [views,] height, width, 3) -> what the file itself gives: (batch, classes) probabilities or
     (batch, features) embeddings; uint8 of any size, or float32 pixels at the contract's size."""
-    takes_pixels: bool
-    """Whether float32 pixels go in as they are; an int8 file rounds them to uint8."""
     neighbours: Neighbours | None = None
     """What turns embeddings into probabilities, where the contract says so."""
 
@@ -77,10 +75,10 @@ def probabilities(
     """Class probabilities, (inputs, classes) float32, in the order of `inputs`.
 
     Each of `inputs` names the image files of one input: one file, or one a view in the
-    order of `model.contract.views`. Files are decoded, and resized unless the model rounds
-    pixels, while the model computes: OpenCV resizes ten times as fast as LiteRT, within
-    float tolerance. `in_graph` leaves resizing to the model, as users without this
-    package do. Consecutive inputs of one size go through together, up to `batch_size`.
+    order of `model.contract.views`. Files are decoded and resized while the model
+    computes: OpenCV resizes ten times as fast as LiteRT, within float tolerance.
+    `in_graph` leaves resizing to the model, as users without this package do.
+    Consecutive inputs of one size go through together, up to `batch_size`.
 
     Raises `InputError` for a file that cannot be read as an image, or a wrong number of files.
     """
@@ -94,7 +92,7 @@ def probabilities(
             )
     found: list[np.ndarray] = []
     batch: list[np.ndarray] = []
-    for pixels in _loaded(inputs, model.contract, resize=model.takes_pixels and not in_graph):
+    for pixels in _loaded(inputs, model.contract, resize=not in_graph):
         if batch and (len(batch) == batch_size or (pixels.shape, pixels.dtype) != (batch[0].shape, batch[0].dtype)):
             found.append(model.run(np.stack(batch)))
             batch = []
@@ -140,20 +138,18 @@ def _tflite(path: Path, threads: int | None) -> Model:
     contract = associated_files.read_contract(path)
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
-        signatures = interpreter.get_signature_list()
-        of_images = interpreter.get_signature_runner(saved_model.ANY_SIZE)
-        of_pixels = interpreter.get_signature_runner(saved_model.PIXELS) if saved_model.PIXELS in signatures else None
+        of_images, of_pixels = (
+            interpreter.get_signature_runner(name) for name in (saved_model.ANY_SIZE, saved_model.PIXELS)
+        )
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{path}: not a model that LiteRT can run ({error}); export the run again") from None
 
     def run(images: np.ndarray) -> np.ndarray:
         if images.dtype == np.uint8:
             return of_images(images=images)[contract.output]
-        if of_pixels is not None:
-            return of_pixels(pixels=images)[contract.output]
-        return of_images(images=np.rint(images).astype(np.uint8))[contract.output]  # int8 rounds them itself
+        return of_pixels(pixels=images)[contract.output]
 
-    return _ready(contract, path, run, takes_pixels=of_pixels is not None)
+    return _ready(contract, path, run)
 
 
 def _saved_model(path: Path, threads: int | None) -> Model:
@@ -175,14 +171,14 @@ def _saved_model(path: Path, threads: int | None) -> Model:
             return of_images(images=tf.constant(images))[contract.output].numpy()
         return of_pixels(pixels=tf.constant(images))[contract.output].numpy()
 
-    return _ready(contract, path, run, takes_pixels=True)
+    return _ready(contract, path, run)
 
 
-def _ready(contract: Contract, path: Path, network: Callable[[np.ndarray], np.ndarray], *, takes_pixels: bool) -> Model:
+def _ready(contract: Contract, path: Path, network: Callable[[np.ndarray], np.ndarray]) -> Model:
     found = neighbours.read(neighbours.beside(path), contract.neighbours) if contract.neighbours else None
     if found is not None and found.classes != contract.classes:
         raise InputError(f"{neighbours.beside(path)}: has other classes than {path}; copy both from the same run")
-    return Model(contract, path, network, takes_pixels, found)
+    return Model(contract, path, network, found)
 
 
 def _gpu() -> bool:

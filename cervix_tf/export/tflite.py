@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from cervix_tf.export import associated_files, flatbuffer, rounding, tflite_metadata
+from cervix_tf.export import associated_files, flatbuffer, rounding, runtime, tflite_metadata
 from cervix_tf.export.contract import Contract
 from cervix_tf.export.saved_model import ANY_SIZE, FIXED, PIXELS
 
@@ -29,29 +29,27 @@ def convert(saved_model: Path, contract: Contract, variant: Variant, calibration
     | int8 | 8 bit | 8 bit, ranges taken once from `calibration`; in float what comes before the first and after the
       last large layer (see `cervix_tf.export.flatbuffer.edges`) |
 
-    The signatures are those of `cervix_tf.export.saved_model.write`, but int8 has no
-    `pixels`. `calibration` gives typical inputs at the
-    contract's native size, ([views,] height, width, 3) uint8.
+    The signatures are those of `cervix_tf.export.saved_model.write`. `calibration` gives
+    typical inputs at the contract's native size, ([views,] height, width, 3) uint8.
 
     Raises `RuntimeError` when the network needs an operation that is not built into TFLite.
     """
     import tensorflow as tf
 
-    signatures = [ANY_SIZE, FIXED] if variant == "int8" else [ANY_SIZE, FIXED, PIXELS]
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=signatures)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[ANY_SIZE, FIXED, PIXELS])
     if variant != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
         converter.target_spec.supported_types = [tf.float16]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own use of the deprecated tf.lite.Interpreter
-        model = _int8(converter, signatures, iter(calibration)) if variant == "int8" else converter.convert()
+        model = _int8(converter, contract, iter(calibration)) if variant == "int8" else converter.convert()
     check_built_in(model)
     described = {tflite_metadata.NAME: tflite_metadata.written(contract, flatbuffer.inputs(model))}
     return associated_files.appended(flatbuffer.compacted(model, described), contract)
 
 
-def _int8(converter: Any, signatures: Sequence[str], calibration: Iterator[np.ndarray]) -> bytes:
+def _int8(converter: Any, contract: Contract, calibration: Iterator[np.ndarray]) -> bytes:
     """The converter's 8-bit model, but for weights that are rounded well and small operations that stay in float."""
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
@@ -61,7 +59,7 @@ def _int8(converter: Any, signatures: Sequence[str], calibration: Iterator[np.nd
         raise ValueError("int8 needs calibration inputs")
     # Every signature sees the same inputs, so that they agree on ranges and share the 8-bit constants.
     converter.representative_dataset = lambda: (
-        (name, {"images": each[None]}) for each in chain(some, calibration) for name in signatures
+        pair for each in chain(some, calibration) for pair in _for_every_signature(each, contract)
     )
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
     # The converter's two steps apart, as tf.lite.experimental.QuantizationDebugger takes them: between them the
@@ -69,6 +67,15 @@ def _int8(converter: Any, signatures: Sequence[str], calibration: Iterator[np.nd
     converter._experimental_calibrate_only = True
     calibrated = rounding.rounded(converter.convert(), FIXED, some)
     return mlir_quantize(calibrated, denylisted_nodes=flatbuffer.edges(calibrated))
+
+
+def _for_every_signature(case: np.ndarray, contract: Contract) -> list[tuple[str, dict[str, np.ndarray]]]:
+    pixels = runtime.stacked(list(case) if contract.views else [case], contract, resize=True)
+    return [
+        (ANY_SIZE, {"images": case[None]}),
+        (FIXED, {"images": case[None]}),
+        (PIXELS, {"pixels": pixels[None]}),
+    ]
 
 
 def check_built_in(model: bytes) -> None:

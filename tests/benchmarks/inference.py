@@ -61,7 +61,7 @@ def ours(file: str) -> Measure:
     from cervix_tf.export import runtime
 
     model, images = runtime.load(EXPORTS / file), _case()
-    return timed(lambda: model.run(runtime.stacked(images, model.contract, resize=model.takes_pixels)[None]))
+    return timed(lambda: model.run(runtime.stacked(images, model.contract, resize=True)[None]))
 
 
 def theirs(how: str) -> Measure:

@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, finished_run, flatbuffer, tflite, tflite_metadata
+from cervix_tf.export import associated_files, finished_run, flatbuffer, runtime, tflite, tflite_metadata
 from cervix_tf.export import contract as contracts
 
 
@@ -118,8 +118,11 @@ def test_every_variant_is_made_of_built_in_operations_and_answers_alike(views_ru
         np.testing.assert_allclose(found, reference, atol=tolerance, err_msg=variant)
         if variant == "int8":
             kinds = flatbuffer.operators(model)
-            assert kinds["CONV_2D"] == 8  # two signatures of two trunks of two: the acetic views share one call
+            assert kinds["CONV_2D"] == 12  # three signatures of two trunks of two: the acetic views share one call
             assert kernels(model) == {schema.TensorType.INT8}
+            resized = np.stack([runtime.stacked(list(case), contract, resize=True) for case in images])
+            of_pixels = Interpreter(model_content=model).get_signature_runner("pixels")
+            np.testing.assert_allclose(of_pixels(pixels=resized)["probabilities"], found, atol=0.01)
 
 
 def test_compacting_changes_no_answer_and_saves_bytes(single_run):
