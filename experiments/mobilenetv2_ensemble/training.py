@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -26,7 +28,7 @@ from cervix_tf.train.true_positive_rate import TruePositiveRate
 from experiments.mobilenetv2_ensemble import model
 from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS, Config
 from experiments.mobilenetv2_ensemble.data import Parts, inputs_of
-from experiments.mobilenetv2_ensemble.rows import ALL_TYPES, ROWS, Row
+from experiments.mobilenetv2_ensemble.rows import ALL_TYPES, ROWS, WEIGHTED, Loss, Row
 from experiments.mobilenetv2_ensemble.schedule import criterion_of, images_of, loss_of, optimiser_of
 
 
@@ -51,10 +53,53 @@ def network(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) ->
         )
 
     with _started(config, seed), devices.precision(config.precision):
-        untrained = _untrained(config, row)
-        loss = _compile(config, row, untrained, training)
-    _fit(config, row, untrained, loss, batches, lambda: pipeline.evaluation(validation, images), training, here)
-    return in_float32(untrained) if config.precision != "float32" else untrained
+        lent = _lent(config, row, _untrained(config, row), training)
+    _fit(config, row, lent.trained, lent.loss, batches, lambda: pipeline.evaluation(validation, images), training, here)
+    lent.tested.set_weights(lent.trained.get_weights())
+    return lent.tested
+
+
+class _Lent(NamedTuple):
+    """A network that one training after the other uses."""
+
+    trained: keras.Model
+    """Compiled, in the precision of the run."""
+    tested: keras.Model
+    """In float32; the same one where the run trains in that."""
+    loss: keras.losses.Loss
+
+
+_LENT: dict[tuple, _Lent] = {}
+
+
+def _lent(config: Config, row: Row, untrained: keras.Model, training: Inputs) -> _Lent:
+    """What trains every fold of a row, and the next rows that differ from it in numbers alone, with this start.
+
+    To trace a network anew for each fold takes as long as some epochs of the IARC images.
+    """
+    loss = WEIGHTED if row.loss.weighted else row.loss
+    alike = (dataclasses.replace(config, seed=0), row.images, row.backbone, loss)
+    if alike not in _LENT:
+        _LENT.clear()  # one is as much as memory should hold
+        found = _compile(config, row, untrained)
+        tested = in_float32(untrained) if config.precision != "float32" else untrained
+        _LENT[alike] = _Lent(untrained, tested, found)
+    lent = _LENT[alike]
+    for variable, value in zip(lent.trained.variables, untrained.variables, strict=True):
+        variable.assign(value)
+    for variable in lent.trained.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    lent.trained.optimizer.learning_rate = optimiser_of(config, row).learning_rate
+    if isinstance(lent.loss, WeightedCrossEntropy):
+        lent.loss.assign(_class_weights(row.loss, training))
+    return lent
+
+
+def _class_weights(loss: Loss, training: Inputs) -> np.ndarray:
+    """What a weighted cross entropy begins with."""
+    if loss.population:
+        return population_weights(np.bincount(training.labels, minlength=len(CLASSES)))
+    return np.full(len(CLASSES), 1 / len(CLASSES))
 
 
 def seed_of(config: Config, out: RunDir) -> int:
@@ -83,14 +128,18 @@ def _ensemble(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) 
     `feature_copies` augmented copies of the training cases, and only the fusion is run
     in every epoch.
     """
-    views = {kind: network(config, ROWS[name], parts, out, prefix) for kind, name in zip(KINDS, row.needs, strict=True)}
+    views = {}
+    for kind, name in zip(KINDS, row.needs, strict=True):
+        lent = network(config, ROWS[name], parts, out, prefix)
+        views[kind] = keras.models.clone_model(lent)  # to be frozen, while other rows train the one that is lent
+        views[kind].set_weights(lent.get_weights())
     here, optimiser = out.row(prefix + row.name), optimiser_of(config, row)
     training, validation = inputs_of(parts["train"], row.images), inputs_of(parts["validation"], row.images)
     seed = seed_of(config, here)
     with _started(config, seed):
         trunks = model.stacked(config, {kind: model.trunk_of(view, kind) for kind, view in views.items()})
         head = model.fusion(config, trunks.output_shape[1:])
-        loss = _compile(config, row, head, training)
+        loss = _compile(config, row, head)
 
     def features(batches: tf.data.Dataset) -> np.ndarray:
         with pipeline.readable_errors():
@@ -129,7 +178,7 @@ def _fine_tuned(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str
 
     with _started(config, seed):
         model.unfreeze(config, whole)
-        loss = _compile(config, row, whole, training)
+        loss = _compile(config, row, whole)
     _fit(config, row, whole, loss, batches, lambda: pipeline.evaluation(validation, images), training, here)
     return whole
 
@@ -142,15 +191,16 @@ def _started(config: Config, seed: int) -> Iterator[None]:
         yield
 
 
-def _compile(config: Config, row: Row, untrained: keras.Model, training: Inputs) -> keras.losses.Loss:
-    """Adam, the row's loss, which it returns, accuracy, and the true positive rates: each and their harmonic mean."""
+def _compile(config: Config, row: Row, untrained: keras.Model) -> keras.losses.Loss:
+    """Adam, the row's loss, which it returns, accuracy, and the true positive rates: each and their harmonic mean.
+
+    Class weights are equal at first.
+    """
     chosen = loss_of(config, row)
     loss: keras.losses.Loss
     if chosen.focal:
         loss = FocalLoss(chosen.focal)
-    elif chosen.population:
-        loss = WeightedCrossEntropy(population_weights(np.bincount(training.labels, minlength=len(CLASSES))))
-    elif chosen.phi:
+    elif chosen.weighted:
         loss = WeightedCrossEntropy([1 / len(CLASSES)] * len(CLASSES))
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
