@@ -62,6 +62,11 @@ class RunDir:
         return self.checkpoints / f"best-{criterion}.weights.h5"
 
     @property
+    def privacy(self) -> Path:
+        """What the noise of a federation is worth: epsilon, delta, JSON; only where it had any."""
+        return self.root / "privacy.json"
+
+    @property
     def predictions(self) -> Path:
         """Test predictions: one line an image or case (see `cervix_tf.evaluate.predictions`)."""
         return self.root / "predictions.csv"

@@ -1,0 +1,115 @@
+"""What the run config of a Flower app says about a federation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from cervix_tf.errors import InputError
+from cervix_tf.federated.policy import Policy, ring
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Who takes part in a federation between institutions, and how."""
+
+    sites: tuple[str, ...] = ()
+    """Names of the sites, as their SuperNodes are registered, in the order of the ring."""
+    scheme: Literal["client_server", "ring"] = "client_server"
+    start: str = ""
+    """Site at which the ring starts; empty: the first."""
+    policy: Policy = field(default_factory=Policy)
+    wait: float = 600.0
+    """Seconds to wait for sites that are not connected before a round goes on without them."""
+    aggregation: Literal["mean", "median", "trimmed_mean", "krum"] = "mean"
+    """What is made of the updates: their mean, or one of Flower's robust strategies, which withstand a site that
+    sends wrong weights."""
+    trim: float = 0.2
+    """Share of the updates that the trimmed mean leaves out at each end."""
+    malicious: int = 1
+    """Sites that Krum withstands; it needs 2 of them + 3 updates."""
+    privacy: Literal["none", "server", "client"] = "none"
+    """Differential privacy of a whole site: its update is clipped, by the server or before it leaves the site, and
+    Gaussian noise is added to the mean."""
+    noise_multiplier: float = 1.0
+    """Standard deviation of the noise on the sum of the updates, as a multiple of `clipping_norm`."""
+    clipping_norm: float = 1.0
+    """Largest L2 norm of an update."""
+    delta: float = 1e-5
+    """Of the (epsilon, delta) that is reported."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        ring(self.sites, self.start)
+        if not self.sites:
+            raise InputError("sites: name the sites that take part, e.g. sites = 'hospital-a,hospital-b,hospital-c'")
+        if not 0 <= self.policy.minimum <= len(self.sites):
+            raise InputError(f"minimum {self.policy.minimum}: there are {len(self.sites)} sites")
+        if self.policy.rounds < 1 or self.policy.local_epochs < 1:
+            raise InputError("rounds and local-epochs must be at least 1")
+        if self.scheme == "ring" and (self.aggregation != "mean" or self.privacy != "none"):
+            raise InputError("the ring averages nothing: aggregation must be mean and privacy none")
+        self._check_aggregation()
+        self._check_privacy()
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The sites in the order in which the weights go round."""
+        return ring(self.sites, self.start)
+
+    @property
+    def minimum(self) -> int:
+        """Sites whose update a round needs."""
+        return self.policy.minimum or len(self.sites)
+
+    def _check_aggregation(self) -> None:
+        """A robust strategy withstands nobody when the fewest updates that make a round are too few for it."""
+        fewest = self.minimum
+        remedy = "; take more sites or a higher minimum"
+        if self.aggregation == "median" and fewest < 3:
+            raise InputError(f"median: of {fewest} updates it is their mean{remedy}")
+        if not 0 <= self.trim < 0.5:
+            raise InputError(f"trim {self.trim}: give a share from 0 to below 0.5")
+        if self.aggregation == "trimmed_mean" and int(self.trim * fewest) < 1:
+            raise InputError(f"trim {self.trim}: of {fewest} updates it leaves out none{remedy}, or a larger trim")
+        if self.aggregation == "krum" and fewest < 2 * self.malicious + 3:
+            raise InputError(f"krum: {fewest} updates withstand no {self.malicious} malicious ones{remedy}")
+
+    def _check_privacy(self) -> None:
+        if self.privacy == "none":
+            return
+        if self.aggregation != "mean" or self.policy.weighting != "plain":
+            raise InputError("privacy: the noise is made for the plain mean; set aggregation mean and weighting plain")
+        if self.noise_multiplier <= 0 or self.clipping_norm <= 0 or not 0 < self.delta < 1:
+            raise InputError("privacy: noise-multiplier and clipping-norm must be above 0, delta between 0 and 1")
+
+
+def read(run_config: Mapping[str, Any]) -> Terms:
+    """The terms in a Flower app's run config; its keys are the fields of `Terms` and `Policy`, with hyphens.
+
+    Other keys are the study's own. Raises `InputError` that names the key.
+    """
+    policy = Policy(**_values(Policy, run_config))
+    values = _values(Terms, run_config)
+    values["sites"] = tuple(name.strip() for name in values.get("sites", "").split(",") if name.strip())
+    return Terms(**values, policy=policy)
+
+
+def _values(kind: type, run_config: Mapping[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    found = {}
+    for each in fields(kind):
+        key, hint = each.name.replace("_", "-"), hints[each.name]
+        if key not in run_config or hint is Policy:
+            continue
+        value = run_config[key]
+        if get_origin(hint) is Literal:
+            if value not in get_args(hint):
+                raise InputError(f"run config: {key} {value!r}: there are {', '.join(map(repr, get_args(hint)))}")
+        else:
+            wanted = {int: (int,), float: (int, float)}.get(hint, (str,))
+            if type(value) not in wanted:
+                raise InputError(f"run config: {key} {value!r}: is not the kind of value that belongs there")
+        found[each.name] = value
+    return found
