@@ -16,7 +16,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random geometry of one training image, drawn anew each epoch, applied as one affine resampling."""
+    """Random changes of one training image, drawn anew each epoch: one affine resampling, then one tone curve."""
 
     rotation: tuple[float, float] = (0.0, 0.0)
     """Degrees, counter-clockwise, uniform between the two."""
@@ -28,6 +28,12 @@ class Augmentation:
     """Probability."""
     vertical_flip: float = 0.0
     """Probability."""
+    shift: tuple[float, float] = (0.0, 0.0)
+    """Shares of the width and of the height, uniform between the two, each drawn for itself."""
+    gamma: tuple[float, float] = (1.0, 1.0)
+    """Exponent of pixels in [0, 1], its logarithm uniform between the two; above 1 darkens."""
+    brightness: tuple[float, float] = (1.0, 1.0)
+    """Factor of the pixels after that, uniform between the two; what exceeds white is white."""
 
 
 @dataclass(frozen=True)

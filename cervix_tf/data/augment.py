@@ -1,4 +1,4 @@
-"""Random geometry as one affine resampling: rotation, scale, shear and flips composed before any pixel is read."""
+"""Random changes of an image: all geometry as one affine resampling, all tones as one table of 256 entries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import cv2
 import numpy as np
 
 from cervix_tf.config import Augmentation
+
+
+def augmented(
+    image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation, target: tuple[int, int]
+) -> np.ndarray:
+    """`image` (height, width, 3) uint8, changed at random, at `target` = (height, width)."""
+    warped = warp(image, affine(rng, augmentation, image.shape[:2], target), target)
+    curve = tones(rng, augmentation)
+    return warped if curve is None else cv2.LUT(warped, curve)
 
 
 def affine(
@@ -19,12 +28,12 @@ def affine(
     `source` and `target` are (height, width) in pixels. Without augmentation the map is
     a plain resize with half-pixel centres: the one that evaluation uses. Rotation, shear
     and scale turn about the image's centre, in a frame where source pixels are square,
-    then the whole frame is resized to the target.
+    then the whole frame is resized to the target, and moved.
 
-    Five numbers are drawn whatever the settings, so that changing one setting leaves the
+    Seven numbers are drawn whatever the settings, so that changing one setting leaves the
     draws of the others as they were.
     """
-    draws = rng.uniform(size=5)
+    draws = rng.uniform(size=7)
     angle, shear = (np.deg2rad(_between(draw, span)) for draw, span in
                     ((draws[0], augmentation.rotation), (draws[1], augmentation.shear)))  # fmt: skip
     scale = _between(draws[2], augmentation.scale)
@@ -39,8 +48,19 @@ def affine(
     rotate = np.array([[cos, -sin], [sin, cos]])
     linear = rotate @ np.array([[1.0, np.tan(shear)], [0.0, 1.0]]) @ np.diag([flip_x, flip_y]) @ resize / scale
     source_centre = np.array([(source_width - 1) / 2, (source_height - 1) / 2])
-    target_centre = np.array([(target_width - 1) / 2, (target_height - 1) / 2])
+    moved = np.array([_between(draw, augmentation.shift) for draw in draws[5:]]) * (target_width, target_height)
+    target_centre = np.array([(target_width - 1) / 2, (target_height - 1) / 2]) + moved
     return np.column_stack([linear, source_centre - linear @ target_centre])
+
+
+def tones(rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray | None:
+    """A random tone curve, what each of the 256 pixel values becomes, (256,) uint8; None where none was asked for."""
+    draws = rng.uniform(size=2)
+    if augmentation.gamma == augmentation.brightness == (1.0, 1.0):
+        return None
+    gamma = np.exp(_between(draws[0], (np.log(augmentation.gamma[0]), np.log(augmentation.gamma[1]))))
+    values = np.linspace(0, 1, 256) ** gamma * _between(draws[1], augmentation.brightness)
+    return np.rint(255 * np.minimum(values, 1)).astype(np.uint8)
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, target: tuple[int, int]) -> np.ndarray:

@@ -84,6 +84,40 @@ def sampled(
     return _batched(loaded, rows, drop_remainder=True).apply(known)
 
 
+def views(
+    inputs: Inputs,
+    images: Images,
+    augmentations: tuple[Augmentation, Augmentation],
+    *,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Batches of two views of each of `images.batch_size` images, for `losses.nt_xent`, in the order of `training`.
+
+    Elements: images (2 x batch, height, width, 3) uint8, rows 2i and 2i + 1 the same image
+    by the first and by the second of `augmentations`, and labels (2 x batch,) int32. An
+    image is decoded once for both. Inputs are single images.
+    """
+    decode, size = _decoder(images), (images.height, images.width)
+
+    def load(epoch: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pixels = decode(inputs.files[at][0])
+        rngs = (np.random.default_rng([seed, int(epoch), int(at), view]) for view in range(2))
+        seen = [augment.augmented(pixels, rng, each, size) for rng, each in zip(rngs, augmentations, strict=True)]
+        return np.stack(seen), np.repeat(inputs.labels[at], 2)
+
+    def mapped(epoch: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, labels = tf.numpy_function(load, [epoch, at], (tf.uint8, tf.int32), stateful=False)
+        return tf.ensure_shape(pixels, [2, *size, 3]), tf.ensure_shape(labels, [2])
+
+    def flat(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.reshape(pixels, [-1, *size, 3]), tf.reshape(labels, [-1])
+
+    loaded = _order(inputs, images, seed, first_epoch, epochs).map(mapped, num_parallel_calls=tf.data.AUTOTUNE)
+    return _batched(loaded, _batch_size(inputs, images), drop_remainder=True).map(flat)
+
+
 def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, seed: int, epoch: int) -> tf.data.Dataset:
     """Every input once, in order, augmented as `training` augments it in `epoch`."""
     elements = tf.data.Dataset.range(len(inputs)).map(lambda at: (tf.constant(epoch, tf.int64), at))
@@ -166,9 +200,8 @@ def _augmented(inputs: Inputs, images: Images, augmentation: Augmentation, seed:
     def load(epoch: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         views = []
         for view, file in enumerate(inputs.files[at]):
-            pixels = decode(file)
             rng = np.random.default_rng([seed, int(epoch), int(at), view])
-            views.append(augment.warp(pixels, augment.affine(rng, augmentation, pixels.shape[:2], size), size))
+            views.append(augment.augmented(decode(file), rng, augmentation, size))
         return _stacked(views, inputs, np.stack), inputs.labels[at]
 
     def mapped(epoch: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -8,6 +8,7 @@ from cervix_tf.layers.grouped_conv2d import GroupedConv2D
 from cervix_tf.layers.inverted_residual_fusion import InvertedResidualFusion
 from cervix_tf.layers.l2_embedding import L2Embedding
 from cervix_tf.layers.resize_pixels import ResizePixels
+from cervix_tf.layers.simclr_projection import SimCLRProjection
 
 __all__ = [
     "Bfloat16DepthwiseConv2D",
@@ -17,6 +18,7 @@ __all__ = [
     "InvertedResidualFusion",
     "L2Embedding",
     "ResizePixels",
+    "SimCLRProjection",
     "fuse",
     "in_float32",
 ]

@@ -33,6 +33,7 @@ _BACKBONES = {
     "mobilenet": _Backbone(keras.applications.MobileNet, "tf", "mobilenet_1_0_224_tf_no_top.h5"),
     "mobilenet_v2": _Backbone(keras.applications.MobileNetV2, "tf", f"mobilenet_v2_{_ORDER}_1.0_224_no_top.h5"),
     "nasnet_mobile": _Backbone(keras.applications.NASNetMobile, "tf", "nasnet_mobile_no_top.h5"),
+    "resnet10_narrow": _Backbone(resnet.resnet10_narrow, "torch"),
     "resnet18": _Backbone(resnet.resnet18, "torch"),
     "resnet34": _Backbone(resnet.resnet34, "torch"),
     "resnet50": _Backbone(keras.applications.ResNet50, "caffe", f"resnet50_{_ORDER}_notop.h5"),

@@ -21,6 +21,11 @@ def resnet34(**options: Any) -> keras.Model:
     return resnet((3, 4, 6, 3), bottleneck=False, name="resnet34", **options)
 
 
+def resnet10_narrow(**options: Any) -> keras.Model:
+    """ResNet-10 with a quarter of the maps, 0.3 million weights without top: for small images and small machines."""
+    return resnet((1, 1, 1, 1), bottleneck=False, width=16, name="resnet10_narrow", **options)
+
+
 def resnext101_32x8d(**options: Any) -> keras.Model:
     """ResNeXt-101 32x8d, 88,791,336 trainable weights with 1000 classes. Source: Xie et al. 2017, Table 1."""
     return resnet((3, 4, 23, 3), bottleneck=True, groups=32, group_width=8, name="resnext101_32x8d", **options)
@@ -32,6 +37,7 @@ def resnet(
     bottleneck: bool,
     groups: int = 1,
     group_width: int = 64,
+    width: int = 64,
     input_shape: tuple[int, int, int] = (224, 224, 3),
     include_top: bool = True,
     classes: int = 1000,
@@ -39,13 +45,14 @@ def resnet(
 ) -> keras.Model:
     """Residual network: normalised images -> logits (batch, classes), or feature maps without top.
 
-    The maps are (batch, height / 32, width / 32, 512), with `bottleneck` 2048, each side rounded up.
+    The maps are (batch, height / 32, width / 32, 8 x `width`), with `bottleneck` 32 x, each side rounded up.
 
     Args:
         blocks: Residual blocks in each stage; every stage but the first halves the size.
         bottleneck: 1x1, 3x3, 1x1 convolutions a block with four times as many maps out, else two 3x3.
         groups: Groups of the bottleneck's 3x3 convolution; more than one makes it a ResNeXt.
         group_width: Maps a group in the first stage; doubles with every stage.
+        width: Maps of the first stage; doubles with every stage.
         input_shape: Height, width and channels.
         include_top: Average pooling and one dense layer follow.
         classes: Logits.
@@ -69,9 +76,9 @@ def resnet(
         return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name=layer)(x)
 
     def block(x: keras.KerasTensor, maps: int, stride: int, layer: str) -> keras.KerasTensor:
-        width = maps * group_width * groups // 64
+        inner = maps * group_width * groups // 64
         if bottleneck:
-            steps = [(width, 1, 1, 1), (width, 3, stride, groups), (4 * maps, 1, 1, 1)]
+            steps = [(inner, 1, 1, 1), (inner, 3, stride, groups), (4 * maps, 1, 1, 1)]
         else:
             steps = [(maps, 3, stride, 1), (maps, 3, 1, 1)]
         shortcut = x
@@ -86,13 +93,13 @@ def resnet(
         return layers.ReLU(name=f"{layer}.relu{len(steps)}")(layers.Add(name=f"{layer}.add")([x, shortcut]))
 
     images = keras.Input(input_shape, name="images")
-    x = normalisation(convolution(images, 64, 7, 2, "conv1"), "bn1")
+    x = normalisation(convolution(images, width, 7, 2, "conv1"), "bn1")
     x = layers.ZeroPadding2D(1, name="maxpool.padding")(layers.ReLU(name="relu")(x))
     x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
     for stage, count in enumerate(blocks):
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
-            x = block(x, 64 * 2**stage, stride, f"layer{stage + 1}.{index}")
+            x = block(x, width * 2**stage, stride, f"layer{stage + 1}.{index}")
     if include_top:
         x = layers.GlobalAveragePooling2D(name="avgpool")(x)
         x = layers.Dense(classes, name="fc")(x)

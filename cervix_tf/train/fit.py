@@ -53,6 +53,7 @@ def fit(
     criterion: str,
     out: RunDir,
     also_by: Sequence[str] = (),
+    patience: int = 0,
     callbacks: list[keras.callbacks.Callback] | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
@@ -65,14 +66,15 @@ def fit(
     after the last whole epoch. Called again after a kill it goes on from that state and
     ends with the weights that an uninterrupted run has; called on a finished run it
     loads the best weights and trains nothing. For each further criterion in `also_by` the
-    weights of its own best epoch are kept too, at `out.best_weights_by(criterion)`.
+    weights of its own best epoch are kept too, at `out.best_weights_by(criterion)`. With
+    `patience` training also ends after so many epochs that did not improve on the best.
 
     With several workers each of them calls this with a run directory of its own.
 
     Raises `InputError` when the loss is no longer finite, when another worker stops, and when
     the workers' run directories are not those of the same epoch.
     """
-    keeper = _Keeper(out, criterion, also_by, epochs)
+    keeper = _Keeper(out, criterion, also_by, epochs, patience)
     with network.distribute_strategy.scope():
         done = keeper.restore(network)
     if not devices.agreed(done):
@@ -80,7 +82,7 @@ def fit(
             f"{out.root}: holds {done} epochs, another worker's run another number; "
             "copy one worker's run directory over the others'"
         )
-    if done < epochs:
+    if not keeper.finished:
         if devices.worker() is not None:
             _mend(network, training(done))
         with devices.lost_workers(), pipeline.readable_errors():
@@ -123,11 +125,17 @@ class _Keeper(keras.callbacks.Callback):
     the epoch before is removed only after that.
     """
 
-    def __init__(self, out: RunDir, criterion: str, also_by: Sequence[str], epochs: int) -> None:
+    def __init__(self, out: RunDir, criterion: str, also_by: Sequence[str], epochs: int, patience: int) -> None:
         super().__init__()
-        self.out, self.epochs = out, epochs
+        self.out, self.criterion, self.epochs, self.patience = out, criterion, epochs, patience
         self.weights = {name: out.best_weights_by(name) for name in also_by} | {criterion: out.best_weights}
         self.history = pd.DataFrame()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the history has all its epochs, or enough that did not improve."""
+        done = len(self.history)
+        return done >= self.epochs or stalled(self.history, self.criterion, self.patience)
 
     def restore(self, network: keras.Model) -> int:
         """Load the newest whole state into `network`; the number of epochs it has been trained for."""
@@ -137,7 +145,7 @@ class _Keeper(keras.callbacks.Callback):
         self.history = pd.read_csv(self.out.history)
         done = len(self.history)
         state = self._state(done)
-        if done >= self.epochs and self.out.best_weights.exists():
+        if self.finished and self.out.best_weights.exists():
             return done
         if not state.exists():
             raise InputError(
@@ -180,8 +188,9 @@ class _Keeper(keras.callbacks.Callback):
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         atomic.write_text(self.out.history, self.history.to_csv(index=False, lineterminator="\n"))
         self._state(epoch).unlink(missing_ok=True)
-        if epoch + 1 == self.epochs:
+        if self.finished:
             self._state(epoch + 1).unlink()
+            self.model.stop_training = True
 
     def _state(self, epoch: int) -> Path:
         return self.out.checkpoints / f"epoch-{epoch}.npz"
@@ -201,6 +210,11 @@ def best_epoch(history: pd.DataFrame, criterion: str) -> int:
     """The 1-based epoch whose weights were kept: the first with the best criterion."""
     values = history[criterion].to_numpy()
     return int(values.argmin() if criterion.endswith("loss") else values.argmax()) + 1
+
+
+def stalled(history: pd.DataFrame, criterion: str, patience: int) -> bool:
+    """Whether the last `patience` epochs did not improve on the best before them; never with 0."""
+    return 0 < patience <= len(history) and len(history) - best_epoch(history, criterion) >= patience
 
 
 def probabilities(network: keras.Model, batches: tf.data.Dataset) -> np.ndarray:

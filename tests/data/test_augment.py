@@ -76,3 +76,43 @@ def test_changing_one_setting_leaves_the_draws_of_the_others(changed):
     )
     flips = [[np.sign(np.linalg.det(each[:, :2])) for each in some] for some in (plain, found)]
     assert flips[0] == flips[1]
+
+
+def test_a_shift_moves_the_picture_by_its_share_of_each_side():
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[20, 30] = 255
+    found = matrix(Augmentation(shift=(0.25, 0.25)), source=(40, 60), target=(40, 60))
+    assert augment.warp(pixels, found, (40, 60))[30, 45].max() == 255
+    several = np.array([matrix(Augmentation(shift=(-0.1, 0.1)), (40, 60), (40, 60), seed)[:, 2] for seed in range(200)])
+    assert (np.abs(several) <= [6.01, 4.01]).all() and (np.abs(several).max(axis=0) > [5.5, 3.6]).all()
+    assert abs(np.corrcoef(several.T)[0, 1]) < 0.2  # each side is drawn for itself
+
+
+def test_settings_of_tone_and_shift_leave_the_geometry_of_the_others():
+    more = Augmentation(**{**TABLE_1.__dict__, "gamma": (0.5, 2.0), "brightness": (0.5, 1.5)})
+    assert np.array_equal(matrix(TABLE_1), matrix(more))
+    moved = matrix(Augmentation(**{**TABLE_1.__dict__, "shift": (0.1, 0.1)}))
+    assert np.array_equal(matrix(TABLE_1)[:, :2], moved[:, :2])
+
+
+def curve(seed=0, **settings):
+    return augment.tones(np.random.default_rng(seed), Augmentation(**settings))
+
+
+def test_gamma_and_brightness_are_one_table_of_pixel_values():
+    grey = np.arange(256) / 255
+    assert curve() is None
+    np.testing.assert_array_equal(curve(gamma=(2.0, 2.0)), np.rint(255 * grey**2))
+    np.testing.assert_array_equal(curve(brightness=(0.5, 0.5)), np.rint(255 * grey / 2))
+    both = curve(gamma=(0.5, 0.5), brightness=(1.5, 1.5))
+    np.testing.assert_array_equal(both, np.rint(255 * np.minimum(grey**0.5 * 1.5, 1)))
+    middles = [curve(seed, gamma=(0.5, 2.0))[128] for seed in range(400)]
+    assert min(middles) >= np.rint(255 * (128 / 255) ** 2) and max(middles) <= np.rint(255 * (128 / 255) ** 0.5)
+    assert np.mean(np.array(middles) > 128) == pytest.approx(0.5, abs=0.07)  # darker as often as lighter
+
+
+def test_an_augmented_image_is_warped_and_then_toned():
+    pixels = np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)
+    setting = Augmentation(horizontal_flip=1.0, brightness=(0.5, 0.5))
+    found = augment.augmented(pixels, np.random.default_rng(0), setting, (30, 40))
+    np.testing.assert_array_equal(found, np.rint(pixels[:, ::-1] / 255 * 0.5 * 255).astype(np.uint8))

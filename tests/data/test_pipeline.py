@@ -190,3 +190,31 @@ def test_a_samplers_refusal_is_raised_before_training_starts(pictures):
             seed=0,
             epochs=1,
         )
+
+
+def test_two_views_of_each_image_stand_side_by_side_the_same_whatever_the_parallelism(pictures):
+    both = (Augmentation(), Augmentation(horizontal_flip=1.0))
+
+    def batches(**changed):
+        return pipeline.views(pictures, SMALL, both, **{"seed": 3, "epochs": 3, **changed})
+
+    first = list(batches().as_numpy_iterator())
+    assert len(first) == 3 * pipeline.steps(pictures, SMALL)
+    for pixels, labels in first:
+        assert pixels.shape == (8, 24, 32, 3) and pixels.dtype == np.uint8
+        assert labels.shape == (8,) and np.array_equal(labels[::2], labels[1::2])
+        assert np.array_equal(pixels[::2], pixels[1::2, :, ::-1])  # one plain, one mirrored
+        assert [k % 2 for k in which(pixels)] == list(labels)
+    assert [which(pixels[::2]) for pixels, _ in first] == [which(pixels) for pixels, _ in drawn(pictures)]
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    alone = batches().with_options(options)
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, alone.as_numpy_iterator(), strict=True))
+    later = list(batches(first_epoch=2).as_numpy_iterator())
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(first[4:], later, strict=True))
+
+
+def test_two_augmented_views_draw_differently(pictures):
+    pixels, _ = next(iter(pipeline.views(pictures, SMALL, (TABLE_1, TABLE_1), seed=0, epochs=1)))
+    first, second = pixels.numpy()[::2].astype(int), pixels.numpy()[1::2]
+    assert (np.abs(first - second).mean(axis=(1, 2, 3)) > 0.5).all()

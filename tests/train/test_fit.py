@@ -157,3 +157,24 @@ def test_weights_of_every_further_criterion_are_those_of_its_own_best_epoch(tmp_
     for criterion in kept:
         row = history.iloc[fit.best_epoch(history, criterion) - 1]
         assert seen[criterion]["loss"] == pytest.approx(row["val_loss"], rel=1e-5), criterion
+
+
+def test_training_ends_after_so_many_epochs_without_improvement_also_when_it_was_killed(tmp_path):
+    def rising(first):  # labels that contradict the ones before: the loss on validation rises after epoch 1
+        return batches(first).map(lambda pixels, labels: (pixels, 1 - labels))
+
+    def run(out, **changed):
+        settings = {"epochs": EPOCHS, "steps_per_epoch": STEPS, "criterion": "val_loss", "patience": 2, **changed}
+        model = network(0.1)
+        return model, fit.fit(model, rising, VALIDATION, out=RunDir(out), **settings)
+
+    whole, history = run(tmp_path / "whole")
+    assert list(history["epoch"]) == [1, 2, 3] and fit.best_epoch(history, "val_loss") == 1
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", callbacks=[Killed(2)])
+    for _ in range(2):  # goes on, and then finds itself finished
+        resumed, again = run(tmp_path / "killed")
+        assert list(again["epoch"]) == [1, 2, 3]
+        for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert not list((tmp_path / "killed" / "checkpoints").glob("epoch-*"))

@@ -17,6 +17,7 @@ from cervix_tf.layers import L2Embedding
 from cervix_tf.losses.batch_hard import BatchHard
 from cervix_tf.losses.contrastive import Contrastive
 from cervix_tf.losses.n_pair import NPair
+from cervix_tf.losses.nt_xent import NTXent
 from cervix_tf.train import devices
 from cervix_tf.train.global_batch import GlobalBatch
 
@@ -35,7 +36,7 @@ def trained(which, loss):
     history = model.fit(data.take(1), epochs=2, validation_data=held_out, verbose=0).history
     return history["loss"] + history.get("val_loss", []), [a - b for a, b in zip(model.get_weights(), before)]
 
-for loss in (BatchHard(), Contrastive(), NPair()):  # a sum and two means
+for loss in (BatchHard(), Contrastive(), NPair(), NTXent()):  # a sum and three means
     alone, weights = trained("1", GlobalBatch(loss))
     together, mirrored = trained("2", GlobalBatch(loss))
     assert max(np.abs(w).max() for w in weights) > 0.001
