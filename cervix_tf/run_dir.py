@@ -67,6 +67,16 @@ class RunDir:
         return self.root / "privacy.json"
 
     @property
+    def federation(self) -> Path:
+        """One line a client and round of a federation: what became of it, seconds, bytes."""
+        return self.root / "federation.csv"
+
+    @property
+    def federated_weights(self) -> Path:
+        """Weights that a finished federation ended with, and what each client keeps, NumPy's npz."""
+        return self.checkpoints / "federated.npz"
+
+    @property
     def predictions(self) -> Path:
         """Test predictions: one line an image or case (see `cervix_tf.evaluate.predictions`)."""
         return self.root / "predictions.csv"

@@ -53,7 +53,10 @@ class Trainer:
         self.network, self.policy, self.seed = network, policy, seed
         with network.distribute_strategy.scope():
             network.optimizer.build(network.trainable_variables)
-        self._first_optimiser = _values(network.optimizer.variables)
+            # Of a new one, since this one may have trained already.
+            anew = keras.optimizers.deserialize(keras.optimizers.serialize(network.optimizer))
+            anew.build(network.trainable_variables)
+        self._first_optimiser = _values(anew.variables)
         statistics = {
             id(variable)
             for layer in batch_statistics.normalisations(network)
@@ -79,13 +82,12 @@ class Trainer:
 
         Raises `InputError` when an image cannot be read.
         """
-        started = time.monotonic()
         own, optimiser = self._split(client.kept)
         self.network.set_weights(self.localised(client, weights))
         _assign(self.network.optimizer.variables, optimiser or self._first_optimiser)
         for at, variable in enumerate(self._random):
             variable.assign(np.array([seed_of(self.seed, client.name, round, at), 0], variable.dtype))
-        first = round * self.policy.local_epochs
+        first, started = round * self.policy.local_epochs, time.monotonic()
         with pipeline.readable_errors():
             history = self.network.fit(
                 client.batches(first),
@@ -95,7 +97,7 @@ class Trainer:
                 shuffle=False,  # the pipeline does that
                 verbose=0,
             ).history
-        trained = self.weights
+        seconds, trained = time.monotonic() - started, self.weights
         if not problem(trained, trained):
             own = [trained[at] for at in self.statistics] if self.policy.batch_norm == "local" else []
             persistent = self.policy.optimiser == "persist"
@@ -104,7 +106,7 @@ class Trainer:
             for at in self.statistics:
                 trained[at] = np.asarray(weights[at])  # goes back as it came
         losses = tuple(float(loss) for loss in history["loss"])
-        return Update(client.name, trained, client.examples, losses, time.monotonic() - started)
+        return Update(client.name, trained, client.examples, losses, seconds)
 
     def recalibrate(self, client: Client, weights: Sequence[np.ndarray]) -> Update:
         """The same weights, with moving statistics measured on one epoch of the client's batches."""
