@@ -60,6 +60,8 @@ def fully_connected(maps: keras.KerasTensor, width: int = 4096, dropout: float =
     Maps are averaged to 7 x 7 first, as torchvision does; at 224 x 224 pixels they have that size.
     """
     x = maps
+    if 1 in maps.shape[1:3]:  # Keras' layer cannot be traced on a single row: two equal ones have the same means
+        x = layers.UpSampling2D(tuple(2 if side == 1 else 1 for side in maps.shape[1:3]), name="repeated")(x)
     if tuple(maps.shape[1:3]) != (7, 7):
         x = layers.AdaptiveAveragePooling2D(7, name="average")(x)
     x = layers.Flatten(name="flat")(x)

@@ -170,15 +170,17 @@ def test_dropout_is_the_architectures_own_unless_given(name, given, rates):
     assert [layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)] == rates
 
 
-def test_maps_of_other_sizes_are_averaged_as_pytorch_does():
-    maps = np.random.default_rng(0).random((1, 10, 3, 2)).astype("float32")
+@pytest.mark.parametrize(("height", "width"), [(10, 3), (1, 1), (1, 9)])
+def test_maps_of_other_sizes_are_averaged_as_pytorch_does(height, width):
+    maps = np.random.default_rng(0).random((1, height, width, 2)).astype("float32")
 
     def windows(side):  # torch.nn.AdaptiveAvgPool2d: floor of the start, ceiling of the end
         return [range(i * side // 7, -(-(i + 1) * side // 7)) for i in range(7)]
 
-    expected = [[maps[0][np.ix_(rows, columns)].mean((0, 1)) for columns in windows(3)] for rows in windows(10)]
+    expected = [[maps[0][np.ix_(rows, columns)].mean((0, 1)) for columns in windows(width)] for rows in windows(height)]
     inputs = keras.Input(maps.shape[1:])
-    pooled = keras.Model(inputs, vgg.fully_connected(inputs, 1)).get_layer("average")(maps)
+    head = keras.Model(inputs, vgg.fully_connected(inputs, 1))
+    pooled = keras.Model(inputs, head.get_layer("average").output).predict(maps, verbose=0)  # traced
     np.testing.assert_allclose(pooled[0], expected, rtol=1e-5)
 
 
