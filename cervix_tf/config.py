@@ -16,7 +16,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of one training image, drawn anew each epoch: one affine resampling, then one tone curve."""
+    """Random changes of one training image, drawn anew each epoch: one affine resampling, then tones and colours."""
 
     rotation: tuple[float, float] = (0.0, 0.0)
     """Degrees, counter-clockwise, uniform between the two."""
@@ -28,12 +28,20 @@ class Augmentation:
     """Probability."""
     vertical_flip: float = 0.0
     """Probability."""
+    quarter_turns: bool = False
+    """Also turn by 0, 90, 180 or 270 degrees, a stretched image too: for cells, which have no upper side."""
+    mirror_outside: bool = False
+    """Continue the image beyond its edges by its mirror image instead of black."""
     shift: tuple[float, float] = (0.0, 0.0)
     """Shares of the width and of the height, uniform between the two, each drawn for itself."""
     gamma: tuple[float, float] = (1.0, 1.0)
     """Exponent of pixels in [0, 1], its logarithm uniform between the two; above 1 darkens."""
     brightness: tuple[float, float] = (1.0, 1.0)
     """Factor of the pixels after that, uniform between the two; what exceeds white is white."""
+    contrast: tuple[float, float] = (1.0, 1.0)
+    """Factor of the distance to the image's mean grey, uniform between the two."""
+    saturation: tuple[float, float] = (1.0, 1.0)
+    """Factor of the distance to each pixel's grey, uniform between the two."""
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,11 @@ class RunDir:
         return self.root / "metrics.json"
 
     @property
+    def cost(self) -> Path:
+        """Weights, their size and the time of a forward pass of the main model, JSON; where a study measures them."""
+        return self.root / "cost.json"
+
+    @property
     def tables(self) -> Path:
         """The paper's tables beside ours, JSON."""
         return self.root / "tables.json"

@@ -1,4 +1,4 @@
-"""Random changes of an image: all geometry as one affine resampling, all tones as one table of 256 entries."""
+"""Random changes of an image: all geometry as one affine resampling, tones as one table, colours as one matrix."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import numpy as np
 
 from cervix_tf.config import Augmentation
 
+_QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # cosine and sine of 0, 90, 180, 270 degrees
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
 
 def augmented(
     image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation, target: tuple[int, int]
 ) -> np.ndarray:
     """`image` (height, width, 3) uint8, changed at random, at `target` = (height, width)."""
-    warped = warp(image, affine(rng, augmentation, image.shape[:2], target), target)
+    matrix = affine(rng, augmentation, image.shape[:2], target)
+    changed = warp(image, matrix, target, augmentation.mirror_outside)
     curve = tones(rng, augmentation)
-    return warped if curve is None else cv2.LUT(warped, curve)
+    return coloured(changed if curve is None else cv2.LUT(changed, curve), rng, augmentation)
 
 
 def affine(
@@ -30,10 +34,10 @@ def affine(
     and scale turn about the image's centre, in a frame where source pixels are square,
     then the whole frame is resized to the target, and moved.
 
-    Seven numbers are drawn whatever the settings, so that changing one setting leaves the
+    Eight numbers are drawn whatever the settings, so that changing one setting leaves the
     draws of the others as they were.
     """
-    draws = rng.uniform(size=7)
+    draws = rng.uniform(size=8)
     angle, shear = (np.deg2rad(_between(draw, span)) for draw, span in
                     ((draws[0], augmentation.rotation), (draws[1], augmentation.shear)))  # fmt: skip
     scale = _between(draws[2], augmentation.scale)
@@ -47,8 +51,12 @@ def affine(
     # y points down, so this turns the picture counter-clockwise when read as target -> source.
     rotate = np.array([[cos, -sin], [sin, cos]])
     linear = rotate @ np.array([[1.0, np.tan(shear)], [0.0, 1.0]]) @ np.diag([flip_x, flip_y]) @ resize / scale
+    if augmentation.quarter_turns:  # of the target stretched to a square, so that its frame is filled
+        cos, sin = _QUARTERS[int(4 * draws[7])]
+        across = target_width / target_height
+        linear = linear @ np.array([[cos, -sin * across], [sin / across, cos]])
     source_centre = np.array([(source_width - 1) / 2, (source_height - 1) / 2])
-    moved = np.array([_between(draw, augmentation.shift) for draw in draws[5:]]) * (target_width, target_height)
+    moved = np.array([_between(draw, augmentation.shift) for draw in draws[5:7]]) * (target_width, target_height)
     target_centre = np.array([(target_width - 1) / 2, (target_height - 1) / 2]) + moved
     return np.column_stack([linear, source_centre - linear @ target_centre])
 
@@ -63,10 +71,24 @@ def tones(rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray | 
     return np.rint(255 * np.minimum(values, 1)).astype(np.uint8)
 
 
-def warp(image: np.ndarray, matrix: np.ndarray, target: tuple[int, int]) -> np.ndarray:
-    """`image` (height, width, 3) uint8 read through `matrix` at `target` = (height, width); black outside.
+def coloured(image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray:
+    """`image` (height, width, 3) uint8 RGB with another contrast and saturation, clipped to [0, 255].
 
-    `matrix` maps target to source pixels, as `affine` gives it.
+    Contrast keeps the mean grey of the image, saturation the grey of every pixel.
+    """
+    draws = rng.uniform(size=2)
+    if augmentation.contrast == augmentation.saturation == (1.0, 1.0):
+        return image
+    contrast, saturation = _between(draws[0], augmentation.contrast), _between(draws[1], augmentation.saturation)
+    grey = float(image.mean(axis=(0, 1)) @ _LUMA)
+    colours = contrast * (saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1)))
+    return cv2.transform(image, np.column_stack([colours, np.full(3, (1 - contrast) * grey)]))
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, target: tuple[int, int], mirror: bool = False) -> np.ndarray:
+    """`image` (height, width, 3) uint8 read through `matrix` at `target` = (height, width).
+
+    Outside it is black, or its mirror image. `matrix` maps target to source pixels, as `affine` gives it.
     Bilinear, through OpenCV's fixed-point uint8 path: twice as fast here as
     TensorFlow's projective transform and as any float path, and equal to it within
     one grey level, far below what the augmentation itself changes.
@@ -77,7 +99,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, target: tuple[int, int]) -> np.n
         matrix,
         (width, height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
+        borderMode=cv2.BORDER_REFLECT_101 if mirror else cv2.BORDER_CONSTANT,
         borderValue=(0, 0, 0),
     )
 

@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ Decode = Callable[[str], np.ndarray]
 def training(
     inputs: Inputs,
     images: Images,
-    augmentation: Augmentation,
+    augmentation: Augmentation | Sequence[Augmentation],
     *,
     seed: int,
     epochs: int,
@@ -44,6 +44,7 @@ def training(
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of epochs `first_epoch` ... `epochs` - 1, one after the other.
 
+    `augmentation` is that of all inputs, or one an input.
     Elements: images (batch, [views,] height, width, 3) uint8 and labels (batch,) int32.
     Every epoch has `steps(inputs, images)` full batches of its own random order; the
     rest, fewer than a batch, is left out of that epoch.
@@ -191,17 +192,20 @@ def _order(inputs: Inputs, images: Images, seed: int, first_epoch: int, epochs: 
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(shuffled)
 
 
-def _augmented(inputs: Inputs, images: Images, augmentation: Augmentation, seed: int) -> Callable:
+def _augmented(
+    inputs: Inputs, images: Images, augmentation: Augmentation | Sequence[Augmentation], seed: int
+) -> Callable:
     """The map from (epoch, position) to augmented pixels and label."""
     decode = _decoder(images)
     size = (images.height, images.width)
+    of_input = augmentation.__getitem__ if isinstance(augmentation, Sequence) else lambda at: augmentation
     shape = ([len(inputs.views)] if inputs.views else []) + [*size, 3]
 
     def load(epoch: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         views = []
         for view, file in enumerate(inputs.files[at]):
             rng = np.random.default_rng([seed, int(epoch), int(at), view])
-            views.append(augment.augmented(decode(file), rng, augmentation, size))
+            views.append(augment.augmented(decode(file), rng, of_input(int(at)), size))
         return _stacked(views, inputs, np.stack), inputs.labels[at]
 
     def mapped(epoch: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

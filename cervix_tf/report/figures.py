@@ -29,6 +29,7 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, YELLOW, INK, GREY = "#56B4E9", "#E69F00", "#1c2733", "#7a8794"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, INK, GREY)
 _DASHES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "^", "s")  # where there are more classes than colours
 _STYLE: Any = {
     "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
@@ -317,6 +318,24 @@ def scatter(
     return _picture(
         figure, f"Scatter plots of {', '.join(panels)}; colours are the classes {', '.join(classes)}.", caption
     )
+
+
+@_styled
+def scatter_in_space(
+    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], faint: np.ndarray, caption: str
+) -> Picture:
+    """Points (n, 3) coloured and marked by class (n,); those of `faint` (n,) pale."""
+    figure = _figure(5.6, 5.2)
+    axes = figure.add_subplot(projection="3d")
+    for at, name in enumerate(classes):
+        look: dict[str, Any] = {"color": CYCLE[at % len(CYCLE)], "marker": _MARKERS[at // len(CYCLE) % len(_MARKERS)]}
+        for of, alpha, label in ((faint, 0.25, None), (~faint, 0.9, _safe(name, 30))):
+            there = points[(labels == at) & of]
+            axes.scatter(*there.T, s=9, alpha=alpha, label=label, linewidths=0, rasterized=True, **look)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_ticklabels([])
+    figure.legend(loc="outside lower center", ncols=3)
+    return _picture(figure, f"Points in space; colours and marks are the classes {', '.join(classes)}.", caption)
 
 
 def _figure(width: float, height: float) -> Figure:

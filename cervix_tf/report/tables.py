@@ -18,6 +18,8 @@ from cervix_tf.report import wording
 if TYPE_CHECKING:
     from rich.console import Console
 
+IMAGES = "images"
+"""Unit of a table of counts: whole numbers, which have no interval."""
 _NO_BREAK = "\u00a0"
 
 
@@ -140,6 +142,8 @@ def cells(table: Table, row: Row) -> list[tuple[str, str]]:
     """Of each column the paper's number and ours, `70.8 [55.9, 83.0]`, as text; en dash for none."""
     nothing: list[None] = [None] * len(table["columns"])
     paper, ours = row.get("paper") or nothing, row.get("ours") or nothing
+    if unit(table) == IMAGES:
+        return [(_count(a), _count(b["value"] if b else None)) for a, b in zip(paper, ours, strict=True)]
     return [(_digits(a, 2), _ours(b)) for a, b in zip(paper, ours, strict=True)]
 
 
@@ -194,6 +198,10 @@ def _digits(value: float | None, most: int) -> str:
         return "–"
     text = f"{value:.{most}f}"
     return text[:-1] if most > 1 and text.endswith("0") else text
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"
 
 
 def _plain(text: str) -> str:

@@ -116,3 +116,56 @@ def test_an_augmented_image_is_warped_and_then_toned():
     setting = Augmentation(horizontal_flip=1.0, brightness=(0.5, 0.5))
     found = augment.augmented(pixels, np.random.default_rng(0), setting, (30, 40))
     np.testing.assert_array_equal(found, np.rint(pixels[:, ::-1] / 255 * 0.5 * 255).astype(np.uint8))
+
+
+def test_quarter_turns_are_the_four_turns_of_the_stretched_image():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    target = (20, 20)
+    plain = augment.warp(pixels, matrix(Augmentation(), (40, 60), target), target, mirror=True)
+    seen = set()
+    for seed in range(30):
+        turned = augment.warp(
+            pixels, matrix(Augmentation(quarter_turns=True), (40, 60), target, seed), target, mirror=True
+        )
+        turns = [k for k in range(4) if np.abs(np.rot90(plain, k).astype(int) - turned).max() <= 2]
+        assert len(turns) == 1
+        seen |= set(turns)
+    assert seen == {0, 1, 2, 3}
+
+
+def test_quarter_turns_fill_a_target_that_is_no_square():
+    white = np.full((40, 60, 3), 255, np.uint8)
+    for seed in range(10):
+        found = augment.warp(white, matrix(Augmentation(quarter_turns=True), (40, 60), (20, 30), seed), (20, 30))
+        assert found[1:-1, 1:-1].min() == 255
+
+
+def test_outside_the_image_is_black_or_its_mirror_image():
+    white = np.full((40, 40, 3), 255, np.uint8)
+    found = matrix(Augmentation(rotation=(45.0, 45.0)), (40, 40), (40, 40))
+    assert augment.warp(white, found, (40, 40))[0, 0].max() == 0
+    assert augment.warp(white, found, (40, 40), mirror=True).min() == 255
+
+
+def recoloured(seed=0, **amounts):
+    pixels = np.random.default_rng(1).integers(60, 180, (30, 30, 3), np.uint8)
+    found = augment.coloured(pixels, np.random.default_rng(seed), Augmentation(**amounts))
+    return pixels.astype(float), found.astype(float)
+
+
+def test_contrast_keeps_the_grey_of_the_image_and_saturation_that_of_every_pixel():
+    luma = np.array([0.299, 0.587, 0.114])
+    before, after = recoloured(contrast=(0.7, 0.7))
+    assert abs((after @ luma).mean() - (before @ luma).mean()) < 0.5
+    mean = before.mean(axis=(0, 1)) @ luma
+    np.testing.assert_allclose(after, mean + 0.7 * (before - mean), atol=0.6)
+    before, after = recoloured(saturation=(0.5, 0.5))
+    grey = (before @ luma)[..., None]
+    np.testing.assert_allclose(after, grey + 0.5 * (before - grey), atol=0.6)
+
+
+def test_contrast_and_saturation_stay_within_their_bounds_and_without_them_colours_stay():
+    before, after = recoloured()
+    np.testing.assert_array_equal(before, after)
+    spreads = [recoloured(seed, contrast=(0.8, 1.2))[1].std() / before.std() for seed in range(30)]
+    assert 0.79 < min(spreads) < 0.9 and 1.1 < max(spreads) < 1.21

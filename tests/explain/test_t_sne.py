@@ -25,3 +25,12 @@ def test_the_same_seed_gives_the_same_points_and_few_images_are_drawn_too():
     np.testing.assert_array_equal(t_sne(values[:5], seed=1), t_sne(values[:5], seed=1))
     with pytest.raises(ValueError, match="2 embeddings"):
         t_sne(values[:2], seed=0)
+
+
+def test_in_space_neighbours_stay_neighbours_too():
+    values, labels = two_clusters()
+    points = t_sne(values, seed=0, perplexity=5, dimensions=3)
+    assert points.shape == (40, 3)
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    assert (labels[apart.argmin(axis=1)] == labels).all()

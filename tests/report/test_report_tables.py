@@ -124,3 +124,9 @@ def test_markdown_shows_paper_and_ours():
     text = tables.markdown([table()])
     assert r"| Ensemble | 81.25 \| 70.8 [55.9, 83.0] | 81.2 \| 70.8 [55.9, 83.0] |" in text
     assert text.endswith("Made up for a test, synthetic.\n")
+
+
+def test_counts_are_whole_numbers():
+    rows = [{"name": "NILM", "paper": [518.0, None], "ours": [{"value": 40}, None], "row": ""}]
+    found = table(number=1, unit=tables.IMAGES, spread="", rows=rows)
+    assert tables.cells(found, rows[0]) == [("518", "40"), ("–", "–")]

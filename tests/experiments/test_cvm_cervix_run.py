@@ -1,0 +1,153 @@
+"""The whole study, tiny: synthetic cells, one small network as main row and one more."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cervix_tf import cli
+from cervix_tf.evaluate import embeddings, predictions
+from cervix_tf.run_dir import RunDir
+from experiments.cvm_cervix import __main__ as study
+from experiments.cvm_cervix import rows
+from experiments.cvm_cervix.config import DESCRIPTIONS, PRESETS, TABLES
+
+TINY = [
+    *("--preset", "demo", "--main", "mobilenet_v2", "--synthetic-cells", "16", "--similar"),
+    *("--images.height", "32", "--images.width", "32", "--optimiser.epochs", "2", "--timed-passes", "3"),
+    *("--cosine", "--label-smoothing", "0.1", "--test-flips"),
+]
+
+
+def run(out, *arguments):
+    words = [*TINY, "--out", str(out), *arguments]
+    cli.main("cvm_cervix", PRESETS, DESCRIPTIONS, study.run, words, tables=TABLES, listed=rows.listed)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("saved_models")
+    run(out, "--tables", "3", "--only", "mobilenet_v2", "resnet18")
+    return RunDir(out / "cvm_cervix" / "demo")
+
+
+def tables_of(finished):
+    return {table["number"]: table for table in json.loads(finished.tables.read_text())}
+
+
+def test_a_run_writes_everything_that_users_take_away(finished):
+    for path in (
+        finished.config,
+        finished.environment,
+        finished.manifest,
+        finished.predictions,
+        finished.validation_predictions,
+        finished.metrics,
+        finished.tables,
+        finished.embeddings,
+        finished.cost,
+        finished.model,
+        finished.contract,
+        finished.saved_model / "saved_model.pb",
+        finished.tflite(),
+        finished.tflite("float16"),
+        finished.exports,
+        finished.model_card,
+        finished.paper_figures,
+        finished.report,
+    ):
+        assert path.exists(), path
+    assert set(finished.rows) == {"mobilenet_v2", "mobilenet_v2-float16", "mobilenet_v2-flips", "resnet18"}
+
+
+def test_every_table_of_the_run_stands_there_with_intervals_and_says_that_it_is_synthetic(finished):
+    found = tables_of(finished)
+    assert list(found) == [1, "Fig. 5", 3, "Sec. 4.5", "Sec. 4.6", "Extra"]
+    assert all("synthetic" in table["note"] for table in found.values())
+    there = [row for row in found[3]["rows"] if row["ours"]]
+    assert [row["row"] for row in there] == ["resnet18", "mobilenet_v2"] and len(found[3]["rows"]) == 23
+    for row in [*there, *found["Fig. 5"]["rows"], *found["Extra"]["rows"]]:
+        assert all({"value", "low", "high", "n", "method"} <= set(each) for each in row["ours"])
+        assert row["paper"] is None or row in there  # the paper's numbers are of other data
+    assert found[1]["rows"][-1]["ours"][-1] == {"value": 11 * 16}
+
+
+def test_sixteen_bit_weights_take_half_and_change_next_to_nothing(finished):
+    cost = json.loads(finished.cost.read_text())
+    assert cost["mebibytes"]["16"] == cost["mebibytes"]["32"] / 2 == cost["parameters"] * 2 / 2**20
+    whole, half = (predictions.read(out.predictions) for out in (finished, finished.row("mobilenet_v2-float16")))
+    assert 0 < np.abs(whole.probabilities - half.probabilities).max() < 0.02
+
+
+def test_features_are_those_of_the_test_images(finished):
+    found = embeddings.read(finished.embeddings)
+    assert found.values.shape == (len(predictions.read(finished.predictions)), 1280)
+
+
+def test_the_learning_rate_falls_along_a_cosine(finished):
+    rates = pd.read_csv(finished.row("mobilenet_v2").history)["learning_rate"]
+    np.testing.assert_allclose(rates, [1e-3, 5e-4], rtol=1e-6)
+
+
+def test_the_report_shows_confusion_features_and_misclassified_cells(finished):
+    names = [each["name"] for each in json.loads(finished.paper_figures.read_text())]
+    assert names == ["Fig. 6 validation", "Fig. 6 test", "Fig. 12 a", "Fig. 12 b-f"]
+    assert "Grad-CAM++" in finished.report.read_text()
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(finished, capsys):
+    before = {path: path.read_bytes() for path in (finished.metrics, finished.predictions, finished.tables)}
+    finished.metrics.unlink()
+    weights = finished.row("mobilenet_v2").best_weights.stat().st_mtime_ns
+    run(finished.root.parents[1], "--tables", "3", "--only", "mobilenet_v2", "resnet18")
+    timed = finished.tables  # the time of a forward pass is measured anew
+    assert {path: path.read_bytes() for path in before if path != timed} == {
+        path: found for path, found in before.items() if path != timed
+    }
+    assert finished.row("mobilenet_v2").best_weights.stat().st_mtime_ns == weights
+    assert "resnet18:" not in capsys.readouterr().out
+
+
+def test_the_list_says_how_far_every_row_is(finished, capsys):
+    run(finished.root.parents[1], "--list")
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("finished" in line for line in lines) == 2
+    assert any("main model" in line and "mobilenet_v2" in line for line in lines)
+    assert sum("not begun" in line for line in lines) == 22
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--only", "resnet19"), "resnet19: no such row; there are mobilenet_v2, cvm, vgg11"),
+        (("--synthetic-cells", "0"), "--data.root is missing: give the folder of the combined images"),
+        (("--task", "herlev"), "synthetic cells are drawn for the combined data only"),
+    ],
+)
+def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, arguments, words):
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, *arguments)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert words in said and "Traceback" not in said
+
+
+def test_a_run_of_the_same_protocol_is_no_measure_of_a_leak(finished, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path, "--beside", str(finished.root), "--optimiser.epochs", "1")
+    assert "is leak_free too; give a run of the other protocol" in capsys.readouterr().err
+
+
+def test_help_takes_less_than_a_second_and_names_sections_of_the_paper():
+    command = [sys.executable, "-m", "experiments.cvm_cervix", "--help"]
+    took = []
+    for _ in range(3):
+        started = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        took.append(time.monotonic() - started)
+    assert min(took) < 1.0
+    assert "Sec. 4.1.3" in done.stdout.title() and "--tables" in done.stdout
