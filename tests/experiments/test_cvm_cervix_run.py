@@ -150,4 +150,4 @@ def test_help_takes_less_than_a_second_and_names_sections_of_the_paper():
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         took.append(time.monotonic() - started)
     assert min(took) < 1.0
-    assert "Sec. 4.1.3" in done.stdout.title() and "--tables" in done.stdout
+    assert "sec. 4.1.3" in done.stdout and "--tables" in done.stdout
