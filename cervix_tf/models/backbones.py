@@ -10,7 +10,7 @@ from keras import layers
 
 from cervix_tf.errors import InputError
 from cervix_tf.layers.fuse import fuse
-from cervix_tf.models import resnet, vgg
+from cervix_tf.models import alexnet, googlenet, resnet, shufflenet_v2, vgg, vision_transformer
 from cervix_tf.models import weights as first_weights
 
 
@@ -27,8 +27,11 @@ class _Backbone(NamedTuple):
 _ORDER = "weights_tf_dim_ordering_tf_kernels"
 
 _BACKBONES = {
+    "alexnet": _Backbone(alexnet.alexnet, "torch", smallest=63),
+    "deit_tiny": _Backbone(vision_transformer.deit_tiny, "torch", smallest=16),
     "densenet121": _Backbone(keras.applications.DenseNet121, "torch", f"densenet121_{_ORDER}_notop.h5"),
     "densenet169": _Backbone(keras.applications.DenseNet169, "torch", f"densenet169_{_ORDER}_notop.h5"),
+    "googlenet": _Backbone(googlenet.googlenet, "tf", smallest=15),  # torchvision's `transform_input` makes it that
     "inception_v3": _Backbone(keras.applications.InceptionV3, "tf", f"inception_v3_{_ORDER}_notop.h5", 75),
     "mobilenet": _Backbone(keras.applications.MobileNet, "tf", "mobilenet_1_0_224_tf_no_top.h5"),
     "mobilenet_v2": _Backbone(keras.applications.MobileNetV2, "tf", f"mobilenet_v2_{_ORDER}_1.0_224_no_top.h5"),
@@ -39,21 +42,26 @@ _BACKBONES = {
     "resnet50": _Backbone(keras.applications.ResNet50, "caffe", f"resnet50_{_ORDER}_notop.h5"),
     "resnet101": _Backbone(keras.applications.ResNet101, "caffe", f"resnet101_{_ORDER}_notop.h5"),
     "resnext101_32x8d": _Backbone(resnet.resnext101_32x8d, "torch"),
+    "shufflenet_v2_x0_5": _Backbone(shufflenet_v2.shufflenet_v2_x0_5, "torch"),
+    "shufflenet_v2_x1_0": _Backbone(shufflenet_v2.shufflenet_v2_x1_0, "torch"),
     "vgg11": _Backbone(vgg.vgg11, "torch"),
     "vgg13": _Backbone(vgg.vgg13, "torch"),
     "vgg16": _Backbone(keras.applications.VGG16, "caffe", f"vgg16_{_ORDER}_notop.h5"),
     "vgg19": _Backbone(keras.applications.VGG19, "caffe", f"vgg19_{_ORDER}_notop.h5"),
+    "vit_b16": _Backbone(vision_transformer.vit_b16, "tf", smallest=16),
     "xception": _Backbone(keras.applications.Xception, "tf", f"xception_{_ORDER}_notop.h5", 71),
 }
 
 NAMES = tuple(_BACKBONES)
 
-# Before the logits; VGG: after each of its two hidden layers. The rest have none.
-_DROPOUT = {"inception_v3": 0.5, "mobilenet_v2": 0.2, "xception": 0.5}
+# Before the logits; AlexNet: before, VGG: after each of its two hidden layers. The rest have none.
+_DROPOUT = {"googlenet": 0.2, "inception_v3": 0.5, "mobilenet_v2": 0.2, "xception": 0.5}
 
 
 def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", momentum: float = 0.9) -> keras.Model:
     """The last feature maps of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, h, w, maps).
+
+    Of a transformer (DeiT, ViT) the class token instead: (batch, features).
 
     Inside: the normalisation that the network's ImageNet weights were trained with, then
     the network without its top as one layer named `features`, where Grad-CAM cuts.
@@ -105,23 +113,27 @@ def classifier(
 ) -> keras.Model:
     """Logits of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, classes), by the named network.
 
-    `backbone` and the head that the architecture has: average pooling and one dense layer
-    `logits`; for VGG two hidden dense layers of `head_width` before it. `dropout` None is
-    the architecture's own: VGG 0.5 after each hidden layer (Simonyan and Zisserman 2015,
-    sec. 3.1); before the logits MobileNetV2 0.2 (Keras and torchvision), Inception-v3
-    0.5 (torchvision), Xception 0.5 (Chollet 2017, sec. 4.4); elsewhere 0.
+    `backbone` and the head that the architecture has: average pooling (transformers: the
+    class token as it is) and one dense layer `logits`; for AlexNet and VGG two hidden dense
+    layers of `head_width` before it. `dropout` None is the architecture's own: AlexNet 0.5
+    before (torchvision), VGG 0.5 after each hidden layer (Simonyan and Zisserman 2015,
+    sec. 3.1); before the logits GoogLeNet 0.2 (torchvision), MobileNetV2 0.2 (Keras and
+    torchvision), Inception-v3 0.5 (torchvision), Xception 0.5 (Chollet 2017, sec. 4.4);
+    elsewhere 0.
 
     Raises `InputError` as `backbone` does.
 
-    Departs: the head starts at random, VGG's hidden layers too, which the published
-    networks pre-train: weight files without top do not hold them.
+    Departs: the head starts at random, AlexNet's and VGG's hidden layers too, which the
+    published networks pre-train: weight files without top do not hold them.
     """
     network = backbone(name, height, width, weights=weights, momentum=momentum)
     x = network.output
-    if name.startswith("vgg"):
-        x = vgg.fully_connected(x, head_width, 0.5 if dropout is None else dropout)
+    if name == "alexnet" or name.startswith("vgg"):
+        hidden = alexnet.fully_connected if name == "alexnet" else vgg.fully_connected
+        x = hidden(x, head_width, 0.5 if dropout is None else dropout)
     else:
-        x = layers.GlobalAveragePooling2D(name="average")(x)
+        if len(x.shape) == 4:
+            x = layers.GlobalAveragePooling2D(name="average")(x)
         rate = _DROPOUT.get(name, 0.0) if dropout is None else dropout
         if rate:
             x = layers.Dropout(rate, name="dropout")(x)

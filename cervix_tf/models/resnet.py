@@ -7,8 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization
-from cervix_tf.layers.grouped_conv2d import GroupedConv2D
+from cervix_tf.models.convolution import convolution, normalisation
 
 
 def resnet18(**options: Any) -> keras.Model:
@@ -62,19 +61,6 @@ def resnet(
     `models.resnet`, whose strides (in the 3x3 convolution), padding, epsilon and momentum these are.
     """
 
-    def convolution(
-        x: keras.KerasTensor, filters: int, size: int, stride: int, layer: str, parts: int = 1
-    ) -> keras.KerasTensor:
-        if size > 1:  # both sides alike, as PyTorch pads; "same" puts the odd one to the right
-            x = layers.ZeroPadding2D(size // 2, name=f"{layer}.padding")(x)
-        options = {"strides": stride, "use_bias": False, "kernel_initializer": he_normal(), "name": layer}
-        if parts > 1:
-            return GroupedConv2D(filters, size, groups=parts, **options)(x)
-        return layers.Conv2D(filters, size, **options)(x)
-
-    def normalisation(x: keras.KerasTensor, layer: str) -> keras.KerasTensor:
-        return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name=layer)(x)
-
     def block(x: keras.KerasTensor, maps: int, stride: int, layer: str) -> keras.KerasTensor:
         inner = maps * group_width * groups // 64
         if bottleneck:
@@ -104,11 +90,3 @@ def resnet(
         x = layers.GlobalAveragePooling2D(name="avgpool")(x)
         x = layers.Dense(classes, name="fc")(x)
     return keras.Model(images, x, name=name)
-
-
-def he_normal() -> keras.initializers.Initializer:
-    """Normal first weights of variance 2 / fan-out, as PyTorch's ResNet and VGG start.
-
-    A new one each time: Keras' initialisers draw the same numbers again.
-    """
-    return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from cervix_tf.models.resnet import he_normal
+from cervix_tf.models.convolution import he_normal
 
 
 def vgg11(**options: Any) -> keras.Model:
@@ -59,13 +59,18 @@ def fully_connected(maps: keras.KerasTensor, width: int = 4096, dropout: float =
 
     Maps are averaged to 7 x 7 first, as torchvision does; at 224 x 224 pixels they have that size.
     """
-    x = maps
-    if 1 in maps.shape[1:3]:  # Keras' layer cannot be traced on a single row: two equal ones have the same means
-        x = layers.UpSampling2D(tuple(2 if side == 1 else 1 for side in maps.shape[1:3]), name="repeated")(x)
-    if tuple(maps.shape[1:3]) != (7, 7):
-        x = layers.AdaptiveAveragePooling2D(7, name="average")(x)
-    x = layers.Flatten(name="flat")(x)
+    x = layers.Flatten(name="flat")(averaged(maps, 7))
     for position in (0, 3):
         x = layers.Dense(width, activation="relu", name=f"classifier.{position}")(x)
         x = layers.Dropout(dropout, name=f"classifier.{position + 2}")(x)
     return x
+
+
+def averaged(maps: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    """(batch, side, side, maps) of maps of any size, averaged as PyTorch's AdaptiveAvgPool2d does."""
+    if tuple(maps.shape[1:3]) == (side, side):
+        return maps
+    if 1 in maps.shape[1:3]:  # Keras' layer cannot be traced on a single row: two equal ones have the same means
+        repeats = tuple(2 if length == 1 else 1 for length in maps.shape[1:3])
+        maps = layers.UpSampling2D(repeats, name="repeated")(maps)
+    return layers.AdaptiveAveragePooling2D(side, name="average")(maps)
