@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import keras
@@ -19,14 +20,19 @@ SINGLE = "features"
 
 
 def heat_maps(
-    serving: keras.Model, images: Sequence[np.ndarray], views: Sequence[str] = (), class_index: int | None = None
+    serving: keras.Model,
+    images: Sequence[np.ndarray],
+    views: Sequence[str] = (),
+    class_index: int | None = None,
+    method: Callable[..., Any] = grad_cam_plus_plus,
 ) -> list[np.ndarray]:
-    """Grad-CAM++ heat maps (h, w) in [0, 1] of one input's images, (height, width, 3) uint8 of any size each.
+    """Heat maps (h, w) in [0, 1] of one input's images, (height, width, 3) uint8 of any size each.
 
     `serving` resizes, runs a network that gives logits, and turns them into
     probabilities. The network of a model of several `views` has one trunk a kind of
     view, named after it, and calls it once for all views of that kind; a network of single images has
     a layer named `features`. `class_index` is the class to explain, None for the verdict.
+    `method` is `grad_cam_plus_plus` or `grad_cam`.
 
     Raises `InputError` when the model has no such layers.
     """
@@ -41,7 +47,7 @@ def heat_maps(
         head, maps = split(network, layers, batch)
     except ValueError as error:
         raise InputError(f"no heat maps for this model: {error}") from None
-    found = grad_cam_plus_plus(head, maps, class_index)
+    found = method(head, maps, class_index)
     return [np.asarray(each) for stack in found for each in stack]
 
 

@@ -116,7 +116,7 @@ def training(
     all_axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)  # beside the title
     all_axes[-1].set_xlabel("epoch")
     all_axes[-1].xaxis.get_major_locator().set_params(integer=True)
-    kept = f"dot = epoch kept ({', '.join(chosen)}), by {criterion}" if chosen else "no epoch was chosen"
+    kept = f"dot = epoch kept ({', '.join(chosen)}), by {criterion}" if chosen else "no epoch is marked"
     folds = "" if alone else f", {len(histories)} folds"
     ends = ", ".join(f"{column} {histories[0][column].iloc[-1]:.3g}" for panel in panels for column in panel)
     return _picture(figure, f"Training curves of {name}{folds}: at the end {ends}; {kept}.", f"{name}{folds}: {kept}.")

@@ -41,7 +41,7 @@ def test_folds_share_a_figure_and_each_has_its_epoch():
 
 
 def test_an_unknown_criterion_marks_nothing():
-    assert "no epoch was chosen" in figures.training("acetic", [history()], "val_something").caption
+    assert "no epoch is marked" in figures.training("acetic", [history()], "val_something").caption
 
 
 def test_a_history_without_loss_or_accuracy_has_no_figure():

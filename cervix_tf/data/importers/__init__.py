@@ -47,6 +47,8 @@ class Options:
     """cervigram_visits: folder of the test visits, relative to the root."""
     overrides: Path | None = None
     """cervigram_visits: CSV with columns visit,file,view for visits that the order of names gets wrong."""
+    corrections: bool = True
+    """mobileodt: apply removed_files.csv and fixed_labels_v2.csv where they are there."""
     crops: Path | None = None
     """cric: folder to write the cell crops to (PNG); it becomes the manifest's root."""
     crop_size: int = 100

@@ -11,7 +11,8 @@
 File names repeat between train and additional, so a file is known by its path. Where
 they lie below the root, `fixed_labels_v2.csv` (filename, old_label, new_label) corrects
 labels and files of `removed_files.csv` (filename) are left out; both give bare names,
-and a name that fits several files is applied to none of them and noted.
+and a name that fits several files is applied to none of them and noted. The option
+`corrections` turns both off, for labels as they were published first.
 
 There are no patient numbers. Byte-identical files form one group, and nothing more is
 known: let the audit group the near-duplicates before splitting.
@@ -50,8 +51,9 @@ def read(root: Path, options: Options) -> Found:
             found.leave_out(path, f"not in {LAYOUT}")
             continue
         labels[path] = label
-    removed = _removed(root, labels, found)
-    _correct(root, labels, found)
+    removed = _removed(root, labels, found) if options.corrections else set()
+    if options.corrections:
+        _correct(root, labels, found)
     _solve(root, labels, found)
     groups: Counter[str] = Counter()
     for path, label in labels.items():

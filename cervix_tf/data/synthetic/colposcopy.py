@@ -31,7 +31,7 @@ VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "i
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; x1 and y1 are just outside."""
 
-_PALETTES: dict[str, dict[str, Colour]] = {
+PALETTES: dict[str, dict[str, Colour]] = {  # stain -> tissue -> colour
     "acetic": {
         "wall": (178, 92, 92), "cervix": (222, 140, 134), "columnar": (200, 84, 78), "os": (70, 18, 24),
         "blood": (128, 14, 18), "mucus": (206, 196, 160), "cotton": (236, 232, 226),
@@ -72,18 +72,18 @@ def draw(seed: int, visit: int, label: str, shape: tuple[int, int]) -> Visit:
     The same seed and visit give the same cervix and the same nuisance whatever the label.
     """
     anatomy_rng, lesion_rng, nuisance_rng = np.random.default_rng([seed, visit]).spawn(3)
-    anatomy = _anatomy(anatomy_rng, shape)
+    anatomy = anatomy_of(anatomy_rng, shape)
     lesion = _lesion(lesion_rng, anatomy)
     circumstances = nuisance.draw(nuisance_rng, VIEWS, shape, anatomy.centre, anatomy.radius, lesion.cover)
-    tissue = {stain: _stained(anatomy, stain) for stain in _PALETTES}
+    tissue = {stain: stained(anatomy, stain) for stain in PALETTES}
     images, evidence = {}, {}
     for at, view in enumerate(VIEWS):
         stain = view.partition("_")[0]
         picture = tissue[stain].copy()
         region = _paint_evidence(picture, lesion, label, stain, at)
-        drawing.blend(picture, _PALETTES[stain]["os"], anatomy.os)
+        drawing.blend(picture, PALETTES[stain]["os"], anatomy.os)
         picture *= anatomy.light
-        images[view] = circumstances[view].applied(picture, _PALETTES[stain])
+        images[view] = circumstances[view].applied(picture, PALETTES[stain])
         seen = circumstances[view].moved(region)
         if seen.any() and not circumstances[view].covered:
             rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
@@ -92,7 +92,7 @@ def draw(seed: int, visit: int, label: str, shape: tuple[int, int]) -> Visit:
 
 
 @dataclass(frozen=True)
-class _Anatomy:
+class Anatomy:
     """A healthy cervix; fields are (height, width) float32."""
 
     centre: np.ndarray
@@ -119,7 +119,8 @@ class _Anatomy:
     """Factor: texture, roundness and light."""
 
 
-def _anatomy(rng: np.random.Generator, shape: tuple[int, int]) -> _Anatomy:
+def anatomy_of(rng: np.random.Generator, shape: tuple[int, int]) -> Anatomy:
+    """A healthy cervix in an image of `shape` = (height, width), drawn at random."""
     centre = rng.uniform(-0.05, 0.05, 2)
     radius = float(rng.uniform(0.36, 0.45))
     image_x, image_y = drawing.grid(shape)
@@ -144,7 +145,7 @@ def _anatomy(rng: np.random.Generator, shape: tuple[int, int]) -> _Anatomy:
     round_ = 1.05 - 0.22 * np.minimum(distance, 1.6) ** 2
     slope = rng.uniform(-0.25, 0.25, 2)
     light = (1 + texture + folds - groove) * round_ * (1 + slope[0] * image_x + slope[1] * image_y)
-    return _Anatomy(
+    return Anatomy(
         centre=centre,
         radius=radius,
         x=x,
@@ -170,9 +171,9 @@ def _fine_vessels(rng: np.random.Generator, shape: tuple[int, int], centre: np.n
     return drawing.strokes(shape, lines) * np.float32(0.4)
 
 
-def _stained(anatomy: _Anatomy, stain: str) -> np.ndarray:
+def stained(anatomy: Anatomy, stain: str) -> np.ndarray:
     """Healthy tissue after one preparation, (3, height, width), before light falls on it."""
-    colours = _PALETTES[stain]
+    colours = PALETTES[stain]
     picture = np.empty((3, *anatomy.cervix.shape), np.float32)
     picture[:] = np.asarray(colours["wall"], np.float32).reshape(3, 1, 1)
     drawing.blend(picture, colours["cervix"], anatomy.cervix)
@@ -201,7 +202,7 @@ class _Lesion:
     """Where mucus or blood has to lie to hide it."""
 
 
-def _lesion(rng: np.random.Generator, anatomy: _Anatomy) -> _Lesion:
+def _lesion(rng: np.random.Generator, anatomy: Anatomy) -> _Lesion:
     shape = anatomy.cervix.shape
     angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.08, 0.25)
     x, y = anatomy.x - np.float32(away * np.cos(angle)), anatomy.y - np.float32(away * np.sin(angle))
@@ -256,7 +257,7 @@ def _paint_evidence(picture: np.ndarray, lesion: _Lesion, label: str, stain: str
         if label == "cin2_3":
             drawing.blend(picture, _VESSEL, lesion.coarse * np.float32(0.8))
         else:
-            drawing.blend(picture, _PALETTES["green"]["blood"], lesion.friable * np.float32(0.5))
+            drawing.blend(picture, PALETTES["green"]["blood"], lesion.friable * np.float32(0.5))
             drawing.blend(picture, _VESSEL, lesion.corkscrew * np.float32(0.85))
     else:
         cover = lesion.ragged if label == "cancer" else lesion.yellow

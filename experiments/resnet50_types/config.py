@@ -1,0 +1,94 @@
+"""Every number of the study, with the section of the paper that it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cervix_tf.config import Augmentation, Images, Precision, Protocol, Source
+
+TITLE = "Cervix types 1, 2 and 3 with ResNet-50 (Intel & MobileODT)"
+CLASSES = ("Type_1", "Type_2", "Type_3")
+TABLES = (1, 2)
+PROTOCOLS: tuple[Protocol, ...] = ("as_published", "leak_free")
+CRITERIA: dict[Protocol, str] = {
+    "as_published": "loss",  # sec. 4.1: the training error "reached a minimum value at epoch 4"; no validation part
+    "leak_free": "val_loss",
+}
+"""By which the epoch is kept."""
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Stochastic gradient descent (sec. 4.1)."""
+
+    epochs: int = 4
+    """Sec. 4.1: the error is least at epoch 4; how many were run is not stated."""
+    learning_rate: float = 0.001
+    """Sec. 4.1."""
+    momentum: float = 0.0
+    """Not stated."""
+    weight_decay: float = 0.0
+    """Not stated."""
+    cosine: bool = False
+    """Let the learning rate fall to nothing over the epochs, along a cosine (the paper names one rate)."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Cervix types by a fine-tuned ResNet-50: Tables 1 and 2, Figs. 4 to 6, and what a random split leaks."""
+
+    data: Source = field(default_factory=Source)
+    synthetic_women: int = 0
+    """Draw images of this many synthetic women instead of reading a data root."""
+    deployed: Protocol = "as_published"
+    """The row whose network is exported and whose numbers head the report; both rows are run."""
+    network: Literal["resnet50", "mobilenet_v2"] = "resnet50"
+    """Sec. 3.2."""
+    weights: str = "imagenet"
+    """First weights (sec. 4.1): imagenet, random, or a weights file without top."""
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60))
+    """Batch size: sec. 4.1. Size: not stated."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """None (sec. 4.2 names it as a way to do better)."""
+    hidden: int = 100
+    """Nodes of the layer before the last (sec. 3.2)."""
+    descent: Descent = field(default_factory=Descent)
+    test_share: float = 0.3
+    """Share of all images that is tested on (sec. 3.1)."""
+    validation_share: float = 0.15
+    """leak_free: share of the training part that chooses the epoch (the paper has no such part)."""
+    precision: Precision = "float32"
+    """Of the arithmetic in training; what is tested and exported computes in float32."""
+    tensorboard: bool = False
+    """Also write TensorBoard logs, one folder a row (needs the extra [tensorboard])."""
+    seed: int = 0
+    devices: str = "all"
+    """all, cpu, or a number: several are mirrored."""
+
+
+PAPER = Config()
+
+DEMO = Config(
+    synthetic_women=260,
+    deployed="leak_free",
+    weights="random",
+    images=Images(height=64, width=64, batch_size=16, cache="memory"),
+    descent=Descent(epochs=6, learning_rate=0.01, momentum=0.9, cosine=True),
+)
+
+PUBLIC = Config(
+    deployed="leak_free",
+    network="mobilenet_v2",
+    images=Images(height=128, width=128, batch_size=30, cache="memory"),
+    augmentation=Augmentation(rotation=(-20.0, 20.0), scale=(1.0, 1.3), horizontal_flip=0.5),
+    descent=Descent(epochs=20, learning_rate=0.01, momentum=0.9, weight_decay=1e-4, cosine=True),
+    precision="bfloat16",
+)
+
+PRESETS = {"paper": PAPER, "demo": DEMO, "public": PUBLIC}
+DESCRIPTIONS = {
+    "paper": "as published, on your copy of the Kaggle images (--data.root: train and additional)",
+    "demo": "synthetic images in the same layout, small, minutes on two CPU cores",
+    "public": "a pre-trained MobileNetV2 on the Kaggle images (--data.root), small enough for two CPU cores",
+}
