@@ -13,8 +13,9 @@ def run(config: Config, out: RunDir, asked: Asked) -> None:
     """Both protocols (or those that are asked for), the deployed network as users load it, tables and report."""
     from experiments.resnet50_types import data, deployment, evaluation, figures, results, training
 
+    wanted = rows.wanted(asked)
     images = data.read(config, out)
-    parts = {protocol: data.parts_of(images[protocol], protocol, config) for protocol in rows.wanted(asked)}
+    parts = {protocol: data.parts_of(images[protocol], protocol, config) for protocol in wanted}
     build = training.builder(config)
     for protocol, each in parts.items():
         evaluation.measure(config, protocol, each, build, out)

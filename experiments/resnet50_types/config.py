@@ -70,11 +70,12 @@ class Config:
 PAPER = Config()
 
 DEMO = Config(
-    synthetic_women=260,
+    synthetic_women=300,
     deployed="leak_free",
     weights="random",
     images=Images(height=64, width=64, batch_size=16, cache="memory"),
-    descent=Descent(epochs=6, learning_rate=0.01, momentum=0.9, cosine=True),
+    augmentation=Augmentation(rotation=(-180.0, 180.0), horizontal_flip=0.5),
+    descent=Descent(epochs=10, learning_rate=0.01, momentum=0.9, cosine=True),
 )
 
 PUBLIC = Config(

@@ -59,9 +59,9 @@ def write(root: Path, *, women: int, seed: int, side: int = 160) -> None:
     types = rng.permutation(np.arange(women) % len(CLASSES))
     shots = rng.choice(np.arange(1, len(_SHOTS) + 1), women, p=_SHOTS)
     wrong = (types + rng.integers(1, len(CLASSES), women)) % len(CLASSES)  # where a misfiled woman lies
-    fate = rng.random(women)
-    folders = np.where(fate < _MISFILED, wrong, types)
-    useless = fate > 1 - _USELESS
+    fate = rng.permutation(women)
+    folders = np.where(fate < max(1, round(_MISFILED * women)), wrong, types)
+    useless = fate >= women - max(1, round(_USELESS * women))
     first = np.concatenate([[0], np.cumsum(shots)])
     numbers = rng.permutation(first[-1])
     added = rng.random(first[-1]) < 0.5
@@ -120,7 +120,7 @@ def draw(seed: int, woman: int, label: str, shots: int, shape: tuple[int, int]) 
 def _zone(rng: np.random.Generator, anatomy: Anatomy, label: str) -> tuple[np.ndarray, np.ndarray]:
     """Covers, (height, width) float32, of the columnar epithelium in sight and of the pale junction round it."""
     shape = anatomy.cervix.shape
-    reach, side, opening, strength = rng.uniform((0.34, -np.pi, 0.8, 0.5), (0.58, np.pi, 1.3, 0.9))
+    reach, side, opening, strength = rng.uniform((0.4, -np.pi, 0.7, 0.75), (0.62, np.pi, 1.2, 1.0))
     wavy = np.hypot(anatomy.x, anatomy.y) + np.float32(0.08) * drawing.fractal(rng, shape, 7, 2)
     if label == "Type_3":
         nothing = np.zeros(shape, np.float32)
@@ -134,9 +134,9 @@ def _zone(rng: np.random.Generator, anatomy: Anatomy, label: str) -> tuple[np.nd
 
 
 def _moment_later(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """The photograph again: shifted by up to 1 % of its height, up to 4 % lighter or darker."""
+    """The photograph again: shifted by up to 0.6 % of its height, up to 4 % lighter or darker."""
     height, width = picture.shape[:2]
-    shift = np.column_stack([np.eye(2), rng.uniform(-0.01, 0.01, 2) * height])
+    shift = np.column_stack([np.eye(2), rng.uniform(-0.006, 0.006, 2) * height])
     moved = cv2.warpAffine(picture, shift, (width, height), borderMode=cv2.BORDER_REFLECT_101)
     return cv2.convertScaleAbs(moved, alpha=rng.uniform(0.96, 1.04))
 

@@ -1,0 +1,175 @@
+"""The whole study, small, with a plain network in ResNet-50's place, which would take most of the time to trace."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cervix_tf import cli
+from cervix_tf.data import inputs
+from cervix_tf.evaluate import predictions
+from cervix_tf.export import contract, finished_run, runtime
+from cervix_tf.models import backbones
+from cervix_tf.run_dir import RunDir
+from experiments.resnet50_types import __main__ as study
+from experiments.resnet50_types import rows
+from experiments.resnet50_types.config import CLASSES, DESCRIPTIONS, PRESETS, PROTOCOLS, TABLES
+
+SMALL = [
+    *("--preset", "demo", "--synthetic-women", "170", "--images.height", "48", "--images.width", "48"),
+    *("--descent.epochs", "14", "--descent.learning-rate", "0.03"),
+]
+
+
+def plain(name, height, width, **_):
+    """Four convolutions with what the study needs of a backbone: pixels in, a layer named features."""
+    image = keras.Input((height, width, 3))
+    x = image
+    for channels in (16, 24, 32, 48):
+        x = layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+    pixels = keras.Input((height, width, 3), name="pixels")
+    scaled = layers.Rescaling(1 / 127.5, -1.0, dtype="float32")(pixels)
+    return keras.Model(pixels, keras.Model(image, x, name="features")(scaled), name=name)
+
+
+def run(out, *arguments):
+    words = [*SMALL, "--out", str(out), *arguments]
+    cli.main("resnet50_types", PRESETS, DESCRIPTIONS, study.run, words, tables=TABLES, listed=rows.listed)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("saved_models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbones, "backbone", plain)
+        run(out)
+        yield RunDir(out / "resnet50_types" / "demo")
+
+
+def accuracy(said):
+    return (said.decisions == said.labels).mean()
+
+
+def test_both_protocols_learn_the_types_far_above_chance(finished):
+    for place in (finished, finished.row("as_published")):
+        said = predictions.read(place.predictions)
+        assert len(said) > 60
+        # Chance is 1/3: 0.55 is 3.6 standard deviations above it for 60 images, 2.6 for half as many women.
+        assert accuracy(said) > 0.55
+
+
+def test_a_run_writes_everything_that_users_take_away(finished):
+    for path in (
+        finished.config,
+        finished.environment,
+        finished.manifest,
+        finished.predictions,
+        finished.validation_predictions,
+        finished.metrics,
+        finished.tables,
+        finished.audit,
+        finished.model,
+        finished.contract,
+        finished.saved_model / "saved_model.pb",
+        finished.tflite(),
+        finished.exports,
+        finished.model_card,
+        finished.paper_figures,
+        finished.report,
+    ):
+        assert path.exists(), path
+    published = finished.row("as_published")
+    assert published.metrics.exists() and published.manifest.exists() and published.history.exists()
+    assert not published.validation_predictions.exists()  # the paper has no validation part
+    assert contract.read(finished.contract).synthetic
+
+
+def test_the_difference_between_the_protocols_is_a_result_with_an_interval(finished, capsys):
+    found = {table["number"]: table for table in json.loads(finished.tables.read_text())}
+    assert list(found) == [1, 2, "Leak"]
+    published, free = (predictions.read(place.predictions) for place in (finished.row("as_published"), finished))
+    apart = found["Leak"]["rows"][0]["ours"][0]
+    assert apart["value"] == pytest.approx(100 * (accuracy(published) - accuracy(free)))
+    assert apart["low"] < apart["value"] < apart["high"] and "independent cluster bootstraps" in apart["method"]
+    seen, unseen = (found["Leak"]["rows"][at]["ours"][0]["n"] for at in (1, 2))
+    assert seen > 10 and seen + unseen == len(published)
+    for table in found.values():
+        assert "synthetic" in table["note"]
+    for measured in (each for table in (found[2], found["Leak"]) for row in table["rows"] for each in row["ours"]):
+        assert {"value", "low", "high", "n", "method"} <= set(measured)
+
+
+def test_the_report_shows_the_papers_figures_of_both_rows_and_where_the_network_looked(finished):
+    names = [each["name"] for each in json.loads(finished.paper_figures.read_text())]
+    assert names == [f"Fig. {at} {protocol}" for at in (4, 5) for protocol in PROTOCOLS] + ["Fig. 6"]
+    page = finished.report.read_text()
+    assert "Grad-CAM maps" in page and "SYNTHETIC" in page
+    assert "kept (" in page and "by val_loss" in page
+
+
+def test_the_manifest_of_the_deployed_row_shares_no_group_between_its_parts(finished):
+    listed = finished_run.manifest(finished)
+    assert set(listed.rows["split"]) == {"train", "validation", "test"}
+    assert (listed.rows.groupby("group")["split"].nunique() == 1).all()
+
+
+def test_saved_model_and_tflite_answer_as_the_run_did(finished):
+    expected = predictions.read(finished.predictions)
+    tested = inputs.of_images(finished_run.manifest(finished).part("test"), CLASSES)
+    order = [list(expected.table["id"]).index(name) for name in tested.rows["id"]]
+    for path in (finished.saved_model, finished.tflite()):
+        found = runtime.probabilities(runtime.load(path), tested.files)
+        np.testing.assert_allclose(found, expected.probabilities[order], atol=1e-3)
+
+
+def test_a_finished_run_is_not_trained_again_and_an_interrupted_one_ends_the_same(finished, capsys):
+    before = {path: path.read_bytes() for path in (finished.metrics, finished.predictions, finished.tables)}
+    finished.metrics.unlink()
+    weights = finished.row("leak_free").best_weights.stat().st_mtime_ns
+    run(finished.root.parents[1])
+    assert {path: path.read_bytes() for path in before} == before
+    assert finished.row("leak_free").best_weights.stat().st_mtime_ns == weights
+    assert "training images" not in capsys.readouterr().out
+
+
+def test_the_list_says_how_far_both_rows_are(finished, tmp_path, capsys):
+    run(finished.root.parents[1], "--list")
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("finished" in line for line in lines) == 2
+    assert any("deployed" in line and "leak_free" in line for line in lines)
+    run(tmp_path, "--list")
+    assert capsys.readouterr().out.count("not begun") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--only", "random"), "--only random: no such row; there are as_published, leak_free"),
+        (("--synthetic-women", "0"), "--data.root is missing: give the folder of the MobileODT images"),
+        (("--synthetic-women", "0", "--data.root", "nowhere"), "nowhere"),
+    ],
+)
+def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, arguments, words):
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, *arguments)
+    assert stopped.value.code == 2
+    told = capsys.readouterr().err
+    assert words in told and "Traceback" not in told
+
+
+def test_help_names_sections_of_the_paper_and_starts_no_tensorflow():
+    code = (
+        "import sys; from experiments.resnet50_types import rows, __main__ as s\n"
+        "from cervix_tf import cli\n"
+        "from experiments.resnet50_types.config import DESCRIPTIONS, PRESETS, TABLES\n"
+        "try: cli.main('resnet50_types', PRESETS, DESCRIPTIONS, s.run, ['--help'], tables=TABLES, listed=rows.listed)\n"
+        "finally: print('heavy', sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Sec. 4.1" in done.stdout and "--tables" in done.stdout
+    assert "heavy []" in done.stdout
