@@ -43,11 +43,11 @@ oracle:
 	build/oracle/bin/python tests/oracles/tensorflow_addons_losses.py tests/oracles/tensorflow_addons_losses.json
 	git diff --stat tests/oracles
 
-# This project beside PyTorch, albumentations and pytorch-metric-learning, into tests/benchmarks/results.md: about half
-# an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.
+# This project beside PyTorch, albumentations, pytorch-metric-learning and Flower, into tests/benchmarks/results.md:
+# about half an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.
 bench:
 	test -x build/bench/bin/python || $(PYTHON) -m venv build/bench
-	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' --constraint constraints.txt
+	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,federated]' --constraint constraints.txt
 	build/bench/bin/python tests/benchmarks/bench.py
 
 # Write constraints.txt anew from the newest versions that setup.cfg admits.

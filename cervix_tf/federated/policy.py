@@ -8,6 +8,8 @@ from typing import Literal
 
 from cervix_tf.errors import InputError
 
+Topology = Literal["server", "ring"]
+
 
 @dataclass(frozen=True)
 class Policy:

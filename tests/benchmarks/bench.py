@@ -22,7 +22,16 @@ from pathlib import Path
 
 from row import Row
 
-SUBJECTS = ("training_step", "inference", "input_pipeline", "epoch", "loss_curve", "scaling", "metric_losses")
+SUBJECTS = (
+    "training_step",
+    "inference",
+    "input_pipeline",
+    "epoch",
+    "loss_curve",
+    "scaling",
+    "metric_losses",
+    "federated_round",
+)
 HERE = Path(__file__).parent
 KEPT = HERE.parents[1] / "build" / "benchmarks" / "rows"
 PACKAGES = (
@@ -32,6 +41,7 @@ PACKAGES = (
     "torch",
     "albumentations",
     "pytorch-metric-learning",
+    "flwr",
     "numpy",
     "opencv-python-headless",
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -20,24 +20,13 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
-from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import Update, Weights, average, problem
 from cervix_tf.federated.flower.client import RECALIBRATE
 from cervix_tf.federated.flower.terms import Terms
+from cervix_tf.federated.keeper import Event, check
 
 _LOG = logging.getLogger("flwr")  # its lines reach whoever gave `flwr run --stream`
 _POLL = 1.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One site's part of a round, for the record."""
-
-    round: int
-    client: str
-    update: Update | None
-    event: str
-    """Why the update is missing or was left out; empty when it counted."""
 
 
 class Rounds(Strategy):
@@ -50,14 +39,15 @@ class Rounds(Strategy):
         terms: Of the federation.
         fixed: Positions, among the weights, of those that stay as they are: moving statistics
             that sites keep for themselves, which noise would spoil.
-        report: Called with each site's part of a round.
         done: Rounds of an earlier run that this one goes on from.
 
     Raises `InputError` from a round that fewer than `terms.minimum` sites contribute to.
     """
 
-    def __init__(self, terms: Terms, fixed: Sequence[int], report: Callable[[Answer], None], done: int = 0) -> None:
-        self.terms, self.fixed, self.report, self.done = terms, fixed, report, done
+    def __init__(self, terms: Terms, fixed: Sequence[int], done: int = 0) -> None:
+        self.terms, self.fixed, self.done = terms, fixed, done
+        self.events: list[Event] = []
+        """What became of each site in the present round."""
         self.inner = flowers(terms)
         self.private = isinstance(
             self.inner, DifferentialPrivacyServerSideFixedClipping | DifferentialPrivacyClientSideFixedClipping
@@ -83,7 +73,7 @@ class Rounds(Strategy):
         there = self.present(grid, self.terms.sites, self.terms.minimum)
         for name in self.terms.sites:
             if name not in there:
-                self._tell(name, "is not connected")
+                self._tell(name, "away", "is not connected")
         if self.private:
             self.inner.num_sampled_clients = len(there)
             self.inner.configure_train(server_round, arrays, config, grid)  # it notes the weights, sets the clipping
@@ -94,7 +84,7 @@ class Rounds(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """What Flower's strategy makes of the updates that count."""
         updates = self._updates(replies)
-        self._require(len(updates))
+        check(self.terms.minimum, self.events, self._round)
         if self.private:
             self.inner.num_sampled_clients = len(updates)  # the noise belongs to a mean of so many
         made, _ = self.inner.aggregate_train(server_round, [self._vetted(update) for update in updates])
@@ -136,8 +126,8 @@ class Rounds(Strategy):
         there = self.present(grid, self.terms.sites, self.terms.minimum)
         messages = self._messages(there, ArrayRecord(weights), ConfigRecord(), f".{RECALIBRATE}")
         updates = self._updates(grid.send_and_receive(messages, timeout=timeout))
-        self._require(len(updates))
-        return average(updates, self.terms.policy.weighting)
+        check(self.terms.minimum, self.events, self._round)
+        return average(updates)
 
     def _messages(
         self, there: dict[str, int], arrays: ArrayRecord, config: ConfigRecord, action: str = ""
@@ -154,9 +144,9 @@ class Rounds(Strategy):
         by_message = {reply.metadata.reply_to_message_id: reply for reply in replies}
         good = []
         for name, sent in self._sent:
-            update, event = _read(name, by_message.get(sent.metadata.message_id), self._before)
-            self._tell(name, event, update)
-            if update is not None and not event:
+            update, what, reason = _read(name, by_message.get(sent.metadata.message_id), self._before)
+            self._tell(name, what, reason, update)
+            if update is not None and not reason:
                 good.append(update)
         return good
 
@@ -167,17 +157,25 @@ class Rounds(Strategy):
         arrays = ArrayRecord([np.asarray(array, np.float64) for array in update.weights])
         return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord({"share": share})}), reply_to=sent)
 
-    def _require(self, count: int) -> None:
-        if count < self.terms.minimum:
-            raise InputError(
-                f"round {self._round + 1}: {count} of {len(self.terms.sites)} sites gave an update that counts, "
-                f"{self.terms.minimum} are needed; mend the others and start the same run again, it goes on from here"
-            )
+    def take_events(self) -> list[Event]:
+        """What became of each site in the round that has ended."""
+        events, self.events = self.events, []
+        return events
 
-    def _tell(self, name: str, event: str, update: Update | None = None) -> None:
-        if event:
-            _LOG.warning("round %d: %s %s; goes on without it", self._round + 1, name, event)
-        self.report(Answer(self._round, name, update, event))
+    def _tell(self, name: str, what: str, reason: str = "", update: Update | None = None) -> None:
+        if reason:
+            _LOG.warning("round %d: %s %s; goes on without it", self._round + 1, name, reason)
+        event: Event = {"round": self._round + 1, "client": name, "event": what, "reason": reason, "loss": math.nan}
+        sent = sum(array.nbytes for array in self._before) if what != "away" else 0
+        event |= {"examples": 0, "seconds": math.nan, "bytes_received": sent, "bytes_sent": 0}
+        if update is not None:
+            event |= {
+                "loss": update.losses[-1] if update.losses else math.nan,
+                "examples": update.examples,
+                "seconds": round(update.seconds, 3),
+                "bytes_sent": sum(array.nbytes for array in update.weights),
+            }
+        self.events.append(event)
 
 
 class Ring(Rounds):
@@ -186,10 +184,9 @@ class Ring(Rounds):
     A step of Flower's is one site. Where a site fails, the next one gets what the one before it had made.
     """
 
-    def __init__(self, terms: Terms, fixed: Sequence[int], report: Callable[[Answer], None], done: int = 0) -> None:
-        super().__init__(terms, fixed, report, done)
+    def __init__(self, terms: Terms, fixed: Sequence[int], done: int = 0) -> None:
+        super().__init__(terms, fixed, done)
         self.steps *= len(terms.sites)
-        self._contributed = 0
 
     def round_of(self, server_round: int) -> int:
         """The time around, from 0."""
@@ -207,7 +204,7 @@ class Ring(Rounds):
         name = self.terms.order[(server_round - 1) % len(self.terms.sites)]
         there = self.present(grid, (name,), 0)
         if not there:
-            self._tell(name, "is not connected")
+            self._tell(name, "away", "is not connected")
         return self._messages(there, arrays, config)
 
     def aggregate_train(
@@ -215,10 +212,8 @@ class Ring(Rounds):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """The site's weights as they came."""
         updates = self._updates(replies)
-        self._contributed += len(updates)
         if self.ends(server_round):
-            self._require(self._contributed)
-            self._contributed = 0
+            check(self.terms.minimum, self.events, self._round)
         return (ArrayRecord(updates[0].weights), _mean_loss(updates)) if updates else (None, None)
 
     def summary(self) -> None:
@@ -259,20 +254,20 @@ def _named(grid: Grid, sites: Sequence[str]) -> dict[str, int]:
     return dict(zip(sites, sorted(nodes), strict=False))
 
 
-def _read(name: str, reply: Message | None, like: Weights) -> tuple[Update | None, str]:
-    """The update in a site's reply, and why it does not count if so."""
+def _read(name: str, reply: Message | None, like: Weights) -> tuple[Update | None, str, str]:
+    """The update in a site's reply, what became of it, and why it does not count if so."""
     if reply is None:
-        return None, "gave no answer in time"
+        return None, "late", "gave no answer in time"
     if reply.has_error():
-        return None, f"failed: {reply.error.reason}"
+        return None, "died", reply.error.reason.strip().replace("\n", " ")
     try:
         metrics = reply.content["metrics"]
         weights = reply.content["arrays"].to_numpy_ndarrays()
         update = Update(name, weights, int(metrics["examples"]), tuple(metrics["losses"]), float(metrics["seconds"]))
     except (KeyError, TypeError, ValueError, EOFError) as error:
-        return None, f"sent what cannot be read ({type(error).__name__}: {error})"
-    wrong = problem(weights, like) or ("" if update.examples > 0 else f"{update.examples} training images")
-    return update, f"sent an update that cannot be used: {wrong}" if wrong else ""
+        return None, "refused", f"what it sent cannot be read ({type(error).__name__}: {error})"
+    reason = problem(weights, like) or ("" if update.examples > 0 else f"{update.examples} training images")
+    return update, "refused" if reason else "trained", reason
 
 
 def _mean_loss(updates: Sequence[Update]) -> MetricRecord | None:

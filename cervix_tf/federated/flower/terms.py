@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from cervix_tf.errors import InputError
-from cervix_tf.federated.policy import Policy, ring
+from cervix_tf.federated.policy import Policy, Topology, ring
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Terms:
 
     sites: tuple[str, ...] = ()
     """Names of the sites, as their SuperNodes are registered, in the order of the ring."""
-    scheme: Literal["client_server", "ring"] = "client_server"
+    topology: Topology = "server"
+    """server: rounds of averaging; ring: the weights go from site to site."""
     start: str = ""
     """Site at which the ring starts; empty: the first."""
     policy: Policy = field(default_factory=Policy)
@@ -48,7 +49,7 @@ class Terms:
             raise InputError(f"minimum {self.policy.minimum}: there are {len(self.sites)} sites")
         if self.policy.rounds < 1 or self.policy.local_epochs < 1:
             raise InputError("rounds and local-epochs must be at least 1")
-        if self.scheme == "ring" and (self.aggregation != "mean" or self.privacy != "none"):
+        if self.topology == "ring" and (self.aggregation != "mean" or self.privacy != "none"):
             raise InputError("the ring averages nothing: aggregation must be mean and privacy none")
         self._check_aggregation()
         self._check_privacy()
