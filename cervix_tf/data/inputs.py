@@ -70,6 +70,13 @@ def of_images(manifest: Manifest, classes: Sequence[str], view_kind: str = "") -
     )
 
 
+def of_every_image(manifest: Manifest, classes: Sequence[str] = ()) -> Inputs:
+    """One input an image, labelled or not; a label that is not one of `classes` counts as none."""
+    described = manifest.rows.assign(id=manifest.rows["path"])[list(ROW_COLUMNS)]
+    files = tuple((path,) for path in manifest.paths())
+    return Inputs(files, _indices(described["label"], classes), described, tuple(classes))
+
+
 def of_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str]) -> tuple[Inputs, Counter[str]]:
     """One input a labelled case with every kind of view in `views`, and why other cases were left out.
 

@@ -1,0 +1,1 @@
+"""Pal, Xue, Antani. Deep Cervix Model Development from Heterogeneous and Partially Labeled Image Datasets."""

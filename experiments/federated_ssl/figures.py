@@ -1,0 +1,31 @@
+"""Fig. 2 from our numbers: ROC curves of all initialisations, one figure a site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cervix_tf.report import figures, headline, paper_figures
+from cervix_tf.report.figures import Picture
+from cervix_tf.run_dir import RunDir
+from experiments.federated_ssl import tables
+from experiments.federated_ssl.config import Config
+from experiments.federated_ssl.rows import Row
+
+
+def draw(config: Config, found: Mapping[Row, Mapping[str, Mapping[str, Any]]], out: RunDir) -> None:
+    """Write Fig. 2 (a), (b), ...: `found` gives metrics.json of each row's classifier of each site."""
+    sites = list(dict.fromkeys(site for of_site in found.values() for site in of_site))
+    drawn: dict[str, Picture | None] = {}
+    for letter, site in zip("abcdefgh", sites, strict=False):
+        curves = [
+            (
+                tables.named(row, config),
+                of_site[site]["roc"]["binary"],
+                headline.text("auc", of_site[site]["binary"]["metrics"]["auc"]),
+            )
+            for row, of_site in found.items()
+            if site in of_site
+        ]
+        drawn[f"Fig. 2 {letter}"] = figures.roc(curves, f"{site.upper()}, test images, by initialisation")
+    paper_figures.write(out, drawn)

@@ -1,0 +1,252 @@
+"""Self-supervised pre-training, alone, together and federated, and the classifiers that start from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cervix_tf.config import Augmentation
+from cervix_tf.data import pipeline
+from cervix_tf.data.inputs import Inputs
+from cervix_tf.federated import simulation
+from cervix_tf.federated.averaging import Weights
+from cervix_tf.federated.client import Client, Trainer, seed_of
+from cervix_tf.federated.policy import ring
+from cervix_tf.losses.nt_xent import NTXent
+from cervix_tf.losses.population_weights import population_weights
+from cervix_tf.run_dir import RunDir
+from cervix_tf.train import batch_statistics, devices, fit
+from cervix_tf.train.global_batch import GlobalBatch
+from experiments.federated_ssl import model, textures
+from experiments.federated_ssl.config import Config, Momentum
+from experiments.federated_ssl.rows import Row
+
+
+@dataclass(frozen=True)
+class Site:
+    """One site's images."""
+
+    images: Mapping[str, Inputs]
+    """Part -> all its images, labelled or not."""
+    labelled: Mapping[str, Inputs]
+    """Part -> those with a label; empty for a site without labels."""
+
+
+class Networks:
+    """The networks of a run, built and traced once: every training starts from weights that are set."""
+
+    def __init__(self, config: Config, settling: Inputs) -> None:
+        """Build them; `settling`: images whose batch statistics a random network starts with.
+
+        Without these, what a random network says of any two images differs by less than it is rounded.
+        """
+        self.config = config
+        keras.utils.set_random_seed(seed_of(config.seed, "first weights"))
+        with devices.strategy(config.devices).scope():
+            self.encoder = model.encoder(config, "random")
+            self.learner, self.classifier = model.learner(config, self.encoder), model.classifier(self.encoder)
+            _compile(self.learner, config.ssl, GlobalBatch(NTXent(config.temperature)))
+            _compile(self.classifier, config.fine_tuning, keras.losses.BinaryCrossentropy(from_logits=True))
+            self.exported = model.of_two_classes(self.classifier)
+        batch_statistics.measure(self.encoder, pipeline.evaluation(settling, config.images))
+        self.random = self.encoder.get_weights()
+        self._heads = {net.name: net.get_weights()[len(self.random) :] for net in (self.learner, self.classifier)}
+        self._optimisers = {
+            net.name: [variable.value.numpy() for variable in net.optimizer.variables]
+            for net in (self.learner, self.classifier)
+        }
+
+    def started(self, network: keras.Model, weights: Weights) -> keras.Model:
+        """`network` (`learner` or `classifier`) with these weights of the encoder; head and optimiser as at first."""
+        network.set_weights([*weights, *self._heads[network.name]])
+        for variable, value in zip(network.optimizer.variables, self._optimisers[network.name], strict=True):
+            variable.assign(value)
+        return network
+
+    def imagenet(self) -> Weights:
+        """Weights of the encoder from ImageNet, or from the drawn textures that stand in for it."""
+        if self.config.weights == "drawn":
+            return self._textures()
+        with devices.strategy(self.config.devices).scope():
+            return model.encoder(self.config, self.config.weights).get_weights()
+
+    def first(self) -> Weights:
+        """What self-supervised learning starts from."""
+        return self.random if self.config.start == "random" else self.imagenet()
+
+    def _textures(self) -> Weights:
+        images, seed = self.config.images, seed_of(self.config.seed, "textures")
+        pictures, labels = textures.drawn(1200, (images.height, images.width), seed)
+        keras.utils.set_random_seed(seed)
+        head = keras.layers.Dense(len(textures.KINDS), dtype="float32", name="kinds")(self.encoder.output)
+        network = keras.Model(self.encoder.input, head)
+        _compile(network, self.config.ssl, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        self.encoder.set_weights(self.random)
+        network.fit(pictures, labels, batch_size=32, epochs=4, verbose=0)
+        return self.encoder.get_weights()
+
+
+def pretrained(
+    networks: Networks, row: Row, sites: Mapping[str, Site], site: str, order: Sequence[str], out: RunDir
+) -> Weights:
+    """The encoder's weights from which a site's classifier starts; a finished training is not repeated.
+
+    `order` is that of the ring. Source: sec. III-C.
+    """
+    if row.kind == "random":
+        return networks.random
+    if row.kind == "imagenet":
+        return networks.imagenet()
+    where, count = out.row(row.pretraining(site)), len(networks.random)
+    if row.kind in ("csfssl", "ppfssl"):
+        return _federated(networks, row, sites, site, order, where)[:count]
+    chosen = {site: sites[site]} if row.kind == "ssl" else sites
+    train, held_out = (_together([each.images[part] for each in chosen.values()]) for part in ("train", "validation"))
+    network, config = networks.started(networks.learner, networks.first()), networks.config
+    seed = seed_of(config.seed, row.pretraining(site))
+    fit.fit(
+        network,
+        _views(config, row.n, train, seed),
+        _held_out(config, row.n, held_out),
+        epochs=config.ssl.epochs,
+        steps_per_epoch=_steps(train, row.n),
+        criterion="val_loss",
+        patience=config.patience,
+        out=where,
+    )
+    return network.get_weights()[:count]
+
+
+def _federated(
+    networks: Networks, row: Row, sites: Mapping[str, Site], site: str, order: Sequence[str], out: RunDir
+) -> Weights:
+    """The learner's weights after a federation of all sites, as `site` uses them.
+
+    Source: sec. II-B. Rounds: as many passes over a site's images as without federation.
+    """
+    config = networks.config
+    network = networks.started(networks.learner, networks.first())
+    first = network.get_weights()
+    policy = dataclasses.replace(
+        config.federation, local_epochs=row.e, rounds=max(1, config.federation.rounds // row.e)
+    )  # fmt: skip
+    trainer = Trainer(network, policy, config.seed)
+    clients = {
+        name: Client(
+            name,
+            _views(config, row.n, each.images["train"], seed_of(config.seed, name)),
+            _steps(each.images["train"], row.n),
+            len(each.images["train"]),
+        )
+        for name, each in sites.items()
+    }
+    held_out = {name: _held_out(config, row.n, each.images["validation"]) for name, each in sites.items()}
+
+    def loss(weights: Weights) -> float:
+        network.set_weights(weights)
+        with pipeline.readable_errors():
+            return float(np.mean([network.evaluate(batches, verbose=0) for batches in held_out.values()]))
+
+    around = ring(order, row.start) if row.kind == "ppfssl" else tuple(clients)
+    weights = simulation.run(
+        [trainer],
+        [clients[name] for name in around],
+        first,
+        out,
+        topology="ring" if row.kind == "ppfssl" else "server",
+        held_out=loss,
+        patience=config.patience,
+    )
+    return trainer.localised(clients[site], weights)
+
+
+def fine_tune(networks: Networks, weights: Weights, site: Site, name: str, out: RunDir) -> None:
+    """Train the site's classifier from the encoder's `weights`, and leave it with those of its best epoch.
+
+    All rows' classifiers of a site see the same batches. Source: sec. III-B and III-D; inverse class weights.
+    """
+    config = networks.config
+    network = networks.started(networks.classifier, weights)
+    images = dataclasses.replace(config.images, batch_size=config.fine_tuning_batch)
+    train, seed = site.labelled["train"], seed_of(config.seed, "classifier", name)
+    share = population_weights(np.bincount(train.labels, minlength=2)) * 2  # mean 1 over classes
+    class_weights = tf.constant(share, tf.float32)
+
+    def weighted(batches: tf.data.Dataset) -> tf.data.Dataset:
+        return batches.map(lambda pixels, labels: (pixels, labels[:, None], tf.gather(class_weights, labels)))
+
+    fit.fit(
+        network,
+        lambda first: weighted(
+            pipeline.training(
+                train,
+                images,
+                config.fine_tuning_augmentation,
+                seed=seed,
+                epochs=config.fine_tuning.epochs,
+                first_epoch=first,
+            )
+        ),
+        weighted(pipeline.evaluation(site.labelled["validation"], config.images)),
+        epochs=config.fine_tuning.epochs,
+        steps_per_epoch=pipeline.steps(train, images),
+        criterion="val_loss",
+        patience=config.patience,
+        out=out,
+    )
+
+
+def _views(config: Config, n: int, inputs: Inputs, seed: int) -> Callable[[int], tf.data.Dataset]:
+    """First epoch -> batches of two views of n images.
+
+    Source: sec. II-A and the end of II-B.
+    """
+    images = dataclasses.replace(config.images, batch_size=n)
+
+    def from_epoch(first: int) -> tf.data.Dataset:
+        return pipeline.views(
+            inputs, images, _pair(config), seed=seed, epochs=config.ssl.epochs + first, first_epoch=first
+        )  # fmt: skip
+
+    return from_epoch
+
+
+def _held_out(config: Config, n: int, inputs: Inputs) -> tf.data.Dataset:
+    """The same batches every time, of validation images."""
+    images = dataclasses.replace(config.images, batch_size=n)
+    return pipeline.views(inputs, images, _pair(config), seed=config.seed, epochs=1)
+
+
+def _pair(config: Config) -> tuple[Augmentation, Augmentation]:
+    both = config.views == "two_augmented"
+    return (config.augmentation if both else Augmentation()), config.augmentation
+
+
+def _steps(inputs: Inputs, n: int) -> int:
+    return len(inputs) // min(n, len(inputs))
+
+
+def _together(several: Sequence[Inputs]) -> Inputs:
+    """All inputs of several sites, one site after the other."""
+    import pandas as pd
+
+    return dataclasses.replace(
+        several[0],
+        files=tuple(file for each in several for file in each.files),
+        labels=np.concatenate([each.labels for each in several]),
+        rows=pd.concat([each.rows for each in several], ignore_index=True),
+    )
+
+
+def _compile(network: keras.Model, optimiser: Momentum, loss: keras.losses.Loss) -> None:
+    """Stochastic gradient descent with momentum (sec. III-D)."""
+    sgd = keras.optimizers.SGD(
+        optimiser.learning_rate, momentum=optimiser.momentum, weight_decay=optimiser.weight_decay or None
+    )
+    network.compile(optimizer=sgd, loss=loss, jit_compile=devices.jit_compile())
+    sgd.build(network.trainable_variables)
