@@ -92,7 +92,7 @@ def performance(config: Config, found: Mapping[Row, Mapping[str, Mapping[str, An
         published = TABLE_2.get(row.name) if site in SITES else None
         at = 4 * SITES.index(site) if published else 0
         paper: list[float | None] = [*published[at : at + 4], None] if published else [None] * len(COLUMNS)
-        ours = [per_cent(of_site[site][metric]) for metric in COLUMNS]
+        ours: list[Measured | None] = [per_cent(of_site[site][metric]) for metric in COLUMNS]
         lines.append({"name": named(row, config), "row": row.classifier(site), "paper": paper, "ours": ours})
     return {
         "number": f"Table 2, {site.upper()}",

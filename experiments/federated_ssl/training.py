@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,7 @@ class Networks:
             variable.assign(value)
         return network
 
+    @functools.cached_property
     def imagenet(self) -> Weights:
         """Weights of the encoder from ImageNet, or from the drawn textures that stand in for it."""
         if self.config.weights == "drawn":
@@ -77,7 +79,7 @@ class Networks:
 
     def first(self) -> Weights:
         """What self-supervised learning starts from."""
-        return self.random if self.config.start == "random" else self.imagenet()
+        return self.random if self.config.start == "random" else self.imagenet
 
     def _textures(self) -> Weights:
         images, seed = self.config.images, seed_of(self.config.seed, "textures")
@@ -101,7 +103,7 @@ def pretrained(
     if row.kind == "random":
         return networks.random
     if row.kind == "imagenet":
-        return networks.imagenet()
+        return networks.imagenet
     where, count = out.row(row.pretraining(site)), len(networks.random)
     if row.kind in ("csfssl", "ppfssl"):
         return _federated(networks, row, sites, site, order, where)[:count]
