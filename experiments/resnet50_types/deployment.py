@@ -33,7 +33,7 @@ def deploy(config: Config, parts: Parts, build: Callable[[], Network], out: RunD
         version=cervix_tf.__version__,
         licence="Apache-2.0 (code); the weights carry the terms of the images they were trained on",
         intended_use="Research on the type of cervix in colposcopy images. Not a medical device.",
-        data=described(config),
+        data=f"{described(config)}, protocol {config.deployed}",
         synthetic=bool(config.synthetic_women),
         stand_in=False,
     )

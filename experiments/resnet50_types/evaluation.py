@@ -44,7 +44,7 @@ def measure(config: Config, protocol: Protocol, parts: Parts, build: Callable[[]
         said["test"],
         validation=said.get("validation"),
         seed=config.seed,
-        data=described(config),
+        data=f"{described(config)}, protocol {protocol}",
         synthetic=bool(config.synthetic_women),
     )
     write_json(where.metrics, found)

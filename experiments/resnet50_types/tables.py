@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cervix_tf.config import Protocol
-from cervix_tf.report.tables import Measured, Row, Table
+from cervix_tf.report.tables import IMAGES, Measured, Row, Table
 from experiments.resnet50_types.config import PROTOCOLS
 
 TABLE_1 = {"All": 8215, "Train": 5750, "Test": 2464}  # the parts add up to 8214
@@ -41,7 +41,7 @@ def of_counts(counts: Mapping[Protocol, Mapping[str, Mapping[str, int]]], note: 
             })  # fmt: skip
     columns = ["Images", *_CLASSES.values()]
     return {"number": 1, "title": "Number of train and test images", "columns": columns, "rows": rows, "note": note,
-            "unit": "images", "spread": ""}  # fmt: skip
+            "unit": IMAGES, "spread": ""}  # fmt: skip
 
 
 def of_rows(found: Mapping[Protocol, Scores], constant: Mapping[Protocol, Scores], note: str) -> Table:

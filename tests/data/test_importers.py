@@ -230,6 +230,16 @@ def test_mobileodt_knows_a_file_by_its_path_and_takes_splits_from_folders(tmp_pa
     }
 
 
+def test_mobileodt_without_corrections_gives_files_and_labels_as_they_lie(tmp_path: Path) -> None:
+    root = mobileodt(tmp_path)
+    (root / "removed_files.csv").write_text("filename\n9.jpg\n")
+    (root / "fixed_labels_v2.csv").write_text("filename,old_label,new_label\n1.jpg,Type_2,Type_3\n")
+    as_they_lie, mended = rows("mobileodt", root, Options(corrections=False)), rows("mobileodt", root)
+    assert set(as_they_lie) - set(mended) == {"additional/Type_3/9.jpg"}
+    labels = [each["train/train/Type_2/1.jpg"]["label"] for each in (as_they_lie, mended)]
+    assert labels == ["Type_2", "Type_3"]
+
+
 def test_mobileodt_groups_identical_files_even_without_the_hash_option(tmp_path: Path) -> None:
     root = mobileodt(tmp_path)
     (root / "unlabelled" / "78.jpg").write_bytes((root / "train/train/Type_2/1.jpg").read_bytes())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cervix_tf.data import audit, fingerprints, importers
+from cervix_tf.data import audit, fingerprints, importers, splits
 from cervix_tf.data.importers import Options
 from cervix_tf.data.synthetic import cervix_types
 from cervix_tf.errors import InputError
@@ -96,3 +96,22 @@ def test_too_few_women_and_a_folder_that_exists_are_input_errors(tmp_path):
         cervix_types.write(tmp_path / "new", women=11, seed=0)
     with pytest.raises(InputError, match="exists; remove it"):
         cervix_types.write(tmp_path, women=40, seed=0)
+
+
+def test_near_duplicates_give_away_a_womans_type_to_a_classifier_that_knows_nothing_else(tmp_path):
+    """The nearest training image by raw pixels: right where one is a near-duplicate, hardly better than chance else."""
+    import cv2
+    from sklearn.neighbors import KNeighborsClassifier
+
+    cervix_types.write(tmp_path / "types", women=200, seed=1, side=48)
+    found = audit.group_by_similarity(importers.load("mobileodt", tmp_path / "types").manifest)
+    parts = splits.random_by_class(found, {"train": 0.7, "test": 0.3}, 0)
+    pixels = {
+        name: [cv2.resize(cv2.imread(path), (16, 16), interpolation=cv2.INTER_AREA).ravel() for path in part.paths()]
+        for name, part in parts.items()
+    }
+    train, test = parts["train"].rows, parts["test"].rows
+    right = KNeighborsClassifier(1).fit(pixels["train"], train["label"]).predict(pixels["test"]) == test["label"]
+    like = test["group"].isin(train["group"])
+    assert like.sum() > 25 and (~like).sum() > 25
+    assert right[like].mean() > 0.9 and right[~like].mean() < 0.7

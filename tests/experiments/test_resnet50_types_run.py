@@ -59,8 +59,8 @@ def test_both_protocols_learn_the_types_far_above_chance(finished):
     for place in (finished, finished.row("as_published")):
         said = predictions.read(place.predictions)
         assert len(said) > 60
-        # Chance is 1/3: 0.55 is 3.6 standard deviations above it for 60 images, 2.6 for half as many women.
-        assert accuracy(said) > 0.55
+        # Chance is 1/3; of 60 images, were they independent, 0.6 is 4.4 standard deviations above it.
+        assert accuracy(said) > 0.6
 
 
 def test_a_run_writes_everything_that_users_take_away(finished):

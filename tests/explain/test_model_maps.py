@@ -53,6 +53,14 @@ def test_a_single_images_heat_map_peaks_where_the_evidence_is():
     assert found.sum() == pytest.approx(found.max(), rel=0.2)
 
 
+def test_the_method_asked_for_makes_the_maps():
+    def even(head, maps, class_index):
+        return [np.full(each.shape[:-1], class_index) for each in maps]
+
+    (found,) = model_maps.heat_maps(serving(views=False), [lit(1, 2)], class_index=1, method=even)
+    np.testing.assert_array_equal(found, np.ones((4, 4)))
+
+
 def test_each_view_has_its_own_heat_map_in_the_order_of_the_views_whatever_their_sizes():
     places = [(0, 0), (3, 1), (2, 3)]
     images = [lit(*place, size) for place, size in zip(places, [(32, 48), (64, 64), (16, 16)], strict=True)]
