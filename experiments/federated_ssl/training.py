@@ -51,7 +51,7 @@ class Networks:
         with devices.strategy(config.devices).scope():
             self.encoder = model.encoder(config, "random")
             self.learner, self.classifier = model.learner(config, self.encoder), model.classifier(self.encoder)
-            _compile(self.learner, config.ssl, GlobalBatch(NTXent(config.temperature)))
+            compile_learner(self.learner, config)
             _compile(self.classifier, config.fine_tuning, keras.losses.BinaryCrossentropy(from_logits=True))
             self.exported = model.of_two_classes(self.classifier)
         batch_statistics.measure(self.encoder, pipeline.evaluation(settling, config.images))
@@ -138,15 +138,7 @@ def _federated(
         config.federation, local_epochs=row.e, rounds=max(1, config.federation.rounds // row.e)
     )  # fmt: skip
     trainer = Trainer(network, policy, config.seed)
-    clients = {
-        name: Client(
-            name,
-            _views(config, row.n, each.images["train"], seed_of(config.seed, name)),
-            _steps(each.images["train"], row.n),
-            len(each.images["train"]),
-        )
-        for name, each in sites.items()
-    }
+    clients = {name: client(config, name, each.images["train"], row.n) for name, each in sites.items()}
     held_out = {name: _held_out(config, row.n, each.images["validation"]) for name, each in sites.items()}
 
     def loss(weights: Weights) -> float:
@@ -165,6 +157,11 @@ def _federated(
         patience=config.patience,
     )
     return trainer.localised(clients[site], weights)
+
+
+def client(config: Config, name: str, images: Inputs, n: int) -> Client:
+    """A site's part in a federation: batches of two views of n of its images."""
+    return Client(name, _views(config, n, images, seed_of(config.seed, name)), _steps(images, n), len(images))
 
 
 def fine_tune(networks: Networks, weights: Weights, site: Site, name: str, out: RunDir) -> None:
@@ -243,6 +240,11 @@ def _together(several: Sequence[Inputs]) -> Inputs:
         labels=np.concatenate([each.labels for each in several]),
         rows=pd.concat([each.rows for each in several], ignore_index=True),
     )
+
+
+def compile_learner(network: keras.Model, config: Config) -> None:
+    """Compile for self-supervised learning (sec. II-A)."""
+    _compile(network, config.ssl, GlobalBatch(NTXent(config.temperature)))
 
 
 def _compile(network: keras.Model, optimiser: Momentum, loss: keras.losses.Loss) -> None:

@@ -1,0 +1,129 @@
+"""The study's self-supervised learning between institutions: what Flower runs at a site and at the server.
+
+`flower/pyproject.toml` is the app that `flwr run` sends round: settings alone, since the
+code is what each institution has installed. `flower/README.md` is the way from
+certificates to the final weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+from cervix_tf.errors import InputError
+from cervix_tf.federated.flower import terms
+from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, name_of
+from cervix_tf.federated.flower.terms import Terms
+from experiments.federated_ssl.config import PRESETS, Config
+
+if TYPE_CHECKING:  # Flower loads this file for every message: TensorFlow is imported where it is used
+    from cervix_tf.federated.client import Client, Trainer
+
+client = ClientApp(mods=[clipping])
+server = ServerApp()
+
+
+@dataclasses.dataclass(frozen=True)
+class Federation:
+    """Everything that the run config says."""
+
+    study: Config
+    terms: Terms
+
+
+def read(run_config: Mapping[str, Any]) -> Federation:
+    """The study's preset with the fields that a federation may change, and the terms.
+
+    Raises `InputError` that names the key.
+    """
+    preset = run_config["preset"]
+    if preset not in PRESETS:
+        raise InputError(f"run config: preset {preset!r}: there are {', '.join(PRESETS)}")
+    agreed, base = terms.read(run_config), PRESETS[preset]
+    study = dataclasses.replace(
+        base,
+        network=run_config["network"] or base.network,
+        weights=run_config["weights"] or base.weights,
+        federated_batch_size=run_config["batch-size"] or base.federated_batch_size,
+        federation=agreed.policy,
+        seed=agreed.seed,
+    )
+    return Federation(study, agreed)
+
+
+def trainer(federation: Federation, weights: str) -> Trainer:
+    """The network with its projection, compiled for self-supervised learning; `weights`: of its backbone."""
+    import keras
+
+    from cervix_tf.federated.client import Trainer, seed_of
+    from experiments.federated_ssl import model, training
+
+    study = federation.study
+    keras.utils.set_random_seed(seed_of(study.seed, "first weights"))
+    network = model.learner(study, model.encoder(study, weights))
+    training.compile_learner(network, study)
+    return Trainer(network, federation.terms.policy, study.seed)
+
+
+def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
+    """The site and its training images: rows of the manifest at `place` whose site is `name`, or is not given.
+
+    Raises `InputError` when there are none.
+    """
+    from cervix_tf.data import inputs, manifest
+    from experiments.federated_ssl import training
+
+    if not place.get("manifest"):
+        raise InputError(
+            f"site {name}: no images; start its SuperNode with --node-config \"manifest='/data/manifest.csv'\""
+        )
+    path = Path(place["manifest"])
+    listed = manifest.read(path, Path(place["root"]) if place.get("root") else None)
+    here = listed.rows["site"].isin(["", name]) & listed.rows["split"].isin(["", "train"])
+    images = inputs.of_every_image(listed.where(here))
+    if not len(images):
+        raise InputError(f"{path}: no training images of site {name!r}; leave the column site empty, or name it so")
+    return training.client(federation.study, name, images, federation.study.federated_batch_size)
+
+
+@client.train()
+def train(message: Message, context: Context) -> Message:
+    """Local training."""
+    return _answered(message, context)
+
+
+@client.train(RECALIBRATE)
+def recalibrate(message: Message, context: Context) -> Message:
+    """Moving statistics with the final weights."""
+    return _answered(message, context)
+
+
+def _answered(message: Message, context: Context) -> Message:
+    federation = read(context.run_config)
+    place = context.node_config if "manifest" in context.node_config else context.run_config
+    own = site(federation, name_of(message), place)
+    return answer(message, context, trainer(federation, "random"), own)
+
+
+@server.main()
+def main(grid: Grid, context: Context) -> None:
+    """The federation; the backbone's weights, for `--weights` of a study, are the last line that it prints."""
+    from cervix_tf import atomic, cli
+    from cervix_tf.federated.flower.server import federate
+    from cervix_tf.run_dir import RunDir
+
+    federation, out = read(context.run_config), RunDir(Path(context.run_config["out"]))
+    cli.begin(federation, out, sys.argv, federation.terms.seed)
+    study = federation.study
+    together = trainer(federation, study.weights if study.start == "imagenet" else "random")
+    federate(grid, together, federation.terms, out)
+    with atomic.replacing(out.best_weights) as part:
+        together.network.get_layer("features").save_weights(part)
+    print(f"weights of the backbone: {out.best_weights.resolve()}", flush=True)
