@@ -33,6 +33,18 @@ def adam(optimiser: Optimiser) -> keras.optimizers.Optimizer:
     )
 
 
+def cosine(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
+    """A callback that lets the learning rate fall along a cosine, from the whole one in the first epoch to almost none.
+
+    Source: Loshchilov and Hutter 2017, eq. 5, without restarts.
+    """
+
+    def rate(epoch: int, before: float) -> float:
+        return learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+    return keras.callbacks.LearningRateScheduler(rate)
+
+
 def tensorboard(out: RunDir) -> keras.callbacks.Callback:
     """A callback that writes TensorBoard logs into the run.
 
@@ -46,7 +58,7 @@ def tensorboard(out: RunDir) -> keras.callbacks.Callback:
 def fit(
     network: keras.Model,
     training: Callable[[int], tf.data.Dataset],
-    validation: tf.data.Dataset,
+    validation: tf.data.Dataset | None,
     *,
     epochs: int,
     steps_per_epoch: int,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import math
 import sys
 import zlib
 from dataclasses import replace
@@ -13,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from cervix_tf.config import Augmentation, Optimiser
+from cervix_tf.config import Augmentation
 from cervix_tf.data import pipeline
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.layers import in_float32
@@ -64,7 +62,7 @@ def trained(config: Config, row: Row, parts: Parts, out: RunDir) -> keras.Model:
     before = len(pd.read_csv(out.history)) if out.history.exists() else 0
     callbacks: list[keras.callbacks.Callback] = [fit.tensorboard(out)] if config.tensorboard else []
     if config.cosine:
-        callbacks.append(keras.callbacks.LearningRateScheduler(functools.partial(cosine, config.optimiser)))
+        callbacks.append(fit.cosine(config.optimiser.learning_rate, config.optimiser.epochs))
     history = fit.fit(
         network,
         batches,
@@ -103,11 +101,6 @@ def four_times(inputs: Inputs, augmentation: Augmentation) -> tuple[Inputs, list
     rows = pd.concat([inputs.rows] * count, ignore_index=True)
     copied = replace(inputs, files=inputs.files * count, labels=np.tile(inputs.labels, count), rows=rows)
     return copied, [of(copy) for copy in COPIES for _ in range(len(inputs))]
-
-
-def cosine(optimiser: Optimiser, epoch: int, rate: float) -> float:
-    """The learning rate of an epoch, counted from 0: the whole one first, almost none last, whatever `rate` was."""
-    return optimiser.learning_rate * (1 + math.cos(math.pi * epoch / optimiser.epochs)) / 2
 
 
 def _one_hot(batches: tf.data.Dataset, classes: int) -> tf.data.Dataset:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -177,7 +176,7 @@ def fit_to(
     """Train a compiled network as the configuration says, and print what came of it on one line."""
     callbacks = [fit.tensorboard(out)] if config.tensorboard else []
     if optimiser.cosine:
-        callbacks.append(keras.callbacks.LearningRateScheduler(functools.partial(cosine, optimiser)))
+        callbacks.append(fit.cosine(optimiser.learning_rate, optimiser.epochs))
     history = fit.fit(
         network,
         batches,
@@ -195,11 +194,6 @@ def fit_to(
         f"kept epoch {best['epoch']:.0f} (loss on val1 {best['val_loss']:.3f})",
         flush=True,
     )
-
-
-def cosine(optimiser: Momentum, epoch: int, rate: float) -> float:
-    """The learning rate of an epoch, counted from 0: the whole one first, almost none last, whatever `rate` was."""
-    return optimiser.learning_rate * (1 + math.cos(math.pi * epoch / optimiser.epochs)) / 2
 
 
 def _seed(config: Config, name: str) -> int:

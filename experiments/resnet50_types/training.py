@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from cervix_tf.layers import in_float32
 from cervix_tf.run_dir import RunDir
 from cervix_tf.train import devices, fit
 from experiments.resnet50_types import model
-from experiments.resnet50_types.config import CRITERIA, Config, Descent
+from experiments.resnet50_types.config import CRITERIA, Config
 from experiments.resnet50_types.data import Parts, inputs_of
 
 
@@ -79,7 +78,7 @@ def trained(config: Config, protocol: Protocol, parts: Parts, build: Callable[[]
     before = len(pd.read_csv(out.history)) if out.history.exists() else 0
     callbacks: list[keras.callbacks.Callback] = [fit.tensorboard(out)] if config.tensorboard else []
     if descent.cosine:
-        callbacks.append(keras.callbacks.LearningRateScheduler(functools.partial(cosine, descent)))
+        callbacks.append(fit.cosine(descent.learning_rate, descent.epochs))
     history = fit.fit(
         network.trained,
         batches,
@@ -100,8 +99,3 @@ def trained(config: Config, protocol: Protocol, parts: Parts, build: Callable[[]
         )
     network.tested.set_weights(network.trained.get_weights())
     return network.tested
-
-
-def cosine(descent: Descent, epoch: int, rate: float) -> float:
-    """The learning rate of an epoch, counted from 0: the whole one first, almost none last, whatever `rate` was."""
-    return descent.learning_rate * (1 + math.cos(math.pi * epoch / descent.epochs)) / 2

@@ -178,3 +178,19 @@ def test_training_ends_after_so_many_epochs_without_improvement_also_when_it_was
         for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
     assert not list((tmp_path / "killed" / "checkpoints").glob("epoch-*"))
+
+
+def test_the_learning_rate_falls_from_the_whole_one_along_a_cosine(tmp_path):
+    _, history = train(tmp_path, callbacks=[fit.cosine(0.01, EPOCHS)])
+    # 0.01 (1 + cos(36 k degrees)) / 2 for k = 0 ... 4
+    np.testing.assert_allclose(
+        history["learning_rate"], [0.01, 0.00904508, 0.00654508, 0.00345492, 0.000954915], rtol=1e-5
+    )
+
+
+def test_without_a_validation_part_the_training_loss_can_choose_the_epoch(tmp_path):
+    model = network()
+    history = fit.fit(
+        model, batches, None, epochs=EPOCHS, steps_per_epoch=STEPS, criterion="loss", out=RunDir(tmp_path)
+    )
+    assert "val_loss" not in history and fit.best_epoch(history, "loss") == history["loss"].argmin() + 1
