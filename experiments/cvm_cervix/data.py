@@ -43,7 +43,7 @@ def read(config: Config, out: RunDir) -> Manifest:
             f"--data.root is missing: give the folder of the {config.task} images, or --data.manifest; "
             "without any data, try --preset demo"
         )
-    for note in found.notes:
+    for note in () if config.synthetic_cells else found.notes:  # of how many cells the original has
         print(f"note: {note}")
     labelled = _labelled(config, found, str(config.data.manifest or found.manifest.root))
     images.check_files(labelled.paths())

@@ -21,7 +21,7 @@ from cervix_tf.train import fit
 from experiments.cvm_cervix import model, training
 from experiments.cvm_cervix.config import READINGS, Config
 from experiments.cvm_cervix.data import Parts, described, inputs_of
-from experiments.cvm_cervix.rows import Row, main, place, prefix
+from experiments.cvm_cervix.rows import PROBE, Row, main, place, prefix
 
 SIXTEEN_BITS, FLIPS = "-float16", "-flips"
 """End the names of the main row's folders of further predictions."""
@@ -35,6 +35,9 @@ def measure(config: Config, row: Row, folds: list[Parts], out: RunDir) -> None:
     """
     where, chief = place(config, out, row), row == main(config)
     if where.metrics.exists():
+        return
+    if row == PROBE:
+        write(config, joined(probe(config, folds)), None, where)
         return
     said: dict[str, list[Predictions]] = {"test": [], "validation": [], SIXTEEN_BITS: [], FLIPS: []}
     for fold, parts in enumerate(folds):
@@ -110,6 +113,33 @@ def mirrored(config: Config, network: keras.Model, inputs: Inputs) -> np.ndarray
         return fit.probabilities(network, batches.map(lambda pixels, labels: (tf.reverse(pixels, axes), labels)))
 
     return np.mean([flipped(axes) for axes in ([], [1], [2], [1, 2])], axis=0)
+
+
+def probe(config: Config, folds: list[Parts]) -> list[Predictions]:
+    """Test predictions of each fold by a logistic regression on the features of the main row's first weights.
+
+    Features are standardised on the training part. They do not depend on the fold, so they are computed once.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    everything = [inputs_of(part, config) for part in folds[0].values()]
+    network = model.features(model.network(config, config.main, len(everything[0].classes)))
+    frozen = keras.Model(network.input, network.output[0])
+    seen: dict[str, np.ndarray] = {}
+    for inputs in everything:
+        with pipeline.readable_errors():
+            values = frozen.predict(pipeline.evaluation(inputs, config.images), verbose=0)
+        seen |= dict(zip(inputs.rows["id"], values, strict=True))
+    said = []
+    for parts in folds:
+        train, tested = (inputs_of(parts[name], config) for name in ("train", "test"))
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
+        classifier.fit(np.stack([seen[name] for name in train.rows["id"]]), train.labels)
+        found = classifier.predict_proba(np.stack([seen[name] for name in tested.rows["id"]]))
+        said.append(predicted(tested, found))
+    return said
 
 
 def halve(network: keras.Model) -> None:

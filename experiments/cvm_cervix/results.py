@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from cervix_tf.run_dir import RunDir, read_json
 from experiments.cvm_cervix import evaluation, rows, tables
 from experiments.cvm_cervix.config import CVM, READINGS, TITLE, Config
 from experiments.cvm_cervix.data import PARTS, Parts, described
-from experiments.cvm_cervix.rows import Row
+from experiments.cvm_cervix.rows import PROBE, Row
 
 
 def conclude(config: Config, asked: Asked, folds: list[Parts], out: RunDir) -> None:
@@ -40,7 +39,7 @@ def conclude(config: Config, asked: Asked, folds: list[Parts], out: RunDir) -> N
 
 
 def of_run(config: Config, asked: Asked, folds: list[Parts], out: RunDir) -> list[Table]:
-    """The tables that what is finished allows, in the paper's order."""
+    """The tables that what is finished allows, the paper's first."""
     classes, chief = tuple(READINGS[config.task].classes), rows.main(config)
     note = noted(config)
     published = not config.synthetic_cells
@@ -62,6 +61,13 @@ def of_run(config: Config, asked: Asked, folds: list[Parts], out: RunDir) -> lis
         made.append(tables.four_times(copied, published, note))
     if chief in finished:
         made += of_main(config, chief, finished[chief], out, note)
+    if PROBE in finished:
+        made.append(tables.probe(config.main, finished[PROBE], note))
+    if config.beside is not None:
+        there = RunDir(config.beside)
+        made += [
+            leak(config, there, row, out, note) for row in finished if rows.place(config, there, row).metrics.exists()
+        ]
     return made
 
 
@@ -78,8 +84,6 @@ def of_main(config: Config, chief: Row, found: Mapping[str, Measured], out: RunD
     if mirrored.exists():
         both = {"As it is": found["accuracy"], "Mean of four mirrorings": scores(read_json(mirrored))["accuracy"]}
         made.append(tables.flips(both, chief.network, note))
-    if config.beside is not None:
-        made.append(leak(config, config.beside, chief, out, note))
     return made
 
 
@@ -94,17 +98,12 @@ def check_beside(config: Config) -> None:
             raise InputError(f"--beside {there.root}: its {name} is {other.get(name)}, not {getattr(config, name)}")
     if other.get("protocol") == config.protocol:
         raise InputError(f"--beside {there.root}: is {config.protocol} too; give a run of the other protocol")
-    read_json(there.metrics)
 
 
-def leak(config: Config, beside: Path, chief: Row, out: RunDir, note: str) -> Table:
-    """The test accuracy of this run and of the other protocol's, `beside`, and their difference with its interval.
-
-    The test parts are different images, so either side's groups are drawn independently.
-    """
-    there = RunDir(beside)
+def leak(config: Config, there: RunDir, row: Row, out: RunDir, note: str) -> Table:
+    """The test accuracy of a row in this run and in the other protocol's, and their difference with its interval."""
     other = read_json(there.config)
-    runs = {config.protocol: out, other["protocol"]: there}
+    runs = {config.protocol: rows.place(config, out, row), other["protocol"]: rows.place(config, there, row)}
     said = {protocol: predictions.read(run.predictions) for protocol, run in runs.items()}
     accuracy = {protocol: scores(read_json(run.metrics))["accuracy"] for protocol, run in runs.items()}
     found = difference(said["as_published"], said["leak_free"], config.seed)
@@ -112,35 +111,43 @@ def leak(config: Config, beside: Path, chief: Row, out: RunDir, note: str) -> Ta
         f" Beside: {there.root.name}, {other['images']['height']} x {other['images']['width']} pixels, "
         f"{other['optimiser']['epochs']} epochs."
     )
-    return tables.leak(accuracy["as_published"], accuracy["leak_free"], found, chief.network, note + where)
+    return tables.leak(accuracy["as_published"], accuracy["leak_free"], found, row.network, note + where)
 
 
-def difference(one: Predictions, two: Predictions, seed: int) -> Measured:
-    """By how many points the accuracy of `one` is above that of `two`, which are of different images.
+def difference(published: Predictions, free: Predictions, seed: int) -> Measured:
+    """By how many points the accuracy of `published` is above that of `free`.
 
-    Cluster bootstrap of either side, drawn independently.
+    Of the same images (two cross-validations) it is paired: whole groups of `free` are
+    resampled. Of two test parts either side's groups are drawn independently.
     """
-    right = [(said.decisions == said.labels).astype(float) for said in (one, two)]
-    draws = [_accuracies(said, hits, seed + at) for at, (said, hits) in enumerate(zip((one, two), right, strict=True))]
-    low, high = np.quantile(draws[0] - draws[1], [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2])
-    groups = [len(set(said.groups)) for said in (one, two)]
+    right = [(said.decisions == said.labels).astype(float) for said in (published, free)]
+    if set(published.table["id"]) == set(free.table["id"]):
+        of_image = dict(zip(published.table["id"], right[0], strict=True))
+        right[0] = np.array([of_image[name] for name in free.table["id"]])
+        drawn = _means(free, right[0] - right[1], seed)
+        how = f"paired cluster bootstrap 95%, {len(set(free.groups))} groups"
+    else:
+        drawn = _means(published, right[0], seed) - _means(free, right[1], seed + 1)
+        groups = [len(set(said.groups)) for said in (published, free)]
+        how = f"two independent cluster bootstraps 95%, {groups[0]} and {groups[1]} groups"
+    low, high = np.quantile(drawn, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2])
+    value = float(right[0].mean() - right[1].mean())
     return {
-        "value": 100 * float(right[0].mean() - right[1].mean()),
+        "value": 100 * value,
         "low": 100 * float(low),
         "high": 100 * float(high),
-        "n": len(one) + len(two),
-        "method": f"difference of two independent cluster bootstraps 95%, {groups[0]} and {groups[1]} groups, "
-        f"{len(draws[0])} resamples",
+        "n": len(free),
+        "method": f"{how}, {len(drawn)} resamples",
     }
 
 
-def _accuracies(said: Predictions, right: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """The accuracy in every resample of whole groups."""
+def _means(said: Predictions, values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """The mean of one value a row in every resample of whole groups."""
 
     def mean(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return {"accuracy": weights @ right / weights.sum(1)}
+        return {"": weights @ values / weights.sum(1)}
 
-    return intervals.cluster_bootstrap(said.groups, mean, seed=seed)["accuracy"]
+    return intervals.cluster_bootstrap(said.groups, mean, seed=seed)[""]
 
 
 def scores(found: Mapping[str, Any]) -> dict[str, Measured]:

@@ -23,6 +23,10 @@ class Row(NamedTuple):
         return self.network + (FOUR_TIMES if self.four_times else "")
 
 
+PROBE = Row("probe")
+"""Not in the paper: a logistic regression on the features that the main row's first weights give, untrained."""
+
+
 def main(config: Config) -> Row:
     """The row that runs without --tables: CVM-Cervix in the paper, whose Herlev training set is augmented (Table 4)."""
     return Row(config.main, READINGS[config.task].four_times and config.main == CVM)
@@ -31,7 +35,7 @@ def main(config: Config) -> Row:
 def every(config: Config) -> list[Row]:
     """All rows, in the order of the tables; the main row first."""
     first = main(config)
-    rest = [Row(CVM), *map(Row, COMPARED), Row(CVM, four_times=True)]  # Table 3, Fig. 7
+    rest = [Row(CVM), *map(Row, COMPARED), Row(CVM, four_times=True), PROBE]  # Table 3, Fig. 7
     return [first, *(row for row in rest if row != first)]
 
 
@@ -47,7 +51,10 @@ def wanted(config: Config, asked: Asked) -> list[Row]:
     if asked.only:
         return [row for name, row in there.items() if name in asked.only]
     if 3 in asked.tables:
-        return [main(config), *(row for row in every(config)[1:] if not row.four_times)]
+        return [
+            main(config),
+            *(row for row in every(config)[1:] if row.network != PROBE.network and not row.four_times),
+        ]
     return [main(config)]
 
 
@@ -68,6 +75,8 @@ def listed(config: Config, out: RunDir, asked: Asked) -> list[Listed]:
 
 
 def _shown(config: Config, row: Row) -> str:
+    if row == PROBE:
+        return "not in the paper"
     where = "Fig. 7" if row.four_times else "3"
     return where + (" (main model)" if row == main(config) else "")
 
@@ -81,6 +90,8 @@ def _state(config: Config, out: RunDir, row: Row) -> str:
 
 def _cost(config: Config, out: RunDir, row: Row) -> str:
     """Training time by the epochs that are done; nothing is guessed."""
+    if row == PROBE:
+        return "forward passes only"
     epochs = config.folds * config.optimiser.epochs
     done = _seconds(config, out, row)
     return f"{sum(done) / len(done) * epochs / 60:.1f} min" if done else f"{epochs} epochs"

@@ -31,6 +31,7 @@ NAMES = {
     "t2t_vit_14": "T2T-ViT",
     "cvm": "CVM-Cervix",
 }
+OTHER_NAMES = {"probe": "the probe"}
 SCORES = {"macro_precision": "Avg. P", "macro_recall": "Avg. R", "macro_f1": "Avg. F1", "accuracy": "Acc"}
 
 # Class -> images of train, validation, test.
@@ -163,11 +164,17 @@ def flips(found: Mapping[str, Measured], network: str, note: str) -> Table:
             "rows": rows, "note": note}  # fmt: skip
 
 
+def probe(network: str, found: Scores, note: str) -> Table:
+    """Not in the paper: what a logistic regression makes of the untrained features, on the test part."""
+    rows = [_scored(f"{NAMES.get(network, network)}, features as they are", "probe", None, found)]
+    return _table("Probe", "Logistic regression on the features of the first weights", rows, note)
+
+
 def leak(published: Measured, free: Measured, difference: Measured, network: str, note: str) -> Table:
     """Not in the paper: test accuracy of both protocols, and by how many points the random split's is higher."""
     found = {"as_published: at random": published, "leak_free: by group": free, "Difference, points": difference}
     rows: list[Row] = [{"name": name, "row": network, "paper": None, "ours": [each]} for name, each in found.items()]
-    return {"number": "Leak", "title": f"What a random split leaks to {NAMES.get(network, network)}",
+    return {"number": "Leak", "title": f"What a random split leaks to {(NAMES | OTHER_NAMES).get(network, network)}",
             "columns": ["Acc"], "rows": rows, "note": note}  # fmt: skip
 
 

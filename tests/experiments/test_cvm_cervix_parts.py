@@ -86,7 +86,7 @@ def test_the_22_compared_networks_accuracies_are_whole_numbers_of_images_cut_aft
 
 def test_table_3_has_the_papers_22_networks_and_cvm():
     assert len(COMPARED) == 22 and list(tables.TABLE_3) == [*COMPARED, "cvm"] == list(tables.NAMES)
-    assert [row.name for row in rows.every(PAPER)] == ["cvm", *COMPARED, "cvm-x4"]
+    assert [row.name for row in rows.every(PAPER)] == ["cvm", *COMPARED, "cvm-x4", "probe"]
 
 
 def test_leak_free_parts_share_no_group_and_random_ones_do():
@@ -139,24 +139,39 @@ def test_the_four_copies_are_the_image_its_half_turn_and_its_mirror_images():
     assert {each.horizontal_flip for each in augmentations} == {0.3, 0.7}
 
 
-def test_a_random_split_that_is_easier_is_a_positive_leak_with_an_interval():
-    def said(right, total, groups):
-        decisions = np.where(np.arange(total) < right, 0, 1)
-        names = [f"g{at % groups}" for at in range(total)]
-        return predictions.of([f"i{at}" for at in range(total)], np.eye(2)[decisions], ("a", "b"),
-                              labels=["a"] * total, groups=names)  # fmt: skip
+def judged(right, total, start=0, groups=None):
+    """`total` images of which the first `right` are told rightly; each its own group unless so many are given."""
+    decisions = np.where(np.arange(total) < right, 0, 1)
+    names = [f"g{start + at % (groups or total)}" for at in range(total)]
+    ids = [f"i{start + at}" for at in range(total)]
+    return predictions.of(ids, np.eye(2)[decisions], ("a", "b"), labels=["a"] * total, groups=names)
 
-    found = results.difference(said(190, 200, 200), said(160, 200, 200), seed=0)
+
+def test_a_random_split_that_is_easier_is_a_positive_leak_with_an_interval():
+    found = results.difference(judged(190, 200), judged(160, 200, start=200), seed=0)
     assert found["value"] == pytest.approx(15.0)
     standard_error = 100 * np.sqrt(0.95 * 0.05 / 200 + 0.8 * 0.2 / 200)
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * standard_error, rel=0.1)
     assert "200 and 200 groups" in found["method"]
 
 
+def test_of_the_same_images_the_leak_is_paired_and_groups_are_drawn_as_a_whole():
+    found = results.difference(judged(190, 200), judged(160, 200), seed=0)
+    assert found["value"] == pytest.approx(15.0)
+    share = 0.15  # of the images that only the random split's network tells rightly
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * 100 * np.sqrt(share * (1 - share) / 200), rel=0.1)
+    assert "paired" in found["method"]
+    shuffled = judged(190, 200)
+    shuffled = predictions.Predictions(shuffled.table.iloc[::-1].reset_index(drop=True), shuffled.classes)
+    assert results.difference(shuffled, judged(160, 200), seed=0) == found
+    coarse = results.difference(judged(190, 200), judged(160, 200, groups=20), seed=0)
+    assert "20 groups" in coarse["method"] and coarse["value"] == found["value"]
+
+
 def test_a_main_row_of_a_compared_network_is_no_second_row_of_it():
     config = replace(PAPER, main="mobilenet_v2")
     names = [row.name for row in rows.every(config)]
-    assert names[0] == "mobilenet_v2" and len(names) == len(set(names)) == 24
+    assert names[0] == "mobilenet_v2" and len(names) == len(set(names)) == 25
     assert rows.main(replace(config, task="herlev")) == Row("mobilenet_v2")
 
 

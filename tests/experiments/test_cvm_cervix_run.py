@@ -17,7 +17,7 @@ from experiments.cvm_cervix import rows
 from experiments.cvm_cervix.config import DESCRIPTIONS, PRESETS, TABLES
 
 TINY = [
-    *("--preset", "demo", "--main", "mobilenet_v2", "--synthetic-cells", "16", "--similar"),
+    *("--preset", "demo", "--main", "resnet18", "--synthetic-cells", "16", "--similar"),
     *("--images.height", "32", "--images.width", "32", "--optimiser.epochs", "2", "--timed-passes", "3"),
     *("--cosine", "--label-smoothing", "0.1", "--test-flips"),
 ]
@@ -31,7 +31,7 @@ def run(out, *arguments):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("saved_models")
-    run(out, "--tables", "3", "--only", "mobilenet_v2", "resnet18")
+    run(out, "--tables", "3", "--only", "resnet18", "vgg11", "probe")
     return RunDir(out / "cvm_cervix" / "demo")
 
 
@@ -61,15 +61,15 @@ def test_a_run_writes_everything_that_users_take_away(finished):
         finished.report,
     ):
         assert path.exists(), path
-    assert set(finished.rows) == {"mobilenet_v2", "mobilenet_v2-float16", "mobilenet_v2-flips", "resnet18"}
+    assert set(finished.rows) == {"resnet18", "resnet18-float16", "resnet18-flips", "vgg11", "probe"}
 
 
 def test_every_table_of_the_run_stands_there_with_intervals_and_says_that_it_is_synthetic(finished):
     found = tables_of(finished)
-    assert list(found) == [1, "Fig. 5", 3, "Sec. 4.5", "Sec. 4.6", "Extra"]
+    assert list(found) == [1, "Fig. 5", 3, "Sec. 4.5", "Sec. 4.6", "Extra", "Probe"]
     assert all("synthetic" in table["note"] for table in found.values())
     there = [row for row in found[3]["rows"] if row["ours"]]
-    assert [row["row"] for row in there] == ["resnet18", "mobilenet_v2"] and len(found[3]["rows"]) == 23
+    assert [row["row"] for row in there] == ["vgg11", "resnet18"] and len(found[3]["rows"]) == 23
     for row in [*there, *found["Fig. 5"]["rows"], *found["Extra"]["rows"]]:
         assert all({"value", "low", "high", "n", "method"} <= set(each) for each in row["ours"])
         assert row["paper"] is None or row in there  # the paper's numbers are of other data
@@ -79,17 +79,17 @@ def test_every_table_of_the_run_stands_there_with_intervals_and_says_that_it_is_
 def test_sixteen_bit_weights_take_half_and_change_next_to_nothing(finished):
     cost = json.loads(finished.cost.read_text())
     assert cost["mebibytes"]["16"] == cost["mebibytes"]["32"] / 2 == cost["parameters"] * 2 / 2**20
-    whole, half = (predictions.read(out.predictions) for out in (finished, finished.row("mobilenet_v2-float16")))
+    whole, half = (predictions.read(out.predictions) for out in (finished, finished.row("resnet18-float16")))
     assert 0 < np.abs(whole.probabilities - half.probabilities).max() < 0.02
 
 
 def test_features_are_those_of_the_test_images(finished):
     found = embeddings.read(finished.embeddings)
-    assert found.values.shape == (len(predictions.read(finished.predictions)), 1280)
+    assert found.values.shape == (len(predictions.read(finished.predictions)), 512)
 
 
 def test_the_learning_rate_falls_along_a_cosine(finished):
-    rates = pd.read_csv(finished.row("mobilenet_v2").history)["learning_rate"]
+    rates = pd.read_csv(finished.row("resnet18").history)["learning_rate"]
     np.testing.assert_allclose(rates, [1e-3, 5e-4], rtol=1e-6)
 
 
@@ -102,28 +102,28 @@ def test_the_report_shows_confusion_features_and_misclassified_cells(finished):
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(finished, capsys):
     before = {path: path.read_bytes() for path in (finished.metrics, finished.predictions, finished.tables)}
     finished.metrics.unlink()
-    weights = finished.row("mobilenet_v2").best_weights.stat().st_mtime_ns
-    run(finished.root.parents[1], "--tables", "3", "--only", "mobilenet_v2", "resnet18")
+    weights = finished.row("resnet18").best_weights.stat().st_mtime_ns
+    run(finished.root.parents[1], "--tables", "3", "--only", "resnet18", "vgg11", "probe")
     timed = finished.tables  # the time of a forward pass is measured anew
     assert {path: path.read_bytes() for path in before if path != timed} == {
         path: found for path, found in before.items() if path != timed
     }
-    assert finished.row("mobilenet_v2").best_weights.stat().st_mtime_ns == weights
-    assert "resnet18:" not in capsys.readouterr().out
+    assert finished.row("resnet18").best_weights.stat().st_mtime_ns == weights
+    assert "vgg11:" not in capsys.readouterr().out
 
 
 def test_the_list_says_how_far_every_row_is(finished, capsys):
     run(finished.root.parents[1], "--list")
     lines = capsys.readouterr().out.splitlines()
-    assert sum("finished" in line for line in lines) == 2
-    assert any("main model" in line and "mobilenet_v2" in line for line in lines)
+    assert sum("finished" in line for line in lines) == 3
+    assert any("main model" in line and "resnet18" in line for line in lines)
     assert sum("not begun" in line for line in lines) == 22
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--only", "resnet19"), "resnet19: no such row; there are mobilenet_v2, cvm, vgg11"),
+        (("--only", "resnet19"), "resnet19: no such row; there are resnet18, cvm, vgg11"),
         (("--synthetic-cells", "0"), "--data.root is missing: give the folder of the combined images"),
         (("--task", "herlev"), "synthetic cells are drawn for the combined data only"),
     ],
