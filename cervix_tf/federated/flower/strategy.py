@@ -74,7 +74,7 @@ class Rounds(Strategy):
         for name in self.terms.sites:
             if name not in there:
                 self._tell(name, "away", "is not connected")
-        if self.private:
+        if self.private and there:
             self.inner.num_sampled_clients = len(there)
             self.inner.configure_train(server_round, arrays, config, grid)  # it notes the weights, sets the clipping
         return self._messages(there, arrays, config)
@@ -264,7 +264,7 @@ def _read(name: str, reply: Message | None, like: Weights) -> tuple[Update | Non
         metrics = reply.content["metrics"]
         weights = reply.content["arrays"].to_numpy_ndarrays()
         update = Update(name, weights, int(metrics["examples"]), tuple(metrics["losses"]), float(metrics["seconds"]))
-    except (KeyError, TypeError, ValueError, EOFError) as error:
+    except Exception as error:  # whatever a site sends, the others go on
         return None, "refused", f"what it sent cannot be read ({type(error).__name__}: {error})"
     reason = problem(weights, like) or ("" if update.examples > 0 else f"{update.examples} training images")
     return update, "refused" if reason else "trained", reason

@@ -120,6 +120,7 @@ def test_flowers_average_is_ours(federation, by_hand):
     [
         ("nan:b:1", "refused", "not finite"),
         ("shape:b:1", "refused", "shape"),
+        ("garbage:b:1", "refused", "cannot be read"),
         ("raise:b:1", "died", "the disk is gone"),
         ("late:b:1", "late", "no answer in time"),
     ],
@@ -176,6 +177,11 @@ def test_a_robust_strategy_withstands_a_site_with_wrong_weights(tiny, first, fed
         assert any(close(weights, each) for each in honest), "Krum chooses one of them"
     mean, _, _ = federation(sites=sites, rounds=1, fault="far:b:1", name="mean")
     assert np.abs(mean[0] - first[0]).max() > 10
+
+
+def test_a_private_round_without_any_site_ends(federation):
+    with pytest.raises(InputError, match="round 1: 0 of 3"):
+        federation(away=SITES, privacy="server", batch_norm="local")
 
 
 @pytest.mark.parametrize("side", ["server", "client"])

@@ -76,6 +76,8 @@ def train(message, context):
         weights[0] = weights[0][1:]
     if kind == "far":
         weights = [array + 100 for array in weights]
+    if kind == "garbage":
+        reply.content["metrics"]["examples"] = float("inf")
     if kind:
         reply.content["arrays"] = ArrayRecord(weights)
     return reply
