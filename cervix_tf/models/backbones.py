@@ -10,14 +10,23 @@ from keras import layers
 
 from cervix_tf.errors import InputError
 from cervix_tf.layers.fuse import fuse
-from cervix_tf.models import alexnet, googlenet, resnet, shufflenet_v2, vgg, vision_transformer
+from cervix_tf.models import (
+    alexnet,
+    googlenet,
+    inception_resnet_v1,
+    resnet,
+    shufflenet_v2,
+    t2t_vit,
+    vgg,
+    vision_transformer,
+)
 from cervix_tf.models import weights as first_weights
 
 
 class _Backbone(NamedTuple):
     build: Callable[..., keras.Model]
     normalisation: str
-    """What its ImageNet weights were trained with: caffe, torch or tf."""
+    """What its published weights were trained with: caffe, facenet, torch or tf."""
     file: str = ""
     """Keras' own download without top; "" where Keras has none."""
     smallest: int = 32
@@ -28,10 +37,12 @@ _ORDER = "weights_tf_dim_ordering_tf_kernels"
 
 _BACKBONES = {
     "alexnet": _Backbone(alexnet.alexnet, "torch", smallest=63),
+    "botnet50": _Backbone(resnet.botnet50, "torch"),
     "deit_tiny": _Backbone(vision_transformer.deit_tiny, "torch", smallest=16),
     "densenet121": _Backbone(keras.applications.DenseNet121, "torch", f"densenet121_{_ORDER}_notop.h5"),
     "densenet169": _Backbone(keras.applications.DenseNet169, "torch", f"densenet169_{_ORDER}_notop.h5"),
     "googlenet": _Backbone(googlenet.googlenet, "tf", smallest=15),  # torchvision's `transform_input` makes it that
+    "inception_resnet_v1": _Backbone(inception_resnet_v1.inception_resnet_v1, "facenet", smallest=75),
     "inception_v3": _Backbone(keras.applications.InceptionV3, "tf", f"inception_v3_{_ORDER}_notop.h5", 75),
     "mobilenet": _Backbone(keras.applications.MobileNet, "tf", "mobilenet_1_0_224_tf_no_top.h5"),
     "mobilenet_v2": _Backbone(keras.applications.MobileNetV2, "tf", f"mobilenet_v2_{_ORDER}_1.0_224_no_top.h5"),
@@ -44,6 +55,7 @@ _BACKBONES = {
     "resnext101_32x8d": _Backbone(resnet.resnext101_32x8d, "torch"),
     "shufflenet_v2_x0_5": _Backbone(shufflenet_v2.shufflenet_v2_x0_5, "torch"),
     "shufflenet_v2_x1_0": _Backbone(shufflenet_v2.shufflenet_v2_x1_0, "torch"),
+    "t2t_vit_14": _Backbone(t2t_vit.t2t_vit_14, "torch", smallest=16),
     "vgg11": _Backbone(vgg.vgg11, "torch"),
     "vgg13": _Backbone(vgg.vgg13, "torch"),
     "vgg16": _Backbone(keras.applications.VGG16, "caffe", f"vgg16_{_ORDER}_notop.h5"),
@@ -53,15 +65,24 @@ _BACKBONES = {
 }
 
 NAMES = tuple(_BACKBONES)
+CONVERTIBLE = tuple(
+    name for name, made in _BACKBONES.items() if not made.file and name not in ("botnet50", "resnet10_narrow")
+)
+"""Networks whose layers are named as in a PyTorch library, for `python -m cervix_tf.models convert`."""
 
 # Before the logits; AlexNet: before, VGG: after each of its two hidden layers. The rest have none.
 _DROPOUT = {"googlenet": 0.2, "inception_v3": 0.5, "mobilenet_v2": 0.2, "xception": 0.5}
 
 
+def smallest(name: str) -> int:
+    """Pixels of the shorter side that the network takes at least."""
+    return _BACKBONES[name].smallest
+
+
 def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", momentum: float = 0.9) -> keras.Model:
     """The last feature maps of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, h, w, maps).
 
-    Of a transformer (DeiT, ViT) the class token instead: (batch, features).
+    Of a transformer (DeiT, T2T-ViT, ViT) the class token instead: (batch, features).
 
     Inside: the normalisation that the network's ImageNet weights were trained with, then
     the network without its top as one layer named `features`, where Grad-CAM cuts.
@@ -86,8 +107,9 @@ def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", m
         )
     if weights == "imagenet" and not chosen.file:
         raise InputError(
-            f"--weights imagenet: Keras offers none for {name}; convert torchvision's ImageNet checkpoint of "
-            f"{name} to a .weights.h5 file of this network without its top and give that, or --weights random"
+            f"--weights imagenet: Keras offers none for {name}; give a weights file"
+            + (" that `python -m cervix_tf.models convert` made of a checkpoint" if name in CONVERTIBLE else "")
+            + ", or --weights random"
         )
 
     def build(weights: str | None, **options: Any) -> keras.Model:
@@ -114,10 +136,11 @@ def classifier(
     """Logits of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, classes), by the named network.
 
     `backbone` and the head that the architecture has: average pooling (transformers: the
-    class token as it is) and one dense layer `logits`; for AlexNet and VGG two hidden dense
-    layers of `head_width` before it. `dropout` None is the architecture's own: AlexNet 0.5
-    before (torchvision), VGG 0.5 after each hidden layer (Simonyan and Zisserman 2015,
-    sec. 3.1); before the logits GoogLeNet 0.2 (torchvision), MobileNetV2 0.2 (Keras and
+    class token as it is) and one dense layer `logits`. Before that AlexNet and VGG have two
+    hidden dense layers of `head_width`, InceptionResNetV1 FaceNet's bottleneck of 512.
+    `dropout` None is the architecture's own: AlexNet 0.5 before each hidden layer
+    (torchvision), VGG 0.5 after it (Simonyan and Zisserman 2015, sec. 3.1); after the pooling
+    InceptionResNetV1 0.2 (FaceNet), GoogLeNet 0.2 (torchvision), MobileNetV2 0.2 (Keras and
     torchvision), Inception-v3 0.5 (torchvision), Xception 0.5 (Chollet 2017, sec. 4.4);
     elsewhere 0.
 
@@ -131,6 +154,8 @@ def classifier(
     if name == "alexnet" or name.startswith("vgg"):
         hidden = alexnet.fully_connected if name == "alexnet" else vgg.fully_connected
         x = hidden(x, head_width, 0.5 if dropout is None else dropout)
+    elif name == "inception_resnet_v1":
+        x = inception_resnet_v1.bottleneck(x, dropout=0.2 if dropout is None else dropout)
     else:
         if len(x.shape) == 4:
             x = layers.GlobalAveragePooling2D(name="average")(x)
@@ -141,12 +166,17 @@ def classifier(
 
 
 def _normalised(pixels: keras.KerasTensor, normalisation: str) -> keras.KerasTensor:
-    """What `keras.applications.imagenet_utils.preprocess_input` makes of pixels in that mode."""
+    """What `keras.applications.imagenet_utils.preprocess_input` makes of pixels in that mode.
+
+    facenet: `fixed_image_standardization` of facenet-pytorch.
+    """
     if normalisation == "tf":
         scale, offset = [1 / 127.5] * 3, [-1.0] * 3
     elif normalisation == "torch":
         mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         scale, offset = [1 / (255 * s) for s in std], [-m / s for m, s in zip(mean, std, strict=True)]
+    elif normalisation == "facenet":
+        scale, offset = [1 / 128] * 3, [-127.5 / 128] * 3
     else:
         scale, offset = [1.0] * 3, [-123.68, -116.779, -103.939]
     # In float32 under a mixed-precision policy too: 16 bits cannot hold what lies between 254 and 255.

@@ -1,4 +1,4 @@
-"""ResNet and ResNeXt as torchvision defines them, so that its checkpoints fit layer by layer."""
+"""ResNet, ResNeXt and BoTNet; the first two as torchvision defines them, so that its checkpoints fit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from cervix_tf.layers.relative_attention import RelativeAttention
 from cervix_tf.models.convolution import convolution, normalisation
 
 
@@ -30,6 +31,16 @@ def resnext101_32x8d(**options: Any) -> keras.Model:
     return resnet((3, 4, 23, 3), bottleneck=True, groups=32, group_width=8, name="resnext101_32x8d", **options)
 
 
+def botnet50(**options: Any) -> keras.Model:
+    """BoTNet-50, 20,852,008 weights with 1000 classes at 224 x 224: ResNet-50 with attention in its last stage.
+
+    Source: Srinivas et al. 2021, Table 1 (20.8 M) and sec. 3; 4 heads. ResNet-50 has
+    25,557,032; three 3x3 convolutions of 2,359,296 become queries, keys and values of 786,432
+    and relative positions of 6,912, 3,328 and 3,328.
+    """
+    return resnet((3, 4, 6, 3), bottleneck=True, heads=4, name="botnet50", **options)
+
+
 def resnet(
     blocks: tuple[int, ...],
     *,
@@ -37,6 +48,7 @@ def resnet(
     groups: int = 1,
     group_width: int = 64,
     width: int = 64,
+    heads: int = 0,
     input_shape: tuple[int, int, int] = (224, 224, 3),
     include_top: bool = True,
     classes: int = 1000,
@@ -52,6 +64,8 @@ def resnet(
         groups: Groups of the bottleneck's 3x3 convolution; more than one makes it a ResNeXt.
         group_width: Maps a group in the first stage; doubles with every stage.
         width: Maps of the first stage; doubles with every stage.
+        heads: Of the self-attention that replaces the 3x3 convolutions of the last stage; 0 keeps them.
+            Where it halves the size, 2x2 average pooling follows it.
         input_shape: Height, width and channels.
         include_top: Average pooling and one dense layer follow.
         classes: Logits.
@@ -61,7 +75,12 @@ def resnet(
     `models.resnet`, whose strides (in the 3x3 convolution), padding, epsilon and momentum these are.
     """
 
-    def block(x: keras.KerasTensor, maps: int, stride: int, layer: str) -> keras.KerasTensor:
+    def attention(x: keras.KerasTensor, maps: int, stride: int, layer: str) -> keras.KerasTensor:
+        x = convolution(x, 3 * maps, 1, 1, f"{layer}.qkv")
+        x = RelativeAttention(heads, name=layer)(x)
+        return layers.AveragePooling2D(2, padding="same", name=f"{layer}.pool")(x) if stride > 1 else x
+
+    def block(x: keras.KerasTensor, maps: int, stride: int, layer: str, attended: bool) -> keras.KerasTensor:
         inner = maps * group_width * groups // 64
         if bottleneck:
             steps = [(inner, 1, 1, 1), (inner, 3, stride, groups), (4 * maps, 1, 1, 1)]
@@ -71,7 +90,10 @@ def resnet(
         for number, (filters, size, step, parts) in enumerate(steps, start=1):
             if number > 1:
                 x = layers.ReLU(name=f"{layer}.relu{number - 1}")(x)
-            x = convolution(x, filters, size, step, f"{layer}.conv{number}", parts)
+            if attended and size > 1:
+                x = attention(x, filters, step, f"{layer}.conv{number}")
+            else:
+                x = convolution(x, filters, size, step, f"{layer}.conv{number}", parts)
             x = normalisation(x, f"{layer}.bn{number}")
         if shortcut.shape != x.shape:
             shortcut = convolution(shortcut, x.shape[-1], 1, stride, f"{layer}.downsample.0")
@@ -85,7 +107,8 @@ def resnet(
     for stage, count in enumerate(blocks):
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
-            x = block(x, width * 2**stage, stride, f"layer{stage + 1}.{index}")
+            attended = heads > 0 and stage == len(blocks) - 1
+            x = block(x, width * 2**stage, stride, f"layer{stage + 1}.{index}", attended)
     if include_top:
         x = layers.GlobalAveragePooling2D(name="avgpool")(x)
         x = layers.Dense(classes, name="fc")(x)

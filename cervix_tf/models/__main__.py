@@ -1,0 +1,57 @@
+"""`python -m cervix_tf.models`: the networks that there are, and PyTorch checkpoints for them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from cervix_tf import errors
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command: 0; bad input exits with 2."""
+    commands: dict[str, Callable[..., int]] = {"convert": convert, "list": list_}
+    with errors.exit_cleanly():
+        return tyro.extras.subcommand_cli_from_dict(
+            commands, prog="python -m cervix_tf.models", description=__doc__, args=argv
+        )
+
+
+def convert(
+    checkpoint: Annotated[Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")],
+    network: Annotated[str, tyro.conf.arg(metavar="NAME")],
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE.weights.h5")],
+) -> int:
+    """Make a weights file of a checkpoint of torchvision, timm, facenet-pytorch or T2T-ViT, for --weights.
+
+    What lies above the network's features, its head, is left out. `list` says which networks have checkpoints.
+
+    Args:
+        checkpoint: a .pth file (needs PyTorch) or a .safetensors file (does not)
+        network: which network it is of
+        out: weights file to write
+    """
+    from cervix_tf.models import checkpoint as checkpoints
+
+    count = checkpoints.convert(checkpoint, network, out)
+    print(f"{out}: {count} arrays of {network} without its top; give it as --weights {out}")
+    return 0
+
+
+def list_() -> int:
+    """Every network: the smallest images it takes and where its ImageNet weights come from."""
+    from cervix_tf.models import backbones
+
+    for name in backbones.NAMES:
+        origin = "convert a PyTorch checkpoint" if name in backbones.CONVERTIBLE else "Keras' download"
+        print(f"{name:20} at least {backbones.smallest(name):3} pixels  ImageNet weights: {origin}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
