@@ -37,7 +37,7 @@ _ORDER = "weights_tf_dim_ordering_tf_kernels"
 
 _BACKBONES = {
     "alexnet": _Backbone(alexnet.alexnet, "torch", smallest=63),
-    "botnet50": _Backbone(resnet.botnet50, "torch"),
+    "botnet50": _Backbone(resnet.botnet50, "torch", smallest=33),  # one place alone has nothing to attend to
     "deit_tiny": _Backbone(vision_transformer.deit_tiny, "torch", smallest=16),
     "densenet121": _Backbone(keras.applications.DenseNet121, "torch", f"densenet121_{_ORDER}_notop.h5"),
     "densenet169": _Backbone(keras.applications.DenseNet169, "torch", f"densenet169_{_ORDER}_notop.h5"),
