@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from cervix_tf.models import backbones
 from experiments.cvm_cervix import evaluation, model
-from experiments.cvm_cervix.config import PAPER
+from experiments.cvm_cervix.config import COMPARED, PAPER
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +37,7 @@ def test_half_precision_leaves_weights_that_16_bits_hold(cvm):
     evaluation.halve(cvm)
     kernel = cvm.get_layer("logits").get_weights()[0]
     np.testing.assert_array_equal(kernel, kernel.astype(np.float16).astype(np.float32))
+
+
+def test_the_library_has_every_network_of_table_3():
+    assert not set(COMPARED) - set(backbones.NAMES)
