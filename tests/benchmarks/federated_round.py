@@ -81,11 +81,8 @@ def flower() -> Measure:
     def main(grid, context):
         strategy = FedAvg(weighted_by_key="examples")
         arrays = ArrayRecord(trainer().weights)
-        while threading.main_thread().is_alive():
-            try:
-                wanted.get(timeout=0.5)
-            except queue.Empty:
-                continue
+        while True:
+            wanted.get()
             started = time.perf_counter()
             messages = strategy.configure_train(1, arrays, ConfigRecord({"client": "a", "round": 0}), grid)
             arrays, _ = strategy.aggregate_train(1, grid.send_and_receive(messages))
