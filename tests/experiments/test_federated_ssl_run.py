@@ -1,0 +1,155 @@
+"""The whole study, tiny: one N, 40 synthetic women a site, every initialisation."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cervix_tf import cli
+from cervix_tf.data import images, manifest
+from cervix_tf.errors import InputError
+from cervix_tf.evaluate import predictions
+from cervix_tf.export import runtime
+from cervix_tf.run_dir import RunDir
+from experiments.federated_ssl import __main__ as study
+from experiments.federated_ssl import rows, tables, textures
+from experiments.federated_ssl.config import DESCRIPTIONS, PAPER, PRESETS, TABLES
+from experiments.federated_ssl.rows import Row
+
+TINY = [
+    *("--preset", "demo", "--synthetic-women", "40", "--synthetic-labelled", "12"),
+    *("--images.height", "32", "--images.width", "32", "--batch-sizes", "8", "--local-epochs", "1"),
+    *("--ssl.epochs", "1", "--federation.rounds", "1", "--fine-tuning.epochs", "1"),
+]
+SEVEN = ["random", "imagenet", "ssl-8", "cssl-8", "csfssl", "ppfssl-alts", "ppfssl-nhs"]
+
+
+def run(out, *arguments):
+    words = [*TINY, "--out", str(out), *arguments]
+    cli.main("federated_ssl", PRESETS, DESCRIPTIONS, study.run, words, tables=TABLES, listed=rows.listed)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("saved_models")
+    run(out, "--tables", "1", "2")
+    return RunDir(out / "federated_ssl" / "demo")
+
+
+def test_a_run_writes_everything_that_users_take_away(finished):
+    for path in (
+        finished.manifest,
+        finished.predictions,
+        finished.metrics,
+        finished.tables,
+        finished.contract,
+        finished.saved_model / "saved_model.pb",
+        finished.tflite(),
+        finished.model_card,
+        finished.paper_figures,
+        finished.report,
+        finished.row("csfssl-pretraining").federation,
+    ):
+        assert path.exists(), path
+    assert "SYNTHETIC" in finished.report.read_text()
+
+
+def test_table_2_has_all_seven_initialisations_of_both_sites(finished):
+    found = json.loads(finished.tables.read_text())
+    assert [table["number"] for table in found] == [1, "Table 2, ALTS", "Table 2, NHS"]
+    for table in found[1:]:
+        site = table["number"][-4:].strip(" ,").lower()
+        assert [row["row"] for row in table["rows"]] == [f"{name}-{site}" for name in SEVEN]
+        assert table["columns"] == ["ACC", "Recall", "Precision", "F1", "AUC"]
+        for row in table["rows"]:
+            metrics = json.loads(finished.row(row["row"]).metrics.read_text())["binary"]["metrics"]
+            assert row["ours"][4]["value"] == pytest.approx(100 * metrics["auc"]["value"])
+            assert row["ours"][0]["method"] and row["ours"][0]["n"] == metrics["accuracy"]["n"]
+
+
+def test_table_1_counts_women_and_images_of_the_manifest(finished):
+    table = json.loads(finished.tables.read_text())[0]
+    ours = {row["name"]: [cell["value"] for cell in row["ours"]] for row in table["rows"]}
+    there = manifest.read(finished.manifest).rows
+    for at, site in enumerate(("alts", "nhs")):
+        here = there[(there["site"] == site) & (there["split"] == "train")]
+        assert ours["train: all images"][at] == len(here) == 40
+        cases = here[here["label"] == "case"]
+        assert ours["train, case: labelled images"][at] == len(cases) == 2 * cases["group"].nunique()
+        assert ours["train, case: patients"][at] == cases["group"].nunique()
+
+
+def test_pre_training_changes_what_the_classifier_starts_from_and_a_finished_row_is_not_run_again(finished, capsys):
+    said = {name: predictions.read(finished.row(f"{name}-nhs").predictions).probabilities for name in SEVEN}
+    for name in SEVEN[1:]:
+        assert not np.array_equal(said[name], said["random"]), name
+    assert not np.array_equal(said["ppfssl-alts"], said["ppfssl-nhs"])
+    trained = finished.row("csfssl-pretraining").history.stat().st_mtime_ns
+    capsys.readouterr()
+    run(finished.root.parents[1], "--only", "csfssl")
+    assert finished.row("csfssl-pretraining").history.stat().st_mtime_ns == trained
+    run(finished.root.parents[1], "--tables", "2", "--list")
+    assert capsys.readouterr().out.count("finished") == 7
+
+
+def test_the_federation_saw_every_site_and_counted_its_bytes(finished):
+    told = pd.read_csv(finished.row("csfssl-pretraining").federation)
+    assert sorted(told["client"]) == ["alts", "nhs"] and (told["event"] == "trained").all()
+    assert told["bytes_sent"].nunique() == 1 and (told["bytes_sent"] == told["bytes_received"]).all()
+    ring = pd.read_csv(finished.row("ppfssl-nhs-pretraining").federation)
+    assert list(ring["client"]) == ["nhs", "alts"]
+
+
+def test_the_exported_model_says_what_the_best_classifier_said(finished):
+    best = predictions.read(finished.predictions)
+    ids = list(best.table["id"][:4])
+    root = manifest.read(finished.manifest, finished.root / "data").root
+    loaded = runtime.load(finished.tflite())
+    for id, expected in zip(ids, best.probabilities[:4], strict=True):
+        said = loaded.run(images.decode_file(str(root / id))[None])[0]
+        np.testing.assert_allclose(said, expected, atol=2e-3)
+
+
+def test_the_papers_preset_has_the_papers_numbers():
+    assert (PAPER.ssl.epochs, PAPER.ssl.learning_rate, PAPER.ssl.momentum, PAPER.ssl.weight_decay) == (
+        50, 0.01, 0.9, 1e-5,
+    )  # fmt: skip
+    tuning = PAPER.fine_tuning
+    assert (tuning.epochs, tuning.learning_rate, tuning.momentum, tuning.weight_decay) == (50, 0.001, 0.09, 1e-6)
+    assert (PAPER.network, PAPER.temperature, PAPER.projection, PAPER.batch_sizes) == ("resnet50", 0.1, 64, (8, 16, 32))
+    assert (PAPER.fine_tuning_batch, PAPER.patience, PAPER.federated_batch_size) == (4, 5, 8)
+    names = [row.name for row in rows.every(PAPER, ("nhs", "alts"))]
+    assert names == [*tables.TABLE_2, "csfssl-e5", "csfssl-e10"]
+
+
+def test_table_2_of_the_paper_fits_its_counts():
+    for row, numbers in tables.TABLE_2.items():
+        for site, (accuracy, recall, precision, f1) in {"nhs": numbers[:4], "alts": numbers[4:]}.items():
+            cases, controls = tables.TESTED[site]
+            hits = round(recall * cases / 100)
+            called = round(hits / precision * 100)
+            right = hits + controls - (called - hits)
+            assert 100 * hits / cases == pytest.approx(recall, abs=0.006), (row, site)
+            assert 100 * right / (cases + controls) == pytest.approx(accuracy, abs=0.006), (row, site)
+            assert 200 * hits / (cases + called) == pytest.approx(f1, abs=0.02), (row, site)
+
+
+def test_unknown_rows_and_missing_data_end_in_one_line(tmp_path, capsys):
+    with pytest.raises(InputError, match="--only x: no such row; there are random, imagenet, ssl-8"):
+        rows.wanted(PAPER, ("nhs", "alts"), cli.Asked(only=("x",)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main("federated_ssl", PRESETS, DESCRIPTIONS, study.run, ["--out", str(tmp_path)], tables=TABLES)
+    assert ended.value.code == 2 and "--data.root is missing" in capsys.readouterr().err
+
+
+def test_without_tables_the_papers_best_row_runs():
+    assert rows.wanted(PAPER, ("nhs", "alts"), cli.Asked()) == [Row("cssl", 8)]
+    assert rows.wanted(PAPER, ("nhs", "alts"), cli.Asked(tables=(1,))) == []
+
+
+def test_drawn_textures_are_pictures_of_all_kinds_that_a_seed_repeats():
+    pictures, labels = textures.drawn(18, (24, 32), seed=0)
+    assert pictures.shape == (18, 24, 32, 3) and list(np.bincount(labels)) == [3] * len(textures.KINDS)
+    assert all(picture.std() > 5 for picture in pictures)
+    assert np.array_equal(pictures, textures.drawn(18, (24, 32), seed=0)[0])
