@@ -116,7 +116,8 @@ def views(
         return tf.reshape(pixels, [-1, *size, 3]), tf.reshape(labels, [-1])
 
     loaded = _order(inputs, images, seed, first_epoch, epochs).map(mapped, num_parallel_calls=tf.data.AUTOTUNE)
-    return _batched(loaded, _batch_size(inputs, images), drop_remainder=True).map(flat)
+    known = tf.data.experimental.assert_cardinality(steps(inputs, images) * (epochs - first_epoch))  # as in `sampled`
+    return _batched(loaded, _batch_size(inputs, images), drop_remainder=True).map(flat).apply(known)
 
 
 def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, seed: int, epoch: int) -> tf.data.Dataset:
