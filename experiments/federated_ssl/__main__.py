@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cervix_tf import cli
@@ -28,16 +29,16 @@ def run(config: Config, out: RunDir, asked: Asked) -> None:
     sites = sites_of(everything)
     labelled = [name for name, site in sites.items() if site.labelled]
     chosen = rows.wanted(config, labelled, asked)
+    networks = functools.cache(lambda: training.Networks(config, sites[labelled[0]].images["train"]))
     found: Found = {}
     if chosen:
-        networks = training.Networks(config, sites[labelled[0]].images["train"])
         for row in chosen:
-            found[row] = {name: measured(networks, row, sites, name, labelled, out) for name in labelled}
+            found[row] = {name: measured(config, networks, row, sites, name, labelled, out) for name in labelled}
         best = min(found, key=lambda row: validation_loss(out.row(row.classifier(labelled[0]))))
         keep(out.row(best.classifier(labelled[0])), out)
     try:
         if chosen:
-            deploy(networks, best, labelled[0], everything, out)
+            deploy(config, networks, best, labelled[0], everything, out)
     finally:  # tables and report stand even where an exported file is refused
         conclude(config, asked, everything, labelled, found, out)
 
@@ -58,7 +59,13 @@ def sites_of(everything: Manifest) -> dict[str, Site]:
 
 
 def measured(
-    networks: Networks, row: Row, sites: Mapping[str, Site], name: str, order: Sequence[str], out: RunDir
+    config: Config,
+    lent: Callable[[], Networks],
+    row: Row,
+    sites: Mapping[str, Site],
+    name: str,
+    order: Sequence[str],
+    out: RunDir,
 ) -> dict[str, Any]:
     """The metrics of a site's classifier that starts as the row says, trained first where that is not done yet."""
     from cervix_tf.data import pipeline
@@ -66,9 +73,10 @@ def measured(
     from cervix_tf.train import fit
     from experiments.federated_ssl import data, training
 
-    config, where, site = networks.config, out.row(row.classifier(name)), sites[name]
+    where, site = out.row(row.classifier(name)), sites[name]
     if where.metrics.exists():
         return read_json(where.metrics)
+    networks = lent()
     around = [*order, *(other for other in sites if other not in order)]
     weights = training.pretrained(networks, row, sites, name, around, out)
     training.fine_tune(networks, weights, site, name, where)
@@ -120,7 +128,9 @@ def keep(best: RunDir, out: RunDir) -> None:
     write_json(out.metrics, read_json(best.metrics))
 
 
-def deploy(networks: Networks, row: Row, site: str, everything: Manifest, out: RunDir) -> None:
+def deploy(
+    config: Config, lent: Callable[[], Networks], row: Row, site: str, everything: Manifest, out: RunDir
+) -> None:
     """The row's classifier of the site as users load it: SavedModel and TFLite.
 
     Nothing is done where the same model stands there already.
@@ -130,7 +140,7 @@ def deploy(networks: Networks, row: Row, site: str, everything: Manifest, out: R
     from cervix_tf.export import contract, formats, serving
     from experiments.federated_ssl import data
 
-    config, sizes = networks.config, everything.rows[everything.rows["site"] == site][["height", "width"]].median()
+    sizes = everything.rows[everything.rows["site"] == site][["height", "width"]].median()
     terms = contract.Contract(
         task="federated_ssl",
         classes=CLASSES,
@@ -151,6 +161,7 @@ def deploy(networks: Networks, row: Row, site: str, everything: Manifest, out: R
     if all(path.exists() for path in (out.contract, *written)) and contract.read(out.contract) == terms:
         return
     out.contract.unlink(missing_ok=True)  # written last: without it the rest is another model's, or half of one
+    networks = lent()
     networks.classifier.load_weights(out.row(row.classifier(site)).best_weights)
     with atomic.replacing(out.model) as part:
         serving.serving_model(networks.exported, terms).save(part)
