@@ -75,7 +75,7 @@ DEMO = Config(
     weights="random",
     images=Images(height=64, width=64, batch_size=16, cache="memory"),
     augmentation=Augmentation(rotation=(-180.0, 180.0), horizontal_flip=0.5),
-    descent=Descent(epochs=10, learning_rate=0.01, momentum=0.9, cosine=True),
+    descent=Descent(epochs=12, learning_rate=0.001, momentum=0.9, cosine=True),
 )
 
 PUBLIC = Config(
