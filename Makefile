@@ -32,8 +32,9 @@ types: venv
 contracts: venv
 	$(BIN)/lint-imports
 
+# Two processes: most of a test's time is tracing, which uses one core. Fixtures are a file's, so files stay whole.
 unit: venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Record anew what tensorflow-addons' losses give; it needs Keras 2, so an environment of its own, Python 3.9 to 3.11.
 ORACLE_PYTHON ?= python3.11
