@@ -167,21 +167,7 @@ def _predict(model: Any, rows: Manifest, options: Options) -> tuple[Predictions,
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
     probabilities = runtime.probabilities(model, chosen.files, options.batch_size)
-    table = chosen.rows
-    return (
-        predictions.of(
-            table["id"],
-            probabilities,
-            contract.classes,
-            labels=table["label"],
-            groups=table["group"],
-            cases=table["case"],
-            views=table["view"],
-            sites=table["site"],
-            ages=table["age"],
-        ),
-        notes,
-    )
+    return predictions.of_rows(chosen.rows, probabilities, contract.classes), notes
 
 
 def _validation(model: Any, rows: Manifest, options: Options) -> Predictions | None:

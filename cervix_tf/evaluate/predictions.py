@@ -125,6 +125,24 @@ def of(
     return Predictions(table, tuple(classes))
 
 
+def of_rows(rows: pd.DataFrame, probabilities: ArrayLike, classes: Sequence[str]) -> Predictions:
+    """Validated predictions for `rows` of a manifest that have an id: what a pipeline's inputs keep of it.
+
+    Raises `InputError` as `read` does.
+    """
+    return of(
+        rows["id"],
+        probabilities,
+        classes,
+        labels=rows["label"],
+        groups=rows["group"],
+        cases=rows["case"],
+        views=rows["view"],
+        sites=rows["site"],
+        ages=rows["age"],
+    )
+
+
 def read(path: Path) -> Predictions:
     """The predictions in a CSV file.
 

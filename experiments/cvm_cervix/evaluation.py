@@ -44,17 +44,18 @@ def measure(config: Config, row: Row, folds: list[Parts], out: RunDir) -> None:
         network = training.trained(config, row, parts, out.row(prefix(config, fold) + row.name))
         for part in ("test", "validation"):
             inputs = inputs_of(parts[part], config)
-            said[part].append(predicted(inputs, fit.probabilities(network, pipeline.evaluation(inputs, config.images))))
+            answers = fit.probabilities(network, pipeline.evaluation(inputs, config.images))
+            said[part].append(predictions.of_rows(inputs.rows, answers, inputs.classes))
         tested = inputs_of(parts["test"], config)
         if chief and config.test_flips:
-            said[FLIPS].append(predicted(tested, mirrored(config, network, tested)))
+            said[FLIPS].append(predictions.of_rows(tested.rows, mirrored(config, network, tested), tested.classes))
         if chief and not fold:
             keep_features(config, network, parts, out)
             write_json(out.cost, cost(config, network))
         if chief:
             halve(network)
             values = fit.probabilities(network, pipeline.evaluation(tested, config.images))
-            said[SIXTEEN_BITS].append(predicted(tested, values))
+            said[SIXTEEN_BITS].append(predictions.of_rows(tested.rows, values, tested.classes))
         del network
         keras.backend.clear_session()  # or every network of the study would stay in memory
         gc.collect()
@@ -79,22 +80,6 @@ def write(config: Config, said: Predictions, validation: Predictions | None, out
         synthetic=bool(config.synthetic_cells),
     )
     write_json(out.metrics, found)
-
-
-def predicted(inputs: Inputs, probabilities: np.ndarray) -> Predictions:
-    """What predictions.csv says of the inputs."""
-    table = inputs.rows
-    return predictions.of(
-        table["id"],
-        probabilities,
-        inputs.classes,
-        labels=table["label"],
-        groups=table["group"],
-        cases=table["case"],
-        views=table["view"],
-        sites=table["site"],
-        ages=table["age"],
-    )
 
 
 def joined(parts: list[Predictions]) -> Predictions:
@@ -138,7 +123,7 @@ def probe(config: Config, folds: list[Parts]) -> list[Predictions]:
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
         classifier.fit(np.stack([seen[name] for name in train.rows["id"]]), train.labels)
         found = classifier.predict_proba(np.stack([seen[name] for name in tested.rows["id"]]))
-        said.append(predicted(tested, found))
+        said.append(predictions.of_rows(tested.rows, found, tested.classes))
     return said
 
 

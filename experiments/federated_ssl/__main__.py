@@ -81,22 +81,8 @@ def measured(
     weights = training.pretrained(networks, row, sites, name, around, out)
     training.fine_tune(networks, weights, site, name, where)
     for part, path in (("validation", where.validation_predictions), ("test", where.predictions)):
-        table = site.labelled[part].rows
         said = fit.probabilities(networks.exported, pipeline.evaluation(site.labelled[part], config.images))
-        predictions.write(
-            predictions.of(
-                table["id"],
-                said,
-                CLASSES,
-                labels=table["label"],
-                groups=table["group"],
-                cases=table["case"],
-                views=table["view"],
-                sites=table["site"],
-                ages=table["age"],
-            ),
-            path,
-        )
+        predictions.write(predictions.of_rows(site.labelled[part].rows, said, CLASSES), path)
     found = metrics.summary(
         predictions.read(where.predictions),
         positive=("case",),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from cervix_tf.evaluate import confusion, intervals, metrics, strata
@@ -30,22 +29,7 @@ def classified(found: Embeddings, part: str, k: int) -> Predictions:
     """
     train, asked = found.part("train"), found.part(part)
     fitted = neighbours.of(train.values, train.labels, found.classes, k)
-    return of_table(asked.table, fitted.probabilities(asked.values), found.classes)
-
-
-def of_table(table: pd.DataFrame, probabilities: np.ndarray, classes: Sequence[str]) -> Predictions:
-    """What predictions.csv says of the images in a table with the columns id, group, case, view, site, age, label."""
-    return predicted.of(
-        table["id"],
-        probabilities,
-        classes,
-        labels=table["label"],
-        groups=table["group"],
-        cases=table["case"],
-        views=table["view"],
-        sites=table["site"],
-        ages=table["age"],
-    )
+    return predicted.of_rows(asked.table, fitted.probabilities(asked.values), found.classes)
 
 
 def score(summary: Mapping[str, Any], k: int, name: str = "") -> Measured:

@@ -99,7 +99,7 @@ def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[st
         return
     for part, path in (("val2", own.validation_predictions), ("test", own.predictions)):
         said = fit.probabilities(classifier, pipeline.evaluation(inputs[part], config.images))
-        predictions.write(measures.of_table(inputs[part].rows, said, inputs[part].classes), path)
+        predictions.write(predictions.of_rows(inputs[part].rows, said, inputs[part].classes), path)
     measures.summarise(config, own, predictions.read(own.predictions), predictions.read(own.validation_predictions))
 
 

@@ -7,13 +7,11 @@ import os
 from typing import Any
 
 import keras
-import numpy as np
 import pandas as pd
 
 import cervix_tf
 from cervix_tf import atomic
 from cervix_tf.data import pipeline
-from cervix_tf.data.inputs import Inputs
 from cervix_tf.evaluate import margin, metrics, predictions
 from cervix_tf.evaluate.predictions import Predictions
 from cervix_tf.export import contract, serving
@@ -58,7 +56,8 @@ def measure(config: Config, row: Row, folds: list[Parts], out: RunDir) -> None:
         images = images_of(config, row)
         for part, to in (("test", tested), ("validation", validated)):
             inputs = inputs_of(parts[part], row.images)
-            to.append(predictions_of(inputs, fit.probabilities(network, pipeline.evaluation(inputs, images))))
+            answers = fit.probabilities(network, pipeline.evaluation(inputs, images))
+            to.append(predictions.of_rows(inputs.rows, answers, CLASSES))
         if row.name == "ensemble" and fold == 0:
             keep_model(config, network, out)
         del network
@@ -126,28 +125,12 @@ def probe(config: Config, row: Row, parts: Parts) -> Predictions:
     )
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     classifier.fit(features, training_inputs.labels)
-    return predictions_of(test, classifier.predict_proba(seen))
+    return predictions.of_rows(test.rows, classifier.predict_proba(seen), CLASSES)
 
 
 def joined(folds: list[Predictions]) -> Predictions:
     """The predictions of all folds as one."""
     return Predictions(pd.concat([fold.table for fold in folds], ignore_index=True), CLASSES)
-
-
-def predictions_of(inputs: Inputs, probabilities: np.ndarray) -> Predictions:
-    """What predictions.csv says of these inputs."""
-    rows = inputs.rows
-    return predictions.of(
-        rows["id"],
-        probabilities,
-        CLASSES,
-        labels=rows["label"],
-        groups=rows["group"],
-        cases=rows["case"],
-        views=rows["view"],
-        sites=rows["site"],
-        ages=rows["age"],
-    )
 
 
 def keep_model(config: Config, network: keras.Model, out: RunDir) -> None:

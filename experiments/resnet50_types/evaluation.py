@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from cervix_tf.config import Protocol
 from cervix_tf.data import inputs, manifest, pipeline, splits
-from cervix_tf.data.inputs import Inputs
 from cervix_tf.evaluate import confusion, intervals, metrics, predictions
 from cervix_tf.evaluate.predictions import Predictions
 from cervix_tf.report.tables import Measured
@@ -38,7 +37,8 @@ def measure(config: Config, protocol: Protocol, parts: Parts, build: Callable[[]
     for part, path in (("validation", where.validation_predictions), ("test", where.predictions)):
         if part in parts:
             asked = inputs_of(parts[part])
-            said[part] = predicted(asked, fit.probabilities(network, pipeline.evaluation(asked, config.images)))
+            answers = fit.probabilities(network, pipeline.evaluation(asked, config.images))
+            said[part] = predictions.of_rows(asked.rows, answers, asked.classes)
             predictions.write(said[part], path)
     found = metrics.summary(
         said["test"],
@@ -48,22 +48,6 @@ def measure(config: Config, protocol: Protocol, parts: Parts, build: Callable[[]
         synthetic=bool(config.synthetic_women),
     )
     write_json(where.metrics, found)
-
-
-def predicted(asked: Inputs, probabilities: np.ndarray) -> Predictions:
-    """What predictions.csv says of the inputs."""
-    table = asked.rows
-    return predictions.of(
-        table["id"],
-        probabilities,
-        asked.classes,
-        labels=table["label"],
-        groups=table["group"],
-        cases=table["case"],
-        views=table["view"],
-        sites=table["site"],
-        ages=table["age"],
-    )
 
 
 def scores(found: Mapping[str, Any]) -> dict[str, Measured]:

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -170,3 +171,19 @@ def test_a_stratum_that_no_row_has_is_refused():
     p = predictions.of(["i"], [[0.5, 0.5]], ("a", "b"))
     with pytest.raises(InputError, match="--by site: none of the 1 rows has its site"):
         strata(p, "site")
+
+
+def test_rows_of_a_manifest_keep_what_predictions_say_of_them():
+    rows = pd.DataFrame(
+        {
+            "id": ["a", "b"], "path": ["a.jpg", "b.jpg"], "label": ["case", ""], "group": ["w1", "w2"],
+            "case": ["c1", ""], "view": ["", "green"], "site": ["s", "t"], "age": [31.0, np.nan],
+        }
+    )  # fmt: skip
+    table = predictions.of_rows(rows, [[0.25, 0.75], [1.0, 0.0]], ("control", "case")).table
+    pd.testing.assert_frame_equal(
+        table[["id", "group", "case", "view", "site", "label", "age"]],
+        rows[["id", "group", "case", "view", "site", "label", "age"]],
+        check_dtype=False,
+    )
+    assert list(table["p_case"]) == [0.75, 0.0]
