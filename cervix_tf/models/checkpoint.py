@@ -42,7 +42,7 @@ def convert(checkpoint: Path, network: str, out: Path) -> int:
     if network not in backbones.CONVERTIBLE:
         raise InputError(
             f"--network {network}: no checkpoint fits it; give one of {', '.join(backbones.CONVERTIBLE)}"
-            " (Keras itself offers ImageNet weights of the others)"
+            "; `python -m cervix_tf.models list` says what there is for the others"
         )
     if not out.name.endswith(".weights.h5"):
         raise InputError(f"-o {out}: the name must end in .weights.h5")
