@@ -34,7 +34,7 @@ def heat_maps(
     a layer named `features`. `class_index` is the class to explain, None for the verdict.
     `method` is `grad_cam_plus_plus` or `grad_cam`.
 
-    Raises `InputError` when the model has no such layers.
+    Raises `InputError` when the model has no such layers, or they give no maps, as a transformer's class token.
     """
     resize = next((layer for layer in serving.layers if type(layer).__name__ == "ResizePixels"), None)
     network = next((layer for layer in serving.layers if isinstance(layer, keras.Model)), None)
@@ -47,6 +47,8 @@ def heat_maps(
         head, maps = split(network, layers, batch)
     except ValueError as error:
         raise InputError(f"no heat maps for this model: {error}") from None
+    if any(stack.ndim < 4 for stack in (maps if isinstance(maps, list) else [maps])):
+        raise InputError(f"no heat maps for this model: its layer {SINGLE!r} gives one vector an image, not maps")
     found = method(head, maps, class_index)
     return [np.asarray(each) for stack in found for each in stack]
 

@@ -17,9 +17,11 @@ def split(
     The maps are what the layers give, one stack or a list as `layers` is. The head runs
     the model on `images` with other maps in their place, without running those layers
     again, and gives what the model gives: it should be logits. Layers may be anywhere
-    inside the model, whole trunks included. It must not run in two threads at once.
+    inside the model, whole trunks included; a name is that of the outermost layer that
+    has it. It must not run in two threads at once.
 
-    Raises ValueError for a name that the model has not once, and for a layer that it does not call once.
+    Raises ValueError for a name that the model has not, or twice as far out, and for a layer that it does
+    not call once.
     """
     one = isinstance(layers, str | keras.Layer)
     names = [layers] if isinstance(layers, str | keras.Layer) else list(layers)
@@ -45,12 +47,11 @@ def split(
 
 
 def _find(model: keras.Model, name: str) -> keras.Layer:
-    def inside(layer: keras.Layer) -> Iterator[keras.Layer]:
-        yield layer
-        for inner in getattr(layer, "layers", ()):
-            yield from inside(inner)
-
-    found = {id(layer): layer for layer in inside(model) if layer.name == name}
+    found: dict[int, keras.Layer] = {}
+    level: list[keras.Layer] = [model]
+    while level and not found:
+        found = {id(layer): layer for layer in level if layer.name == name}
+        level = [inner for layer in level for inner in getattr(layer, "layers", ())]
     if len(found) != 1:
         have = ", ".join(layer.name for layer in model.layers)
         raise ValueError(f"{len(found)} layers of {model.name!r} are named {name!r}; it has {have}")

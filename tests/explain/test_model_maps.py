@@ -75,6 +75,16 @@ def test_a_model_of_another_layout_is_refused_with_the_reason():
         model_maps.heat_maps(serving(views=True), [lit(0, 0)] * 3, ("acetic_1", "acetic_2", "iodine"))
 
 
+def test_a_network_that_gives_one_vector_an_image_is_refused_with_the_reason():
+    pixels = keras.Input((16, 16, 3))
+    token = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(pixels), name="features")
+    images = keras.Input((None, None, 3), dtype="uint8")
+    whole = keras.Model(pixels, keras.layers.Dense(2)(token(pixels)))
+    model = keras.Model(images, keras.layers.Activation("softmax")(whole(ResizePixels(16, 16)(images))))
+    with pytest.raises(InputError, match="gives one vector an image, not maps"):
+        model_maps.heat_maps(model, [np.zeros((16, 16, 3), np.uint8)])
+
+
 def test_a_strip_shows_every_image_above_its_heat_map():
     picture = model_maps.strip([lit(0, 0), lit(1, 1)], [np.eye(4), np.eye(4)], ("a", "b"), width=96)
     assert picture.shape == (16 + 64 + 2 + 64, 2 * 99, 3)

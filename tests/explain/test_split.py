@@ -78,3 +78,15 @@ def test_unknown_ambiguous_and_repeated_layers_are_refused():
     shared = keras.layers.Conv2D(3, 1, name="shared")
     with pytest.raises(ValueError, match=r"'shared' is called 2 times"):
         split(keras.Model(inputs, shared(shared(inputs))), "shared", np.zeros((1, 6, 6, 3)))
+
+
+def test_of_layers_of_one_name_the_outermost_is_cut():
+    pixels = keras.Input((6, 6, 3))
+    inner = keras.Model(pixels, keras.layers.Conv2D(5, 1, name="features")(pixels), name="transformer")
+    maps = keras.layers.Conv2D(2, 3, name="features")(pixels)
+    pooled = [keras.layers.GlobalAveragePooling2D()(each) for each in (maps, inner(pixels))]
+    model = keras.Model(pixels, keras.layers.Dense(2)(keras.layers.Concatenate()(pooled)))
+    x = np.random.default_rng(0).random((2, 6, 6, 3)).astype("float32")
+    head, found = split(model, "features", x)
+    assert found.shape == (2, 4, 4, 2)
+    np.testing.assert_allclose(head(found), model(x), rtol=1e-6)
