@@ -56,7 +56,8 @@ class Trainer:
             # Of a new one, since this one may have trained already.
             anew = keras.optimizers.deserialize(keras.optimizers.serialize(network.optimizer))
             anew.build(network.trainable_variables)
-        self._first_optimiser = _values(anew.variables)
+        # Tensors, since arrays would be copied each time.
+        self._first_optimiser = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
         statistics = {
             id(variable)
             for layer in batch_statistics.normalisations(network)
@@ -80,10 +81,12 @@ class Trainer:
         round), so the update is a function of the arguments and what the client kept. What
         it keeps changes only when all weights of the update are finite.
 
-        Raises `InputError` when an image cannot be read.
+        Raises `InputError` when an image cannot be read, `ValueError` for weights of another network.
         """
+        if len(weights) != len(self.network.weights):
+            raise ValueError(f"{len(weights)} arrays for a network with {len(self.network.weights)} weights")
         own, optimiser = self._split(client.kept)
-        self.network.set_weights(self.localised(client, weights))
+        _assign(self.network.weights, self.localised(client, weights))
         _assign(self.network.optimizer.variables, optimiser or self._first_optimiser)
         for at, variable in enumerate(self._random):
             variable.assign(np.array([seed_of(self.seed, client.name, round, at), 0], variable.dtype))
@@ -98,11 +101,11 @@ class Trainer:
                 verbose=0,
             ).history
         seconds, trained = time.monotonic() - started, self.weights
-        if not problem(trained, trained):
-            own = [trained[at] for at in self.statistics] if self.policy.batch_norm == "local" else []
-            persistent = self.policy.optimiser == "persist"
+        local, persistent = self.policy.batch_norm == "local", self.policy.optimiser == "persist"
+        if (local or persistent) and not problem(trained, trained):
+            own = [trained[at] for at in self.statistics] if local else []
             client.kept = [*own, *(_values(self.network.optimizer.variables) if persistent else [])]
-        if self.policy.batch_norm == "local":
+        if local:
             for at in self.statistics:
                 trained[at] = np.asarray(weights[at])  # goes back as it came
         losses = tuple(float(loss) for loss in history["loss"])
@@ -130,7 +133,7 @@ class Trainer:
         return kept[:count], kept[count:]
 
 
-def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
+def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray | tf.Tensor]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 

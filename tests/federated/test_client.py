@@ -94,7 +94,7 @@ def test_a_training_that_ends_in_nan_leaves_what_the_client_kept(network, client
 
 def test_weights_of_another_network_are_refused(network, client):
     trainer = Trainer(network(), Policy(), seed=0)
-    with pytest.raises(ValueError, match="weight list"):
+    with pytest.raises(ValueError, match="arrays for a network with"):
         trainer.train(client("one"), trainer.weights[1:], 0)
 
 
