@@ -160,6 +160,7 @@ def conclude(
     config: Config, asked: Asked, everything: Manifest, sites: Sequence[str], found: Found, out: RunDir
 ) -> None:
     """Tables, figures, model card and report; prints what a reader wants to know first."""
+    from cervix_tf.evaluate import predictions
     from cervix_tf.export import model_card
     from cervix_tf.report import page
     from cervix_tf.report import tables as printed
@@ -174,6 +175,12 @@ def conclude(
             row: {site: each["binary"]["metrics"] for site, each in of_site.items()} for row, of_site in found.items()
         }
         made += [tables.performance(config, of_binary, site, note) for site in sites]
+        if len(found) > 1 and any(row.kind == "random" for row in found):
+            said = {
+                row: {site: predictions.read(out.row(row.classifier(site)).predictions) for site in of_site}
+                for row, of_site in found.items()
+            }
+            made.append(tables.differences(config, said, sites, note))
         figures.draw(config, found, out)
     printed.write(out.tables, made)
     printed.console(made)

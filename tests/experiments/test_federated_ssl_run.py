@@ -57,8 +57,8 @@ def test_a_run_writes_everything_that_users_take_away(finished):
 
 def test_table_2_has_all_seven_initialisations_of_both_sites(finished):
     found = json.loads(finished.tables.read_text())
-    assert [table["number"] for table in found] == [1, "Table 2, ALTS", "Table 2, NHS"]
-    for table in found[1:]:
+    assert [table["number"] for table in found] == [1, "Table 2, ALTS", "Table 2, NHS", "Extra"]
+    for table in found[1:3]:
         site = table["number"][-4:].strip(" ,").lower()
         assert [row["row"] for row in table["rows"]] == [f"{name}-{site}" for name in SEVEN]
         assert table["columns"] == ["ACC", "Recall", "Precision", "F1", "AUC"]
@@ -66,6 +66,19 @@ def test_table_2_has_all_seven_initialisations_of_both_sites(finished):
             metrics = json.loads(finished.row(row["row"]).metrics.read_text())["binary"]["metrics"]
             assert row["ours"][4]["value"] == pytest.approx(100 * metrics["auc"]["value"])
             assert row["ours"][0]["method"] and row["ours"][0]["n"] == metrics["accuracy"]["n"]
+
+
+def test_every_initialisation_is_compared_with_random_first_weights_woman_by_woman(finished):
+    *_, table = json.loads(finished.tables.read_text())
+    areas = {}
+    for name in SEVEN:
+        metrics = [json.loads(finished.row(f"{name}-{site}").metrics.read_text()) for site in ("alts", "nhs")]
+        areas[name] = [each["binary"]["metrics"]["auc"]["value"] for each in metrics]
+    assert len(table["rows"]) == len(SEVEN) - 1
+    for name, row in zip(SEVEN[1:], table["rows"], strict=True):
+        expected = 100 * np.subtract(areas[name], areas["random"])
+        np.testing.assert_allclose([cell["value"] for cell in row["ours"]], expected, atol=1e-9)
+        assert all(cell["low"] <= cell["value"] <= cell["high"] for cell in row["ours"])
 
 
 def test_table_1_counts_women_and_images_of_the_manifest(finished):
