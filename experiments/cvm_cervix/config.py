@@ -132,6 +132,8 @@ class Config:
     """Sec. 3.1."""
     optimiser: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=2e-4, weight_decay=0.01))
     """AdamW, sec. 4.2; weight decay not stated: PyTorch's default."""
+    compared_epochs: int = 0
+    """Epochs of the networks that the main row is compared with; 0: as many as its own (sec. 4.7.1)."""
     cosine: bool = False
     """Let the learning rate fall to nothing over the epochs, along a cosine (the paper: not stated)."""
     label_smoothing: float = 0.0
@@ -176,6 +178,7 @@ DEMO = Config(
     images=Images(height=80, width=80, batch_size=16, cache="memory"),
     augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
     optimiser=Optimiser(epochs=4, learning_rate=1e-3, weight_decay=0.01),
+    compared_epochs=1,
     head_width=64,
     protocol="leak_free",
     criterion="val_loss",

@@ -176,9 +176,10 @@ def noted(config: Config) -> str:
     if config.protocol == "leak_free" and config.similar:
         how += ", near-duplicates joined"
     start = {"random": "random", "imagenet": "ImageNet"}.get(config.weights, "pre-trained")
+    compared = f" ({config.compared_epochs} of the networks compared with)" if config.compared_epochs else ""
     return (
         f"Ours: {described(config)}, {config.images.height} x {config.images.width} pixels, {start} first weights, "
-        f"{config.optimiser.epochs} epochs, {how}, epoch chosen by {config.criterion}, seed {config.seed}."
+        f"{config.optimiser.epochs} epochs{compared}, {how}, epoch chosen by {config.criterion}, seed {config.seed}."
     )
 
 

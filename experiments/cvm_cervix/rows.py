@@ -32,6 +32,11 @@ def main(config: Config) -> Row:
     return Row(config.main, READINGS[config.task].four_times and config.main == CVM)
 
 
+def epochs(config: Config, row: Row) -> int:
+    """Epochs of a row's training."""
+    return config.optimiser.epochs if row.network == config.main else config.compared_epochs or config.optimiser.epochs
+
+
 def every(config: Config) -> list[Row]:
     """All rows, in the order of the tables; the main row first."""
     first = main(config)
@@ -85,16 +90,16 @@ def _state(config: Config, out: RunDir, row: Row) -> str:
     if place(config, out, row).metrics.exists():
         return "finished"
     done = len(_seconds(config, out, row))
-    return f"{done} of {config.folds * config.optimiser.epochs} epochs" if done else "not begun"
+    return f"{done} of {config.folds * epochs(config, row)} epochs" if done else "not begun"
 
 
 def _cost(config: Config, out: RunDir, row: Row) -> str:
     """Training time by the epochs that are done; nothing is guessed."""
     if row == PROBE:
         return "forward passes only"
-    epochs = config.folds * config.optimiser.epochs
+    count = config.folds * epochs(config, row)
     done = _seconds(config, out, row)
-    return f"{sum(done) / len(done) * epochs / 60:.1f} min" if done else f"{epochs} epochs"
+    return f"{sum(done) / len(done) * count / 60:.1f} min" if done else f"{count} epochs"
 
 
 def _seconds(config: Config, out: RunDir, row: Row) -> list[float]:

@@ -17,7 +17,7 @@ from cervix_tf.data.inputs import Inputs
 from cervix_tf.layers import in_float32
 from cervix_tf.run_dir import RunDir
 from cervix_tf.train import devices, fit
-from experiments.cvm_cervix import model
+from experiments.cvm_cervix import model, rows
 from experiments.cvm_cervix.config import Config
 from experiments.cvm_cervix.data import Parts, inputs_of
 from experiments.cvm_cervix.rows import Row
@@ -35,7 +35,7 @@ def trained(config: Config, row: Row, parts: Parts, out: RunDir) -> keras.Model:
     Source: sec. 4.2; the same for all rows (sec. 4.7.1).
     """
     training, validation = inputs_of(parts["train"], config), inputs_of(parts["validation"], config)
-    seed, classes = _seed(config, out), len(training.classes)
+    seed, classes, epochs = _seed(config, out), len(training.classes), rows.epochs(config, row)
     keras.utils.set_random_seed(seed)
     with devices.strategy(config.devices).scope(), devices.precision(config.precision):
         network = model.network(config, row.network, classes)
@@ -54,7 +54,7 @@ def trained(config: Config, row: Row, parts: Parts, out: RunDir) -> keras.Model:
             config.images,
             augmentation or config.augmentation,
             seed=seed,
-            epochs=config.optimiser.epochs,
+            epochs=epochs,
             first_epoch=first,
         )
         return _one_hot(drawn, classes)
@@ -62,12 +62,12 @@ def trained(config: Config, row: Row, parts: Parts, out: RunDir) -> keras.Model:
     before = len(pd.read_csv(out.history)) if out.history.exists() else 0
     callbacks: list[keras.callbacks.Callback] = [fit.tensorboard(out)] if config.tensorboard else []
     if config.cosine:
-        callbacks.append(fit.cosine(config.optimiser.learning_rate, config.optimiser.epochs))
+        callbacks.append(fit.cosine(config.optimiser.learning_rate, epochs))
     history = fit.fit(
         network,
         batches,
         _one_hot(pipeline.evaluation(validation, config.images), classes),
-        epochs=config.optimiser.epochs,
+        epochs=epochs,
         steps_per_epoch=pipeline.steps(inputs, config.images),
         criterion=config.criterion,
         out=out,

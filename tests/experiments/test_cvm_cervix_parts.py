@@ -86,6 +86,7 @@ def test_the_22_compared_networks_accuracies_are_whole_numbers_of_images_cut_aft
 
 def test_table_3_has_the_papers_22_networks_and_cvm():
     assert len(COMPARED) == 22 and list(tables.TABLE_3) == [*COMPARED, "cvm"] == list(tables.NAMES)
+    assert {rows.epochs(PAPER, row) for row in rows.every(PAPER)} == {100}  # sec. 4.7.1: the same for all
     assert [row.name for row in rows.every(PAPER)] == ["cvm", *COMPARED, "cvm-x4", "probe"]
 
 

@@ -39,6 +39,12 @@ def tables_of(finished):
     return {table["number"]: table for table in json.loads(finished.tables.read_text())}
 
 
+def test_networks_that_are_compared_with_train_as_long_as_they_are_told(finished):
+    lengths = {name: len(pd.read_csv(finished.row(name).history)) for name in ("resnet18", "vgg11")}
+    assert lengths == {"resnet18": 2, "vgg11": 1}
+    assert "2 epochs (1 of the networks compared with)" in tables_of(finished)[3]["note"]
+
+
 def test_a_run_writes_everything_that_users_take_away(finished):
     for path in (
         finished.config,
