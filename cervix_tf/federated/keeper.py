@@ -63,17 +63,27 @@ class Keeper:
 
     def keep(self, weights: Weights, row: dict[str, Any], events: Sequence[Event]) -> None:
         """Write down a round."""
+        self.note(weights, row, events)()
+
+    def note(self, weights: Weights, row: dict[str, Any], events: Sequence[Event]) -> Callable[[], None]:
+        """Take down a round as it is now; what comes back writes it, in its turn, in whatever thread."""
         done = row["epoch"]
         if "val_loss" in row and not math.isfinite(row["val_loss"]):
             raise InputError(f"{self.out.root}: the loss on held-out images of round {done} is {row['val_loss']}")
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
-        if "val_loss" in row and fit.best_epoch(self.history, "val_loss") == done:
-            self._write(self._best, weights)
-        self._write(self._state(done), weights)
         self.events = pd.concat([self.events, pd.DataFrame(events)], ignore_index=True)
-        atomic.write_text(self.out.federation, self.events.to_csv(index=False, lineterminator="\n"))
-        atomic.write_text(self.out.history, self.history.to_csv(index=False, lineterminator="\n"))
-        self._state(done - 1).unlink(missing_ok=True)
+        best = "val_loss" in row and fit.best_epoch(self.history, "val_loss") == done
+        arrays, told, history = self._arrays(weights), self.events, self.history
+
+        def write() -> None:
+            if best:
+                _write(self._best, arrays)
+            _write(self._state(done), arrays)
+            atomic.write_text(self.out.federation, told.to_csv(index=False, lineterminator="\n"))
+            atomic.write_text(self.out.history, history.to_csv(index=False, lineterminator="\n"))
+            self._state(done - 1).unlink(missing_ok=True)
+
+        return write
 
     def finish(self, weights: Weights, recalibrate: Callable[[Weights], Weights] | None) -> Weights:
         """Write the federation's weights, the best round's where one was chosen; its state is no longer needed."""
@@ -81,7 +91,7 @@ class Keeper:
             weights = self.read(self._best)
         if recalibrate is not None:
             weights = recalibrate(weights)
-        self._write(self.out.federated_weights, weights)
+        _write(self.out.federated_weights, self._arrays(weights))
         self._best.unlink(missing_ok=True)
         self._state(len(self.history)).unlink(missing_ok=True)
         return weights
@@ -93,12 +103,11 @@ class Keeper:
     def _state(self, done: int) -> Path:
         return self.out.checkpoints / f"round-{done}.npz"
 
-    def _write(self, path: Path, weights: Weights) -> None:
-        arrays: dict[str, Any] = {f"weight-{index}": array for index, array in enumerate(weights)}
+    def _arrays(self, weights: Weights) -> dict[str, np.ndarray]:
+        arrays = {f"weight-{index}": array for index, array in enumerate(weights)}
         for at, client in enumerate(self.clients):
             arrays |= {f"client-{at}-{index}": array for index, array in enumerate(client.kept)}
-        with atomic.replacing(path) as part:
-            np.savez(part, **arrays)
+        return arrays
 
     def read(self, path: Path) -> Weights:
         """The weights in a file; the clients get what they kept."""
@@ -106,3 +115,8 @@ class Keeper:
             for at, client in enumerate(self.clients):
                 client.kept = [arrays[name] for name in arrays.files if name.startswith(f"client-{at}-")]
             return [arrays[name] for name in arrays.files if name.startswith("weight-")]
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    with atomic.replacing(path) as part:
+        np.savez(part, **arrays)

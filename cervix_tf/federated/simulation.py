@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -41,6 +41,7 @@ def run(
 
     `out` gets history.csv (a line a round), federation.csv (a line a client and round:
     what became of it, bytes received and sent) and the state after the last whole round.
+    A round is written while the next is trained, so a kill costs that and the one before.
     Called again after a kill it goes on from there and ends with the same weights; called
     on a finished federation it returns its weights.
 
@@ -53,20 +54,30 @@ def run(
     if out.federated_weights.exists():
         return keeper.read(out.federated_weights)
     weights, done = keeper.restore(first)
-    while done < policy.rounds and not fit.stalled(keeper.history, "val_loss", patience):
-        started = time.monotonic()
-        if topology == "server":
-            updates, events = _together(trainers, clients, weights, done)
-            check(policy.minimum, events, done)
-            weights = average(updates, policy.weighting)
-        else:
-            weights, events = _around(trainers[0], clients, weights, done)
-            check(policy.minimum, events, done)
-        done += 1
-        row = {"epoch": done, "loss": np.nanmean([event["loss"] for event in events if event["event"] == "trained"])}
-        if held_out is not None:
-            row["val_loss"] = held_out(weights)
-        keeper.keep(weights, {**row, "seconds": round(time.monotonic() - started, 3)}, events)
+    written: Future[None] | None = None
+    with ThreadPoolExecutor(1) as writer:  # a round is written while the next is trained
+        while done < policy.rounds and not fit.stalled(keeper.history, "val_loss", patience):
+            started = time.monotonic()
+            if topology == "server":
+                updates, events = _together(trainers, clients, weights, done)
+                check(policy.minimum, events, done)
+                weights = average(updates, policy.weighting)
+            else:
+                weights, events = _around(trainers[0], clients, weights, done)
+                check(policy.minimum, events, done)
+            done += 1
+            row = {
+                "epoch": done,
+                "loss": np.nanmean([event["loss"] for event in events if event["event"] == "trained"]),
+            }
+            if held_out is not None:
+                row["val_loss"] = held_out(weights)
+            write = keeper.note(weights, {**row, "seconds": round(time.monotonic() - started, 3)}, events)
+            if written is not None:
+                written.result()
+            written = writer.submit(write)
+        if written is not None:
+            written.result()
 
     def recalibrated(weights: Weights) -> Weights:
         return average([trainers[0].recalibrate(client, weights) for client in clients])

@@ -194,14 +194,14 @@ class _Keeper(keras.callbacks.Callback):
             if not before or sign * values[criterion] > max(before):
                 with atomic.replacing(path) as part:
                     self.model.save_weights(part)
-        # A plain archive, since Keras' weight files lack the counters of random layers and take ten times as long.
-        with atomic.replacing(self._state(epoch + 1)) as part:
-            np.savez(part, *(_value(variable) for variable in _variables(self.model)))
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+        if not self.finished:
+            # A plain archive, since Keras' weight files lack the counters of random layers and take ten times as long.
+            with atomic.replacing(self._state(epoch + 1)) as part:
+                np.savez(part, *(_value(variable) for variable in _variables(self.model)))
         atomic.write_text(self.out.history, self.history.to_csv(index=False, lineterminator="\n"))
         self._state(epoch).unlink(missing_ok=True)
         if self.finished:
-            self._state(epoch + 1).unlink()
             self.model.stop_training = True
 
     def _state(self, epoch: int) -> Path:
