@@ -88,7 +88,7 @@ def measured(
         positive=("case",),
         validation=predictions.read(where.validation_predictions),
         seed=config.seed,
-        data=f"{data.described(config)}; site {name}",
+        data=f"{data.described(config)}; {row.name}, site {name}",
         synthetic=bool(config.synthetic_women),
         stand_in=data.stand_in(config),
     )

@@ -125,10 +125,11 @@ def differences(
         lines.append({"name": named(row, config), "row": "", "paper": [None] * len(site_names), "ours": ours})
     return {
         "number": "Extra",
-        "title": "AUC above that of random first weights, points",
+        "title": "AUC above that of random first weights",
         "columns": [site.upper() for site in site_names],
         "rows": lines,
         "note": f"{note} Paired by woman.",
+        "unit": "points",
     }
 
 
