@@ -18,8 +18,8 @@ from cervix_tf.report import wording
 if TYPE_CHECKING:
     from rich.console import Console
 
-IMAGES = "images"
-"""Unit of a table of counts: whole numbers, which have no interval."""
+IMAGES, COUNTS = "images", "counts"
+"""Units of tables of counts: whole numbers, which have no interval."""
 _NO_BREAK = "\u00a0"
 
 
@@ -142,7 +142,7 @@ def cells(table: Table, row: Row) -> list[tuple[str, str]]:
     """Of each column the paper's number and ours, `70.8 [55.9, 83.0]`, as text; en dash for none."""
     nothing: list[None] = [None] * len(table["columns"])
     paper, ours = row.get("paper") or nothing, row.get("ours") or nothing
-    if unit(table) == IMAGES:
+    if unit(table) in (IMAGES, COUNTS):
         return [(_count(a), _count(b["value"] if b else None)) for a, b in zip(paper, ours, strict=True)]
     return [(_digits(a, 2), _ours(b)) for a, b in zip(paper, ours, strict=True)]
 

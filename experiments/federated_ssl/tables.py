@@ -8,7 +8,7 @@ from typing import Any
 from cervix_tf.compare import comparison
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.evaluate.predictions import Predictions
-from cervix_tf.report.tables import Measured, Table
+from cervix_tf.report.tables import COUNTS, Measured, Table
 from cervix_tf.report.tables import Row as Line
 from experiments.federated_ssl.config import CLASSES, PARTS, Config
 from experiments.federated_ssl.rows import Row
@@ -82,7 +82,7 @@ def counts(everything: Manifest, sites: Sequence[str], note: str) -> Table:
         "columns": [site.upper() for site in sites],
         "rows": lines,
         "note": note,
-        "unit": "counts",
+        "unit": COUNTS,
         "spread": "",
     }
 
