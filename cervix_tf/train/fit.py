@@ -83,9 +83,11 @@ def fit(
 
     With several workers each of them calls this with a run directory of its own.
 
-    Raises `InputError` when the loss is no longer finite, when another worker stops, and when
+    Raises `InputError` for less than one epoch, when the loss is no longer finite, when another worker stops, and when
     the workers' run directories are not those of the same epoch.
     """
+    if epochs < 1:
+        raise InputError(f"{out.root}: {epochs} epochs; ask for at least 1")
     keeper = _Keeper(out, criterion, also_by, epochs, patience)
     with network.distribute_strategy.scope():
         done = keeper.restore(network)

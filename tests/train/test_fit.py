@@ -120,6 +120,12 @@ def test_an_unknown_criterion_is_named_with_those_there_are(tmp_path):
         train(tmp_path, criterion="val_f1")
 
 
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_less_than_one_epoch_is_an_error_with_a_remedy(epochs, tmp_path):
+    with pytest.raises(InputError, match=f"{epochs} epochs; ask for at least 1"):
+        train(tmp_path, epochs=epochs)
+
+
 def test_a_missing_state_is_an_error_not_a_fresh_start(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, callbacks=[Killed(2)])
