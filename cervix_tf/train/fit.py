@@ -83,6 +83,9 @@ def fit(
 
     With several workers each of them calls this with a run directory of its own.
 
+    Compile the metrics as objects, not by name: Keras makes a named metric's variables while it
+    traces the first step, and a function that made variables is traced a second time.
+
     Raises `InputError` for less than one epoch, when the loss is no longer finite, when another worker stops, and when
     the workers' run directories are not those of the same epoch.
     """

@@ -42,7 +42,7 @@ def trained(config: Config, row: Row, parts: Parts, out: RunDir) -> keras.Model:
         network.compile(
             optimizer=fit.adam(config.optimiser),
             loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
-            metrics=["accuracy"],
+            metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
             jit_compile=devices.jit_compile(),
             run_eagerly=config.eager,
         )

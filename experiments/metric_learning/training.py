@@ -77,7 +77,8 @@ def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[st
     with started(config, seed):
         classifier = model.classifier(network, len(inputs["train"].classes))
         cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        compile_for_training(classifier, config.fine_tuning, cross_entropy, ["accuracy"])
+        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        compile_for_training(classifier, config.fine_tuning, cross_entropy, [accuracy])
     fit_to(
         config,
         classifier,

@@ -208,7 +208,7 @@ def _compile(config: Config, row: Row, untrained: keras.Model) -> keras.losses.L
     untrained.compile(
         optimizer=fit.adam(optimiser_of(config, row)),
         loss=loss,
-        metrics=["accuracy", HarmonicMeanTPR(len(CLASSES)), *rates],
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy"), HarmonicMeanTPR(len(CLASSES)), *rates],
         jit_compile=devices.jit_compile(),
     )
     return loss

@@ -45,7 +45,7 @@ def builder(config: Config) -> Callable[[], Network]:
                     descent.learning_rate, momentum=descent.momentum, weight_decay=descent.weight_decay or None
                 ),
                 loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                metrics=["accuracy"],
+                metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
                 jit_compile=devices.jit_compile(),
             )
             tested = in_float32(network) if config.precision != "float32" else network

@@ -27,7 +27,8 @@ def network(learning_rate=1e-2):
         ]
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(fit.adam(Optimiser(learning_rate=learning_rate)), loss, metrics=["accuracy"])
+    accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    model.compile(fit.adam(Optimiser(learning_rate=learning_rate)), loss, metrics=[accuracy])
     return model
 
 
@@ -49,6 +50,14 @@ def train(out, model=None, **changed):
     model = model or network()
     history = fit.fit(model, batches, VALIDATION, out=RunDir(out), **settings)
     return model, history
+
+
+def test_a_training_step_is_traced_once(tmp_path):
+    model = network()
+    traced, step = [], model.train_step
+    model.train_step = lambda data: traced.append(1) or step(data)
+    train(tmp_path / "run", model)
+    assert len(traced) == 1
 
 
 class Killed(keras.callbacks.Callback):
