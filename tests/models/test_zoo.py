@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from cervix_tf.models import backbones
 
-# Left out of an ordinary run, and not all run by hand yet; a new network is in it.
+# Left out of an ordinary run; run by hand when a network or the exporter changes.
 LEFT_OUT = {
     "botnet50",
     "densenet121",
