@@ -20,11 +20,12 @@ from cervix_tf.data import pipeline
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.train import devices
+from cervix_tf.train.fused_adam import FusedAdam
 
 
 def adam(optimiser: Optimiser) -> keras.optimizers.Optimizer:
     """Adam, or AdamW where `optimiser.weight_decay` is set."""
-    return keras.optimizers.Adam(
+    return FusedAdam(
         learning_rate=optimiser.learning_rate,
         beta_1=optimiser.beta_1,
         beta_2=optimiser.beta_2,

@@ -174,10 +174,10 @@ class Config:
 PAPER = Config()
 
 DEMO = Config(
-    synthetic_cells=32,
+    synthetic_cells=40,
     images=Images(height=80, width=80, batch_size=16, cache="memory"),
     augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
-    optimiser=Optimiser(epochs=5, learning_rate=1e-3, weight_decay=0.01),
+    optimiser=Optimiser(epochs=6, learning_rate=1e-3, weight_decay=0.01),
     compared_epochs=1,
     head_width=64,
     protocol="leak_free",

@@ -15,27 +15,32 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from cervix_tf.train import devices
 
-def trained(which):
+def trained(which, optimiser):
     keras.utils.set_random_seed(1)
     strategy = devices.strategy(which)
     with strategy.scope():
         model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(2)])
-        model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.compile(optimiser(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
     y = (x[:, 0] > 0).astype("int32")
     model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(16), epochs=3, verbose=0)
     return strategy.num_replicas_in_sync, model.get_weights()
 
-one, alone = trained("1")
-two, mirrored = trained("2")
-assert (one, two) == (1, 2), (one, two)
-for a, b in zip(alone, mirrored):
-    np.testing.assert_allclose(a, b, atol=1e-5)
+from cervix_tf.config import Optimiser
+from cervix_tf.train import fit
+for optimiser in (
+    lambda: keras.optimizers.SGD(0.1),
+    lambda: fit.adam(Optimiser(learning_rate=0.01, epsilon=1e-3, weight_decay=0.1)),
+):
+    one, alone = trained("1", optimiser)
+    two, mirrored = trained("2", optimiser)
+    assert (one, two) == (1, 2), (one, two)
+    for a, b in zip(alone, mirrored):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 # Without synchronisation each replica normalises its own share, and the first one's statistics are kept, as in Keras.
 from cervix_tf.layers import FusedBatchNormalization
 from cervix_tf.run_dir import RunDir
-from cervix_tf.train import fit
 x = np.random.default_rng(0).normal(2, 3, (8, 4, 4, 3)).astype("float32")
 data = tf.data.Dataset.from_tensors((x, np.zeros((8, 3), "float32"))).repeat()
 
