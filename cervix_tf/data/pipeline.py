@@ -227,6 +227,10 @@ def _stacked(views: list, inputs: Inputs, stack: Callable) -> Any:
 def _batched(dataset: tf.data.Dataset, batch_size: int, *, drop_remainder: bool) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
+    # An iterator of a tuned dataset may end late in Keras' fit and predict: its tuner sleeps 10, 20, 40 ms, ... up to a
+    # minute, and the end can miss waking it, so what took 2.6 s takes 5.1. There is little to tune: untuned, decoding
+    # takes a thread a core.
+    options.autotune.enabled = False
     # A dataset of indices has no files to share out: each worker takes every n-th element.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -20,7 +20,7 @@ from cervix_tf.data import pipeline
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.train import devices
-from cervix_tf.train.fused_adam import FusedAdam
+from cervix_tf.train.fused_optimizers import FusedAdam, FusedSGD
 
 
 def adam(optimiser: Optimiser) -> keras.optimizers.Optimizer:
@@ -32,6 +32,11 @@ def adam(optimiser: Optimiser) -> keras.optimizers.Optimizer:
         epsilon=optimiser.epsilon,
         weight_decay=optimiser.weight_decay or None,
     )
+
+
+def sgd(learning_rate: float, momentum: float, weight_decay: float) -> keras.optimizers.Optimizer:
+    """Stochastic gradient descent, with momentum and weight decay where these are not 0."""
+    return FusedSGD(learning_rate, momentum=momentum, weight_decay=weight_decay or None)
 
 
 def cosine(learning_rate: float, epochs: int) -> keras.callbacks.Callback:

@@ -249,8 +249,6 @@ def compile_learner(network: keras.Model, config: Config) -> None:
 
 def _compile(network: keras.Model, optimiser: Momentum, loss: keras.losses.Loss) -> None:
     """Stochastic gradient descent with momentum (sec. III-D)."""
-    sgd = keras.optimizers.SGD(
-        optimiser.learning_rate, momentum=optimiser.momentum, weight_decay=optimiser.weight_decay or None
-    )
+    sgd = fit.sgd(optimiser.learning_rate, optimiser.momentum, optimiser.weight_decay)
     network.compile(optimizer=sgd, loss=loss, jit_compile=devices.jit_compile())
     sgd.build(network.trainable_variables)

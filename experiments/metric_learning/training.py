@@ -159,9 +159,7 @@ def sampler(config: Config, method: str, inputs: Inputs, same_group: bool, round
 
 def compile_for_training(network: keras.Model, optimiser: Momentum, loss: keras.losses.Loss, metrics: list) -> None:
     """Stochastic gradient descent with momentum (sec. IV-B)."""
-    sgd = keras.optimizers.SGD(
-        optimiser.learning_rate, momentum=optimiser.momentum, weight_decay=optimiser.weight_decay or None
-    )
+    sgd = fit.sgd(optimiser.learning_rate, optimiser.momentum, optimiser.weight_decay)
     network.compile(optimizer=sgd, loss=loss, metrics=metrics, jit_compile=devices.jit_compile())
 
 

@@ -41,9 +41,7 @@ def builder(config: Config) -> Callable[[], Network]:
                 network = model.classifier(config)
             descent = config.descent
             network.compile(
-                optimizer=keras.optimizers.SGD(
-                    descent.learning_rate, momentum=descent.momentum, weight_decay=descent.weight_decay or None
-                ),
+                optimizer=fit.sgd(descent.learning_rate, descent.momentum, descent.weight_decay),
                 loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                 metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
                 jit_compile=devices.jit_compile(),

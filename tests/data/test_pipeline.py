@@ -76,6 +76,14 @@ def test_batches_do_not_depend_on_parallelism(pictures):
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(parallel, alone.as_numpy_iterator(), strict=True))
 
 
+def test_no_tuner_keeps_an_iterator_waiting_at_its_end(pictures):
+    for batches in (
+        pipeline.training(pictures, SMALL, TABLE_1, seed=3, epochs=3),
+        pipeline.evaluation(pictures, SMALL),
+    ):
+        assert batches.map(lambda pixels, labels: pixels).options().autotune.enabled is False
+
+
 def test_starting_at_a_later_epoch_gives_that_epochs_batches(pictures):
     whole, rest = drawn(pictures), drawn(pictures, first_epoch=2)
     assert len(rest) == 2

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from cervix_tf.config import Optimiser
 from cervix_tf.train import fit
-from cervix_tf.train.fused_adam import FusedAdam
+from cervix_tf.train.fused_optimizers import FusedAdam, FusedSGD
 
 RNG = np.random.default_rng(0)
 START = [RNG.normal(size=shape).astype("float32") for shape in ((5, 7), (7,), ())]
@@ -27,7 +27,7 @@ def after(optimiser, gradients=GRADIENTS, traced=True):
     return [weight.numpy() for weight in weights], [variable.numpy() for variable in optimiser.variables]
 
 
-def by_hand(weight_decay):
+def adam_by_hand(weight_decay):
     weights = [value.astype("float64") for value in START]
     first, second = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights]
     rate, b1, b2, epsilon = SETTINGS.values()
@@ -43,17 +43,38 @@ def by_hand(weight_decay):
 
 @pytest.mark.parametrize("traced", [True, False])
 @pytest.mark.parametrize("weight_decay", [None, 0.1])
-def test_weights_follow_the_papers_equations(weight_decay, traced):
+def test_adam_follows_the_papers_equations(weight_decay, traced):
     weights, _ = after(FusedAdam(**SETTINGS, weight_decay=weight_decay), traced=traced)
-    for ours, expected in zip(weights, by_hand(weight_decay or 0.0), strict=True):
+    for ours, expected in zip(weights, adam_by_hand(weight_decay or 0.0), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("weight_decay", [None, 0.1])
-def test_weights_and_state_are_those_of_keras_adam(weight_decay):
-    ours, theirs = (after(kind(**SETTINGS, weight_decay=weight_decay)) for kind in (FusedAdam, keras.optimizers.Adam))
-    for found, expected in zip(ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("traced", [True, False])
+def test_momentum_adds_up_what_is_left_of_earlier_gradients(traced):
+    optimiser = FusedSGD(0.1, momentum=0.5)
+    gradients = [[np.full(value.shape, slope, "float32") for value in START] for slope in (1.0, 2.0)]
+    weights, _ = after(optimiser, gradients, traced)
+    # v = -0.1, then 0.5 x -0.1 - 0.1 x 2 = -0.25: together -0.35
+    for found, start in zip(weights, START, strict=True):
+        np.testing.assert_allclose(found, start - 0.35, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "settings"),
+    [
+        (FusedAdam, keras.optimizers.Adam, SETTINGS),
+        (FusedAdam, keras.optimizers.Adam, SETTINGS | {"weight_decay": 0.1}),
+        (FusedAdam, keras.optimizers.Adam, SETTINGS | {"clipnorm": 0.5}),
+        (FusedSGD, keras.optimizers.SGD, {"learning_rate": 0.1}),
+        (FusedSGD, keras.optimizers.SGD, {"learning_rate": 0.1, "momentum": 0.9}),
+        (FusedSGD, keras.optimizers.SGD, {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
+        (FusedSGD, keras.optimizers.SGD, {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.1}),
+    ],
+)
+def test_weights_and_state_are_those_of_keras(ours, theirs, settings):
+    found, expected = after(ours(**settings)), after(theirs(**settings))
+    for one, other in zip(found[0] + found[1], expected[0] + expected[1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_excluded_weights_do_not_decay():
@@ -96,11 +117,14 @@ def test_the_gradients_of_a_row_that_was_looked_up_twice_are_added():
     np.testing.assert_allclose(after_a_step(rows), after_a_step(dense), rtol=1e-6)
 
 
-def test_it_is_saved_with_a_network_and_goes_on(tmp_path):
+@pytest.mark.parametrize(
+    "optimiser", [fit.adam(Optimiser(learning_rate=0.1, weight_decay=0.01)), fit.sgd(0.1, 0.9, 0.01)]
+)
+def test_it_is_saved_with_a_network_and_goes_on(tmp_path, optimiser):
     def network():
         keras.utils.set_random_seed(0)
         made = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-        made.compile(fit.adam(Optimiser(learning_rate=0.1, weight_decay=0.01)), "mse", jit_compile=False)
+        made.compile(type(optimiser).from_config(optimiser.get_config()), "mse", jit_compile=False)
         return made
 
     x, y = RNG.normal(size=(16, 4)), RNG.normal(size=(16, 2))
@@ -109,20 +133,24 @@ def test_it_is_saved_with_a_network_and_goes_on(tmp_path):
     half.fit(x, y, epochs=2, shuffle=False, verbose=0)
     half.save(tmp_path / "half.keras")
     loaded = keras.saving.load_model(tmp_path / "half.keras")
-    assert isinstance(loaded.optimizer, FusedAdam)
+    assert type(loaded.optimizer) is type(optimiser)
     loaded.fit(x, y, epochs=2, shuffle=False, verbose=0)
     for ours, expected in zip(loaded.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_traced_step_is_a_fifth_of_keras_operations():
+@pytest.mark.parametrize(
+    ("ours", "theirs", "times"), [(FusedAdam, keras.optimizers.Adam, 5), (FusedSGD, keras.optimizers.SGD, 2)]
+)
+def test_a_traced_step_has_far_fewer_operations_than_keras_own(ours, theirs, times):
     def operations(optimiser):
         weights = [keras.Variable(np.zeros((3, 3), "float32")) for _ in range(20)]
         optimiser.build(weights)
         step = tf.function(lambda: optimiser.apply([tf.ones((3, 3))] * 20, weights))
         return len(step.get_concrete_function().graph.get_operations())
 
-    assert operations(FusedAdam(0.1)) < operations(keras.optimizers.Adam(0.1)) / 5
+    options = {} if ours is FusedAdam else {"momentum": 0.9}
+    assert operations(ours(0.1, **options)) < operations(theirs(0.1, **options)) / times
 
 
 def test_amsgrad_is_refused():
