@@ -7,6 +7,7 @@ test compares the blocks with the JSON files; nobody types a result.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,10 @@ def results(run: RunDir) -> dict[str, Any]:
     import pandas as pd
 
     environment = read_json(run.environment)
+    shown = environment["command_line"].replace(environment.get("data_root", "\0"), "DATA")
     seconds = sum(pd.read_csv(row.history)["seconds"].sum() for row in run.rows.values() if row.history.exists())
     return {
-        "command": environment["command_line"].replace(environment.get("data_root", "\0"), "DATA"),
+        "command": re.sub(r"(?<= )/\S*/", "", shown),  # of a file of this machine, its name
         "commit": environment["commit"],
         "processor": environment["processor"],
         "training_minutes": round(float(seconds) / 60, 1),

@@ -18,7 +18,7 @@ def run(tmp_path):
     write_json(
         out.environment,
         {
-            "command_line": "run --data.root /secret/place",
+            "command_line": "run --data.root /secret/place --weights /secret/else/first.h5 --run a/b",
             "commit": "abc",
             "processor": "two",
             "data_root": "/secret/place",
@@ -44,10 +44,11 @@ def test_a_runs_tables_stand_between_the_markers_and_the_rest_stays(tmp_path, ru
     assert "80.0 [70.0, 90.0]" in text and "81.25" in text and "1.5 minutes" in text and "old" not in text
 
 
-def test_where_the_data_lies_is_not_published(tmp_path, run):
+def test_where_data_and_weights_lie_is_not_published(tmp_path, run):
     path = page(tmp_path)
     readme.update(run, path, "demo")
-    assert "/secret" not in path.read_text() and "--data.root DATA" in path.read_text()
+    assert "/secret" not in path.read_text()
+    assert "run --data.root DATA --weights first.h5 --run a/b" in path.read_text()
 
 
 def test_a_block_that_was_edited_by_hand_differs_from_its_results(tmp_path, run):
