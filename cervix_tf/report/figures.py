@@ -10,7 +10,7 @@ import base64
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -62,6 +62,8 @@ class Picture:
     alt: str
     """What it shows, for those who cannot see it."""
     caption: str = ""
+    wide: bool = False
+    """Too much in it for one column of a page."""
 
 
 def _styled(draw: Callable[P, R]) -> Callable[P, R]:
@@ -145,7 +147,8 @@ def confusion(counts: ArrayLike, classes: Sequence[str], name: str) -> Picture:
     axes.set_xlabel("verdict")
     axes.set_ylabel("true class")
     said = "; ".join(f"{true}: {matrix[at, at]:.0f} of {totals[at, 0]:.0f} right" for at, true in enumerate(classes))
-    return _picture(figure, f"Confusion matrix, {name}. {said}.", f"{name}: n = {matrix.sum():.0f}.")
+    drawn = _picture(figure, f"Confusion matrix, {name}. {said}.", f"{name}: n = {matrix.sum():.0f}.")
+    return replace(drawn, wide=len(classes) > 6)
 
 
 @_styled
@@ -285,7 +288,7 @@ def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
             color=colour, hatch=hatch, edgecolor="white", label=label,
         )  # fmt: skip
         below += counts
-    axes.set(xlabel=f"probability of {_safe(name, 48)}", ylabel="cases", xlim=(0, 1))
+    axes.set(xlabel=f"probability of {_safe(name, 30)}", ylabel="cases", xlim=(0, 1))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.32), ncols=1)
     middle = " and ".join(
         f"{np.median(group):.2f} for {label}" for group, label in zip(groups, labels, strict=True) if len(group)

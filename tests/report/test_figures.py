@@ -53,6 +53,12 @@ def test_a_single_epoch_and_missing_values_can_be_drawn():
     svg(figures.training("gaps", [history(val_loss=[np.nan] * 4)], "val_loss"))
 
 
+def test_a_confusion_matrix_of_many_classes_asks_for_more_room():
+    names = [f"class {at}" for at in range(11)]
+    assert figures.confusion(np.eye(11), names, "x").wide
+    assert not figures.confusion(np.eye(4), names[:4], "x").wide
+
+
 def test_the_confusion_matrix_is_told_to_those_who_cannot_see_it():
     picture = figures.confusion([[8, 2], [3, 0]], ["normal", "cancer"], "all cases")
     assert picture.alt == "Confusion matrix, all cases. normal: 8 of 10 right; cancer: 0 of 3 right."
