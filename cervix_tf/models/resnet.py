@@ -34,7 +34,7 @@ def resnext101_32x8d(**options: Any) -> keras.Model:
 def botnet50(**options: Any) -> keras.Model:
     """BoTNet-50, 20,852,008 weights with 1000 classes at 224 x 224: ResNet-50 with attention in its last stage.
 
-    Source: Srinivas et al. 2021, Table 1 (20.8 M) and sec. 3; 4 heads. ResNet-50 has
+    Source: Srinivas et al. 2021, Table 1 and sec. 3; 4 heads. PaddleViT has 20.9 M too. ResNet-50 has
     25,557,032; three 3x3 convolutions of 2,359,296 become queries, keys and values of 786,432
     and relative positions of 6,912, 3,328 and 3,328.
     """

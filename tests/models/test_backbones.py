@@ -14,7 +14,7 @@ from cervix_tf.models import backbones, vgg
 TRAINABLE = {
     "alexnet": 61_100_840,
     "deit_tiny": 5_717_416,  # timm's
-    "botnet50": 20_852_008,  # Srinivas et al. 2021, Table 1: 20.8 M
+    "botnet50": 20_852_008,  # PaddleViT's BoTNet: 20.9 M; the sum stands in our docstring
     "densenet121": 7_978_856,
     "googlenet": 6_624_904,
     "inception_resnet_v1": 23_482_624 + 513 * 1000,  # facenet-pytorch's before its logits, and those
