@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 IMAGES, COUNTS = "images", "counts"
 """Units of tables of counts: whole numbers, which have no interval."""
 _NO_BREAK = "\u00a0"
+_NAMES_WIDTH = 26
+"""Characters of a terminal that a row's name, the words paper and ours, and the margins take at least."""
 
 
 class Measured(TypedDict, total=False):
@@ -88,14 +90,19 @@ def console(tables: Sequence[Table], to: Console | None = None) -> None:
 
     to = to or Console()
     for table in tables:
+        columns = range(len(table["columns"]))
+        texts = [[f"{paper}\n{_folded(ours)}" for paper, ours in cells(table, row)] for row in table["rows"]]
+        numbers = sum(2 + max(len(line) for row in texts for line in row[at].split("\n")) for at in columns)
+        if numbers + _NAMES_WIDTH > to.width:  # an interval on two lines rather than a number cut off
+            texts = [[text.replace(",", ",\n") for text in row] for row in texts]
         grid = Grid(title=escape(heading(table)), box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
         grid.add_column("", min_width=14, overflow="fold")
         grid.add_column("", style="dim", no_wrap=True)
         for column in table["columns"]:
-            grid.add_column(escape(column), justify="right")
-        for row in table["rows"]:
-            texts = [escape(f"{paper}\n{_folded(ours)}") for paper, ours in cells(table, row)]
-            grid.add_row(escape(row["name"]), f"paper\nours\n{escape(spread(table))}", *texts, end_section=True)
+            grid.add_column(escape(column), justify="right", overflow="fold")
+        for row, of_row in zip(table["rows"], texts, strict=True):
+            kinds = f"paper\nours\n{escape(spread(table))}"
+            grid.add_row(escape(row["name"]), kinds, *map(escape, of_row), end_section=True)
         to.print(grid)
         for line in (methods(table), table.get("note", "")):
             if line:

@@ -59,6 +59,17 @@ def test_a_file_that_holds_no_tables_is_an_input_error(tmp_path, broken):
         tables.read(RunDir(tmp_path).tables)
 
 
+@pytest.mark.parametrize("columns", [2, 4, 5, 6])
+def test_a_terminal_of_80_characters_cuts_no_number(columns):
+    numbers = [measured(value=97.6, low=91.2, high=100.0) for _ in range(columns)]
+    row = {"name": "Network of iodine images", "paper": [81.25] * columns, "ours": numbers, "row": "iodine"}
+    text = printed([table(columns=[f"Class {at}" for at in range(columns)], rows=[row])])
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    for part in ("81.25", "97.6", "[91.2,", "100.0]"):
+        assert sum(line.count(part) for line in lines) == columns, part
+
+
 def test_the_terminal_shows_paper_ours_interval_n_method_and_note():
     text = printed([table()])
     for part in (
