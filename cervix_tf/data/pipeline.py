@@ -1,6 +1,6 @@
 """tf.data pipelines: files in, batches of uint8 pixels (training) or float pixels (evaluation) out.
 
-Decoding and geometry run in `num_parallel_calls` threads, inside OpenCV, which gives
+Decoding and geometry run in a thread a core, inside OpenCV, which gives
 up Python's lock. All randomness of an element is a function of (seed, epoch, element,
 view), so batches do not depend on parallelism, and epoch k is the same whether or not
 epochs before it were run in the same process: a resumed run sees the same batches.
@@ -30,6 +30,8 @@ from cervix_tf.data.images import decode_file
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.errors import InputError
 
+_THREADS = os.cpu_count() or 1
+
 Decode = Callable[[str], np.ndarray]
 
 
@@ -50,7 +52,7 @@ def training(
     rest, fewer than a batch, is left out of that epoch.
     """
     elements = _order(inputs, images, seed, first_epoch, epochs)
-    loaded = elements.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    loaded = elements.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=_THREADS)
     return _batched(loaded, _batch_size(inputs, images), drop_remainder=True)
 
 
@@ -79,7 +81,7 @@ def sampled(
 
     batches, rows = drawn(first_epoch).shape  # here, so that a sampler's refusal is raised here
     order = tf.data.Dataset.range(first_epoch, epochs).flat_map(elements)
-    loaded = order.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    loaded = order.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=_THREADS)
     # Known, since Keras warns of missing batches where it has to find out how many a validation set has.
     known = tf.data.experimental.assert_cardinality(batches * (epochs - first_epoch))
     return _batched(loaded, rows, drop_remainder=True).apply(known)
@@ -115,7 +117,7 @@ def views(
     def flat(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.reshape(pixels, [-1, *size, 3]), tf.reshape(labels, [-1])
 
-    loaded = _order(inputs, images, seed, first_epoch, epochs).map(mapped, num_parallel_calls=tf.data.AUTOTUNE)
+    loaded = _order(inputs, images, seed, first_epoch, epochs).map(mapped, num_parallel_calls=_THREADS)
     known = tf.data.experimental.assert_cardinality(steps(inputs, images) * (epochs - first_epoch))  # as in `sampled`
     return _batched(loaded, _batch_size(inputs, images), drop_remainder=True).map(flat).apply(known)
 
@@ -123,7 +125,7 @@ def views(
 def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, seed: int, epoch: int) -> tf.data.Dataset:
     """Every input once, in order, augmented as `training` augments it in `epoch`."""
     elements = tf.data.Dataset.range(len(inputs)).map(lambda at: (tf.constant(epoch, tf.int64), at))
-    loaded = elements.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    loaded = elements.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=_THREADS)
     return _batched(loaded, images.batch_size, drop_remainder=False)
 
 
@@ -159,7 +161,7 @@ def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
         views = [view(file) for file in tf.unstack(files[at])]
         return _stacked(views, inputs, tf.stack), tf.constant(inputs.labels)[at]
 
-    mapped = tf.data.Dataset.range(len(inputs)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    mapped = tf.data.Dataset.range(len(inputs)).map(load, num_parallel_calls=_THREADS)
     return _batched(mapped, images.batch_size, drop_remainder=False)
 
 
@@ -228,8 +230,7 @@ def _batched(dataset: tf.data.Dataset, batch_size: int, *, drop_remainder: bool)
     options = tf.data.Options()
     options.deterministic = True
     # An iterator of a tuned dataset may end late in Keras' fit and predict: its tuner sleeps 10, 20, 40 ms, ... up to a
-    # minute, and the end can miss waking it, so what took 2.6 s takes 5.1. There is little to tune: untuned, decoding
-    # takes a thread a core.
+    # minute, and the end can miss waking it, so what took 2.6 s takes 5.1. There is little to tune.
     options.autotune.enabled = False
     # A dataset of indices has no files to share out: each worker takes every n-th element.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA

@@ -40,7 +40,7 @@ def results(run: RunDir) -> dict[str, Any]:
     shown = environment["command_line"].replace(environment.get("data_root", "\0"), "DATA")
     seconds = sum(pd.read_csv(row.history)["seconds"].sum() for row in run.rows.values() if row.history.exists())
     return {
-        "command": re.sub(r"(?<= )/\S*/", "", shown),  # of a file of this machine, its name
+        "command": re.sub(r"(?<=[ =])/\S*/", "", shown),  # of a file of this machine, its name
         "commit": environment["commit"],
         "processor": environment["processor"],
         "training_minutes": round(float(seconds) / 60, 1),

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 IMAGES, COUNTS = "images", "counts"
 """Units of tables of counts: whole numbers, which have no interval."""
 _NO_BREAK = "\u00a0"
-_NAMES_WIDTH = 26
-"""Characters of a terminal that a row's name, the words paper and ours, and the margins take at least."""
 
 
 class Measured(TypedDict, total=False):
@@ -90,16 +88,17 @@ def console(tables: Sequence[Table], to: Console | None = None) -> None:
 
     to = to or Console()
     for table in tables:
-        columns = range(len(table["columns"]))
         texts = [[f"{paper}\n{_folded(ours)}" for paper, ours in cells(table, row)] for row in table["rows"]]
-        numbers = sum(2 + max(len(line) for row in texts for line in row[at].split("\n")) for at in columns)
-        if numbers + _NAMES_WIDTH > to.width:  # an interval on two lines rather than a number cut off
+        room = to.width - 19 - max(5, len(spread(table)))  # a row's name, the words paper and ours, margins
+        if sum(_widths(texts)) > room:  # an interval on two lines rather than a number cut off
             texts = [[text.replace(",", ",\n") for text in row] for row in texts]
+        widths, share = _widths(texts), room // max(len(table["columns"]), 1)
         grid = Grid(title=escape(heading(table)), box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
         grid.add_column("", min_width=14, overflow="fold")
         grid.add_column("", style="dim", no_wrap=True)
-        for column in table["columns"]:
-            grid.add_column(escape(column), justify="right", overflow="fold")
+        for at, column in enumerate(table["columns"]):  # a long heading gives way to the numbers
+            width = max(widths[at] if widths else 0, share) - 2
+            grid.add_column(escape(column), justify="right", overflow="fold", max_width=width)
         for row, of_row in zip(table["rows"], texts, strict=True):
             kinds = f"paper\nours\n{escape(spread(table))}"
             grid.add_row(escape(row["name"]), kinds, *map(escape, of_row), end_section=True)
@@ -214,6 +213,11 @@ def _count(value: float | None) -> str:
 def _plain(text: str) -> str:
     """`text` on one line, with the characters that Markdown tables or HTML would act on made harmless."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _widths(texts: list[list[str]]) -> list[int]:
+    """Characters that each column of numbers takes in a terminal, with the two around it; [] where there is no row."""
+    return [2 + max(len(line) for text in column for line in text.split("\n")) for column in zip(*texts, strict=True)]
 
 
 def _folded(ours: str) -> str:

@@ -1,13 +1,12 @@
 """Adam and gradient descent with momentum, each with one operation a weight.
 
-The same updates, settings and state as Keras' own optimisers. Keras writes Adam as some 18
-and momentum as some 8 small operations for each weight: a network of 500 weights spends
-most of its tracing on them, and each reads and writes memory of its own.
+The same updates, settings and state as Keras' own optimisers have for float32 weights. Keras
+writes Adam as some 28 and momentum as some 8 small operations for each weight: a network of
+500 weights spends most of its tracing on them, and each reads and writes memory of its own.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -16,20 +15,18 @@ import tensorflow as tf
 
 
 class _OneOperationAWeight(keras.optimizers.Optimizer):
-    """What both do in place of Keras' `update_step`, inside what Keras does for a tf.distribute strategy."""
+    """What both do in place of Keras' `update_step`, inside what Keras does for a tf.distribute strategy.
 
-    @abstractmethod
-    def _operation(self, learning_rate: tf.Tensor) -> Callable[..., None]:
-        """What updates one weight, given it, its gradient and its state; made once a step."""
-
-    @abstractmethod
-    def _state(self, at: int) -> tuple[keras.Variable, ...]:
-        """The state of the weight number `at`."""
+    Of them are `_operation(learning_rate)`, made once a step, which updates one weight given
+    it, its gradient and its state, and `_state(at)`, the state of the weight number `at`.
+    """
 
     def _distributed_tf_update_step(
         self, distribution: tf.distribute.Strategy, grads_and_vars: list[tuple], learning_rate: tf.Tensor
     ) -> None:
-        update = self._operation(tf.cast(learning_rate, tf.float32))
+        # Of a schedule under mirroring the rate is one number a replica, all the same.
+        rate = distribution.experimental_local_results(learning_rate)[0]
+        update = self._operation(tf.cast(rate, tf.float32))
         for gradient, weight in grads_and_vars:
             state = [variable.value for variable in self._state(self._get_variable_index(weight))]
             distribution.extended.update(weight, update, args=(gradient, *state), group=False)
@@ -37,11 +34,13 @@ class _OneOperationAWeight(keras.optimizers.Optimizer):
     def _apply_weight_decay(self, variables: list[keras.Variable]) -> None:
         if self.weight_decay is None:
             return
-        kept = 1 - tf.cast(self.learning_rate, tf.float32) * self.weight_decay
+        # Subtracted: 1 - share, rounded once, would be wrong in the same direction for every weight.
+        share = tf.cast(self.learning_rate, tf.float32) * self.weight_decay
+        weights = [each.value if isinstance(each, keras.Variable) else each for each in variables]
 
         def decay(distribution: tf.distribute.Strategy) -> None:
-            for variable in filter(self._use_weight_decay, variables):
-                distribution.extended.update(variable.value, lambda part: part.assign(part * kept), group=False)
+            for weight in filter(self._use_weight_decay, weights):
+                distribution.extended.update(weight, lambda part: part.assign_sub(part * share), group=False)
 
         tf.__internal__.distribute.interim.maybe_merge_call(decay, self._distribution_strategy)
 
@@ -53,6 +52,7 @@ class FusedAdam(_OneOperationAWeight, keras.optimizers.Adam):
     Raises `ValueError` for `amsgrad`, which the operation does not have.
 
     Source: Kingma and Ba 2015, sec. 2, last paragraph; Loshchilov and Hutter 2019, algorithm 2, for the decay.
+    Departs: the decay is multiplied by the learning rate, as in Keras and PyTorch.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -18,7 +18,7 @@ def run(tmp_path):
     write_json(
         out.environment,
         {
-            "command_line": "run --data.root /secret/place --weights /secret/else/first.h5 --run a/b",
+            "command_line": "run --data.root /secret/place --weights /secret/else/first.h5 --run a/b --by=/secret/c",
             "commit": "abc",
             "processor": "two",
             "data_root": "/secret/place",
@@ -48,7 +48,7 @@ def test_where_data_and_weights_lie_is_not_published(tmp_path, run):
     path = page(tmp_path)
     readme.update(run, path, "demo")
     assert "/secret" not in path.read_text()
-    assert "run --data.root DATA --weights first.h5 --run a/b" in path.read_text()
+    assert "run --data.root DATA --weights first.h5 --run a/b --by=c" in path.read_text()
 
 
 def test_a_block_that_was_edited_by_hand_differs_from_its_results(tmp_path, run):

@@ -1,6 +1,9 @@
 import io
 import json
 import re
+from collections import Counter
+from itertools import chain
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +13,9 @@ from rich.console import Console
 from cervix_tf.errors import InputError
 from cervix_tf.report import tables
 from cervix_tf.run_dir import RunDir
+
+PROJECT = Path(__file__).resolve().parents[2]
+NUMBER = r"\d+\.\d+"
 
 
 def measured(value=70.8, low=55.9, high=83.0, n=48, method="Wilson 95%"):
@@ -59,15 +65,31 @@ def test_a_file_that_holds_no_tables_is_an_input_error(tmp_path, broken):
         tables.read(RunDir(tmp_path).tables)
 
 
-@pytest.mark.parametrize("columns", [2, 4, 5, 6])
-def test_a_terminal_of_80_characters_cuts_no_number(columns):
+@pytest.mark.parametrize("spread", ["[95 % CI]", "[5th, 95th percentile]"])
+@pytest.mark.parametrize("name", ["F1", "Class 0", "Superficial-Intermediate found"])
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5])
+def test_a_terminal_of_80_characters_cuts_no_number(columns, name, spread):
     numbers = [measured(value=97.6, low=91.2, high=100.0) for _ in range(columns)]
     row = {"name": "Network of iodine images", "paper": [81.25] * columns, "ours": numbers, "row": "iodine"}
-    text = printed([table(columns=[f"Class {at}" for at in range(columns)], rows=[row])])
+    text = printed([table(columns=[f"{name} {at}" for at in range(columns)], rows=[row], spread=spread)])
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     for part in ("81.25", "97.6", "[91.2,", "100.0]"):
         assert sum(line.count(part) for line in lines) == columns, part
+
+
+@pytest.mark.parametrize("path", sorted(PROJECT.glob("experiments/*/results/*.json")), ids=lambda path: path.stem)
+def test_no_number_of_the_studies_results_is_cut_off(path):
+    for each in json.loads(path.read_text())["tables"]:
+        there = Counter(re.findall(NUMBER, printed([each], width=100)))
+        wanted = Counter(
+            re.findall(NUMBER, " ".join(part for row in each["rows"] for part in chain(*tables.cells(each, row))))
+        )
+        assert not wanted - there, each["title"]
+
+
+def test_a_table_without_rows_is_its_heading():
+    assert "Table 6" in printed([table(rows=[])])
 
 
 def test_the_terminal_shows_paper_ours_interval_n_method_and_note():

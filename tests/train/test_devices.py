@@ -31,6 +31,7 @@ from cervix_tf.train import fit
 for optimiser in (
     lambda: keras.optimizers.SGD(0.1),
     lambda: fit.adam(Optimiser(learning_rate=0.01, epsilon=1e-3, weight_decay=0.1)),
+    lambda: fit.sgd(keras.optimizers.schedules.CosineDecay(0.1, 12), 0.9, 1e-3),
 ):
     one, alone = trained("1", optimiser)
     two, mirrored = trained("2", optimiser)

@@ -78,13 +78,26 @@ def test_weights_and_state_are_those_of_keras(ours, theirs, settings):
 
 
 def test_excluded_weights_do_not_decay():
+    layers = [keras.layers.Dense(1, use_bias=False, name=name) for name in ("kept", "fading")]
+    for layer in layers:
+        layer.build((None, 1))
+        layer.set_weights([np.ones((1, 1))])
+    weights = [layer.kernel for layer in layers]
     optimiser = FusedAdam(learning_rate=0.1, weight_decay=0.5)
-    kernel, bias = keras.Variable([1.0], name="kernel"), keras.Variable([1.0], name="bias")
-    optimiser.build([kernel, bias])
-    optimiser.exclude_from_weight_decay(var_names=["bias"])
-    optimiser.apply([tf.constant([0.0]), tf.constant([0.0])], [kernel, bias])
-    assert kernel.numpy() == pytest.approx(0.95)
-    assert bias.numpy() == 1.0
+    optimiser.exclude_from_weight_decay(var_names=["kept"])
+    optimiser.build(weights)
+    optimiser.apply([tf.zeros((1, 1))] * 2, weights)
+    assert [weight.numpy().item() for weight in weights] == pytest.approx([1.0, 0.95])
+
+
+def test_a_tiny_decay_adds_up_to_what_was_asked_for():
+    start = RNG.uniform(0.5, 1.0, 20_000).astype("float32")
+    weights, optimiser = [keras.Variable(start)], FusedSGD(0.01, weight_decay=1e-4)
+    optimiser.build(weights)
+    step = tf.function(lambda: optimiser.apply([tf.zeros(len(start))], weights))
+    for _ in range(1000):
+        step()
+    assert 1 - (weights[0].numpy() / start).mean() == pytest.approx(1000 * 0.01 * 1e-4, rel=0.01)
 
 
 def test_a_changed_learning_rate_needs_no_new_trace():
