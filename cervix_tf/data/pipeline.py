@@ -229,8 +229,8 @@ def _stacked(views: list, inputs: Inputs, stack: Callable) -> Any:
 def _batched(dataset: tf.data.Dataset, batch_size: int, *, drop_remainder: bool) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    # An iterator of a tuned dataset may end late in Keras' fit and predict: its tuner sleeps 10, 20, 40 ms, ... up to a
-    # minute, and the end can miss waking it, so what took 2.6 s takes 5.1. There is little to tune.
+    # Seen with TensorFlow 2.21: tuned, Keras' fit and predict at times end late, mostly after 10 x (2^n - 1) ms (5.1 s
+    # for 2.6 s of work), as if they waited for a tuner that sleeps twice as long each time. Untuned is no slower.
     options.autotune.enabled = False
     # A dataset of indices has no files to share out: each worker takes every n-th element.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA

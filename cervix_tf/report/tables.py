@@ -97,7 +97,7 @@ def console(tables: Sequence[Table], to: Console | None = None) -> None:
         grid.add_column("", min_width=14, overflow="fold")
         grid.add_column("", style="dim", no_wrap=True)
         for at, column in enumerate(table["columns"]):  # a long heading gives way to the numbers
-            width = max(widths[at] if widths else 0, share) - 2
+            width = max(widths[at] if widths else 0, share, 3) - 2
             grid.add_column(escape(column), justify="right", overflow="fold", max_width=width)
         for row, of_row in zip(table["rows"], texts, strict=True):
             kinds = f"paper\nours\n{escape(spread(table))}"

@@ -88,8 +88,9 @@ def test_no_number_of_the_studies_results_is_cut_off(path):
         assert not wanted - there, each["title"]
 
 
-def test_a_table_without_rows_is_its_heading():
-    assert "Table 6" in printed([table(rows=[])])
+@pytest.mark.parametrize("width", [20, 80])
+def test_a_table_without_rows_is_its_heading(width):
+    assert "Table 6" in printed([table(rows=[])], width)
 
 
 def test_the_terminal_shows_paper_ours_interval_n_method_and_note():
