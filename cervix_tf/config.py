@@ -52,16 +52,24 @@ class Images:
     """Pixels."""
     width: int = 224
     """Pixels."""
+    size: int = 0
+    """Pixels of both sides at once; 0: as height and width say."""
     batch_size: int = 32
     """Images (or cases) a step, over all devices together."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Keep decoded images (about 0.9 MB each at 480 x 640), on disk in the folder CERVIX_TF_CACHE or else the
     system's temporary folder: every epoch after the first skips decoding."""
 
+    def __post_init__(self) -> None:
+        """Height and width are what networks ask for, so that `size` is written there."""
+        if self.size:
+            object.__setattr__(self, "height", self.size)
+            object.__setattr__(self, "width", self.size)
+
 
 @dataclass(frozen=True)
-class Optimiser:
-    """How one network is trained."""
+class AdamConfig:
+    """Training with Adam, or AdamW where there is weight decay."""
 
     epochs: int = 10
     learning_rate: float = 1e-4
@@ -69,6 +77,18 @@ class Optimiser:
     beta_2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class SGDConfig:
+    """Training with stochastic gradient descent."""
+
+    epochs: int = 10
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    cosine: bool = False
+    """Let the learning rate fall to nothing over the epochs, along a cosine."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class RunDir:
 
     @property
     def predictions(self) -> Path:
-        """Test predictions: one line an image or case (see `cervix_tf.evaluate.predictions`)."""
+        """Test predictions: one line an image or case (see `cervix_tf.metrics.predictions`)."""
         return self.root / "predictions.csv"
 
     @property
@@ -88,12 +88,12 @@ class RunDir:
 
     @property
     def embeddings(self) -> Path:
-        """Embeddings of every input (see `cervix_tf.evaluate.embeddings`)."""
+        """Embeddings of every input (see `cervix_tf.metrics.embeddings`)."""
         return self.root / "embeddings.npz"
 
     @property
     def retrieval(self) -> Path:
-        """How well embeddings put classes apart (see `cervix_tf.evaluate.retrieval`), JSON."""
+        """How well embeddings put classes apart (see `cervix_tf.metrics.retrieval`), JSON."""
         return self.root / "retrieval.json"
 
     @property
@@ -123,7 +123,7 @@ class RunDir:
 
     @property
     def contract(self) -> Path:
-        """What the exported models take and give, JSON (see `cervix_tf.export.contract`)."""
+        """What the exported models take and give, JSON (see `cervix_tf.contract`)."""
         return self.root / "contract.json"
 
     @property
@@ -137,7 +137,7 @@ class RunDir:
 
     @property
     def neighbours(self) -> Path:
-        """What turns a model's embeddings into probabilities (see `cervix_tf.export.neighbours`)."""
+        """What turns a model's embeddings into probabilities (see `cervix_tf.metrics.neighbors`)."""
         return self.root / "neighbours.npz"
 
     @property

@@ -11,7 +11,8 @@ import pytest
 
 from cervix_tf.data import __main__ as data_command
 from cervix_tf.data import manifest
-from experiments.mobilenetv2_ensemble import __main__ as study
+from cervix_tf.study import main
+from experiments.mobilenetv2_ensemble.__main__ import STUDY
 
 HEADER = "path,sha256,label,group,case,view,site,split,age,width,height\n"
 
@@ -88,7 +89,12 @@ def sixteen_bit_png(tmp_path, visits):
 
 def one_class_only(tmp_path, visits):
     rows = [f"train/0/train0/{k}.jpg,,normal,a,a,acetic_{k},,,,," for k in range(1, 6)]
-    return ["--data.manifest", listed(tmp_path, *rows), "--data.root", visits], "only one class, normal"
+    return [
+        "--data.manifest",
+        listed(tmp_path, *rows),
+        "--data.root",
+        visits,
+    ], "no image of class cin1 among 5"
 
 
 def label_not_in_classes(tmp_path, visits):
@@ -189,7 +195,7 @@ def test_the_study_names_what_is_wrong_in_one_line_and_ends_with_code_2(kind, tm
     small = ["--images.height", "64", "--images.width", "64", "--weights", "random"]
     arguments = ["--out", str(tmp_path / "runs"), *small, *map(str, wrong)]
     with pytest.raises(SystemExit) as ended:
-        study.main(arguments)
+        main(STUDY, arguments)
     printed = capfd.readouterr().err
     assert ended.value.code == 2
     (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]
@@ -224,7 +230,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_half_file(tmp_path, monkeypa
     monkeypatch.setattr(os, "fsync", full)
     arguments = ["--preset", "demo", "--synthetic-visits", "8", "--out", str(tmp_path)]
     with pytest.raises(SystemExit) as ended:
-        study.main(arguments)
+        main(STUDY, arguments)
     assert ended.value.code == 2
     assert "the disk is full" in capsys.readouterr().err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from cervix_tf.compare import __main__ as compare
+from cervix_tf.contract import Contract
 from cervix_tf.data import manifest
 from cervix_tf.evaluate import __main__ as evaluate
-from cervix_tf.evaluate import predictions
 from cervix_tf.export import __main__ as export
 from cervix_tf.export import saved_model, tflite
-from cervix_tf.export.contract import Contract
 from cervix_tf.export.serving import serving_model
+from cervix_tf.metrics import predictions
 from cervix_tf.predict import __main__ as predict
 from cervix_tf.run_dir import RunDir, write_json
 

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from cervix_tf.compare import comparison, forest, pairing, significance
 from cervix_tf.compare.__main__ import main
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import predictions
+from cervix_tf.metrics import predictions
 
 CLASSES = ("control", "case")
 
@@ -150,6 +150,19 @@ def test_a_paired_interval_is_narrower_than_an_unpaired_one_of_models_that_agree
     assert paired["high"] - paired["low"] < 0.7 * (alone["high"] - alone["low"])
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "auc"])
+def test_models_of_other_cases_differ_with_the_uncertainty_of_both(metric):
+    first, second = model(1.5, 1, rows=300), model(0.3, 2, rows=200)
+    found = comparison.independent_difference(first, second, metric, positive=["case"], seed=3)
+    alone = [
+        comparison.compare({"a": each, "b": each}, metric, positive=["case"])["models"]["a"] for each in (first, second)
+    ]
+    assert found.value == pytest.approx(alone[0]["value"] - alone[1]["value"])
+    widths = [each["high"] - each["low"] for each in alone]
+    assert found.high - found.low == pytest.approx(np.hypot(*widths), rel=0.1)
+    assert found.n == 500 and "300 and 200 groups" in found.method
+
+
 def test_rows_that_share_a_group_are_tested_by_group():
     models = {"a": model(2, 1, images=4), "b": model(0.3, 2, images=4)}
     by_accuracy = comparison.compare(models, resamples=200)
@@ -182,6 +195,24 @@ def test_rows_in_another_order_are_paired_by_id():
     shuffled = first.table.sample(frac=1, random_state=0).reset_index(drop=True)
     found = pairing.paired({"a": first, "b": predictions.Predictions(shuffled, CLASSES)})
     assert found["b"].table.equals(found["a"].table)
+
+
+def test_a_network_of_single_images_is_compared_with_one_of_whole_cases_by_the_mean_of_each_cases_images():
+    cases = predictions.of(
+        ["a", "b"], [[0.9, 0.1], [0.2, 0.8]], CLASSES, labels=["control", "case"], cases=["a", "b"], groups=["a", "b"]
+    )
+    images = predictions.of(
+        ["a/1.jpg", "a/2.jpg", "b/1.jpg"],
+        [[0.4, 0.6], [0.8, 0.2], [0.3, 0.7]],
+        CLASSES,
+        labels=["control", "control", "case"],
+        cases=["a", "a", "b"],
+        groups=["a", "a", "b"],
+    )
+    found = pairing.paired(pairing.by_case({"ensemble": cases, "view": images}))
+    assert list(found["view"].table["id"]) == ["a", "b"]
+    np.testing.assert_allclose(found["view"].probabilities, [[0.6, 0.4], [0.3, 0.7]])
+    assert pairing.by_case({"one": images, "two": images})["two"] is images  # images with images, one by one
 
 
 def test_runs_on_different_cases_are_refused_with_how_many_and_which():

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
+from cervix_tf.contract import Contract
 from cervix_tf.errors import InputError
 from cervix_tf.export import saved_model, tflite
-from cervix_tf.export.contract import Contract
 from cervix_tf.export.serving import serving_model
 from cervix_tf.predict import __main__ as command
 from cervix_tf.predict import files

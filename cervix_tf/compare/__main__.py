@@ -18,14 +18,14 @@ from cervix_tf.run_dir import RunDir, read_json, write_json
 
 @dataclass(frozen=True)
 class Options:
-    """Compare finished runs on the cases that all of them predicted.
+    """Compare finished runs on the cases that all of them predicted; a network of single images by its cases' means.
 
     Writes comparison.json, comparison.csv and a forest plot, forest.png and forest.svg.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Two or more run directories, rows of one (RUN/rows/NAME) or predictions.csv files."""
-    metric: Literal["accuracy", "auc"] = "accuracy"
+    metric: Literal["accuracy", "auc", "macro_f1"] = "accuracy"
     """What is compared."""
     positive: tuple[str, ...] = ()
     """Classes that AUC counts as positive; as the runs' metrics.json say if not given."""

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from cervix_tf.compare import significance
 from cervix_tf.compare.significance import Correction, Test
-from cervix_tf.evaluate import confusion, intervals, roc
-from cervix_tf.evaluate.intervals import Interval
-from cervix_tf.evaluate.predictions import Predictions
+from cervix_tf.metrics import confusion, intervals, roc
+from cervix_tf.metrics.intervals import Interval
+from cervix_tf.metrics.predictions import Predictions
 
 Array = NDArray[np.float64]
-Metric = Literal["accuracy", "auc"]
+Metric = Literal["accuracy", "auc", "macro_f1"]
 
 
 def compare(
@@ -38,7 +38,8 @@ def compare(
     Differences are first minus second. Accuracy: McNemar's test, or sign flips of whole
     groups where groups hold several rows. AUC of the `positive` classes: DeLong, or the
     bootstrap where groups hold several rows; without `positive` the mean of the
-    one-versus-rest AUCs, always by bootstrap. Kappa is of the two models' decisions.
+    one-versus-rest AUCs, always by bootstrap. Macro F1: the
+    bootstrap. Kappa is of the two models' decisions.
     """
     names = list(models)
     first = models[names[0]]
@@ -101,9 +102,33 @@ def compare(
     }
 
 
+def independent_difference(
+    first: Predictions, second: Predictions, metric: Metric = "accuracy", *, positive: Sequence[str] = (), seed: int = 0
+) -> Interval:
+    """How far the first one's metric lies above the second's where they are of other cases, all labeled.
+
+    Each one's groups are resampled on their own.
+    """
+
+    def resampled(model: Predictions, seed: int) -> Array:
+        def statistics(weights: Array) -> dict[str, Array]:
+            return {metric: _metric(model, metric, positive, weights)}
+
+        return intervals.cluster_bootstrap(model.groups, statistics, seed=seed)[metric]
+
+    one, two = (float(_metric(model, metric, positive, np.ones((1, len(model))))[0]) for model in (first, second))
+    groups = (len(set(first.groups)), len(set(second.groups)))
+    draws = (resampled(first, seed), resampled(second, seed + 1))
+    return intervals.independent_difference((one, two), draws, groups, len(first) + len(second))
+
+
 def _metric(model: Predictions, metric: Metric, positive: Sequence[str], weights: Array) -> Array:
     if metric == "accuracy":
         return weights @ (model.decisions == model.labels) / weights.sum(1)
+    if metric == "macro_f1":
+        matrix = confusion.counts(model.labels, model.decisions, len(model.classes), weights)
+        lost = (matrix.sum(-1)[:, np.unique(model.labels)] == 0).any(1)  # says nothing about the model
+        return np.where(lost, np.nan, confusion.macro(confusion.f1(matrix)))
     if positive:
         truth, _, score = model.positive(positive)
         return roc.auc(*roc.ranked(score, truth, weights))
@@ -132,7 +157,7 @@ def _test(
         if independent:
             return significance.mcnemar(int((right & ~other_right).sum()), int((other_right & ~right).sum()))
         return significance.sign_flip(right.astype(float) - other_right, one.groups, seed=seed)
-    if independent and positive:
+    if metric == "auc" and independent and positive:
         truth, _, score = one.positive(positive)
         return significance.delong(score, two.positive(positive)[2], truth)[2]
     known = draws[~np.isnan(draws)]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import predictions
-from cervix_tf.evaluate.predictions import Predictions
+from cervix_tf.metrics import predictions
+from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.run_dir import RunDir, read_json
 
 _NAMED = 3
@@ -21,7 +21,23 @@ def read(runs: Sequence[Path]) -> dict[str, Predictions]:
     found = {}
     for run, name in zip(runs, names(runs), strict=True):
         found[name] = predictions.read(RunDir(run).predictions if run.is_dir() else run)
-    return paired(found)
+    return paired(by_case(found))
+
+
+def by_case(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """The models' predictions, those of single images joined by case where another model predicts whole cases.
+
+    A case then has the mean of its images' probabilities.
+    """
+
+    def whole_cases(model: Predictions) -> bool:
+        return bool((model.table["id"] == model.table["case"]).all())
+
+    if not any(map(whole_cases, models.values())):
+        return dict(models)
+    return {
+        name: model if whole_cases(model) else predictions.aggregate(model, "case") for name, model in models.items()
+    }
 
 
 def names(runs: Sequence[Path]) -> list[str]:

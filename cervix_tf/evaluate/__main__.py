@@ -16,7 +16,7 @@ from cervix_tf.run_dir import RunDir, write_json
 
 if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
-    from cervix_tf.evaluate.predictions import Predictions
+    from cervix_tf.metrics.predictions import Predictions
 
 EVERYTHING = "all"
 
@@ -76,8 +76,8 @@ def evaluate(options: Options, command: str = "") -> str:
     Raises `InputError` when manifest and model do not fit together.
     """
     from cervix_tf.data import manifest
-    from cervix_tf.evaluate import metrics, predictions, strata
     from cervix_tf.export import runtime
+    from cervix_tf.metrics import classification, predictions, strata
     from cervix_tf.report import page
 
     out = RunDir(options.out)
@@ -97,7 +97,7 @@ def evaluate(options: Options, command: str = "") -> str:
         validation = _aggregated(validation, options.aggregate) if validation else None
     synthetic = contract.synthetic if options.synthetic is None else options.synthetic
     stand_in = contract.stand_in if options.stand_in is None else options.stand_in
-    summary = metrics.summary(
+    summary = classification.summary(
         found,
         positive=contract.positive,
         validation=validation,
@@ -145,8 +145,8 @@ def _part(rows: Manifest, split: str, name: Path) -> Manifest:
 def _predict(model: Any, rows: Manifest, options: Options) -> tuple[Predictions, list[str]]:
     """Predictions of one split and what a reader should know about them."""
     from cervix_tf.data import inputs
-    from cervix_tf.evaluate import predictions
     from cervix_tf.export import runtime
+    from cervix_tf.metrics import predictions
 
     contract, notes = model.contract, []
     if contract.views:
@@ -172,7 +172,7 @@ def _predict(model: Any, rows: Manifest, options: Options) -> tuple[Predictions,
 
 def _validation(model: Any, rows: Manifest, options: Options) -> Predictions | None:
     """Predictions on the validation rows of the manifest, else those that the run itself kept, else None."""
-    from cervix_tf.evaluate import predictions
+    from cervix_tf.metrics import predictions
 
     if options.split not in (EVERYTHING, options.validation_split):
         part = rows.part(options.validation_split)
@@ -195,7 +195,7 @@ def _trained_on(options: Options, tested: Manifest) -> list[str]:
 
 
 def _aggregated(found: Predictions, how: Literal["mean", "max"]) -> Predictions:
-    from cervix_tf.evaluate import predictions
+    from cervix_tf.metrics import predictions
 
     named = (found.table["case"] != "").any()
     if not named and not (found.table["group"] != "").any():

@@ -10,9 +10,9 @@ import io
 import zipfile
 from pathlib import Path
 
+from cervix_tf import contract as contracts
+from cervix_tf.contract import Contract
 from cervix_tf.errors import InputError
-from cervix_tf.export import contract as contracts
-from cervix_tf.export.contract import Contract
 from cervix_tf.export.tflite_metadata import CONTRACT, LABELS
 
 _DIGEST = "model.sha256"

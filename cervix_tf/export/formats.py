@@ -14,6 +14,19 @@ Format = Literal["saved_model", "tflite-float32", "tflite-float16", "tflite-dyna
 FORMATS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8")
 
 
+VARIANTS: dict[str, Literal["float32", "float16", "dynamic", "int8"]] = {
+    "tflite-float32": "float32",
+    "tflite-float16": "float16",
+    "tflite-dynamic": "dynamic",
+    "tflite-int8": "int8",
+}
+
+
+def target_of(out: RunDir, name: Format) -> Path:
+    """Where an exported format stands in a run."""
+    return out.tflite(VARIANTS[name]) if name in VARIANTS else out.saved_model
+
+
 def run(
     out: RunDir,
     formats: Sequence[Format] = FORMATS,
@@ -40,32 +53,27 @@ def run(
     import shutil
     import tempfile
 
-    from cervix_tf.export import contract as contracts
-    from cervix_tf.export import finished_run, latency, parity, runtime, saved_model, tflite
+    from cervix_tf import contract as contracts
+    from cervix_tf import runs
+    from cervix_tf.export import latency, parity, representative, runtime, saved_model, tflite
 
     contract = contracts.read(out.contract)
-    listed = finished_run.manifest(out, root)
-    tests, expected = finished_run.tests(out, listed, contract)
-    variants: dict[str, tflite.Variant] = {
-        "tflite-float32": "float32",
-        "tflite-float16": "float16",
-        "tflite-dynamic": "dynamic",
-        "tflite-int8": "int8",
-    }
+    listed = runs.manifest(out, root)
+    tests, expected = runs.tests(out, listed, contract)
     rows: list[dict[str, Any]] = []
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "saved_model"
-        saved_model.write(finished_run.model(out), contract, graph)
+        saved_model.write(runs.model(out), contract, graph)
         for name in dict.fromkeys(formats):
-            variant = variants.get(name)
-            target = out.tflite(variant) if variant else out.saved_model
+            variant = VARIANTS.get(name)
+            target = target_of(out, name)
             try:
                 with atomic.replacing(target) as part:
                     if variant is None:
                         shutil.copytree(graph, part)
                     else:
-                        images = finished_run.calibration_images(listed, contract, calibration, seed)
+                        images = representative.images(listed, contract, calibration, seed)
                         part.write_bytes(tflite.convert(graph, contract, variant, images))
                     answers = runtime.probabilities(runtime.load(part), tests.files, in_graph=True)
                     found = parity.compare(expected, answers, tests.labels)

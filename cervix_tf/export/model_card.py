@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cervix_tf import atomic
-from cervix_tf.export import contract as contracts
-from cervix_tf.export.contract import Contract
+from cervix_tf import contract as contracts
+from cervix_tf.contract import Contract
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 NOT_A_DEVICE = (

@@ -15,12 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cervix_tf import contract as contracts
+from cervix_tf.contract import Contract
 from cervix_tf.data.images import decode_file
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, neighbours, saved_model
-from cervix_tf.export import contract as contracts
-from cervix_tf.export.contract import Contract
-from cervix_tf.export.neighbours import Neighbours
+from cervix_tf.export import associated_files, saved_model
+from cervix_tf.metrics import neighbors
+from cervix_tf.metrics.neighbors import Neighbours
 from cervix_tf.run_dir import RunDir
 
 
@@ -175,9 +176,9 @@ def _saved_model(path: Path, threads: int | None) -> Model:
 
 
 def _ready(contract: Contract, path: Path, network: Callable[[np.ndarray], np.ndarray]) -> Model:
-    found = neighbours.read(neighbours.beside(path), contract.neighbours) if contract.neighbours else None
+    found = neighbors.read(neighbors.beside(path), contract.neighbours) if contract.neighbours else None
     if found is not None and found.classes != contract.classes:
-        raise InputError(f"{neighbours.beside(path)}: has other classes than {path}; copy both from the same run")
+        raise InputError(f"{neighbors.beside(path)}: has other classes than {path}; copy both from the same run")
     return Model(contract, path, network, found)
 
 

@@ -11,7 +11,7 @@ from cervix_tf import atomic
 if TYPE_CHECKING:
     import keras
 
-    from cervix_tf.export.contract import Contract
+    from cervix_tf.contract import Contract
 
 ANY_SIZE, FIXED, PIXELS = "serving_default", "fixed", "pixels"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keras
 
-    from cervix_tf.export.contract import Contract
+    from cervix_tf.contract import Contract
 
 
 def serving_model(network: keras.Model, contract: Contract, activation: str = "softmax") -> keras.Model:

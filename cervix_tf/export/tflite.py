@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cervix_tf.contract import Contract
 from cervix_tf.export import associated_files, flatbuffer, rounding, runtime, tflite_metadata
-from cervix_tf.export.contract import Contract
 from cervix_tf.export.saved_model import ANY_SIZE, FIXED, PIXELS
 
 Variant = Literal["float32", "float16", "dynamic", "int8"]

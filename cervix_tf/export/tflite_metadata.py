@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cervix_tf.export.contract import Contract
+from cervix_tf.contract import Contract
 
 NAME = "TFLITE_METADATA"
 """Name of the model's buffer that holds the metadata."""

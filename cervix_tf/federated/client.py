@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,12 +13,8 @@ import tensorflow as tf
 from cervix_tf.data import pipeline
 from cervix_tf.federated.averaging import Update, Weights, problem
 from cervix_tf.federated.policy import Policy
-from cervix_tf.train import batch_statistics
-
-
-def seed_of(seed: int, *parts: str | int) -> int:
-    """A seed in [0, 2**31) for one purpose, e.g. `seed_of(seed, client, round)`; it depends on nothing else."""
-    return (seed * 1_000_003 + zlib.crc32("/".join(map(str, parts)).encode())) % 2**31
+from cervix_tf.seeds import seed_of
+from cervix_tf.training import batch_statistics
 
 
 @dataclass

@@ -15,7 +15,7 @@ from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import Weights
 from cervix_tf.federated.client import Client
 from cervix_tf.run_dir import RunDir
-from cervix_tf.train import fit
+from cervix_tf.training import fit
 
 Event = dict[str, Any]
 """A line of federation.csv: what became of one client in one round."""

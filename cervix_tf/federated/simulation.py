@@ -14,7 +14,7 @@ from cervix_tf.federated.client import Client, Trainer
 from cervix_tf.federated.keeper import Event, Keeper, check
 from cervix_tf.federated.policy import Topology
 from cervix_tf.run_dir import RunDir
-from cervix_tf.train import fit
+from cervix_tf.training import fit
 
 
 def run(

@@ -20,7 +20,7 @@ class NTXent(keras.losses.Loss):
     negatives, so labels are not looked at. An image alone in its batch costs 0. Stable for
     embeddings of any length; computed in float32 whatever the embeddings are.
 
-    Inside `cervix_tf.train.global_batch.GlobalBatch` the negatives are those of all replicas.
+    Inside `cervix_tf.training.global_batch.GlobalBatch` the negatives are those of all replicas.
 
     Args:
         temperature: tau.

@@ -17,7 +17,7 @@ from cervix_tf.run_dir import RunDir
 if TYPE_CHECKING:
     import numpy as np
 
-    from cervix_tf.export.contract import Contract
+    from cervix_tf.contract import Contract
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cervix_tf.contract import Contract
 from cervix_tf.data.images import SUFFIXES
 from cervix_tf.errors import InputError
-from cervix_tf.export.contract import Contract
 
 
 def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list[str]]]:

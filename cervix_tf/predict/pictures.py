@@ -8,10 +8,9 @@ from pathlib import Path
 
 import cv2
 
-from cervix_tf import atomic
+from cervix_tf import atomic, runs
+from cervix_tf.contract import Contract
 from cervix_tf.data import images
-from cervix_tf.export import finished_run
-from cervix_tf.export.contract import Contract
 from cervix_tf.run_dir import RunDir
 
 
@@ -22,7 +21,7 @@ def draw(model: Path, contract: Contract, inputs: Sequence[tuple[str, Sequence[s
     """
     from cervix_tf.explain import model_maps
 
-    network = finished_run.model(RunDir(model))
+    network = runs.model(RunDir(model))
     written = []
     for name, files in inputs:
         pixels = [images.decode_file(file) for file in files]

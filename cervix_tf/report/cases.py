@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cervix_tf.data.manifest import Manifest
-    from cervix_tf.evaluate.predictions import Predictions
+    from cervix_tf.metrics.predictions import Predictions
 
 MOST_CASES = 4
 """Cases a section."""

@@ -172,7 +172,7 @@ def roc(curves: Sequence[tuple[str, Mapping[str, Sequence[float]] | None, str]],
 def reliability(bins: Sequence[Mapping[str, Any]], caption: str) -> Picture | None:
     """Share of right verdicts against the probability given to the verdict, with intervals and n.
 
-    `bins` are those of `cervix_tf.evaluate.calibration.reliability`; None without any.
+    `bins` are those of `cervix_tf.metrics.calibration.reliability`; None without any.
     """
     if not bins:
         return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cervix_tf.data.manifest import Manifest
-    from cervix_tf.evaluate.predictions import Predictions
+    from cervix_tf.metrics.predictions import Predictions
 
 MAIN = "main model"
 _PARTS = {  # file of a run -> what the page lacks without it
@@ -107,6 +107,7 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
         "tables_beside": [
             table for path in (run.tables, run.tables_of_seeds) if path.exists() for table in tables.read(path)
         ],
+        "legend": tables.Legend(),
         "curves": _curves(run, str(config.get("criterion", "")), "test" if published else "validation"),
         "figures": _figures(metrics, predicted),
         "figures_beside": paper_figures.read(run),
@@ -133,7 +134,7 @@ def _json(path: Path, kind: type) -> Any:
 
 
 def _predictions(run: RunDir) -> Predictions | None:
-    from cervix_tf.evaluate import predictions
+    from cervix_tf.metrics import predictions
 
     return predictions.read(run.predictions) if run.predictions.exists() else None
 
@@ -179,7 +180,7 @@ def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[
         return []
     import numpy as np
 
-    from cervix_tf.evaluate import confusion
+    from cervix_tf.metrics import confusion
 
     classes: Sequence[str] = metrics["classes"]
     matrix = np.asarray(metrics["confusion"], float)

@@ -7,12 +7,14 @@ and a row that the paper does not have, stay empty rather than being left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from cervix_tf import run_dir
 from cervix_tf.errors import InputError
+from cervix_tf.metrics.intervals import Interval
 from cervix_tf.report import wording
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 IMAGES, COUNTS = "images", "counts"
 """Units of tables of counts: whole numbers, which have no interval."""
 _NO_BREAK = "\u00a0"
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Measured(TypedDict, total=False):
@@ -58,6 +61,23 @@ class Table(TypedDict, total=False):
     """What stands behind each number of ours; `[95 % CI]` unless it says otherwise."""
 
 
+def per_cent(measured: Mapping[str, Any] | Interval) -> Measured:
+    """A share, as an interval or as metrics.json holds it, as a table shows it."""
+    found = asdict(measured) if isinstance(measured, Interval) else measured
+    value, low, high = (None if found[key] is None else 100 * found[key] for key in ("value", "low", "high"))
+    return {"value": value, "low": low, "high": high, "n": found["n"], "method": found["method"]}
+
+
+def line(name: str, source: str, paper: Sequence[float | None] | None, ours: Sequence[Measured | None] | None) -> Row:
+    """One line of a table: what it is, the run's row that ours come from, the paper's numbers, ours."""
+    return {
+        "name": name,
+        "row": source,
+        "paper": list(paper) if paper is not None else None,
+        "ours": list(ours) if ours is not None else None,
+    }
+
+
 def write(path: Path, tables: Sequence[Table]) -> None:
     """Write the tables as JSON, whole or not at all.
 
@@ -79,51 +99,100 @@ def read(path: Path) -> list[Table]:
     return tables
 
 
+class Legend:
+    """What is said of the numbers of several tables, methods and notes, each once and by its number."""
+
+    def __init__(self) -> None:
+        """Nothing is said yet."""
+        self.texts: list[str] = []
+
+    def mark(self, text: str) -> str:
+        """The number of a text, from 1, in superscript digits; empty for an empty text."""
+        if not text:
+            return ""
+        if text not in self.texts:
+            self.texts.append(text)
+        return str(self.texts.index(text) + 1).translate(_SUPERSCRIPT)
+
+    def lines(self) -> list[str]:
+        """What the numbers mean, a line each."""
+        return [f"{str(at).translate(_SUPERSCRIPT)} {text}" for at, text in enumerate(self.texts, 1)]
+
+
+def marked(table: Table, legend: Legend) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Of each row its name and, a column, the paper's number, ours, and the mark of how ours was measured."""
+    nothing: list[None] = [None] * len(table["columns"])
+    found = []
+    for row in table["rows"]:
+        marks = [legend.mark(_method(each)) for each in row.get("ours") or nothing]
+        pairs = cells(table, row)
+        found.append((row["name"], [(*pair, mark) for pair, mark in zip(pairs, marks, strict=True)]))
+    return found
+
+
+def has_paper(table: Table) -> bool:
+    """Whether the paper has any of the table's numbers."""
+    return any(value is not None for row in table["rows"] for value in row.get("paper") or ())
+
+
 def console(tables: Sequence[Table], to: Console | None = None) -> None:
-    """Print every table: a cell holds the paper's number, below it ours, below that its interval."""
+    """Print every table: a cell holds the paper's number, below it ours, below that its interval; then the legend."""
     import rich.box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table as Grid
 
-    to = to or Console()
+    to, legend = to or Console(), Legend()
     for table in tables:
-        texts = [[f"{paper}\n{_folded(ours)}" for paper, ours in cells(table, row)] for row in table["rows"]]
+        paper = has_paper(table)
+        note = legend.mark(table.get("note", ""))
+        rows = marked(table, legend)
+        texts = [
+            [(f"{theirs}\n" if paper else "") + _folded(ours, mark) for theirs, ours, mark in row] for _, row in rows
+        ]
         room = to.width - 19 - max(5, len(spread(table)))  # a row's name, the words paper and ours, margins
         if sum(_widths(texts)) > room:  # an interval on two lines rather than a number cut off
             texts = [[text.replace(",", ",\n") for text in row] for row in texts]
         widths, share = _widths(texts), room // max(len(table["columns"]), 1)
-        grid = Grid(title=escape(heading(table)), box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+        title = escape(heading(table)) + note
+        grid = Grid(title=title, box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
         grid.add_column("", min_width=14, overflow="fold")
         grid.add_column("", style="dim", no_wrap=True)
         for at, column in enumerate(table["columns"]):  # a long heading gives way to the numbers
             width = max(widths[at] if widths else 0, share, 3) - 2
             grid.add_column(escape(column), justify="right", overflow="fold", max_width=width)
-        for row, of_row in zip(table["rows"], texts, strict=True):
-            kinds = f"paper\nours\n{escape(spread(table))}"
-            grid.add_row(escape(row["name"]), kinds, *map(escape, of_row), end_section=True)
+        kinds = ("paper\n" if paper else "") + f"ours\n{escape(spread(table))}"
+        for (name, _), of_row in zip(rows, texts, strict=True):
+            grid.add_row(escape(name), kinds, *map(escape, of_row), end_section=True)
         to.print(grid)
-        for line in (methods(table), table.get("note", "")):
-            if line:
-                to.print(escape(line), style="dim")
+    for line in legend.lines():
+        to.print(escape(line), style="dim")
 
 
-def markdown(tables: Sequence[Table]) -> str:
-    """The tables in GitHub's Markdown, for a README: paper and ours side by side in each cell."""
+def markdown(tables: Sequence[Table], legend: Legend | None = None) -> str:
+    """The tables in GitHub's Markdown: paper and ours side by side in each cell, ours alone where the paper has none.
+
+    The legend follows, unless one is given, which then has to be printed elsewhere.
+    """
+    whole = legend or Legend()
     parts = []
     for table in tables:
+        paper = has_paper(table)
+        sides = "paper | ours" if paper else "ours"
+        note = whole.mark(table.get("note", ""))
         lines = [
-            f"**{_plain(heading(table))}** ({_unit(table)}paper | ours {spread(table)})",
+            f"**{_plain(heading(table))}**{note} ({f'{_unit(table)}{sides} {spread(table)}'.rstrip()})",
             "",
             "| | " + " | ".join(_plain(column) for column in table["columns"]) + " |",
             "|---|" + "---:|" * len(table["columns"]),
         ]
-        for row in table["rows"]:
-            texts = [f"{paper} \\| {ours}".replace(_NO_BREAK, " ") for paper, ours in cells(table, row)]
-            lines.append(f"| {_plain(row['name'])} | " + " | ".join(texts) + " |")
-        notes = [_plain(line) for line in (methods(table), table.get("note", "")) if line]
-        parts.append("\n".join([*lines, "", *notes]).rstrip())
-    return "\n\n".join(parts) + "\n"
+        for name, of_row in marked(table, whole):
+            texts = [(f"{theirs} \\| " if paper else "") + ours + mark for theirs, ours, mark in of_row]
+            lines.append(f"| {_plain(name)} | " + " | ".join(texts).replace(_NO_BREAK, " ") + " |")
+        parts.append("\n".join(lines))
+    if legend is None:
+        parts.append("\n".join(f"{_plain(line)}  " for line in whole.lines()))
+    return "\n\n".join(part for part in parts if part).rstrip() + "\n"
 
 
 def heading(table: Table) -> str:
@@ -153,17 +222,11 @@ def cells(table: Table, row: Row) -> list[tuple[str, str]]:
     return [(_digits(a, 2), _ours(b)) for a, b in zip(paper, ours, strict=True)]
 
 
-def methods(table: Table) -> str:
-    """One line that says n and the method of every interval in the table; empty when nothing was measured."""
-    found: dict[str, dict[str, None]] = {}  # inner dictionaries are ordered sets of column names
-    nothing: list[None] = [None] * len(table["columns"])
-    for row in table["rows"]:
-        for column, measured in zip(table["columns"], row.get("ours") or nothing, strict=True):
-            if measured and wording.defined(measured) and measured.get("method"):
-                how = f"n = {measured.get('n', 'unknown')}, {measured['method']}"
-                found.setdefault(how, {})[column] = None
-    said = [f"{', '.join(columns)}: {how}" for how, columns in found.items()]
-    return "Ours: " + "; ".join(said) if said else ""
+def _method(measured: Measured | None) -> str:
+    """n and the method of a number; empty where there is none, or it says itself why."""
+    if not measured or not wording.defined(measured) or not measured.get("method"):
+        return ""
+    return f"n = {measured.get('n', 'unknown')}, {measured['method']}"
 
 
 def _problem(tables: Any) -> str:
@@ -220,6 +283,7 @@ def _widths(texts: list[list[str]]) -> list[int]:
     return [2 + max(len(line) for text in column for line in text.split("\n")) for column in zip(*texts, strict=True)]
 
 
-def _folded(ours: str) -> str:
+def _folded(ours: str, mark: str) -> str:
     """A cell of ours as number and, below it, interval or deviation, without a space that a terminal could break."""
-    return ours.replace(" [", "\n[").replace(f"{_NO_BREAK}±", "\n±").replace(_NO_BREAK, "")
+    number, *interval = ours.replace(" [", "\n[").replace(f"{_NO_BREAK}±", "\n±").replace(_NO_BREAK, "").split("\n")
+    return "\n".join([number + mark, *interval])

@@ -1,0 +1,1 @@
+"""Training a network of the zoo on a user's own labeled images."""

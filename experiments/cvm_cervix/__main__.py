@@ -2,31 +2,78 @@
 
 from __future__ import annotations
 
-from cervix_tf import cli
-from cervix_tf.cli import Asked
-from cervix_tf.run_dir import RunDir
-from experiments.cvm_cervix import rows
-from experiments.cvm_cervix.config import DESCRIPTIONS, PRESETS, TABLES, Config
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from cervix_tf.run_dir import RunDir, write_json
+from cervix_tf.study import RunRequest, Study, main
+from cervix_tf.study.rows import trainings
+from experiments.cvm_cervix import config as study
+
+if TYPE_CHECKING:
+    from cervix_tf.study.data import Splits
 
 
-def run(config: Config, out: RunDir, asked: Asked) -> None:
+def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
     """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
-    from experiments.cvm_cervix import data, deployment, evaluation, figures, results
+    from cervix_tf.study import conclusion, deployment
+    from cervix_tf.study.data import keep_manifest
+    from experiments.cvm_cervix import data, figures, model, tables, training
 
-    wanted = rows.wanted(config, asked)
-    results.check_beside(config)
-    folds = data.folds_of(data.read(config, out), config)
-    data.keep_manifest(folds, out)
-    for row in wanted:
-        evaluation.measure(config, row, folds, out)
-    chief = rows.main(config)
+    rows, main_row = study.selected_rows(config, request), study.main_row(config)
+    tables.check_reference_run(config)
+    folds = data.split(data.read(config, out), config)
+    keep_manifest(folds[0], out)
+    for row in rows:
+        if not study.result_dir(config, out, row).metrics.exists():
+            evaluate_row(config, row, folds, out)
     try:
-        if chief in wanted:
-            deployment.deploy(config, chief, folds, out)
+        if main_row in rows:
+            described, classes = data.described(config), config.data_source.classes
+            contract = deployment.terms(STUDY.name, classes, config.images, described, model.INTENDED_USE, out)
+            first = out.row(trainings(main_row.name, config.folds)[0])
+            deployment.deploy(out, contract, lambda: training.train(config, main_row, folds[0], first), model.EXPORTS)
     finally:  # tables and report stand even where an exported file is refused
         figures.draw(config, out)
-        results.conclude(config, asked, folds, out)
+        conclusion.write_report(study.TITLE, tables.of_run(config, request, folds, out), out)
 
+
+def evaluate_row(config: study.Config, row: study.Row, folds: list[Splits], out: RunDir) -> None:
+    """Train the row's networks as far as that is not done; write predictions and metrics, pooled over the folds."""
+    from cervix_tf.metrics import embeddings
+    from cervix_tf.study import evaluation
+    from experiments.cvm_cervix import data, model, training
+
+    result, described = study.result_dir(config, out, row), data.described(config)
+    if row == study.PROBE:
+        evaluation.write(result, evaluation.pooled(training.probe(config, folds)), None, described, config.seed)
+        return
+    predicted, validation = defaultdict(list), None
+    for splits, name in zip(folds, trainings(row.name, config.folds), strict=True):
+        network = training.train(config, row, splits, out.row(name))
+        test = data.inputs_of(splits["test"], config)
+        predicted["test"].append(evaluation.predict(network, test, config.images))
+        if len(folds) == 1:
+            validation = evaluation.predict(network, data.inputs_of(splits["validation"], config), config.images)
+        if row == study.main_row(config):
+            if splits is folds[0]:
+                features = evaluation.embed(model.features(network), {"test": test}, config.images)
+                embeddings.write(features, out.embeddings)
+                cost = evaluation.forward_pass(network, config.timed_passes)
+                write_json(out.cost, {**cost, "mebibytes": model.mebibytes(network)})
+            if config.test_time_augmentation:
+                predicted[study.FLIPS].append(evaluation.predict_mirrored(network, test, config.images))
+            model.round_to_16_bits(network)
+            predicted[study.SIXTEEN_BITS].append(evaluation.predict(network, test, config.images))
+        del network
+        evaluation.release()
+    test_predictions = evaluation.pooled(predicted.pop("test"))
+    for suffix, of_folds in predicted.items():
+        evaluation.write(out.row(row.name + suffix), evaluation.pooled(of_folds), None, described, config.seed)
+    evaluation.write(result, test_predictions, validation, described, config.seed)  # last: now the row is finished
+
+
+STUDY = Study("cvm_cervix", study.TITLE, study.PRESETS, study.TABLES, study.rows, run)
 
 if __name__ == "__main__":
-    cli.main("cvm_cervix", PRESETS, DESCRIPTIONS, run, tables=TABLES, listed=rows.listed)
+    main(STUDY)

@@ -6,102 +6,96 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cervix_tf.config import Augmentation, Images, Optimiser, Precision, Protocol, Source
+from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, Protocol, Source
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import rows as study_rows
+from cervix_tf.study.rows import RowStatus
 
 TITLE = "CVM-Cervix: CNN, Visual Transformer and MLP for Pap smear cells (Liu et al. 2022)"
 CVM = "cvm"
 CNN, VT = "xception", "deit_tiny"  # sec. 3.1
-COMPARED = (  # Table 3, in its order
-    "vgg11",
-    "vgg13",
-    "vgg16",
-    "vgg19",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "densenet121",
-    "densenet169",
-    "inception_v3",
-    "xception",
-    "alexnet",
-    "googlenet",
-    "mobilenet_v2",
-    "shufflenet_v2_x1_0",
-    "shufflenet_v2_x0_5",
-    "inception_resnet_v1",
-    "vit_b16",
-    "botnet50",
-    "deit_tiny",
-    "t2t_vit_14",
-)
+COMPARED = {
+    "vgg11": "VGG11",
+    "vgg13": "VGG13",
+    "vgg16": "VGG16",
+    "vgg19": "VGG19",
+    "resnet18": "ResNet18",
+    "resnet34": "ResNet34",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "densenet121": "DenseNet121",
+    "densenet169": "DenseNet169",
+    "inception_v3": "InceptionV3",
+    "xception": "Xception",
+    "alexnet": "AlexNet",
+    "googlenet": "GoogLeNet",
+    "mobilenet_v2": "MobileNetV2",
+    "shufflenet_v2_x1_0": "ShuffleNetV2×1.0",
+    "shufflenet_v2_x0_5": "ShuffleNetV2×0.5",
+    "inception_resnet_v1": "InceptionResNetV1",
+    "vit_b16": "ViT",
+    "botnet50": "BoTNet",
+    "deit_tiny": "DeiT",
+    "t2t_vit_14": "T2T-ViT",
+}
+"""Table 3, in its order: network -> its name there."""
 FOUR_TIMES = "-x4"
 """Ends the name of a row whose training images stand four times in its training set (sec. 4.7.2)."""
+SIXTEEN_BITS, FLIPS = "-float16", "-flips"
+"""End the names of the main row's folders of further predictions."""
 TABLES = (1, 3, 4, 5)
 
 Task = Literal["combined", "sipakmed", "herlev", "blood"]
 
 
-class Reading(NamedTuple):
-    """How a task's images are read."""
+class DataSource(NamedTuple):
+    """The images of a task, and how their labels are read."""
 
     layouts: tuple[str, ...]
     """Importers of the original layouts; several: each of its own folder below the data root."""
-    classes: dict[str, tuple[str, ...]]
+    label_map: dict[str, tuple[str, ...]]
     """Class of the study -> labels in the source."""
     positive: tuple[str, ...]
     """Classes that are read as abnormal."""
-    data: str
-    """In words."""
-    table: int | None
+    text: str
+    """The data in words."""
+    table: int | None = None
     """The paper's table of the split; None: the paper does not use this data alone."""
     four_times: bool = False
     """Whether the paper's training set stands there four times, augmented."""
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the study, in the order of the network's outputs."""
+        return tuple(self.label_map)
+
+
+def _as_named(*classes: str) -> dict[str, tuple[str, ...]]:
+    """A label map of classes that have their names in the source."""
+    return {name: (name,) for name in classes}
+
 
 _BETHESDA = ("ASC-H", "ASC-US", "SCC", "HSIL", "LSIL", "NILM")
 _SIPAKMED = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
-READINGS: dict[str, Reading] = {
-    "combined": Reading(
+_BLOOD = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
+_HERLEV = {
+    "abnormal": ("light_dysplastic", "moderate_dysplastic", "severe_dysplastic", "carcinoma_in_situ"),
+    "normal": ("normal_superficiel", "normal_intermediate", "normal_columnar"),
+}
+DATA_SOURCES: dict[str, DataSource] = {
+    "combined": DataSource(
         ("sipakmed", "cric_crops"),
-        {name: (name,) for name in (*_BETHESDA, *_SIPAKMED)},  # Table 1's order
+        _as_named(*_BETHESDA, *_SIPAKMED),  # Table 1's order
         (*_BETHESDA[:5], *_SIPAKMED[:2]),
         "SIPaKMeD and CRIC, eleven classes",
-        1,
+        table=1,
     ),
-    "sipakmed": Reading(
-        ("sipakmed",), {name: (name,) for name in _SIPAKMED}, _SIPAKMED[:2], "SIPaKMeD, five classes", None
+    "sipakmed": DataSource(("sipakmed",), _as_named(*_SIPAKMED), _SIPAKMED[:2], "SIPaKMeD, five classes"),
+    "herlev": DataSource(
+        ("herlev",), _HERLEV, ("abnormal",), "Herlev, abnormal against normal", table=4, four_times=True
     ),
-    "herlev": Reading(
-        ("herlev",),
-        {
-            "abnormal": ("light_dysplastic", "moderate_dysplastic", "severe_dysplastic", "carcinoma_in_situ"),
-            "normal": ("normal_superficiel", "normal_intermediate", "normal_columnar"),
-        },
-        ("abnormal",),
-        "Herlev, abnormal against normal",
-        4,
-        four_times=True,
-    ),
-    "blood": Reading(
-        ("pbc",),
-        {
-            name: (name,)
-            for name in (
-                "basophil",
-                "eosinophil",
-                "erythroblast",
-                "ig",
-                "lymphocyte",
-                "monocyte",
-                "neutrophil",
-                "platelet",
-            )
-        },
-        (),
-        "peripheral blood cells, eight classes",
-        5,
-    ),
+    "blood": DataSource(("pbc",), _as_named(*_BLOOD), (), "peripheral blood cells, eight classes", table=5),
 }
 
 
@@ -122,15 +116,15 @@ class Config:
     main: str = CVM
     """The row that runs without --tables and is exported: cvm, or one of the compared networks."""
     weights: str = "random"
-    """First weights (not stated; sec. 4.7.1's BoTNet suggests random): random, imagenet, or a weights file without
+    """Initial weights (not stated; sec. 4.7.1's BoTNet suggests random): random, imagenet, or a weights file without
     top (of a single network)."""
     vt_weights: str = ""
-    """First weights of CVM's visual transformer; empty: as `weights`."""
+    """Initial weights of CVM's visual transformer; empty: as `weights`."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=16))
     """Sec. 3.1 and 4.2."""
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(horizontal_flip=0.5))
     """Sec. 3.1."""
-    optimiser: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=2e-4, weight_decay=0.01))
+    optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=2e-4, weight_decay=0.01))
     """AdamW, sec. 4.2; weight decay not stated: PyTorch's default."""
     compared_epochs: int = 0
     """Epochs of the networks that the main row is compared with; 0: as many as its own (sec. 4.7.1)."""
@@ -143,9 +137,9 @@ class Config:
     head_width: int = 4096
     """Of VGG's and AlexNet's hidden layers, as they were published."""
     protocol: Protocol = "as_published"
-    """as_published: at random by class (sec. 4.1.3); leak_free: no cluster image, field or sitting in two parts."""
+    """as_published: at random by class (sec. 4.1.3); leak_free: no cluster image, field or sitting in two splits."""
     folds: int = 1
-    """Parts of a cross-validation; 1: one split."""
+    """Folds of a cross-validation; 1: one split."""
     validation_share: float = 0.2
     """Share of all images for the choice of the epoch (sec. 4.1.3)."""
     test_share: float = 0.2
@@ -154,9 +148,9 @@ class Config:
     """leak_free: also put near-duplicates into one group before splitting."""
     criterion: str = "val_accuracy"
     """By which the epoch is chosen (not stated)."""
-    test_flips: bool = False
+    test_time_augmentation: bool = False
     """Also measure the main row with the mean of four mirrorings of each test image (not in the paper)."""
-    beside: Path | None = None
+    reference_run: Path | None = None
     """A finished run of the other protocol; the difference in accuracy is put in a table."""
     timed_passes: int = 50
     """Forward passes that are timed (sec. 4.5)."""
@@ -170,6 +164,11 @@ class Config:
     devices: str = "all"
     """all, cpu, or a number: several are mirrored."""
 
+    @property
+    def data_source(self) -> DataSource:
+        """The images of the task."""
+        return DATA_SOURCES[self.task]
+
 
 PAPER = Config()
 
@@ -177,7 +176,7 @@ DEMO = Config(
     synthetic_cells=40,
     images=Images(height=80, width=80, batch_size=16, cache="memory"),
     augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
-    optimiser=Optimiser(epochs=6, learning_rate=1e-3, weight_decay=0.01),
+    optimizer=AdamConfig(epochs=6, learning_rate=1e-3, weight_decay=0.01),
     compared_epochs=1,
     head_width=64,
     protocol="leak_free",
@@ -200,20 +199,87 @@ PUBLIC = Config(
         contrast=(0.85, 1.15),
         saturation=(0.85, 1.15),
     ),
-    optimiser=Optimiser(epochs=16, learning_rate=5e-4, weight_decay=0.01),
+    optimizer=AdamConfig(epochs=16, learning_rate=5e-4, weight_decay=0.01),
     cosine=True,
     label_smoothing=0.1,
     protocol="leak_free",
     validation_share=0.1,
     criterion="val_loss",
     similar=True,
-    test_flips=True,
+    test_time_augmentation=True,
     precision="bfloat16",
 )
 
-PRESETS = {"paper": PAPER, "demo": DEMO, "public": PUBLIC}
-DESCRIPTIONS = {
-    "paper": "as published, on your copies of SIPaKMeD and CRIC (--data.root), Herlev or blood cells (--task)",
-    "demo": "synthetic cells in the layouts of SIPaKMeD and CRIC, small images, minutes on two CPU cores",
-    "public": "a pre-trained MobileNetV2 on the public data sets, no group in two parts (--data.root, --task)",
+PRESETS = {
+    "paper": Preset(PAPER, "as published, on your copy of SIPaKMeD and CRIC, or of Herlev or blood cells (--task)"),
+    "demo": Preset(DEMO, "synthetic cells in the layouts of SIPaKMeD and CRIC, small images, minutes on two CPU cores"),
+    "public": Preset(PUBLIC, "a pre-trained MobileNetV2 on your copy of the data (--task), no group in two splits"),
 }
+
+
+class Row(NamedTuple):
+    """One network, and whether its training images stand four times in its training set."""
+
+    network: str
+    four_times: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of its folder in the run."""
+        return self.network + (FOUR_TIMES if self.four_times else "")
+
+
+PROBE = Row("probe")
+"""Not in the paper: a logistic regression on the features that the main row's initial weights give, untrained."""
+
+
+def main_row(config: Config) -> Row:
+    """The row that runs without --tables: CVM-Cervix in the paper, whose Herlev training set is augmented (Table 4)."""
+    return Row(config.main, config.data_source.four_times and config.main == CVM)
+
+
+def all_rows(config: Config) -> list[Row]:
+    """All rows, in the order of the tables; the main row first."""
+    first = main_row(config)
+    rest = [Row(CVM), *map(Row, COMPARED), Row(CVM, four_times=True), PROBE]  # Table 3, Fig. 7
+    return [first, *(row for row in rest if row != first)]
+
+
+def selected_rows(config: Config, request: RunRequest) -> list[Row]:
+    """The rows that a command runs: those it names, else all of Table 3 if it wants that, else the main row."""
+    available = {row.name: row for row in all_rows(config)}
+    table_3 = (CVM, *COMPARED) if 3 in request.tables else ()
+    return study_rows.selected(available, request, [main_row(config).name, *table_3])
+
+
+def epochs(config: Config, row: Row) -> int:
+    """Epochs of a row's training."""
+    if row == PROBE:
+        return 0
+    return config.optimizer.epochs if row.network == config.main else config.compared_epochs or config.optimizer.epochs
+
+
+def result_dir(config: Config, out: RunDir, row: Row) -> RunDir:
+    """Where a row's predictions and metrics stand: the main row's in the run's own folder."""
+    return out if row == main_row(config) else out.row(row.name)
+
+
+def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
+    """What `--list` prints: every row, where the paper has it, its state and its training time."""
+    return [
+        study_rows.status(
+            out,
+            row.name,
+            _tables(config, row),
+            finished=result_dir(config, out, row).metrics.exists(),
+            trained_in=study_rows.trainings(row.name, config.folds),
+            epochs=epochs(config, row),
+        )
+        for row in (selected_rows(config, request) if request.only or request.tables else all_rows(config))
+    ]
+
+
+def _tables(config: Config, row: Row) -> str:
+    if row == PROBE:
+        return "not in the paper"
+    return ("Fig. 7" if row.four_times else "3") + (" (main model)" if row == main_row(config) else "")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from cervix_tf import runs
 from cervix_tf.data.images import decode_file
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import confusion, embeddings, predictions
-from cervix_tf.evaluate.predictions import Predictions
 from cervix_tf.explain import model_maps
 from cervix_tf.explain.t_sne import t_sne
-from cervix_tf.export import finished_run
+from cervix_tf.metrics import confusion, embeddings, predictions
+from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report import figures, paper_figures
 from cervix_tf.report.figures import Picture
 from cervix_tf.run_dir import RunDir
@@ -28,46 +28,49 @@ def draw(config: Config, out: RunDir) -> None:
     for name, path in (("validation", out.validation_predictions), ("test", out.predictions)):
         if path.exists():
             drawn[f"Fig. 6 {name}"] = matrix(predictions.read(path), name)
-    said = predictions.read(out.predictions)
-    drawn["Fig. 12 a"] = in_space(out, said, config.seed)
+    predicted = predictions.read(out.predictions)
+    drawn["Fig. 12 a"] = in_space(out, predicted, config.seed)
     if out.model.exists():
-        drawn["Fig. 12 b-f"] = misclassified(out, said)
+        drawn["Fig. 12 b-f"] = misclassified(out, predicted)
     paper_figures.write(out, drawn)
 
 
-def matrix(said: Predictions, part: str) -> Picture:
-    """Fig. 6: the confusion matrix of a part."""
-    counts = confusion.counts(said.labels, said.decisions, len(said.classes), np.ones((1, len(said))))[0]
-    return figures.confusion(counts, said.classes, f"{part} part")
+def matrix(predicted: Predictions, split: str) -> Picture:
+    """Fig. 6: the confusion matrix of a split."""
+    weights = np.ones((1, len(predicted)))
+    counts = confusion.counts(predicted.labels, predicted.decisions, len(predicted.classes), weights)[0]
+    return figures.confusion(counts, predicted.classes, f"{split} split")
 
 
-def in_space(out: RunDir, said: Predictions, seed: int) -> Picture:
+def in_space(out: RunDir, predicted: Predictions, seed: int) -> Picture:
     """Fig. 12 (a): t-SNE of the fused features of the (first fold's) test images, the misclassified ones bold."""
-    found = embeddings.read(out.embeddings)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(found))[:_MOST])
-    points = t_sne(found.values[chosen], seed, dimensions=3)
-    right = dict(zip(said.table["id"], said.decisions == said.labels, strict=True))
-    faint = np.array([right[name] for name in found.table["id"].iloc[chosen]])
+    features = embeddings.read(out.embeddings)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(features))[:_MOST])
+    points = t_sne(features.values[chosen], seed, dimensions=3)
+    right = dict(zip(predicted.table["id"], predicted.decisions == predicted.labels, strict=True))
+    faint = np.array([right[name] for name in features.table["id"].iloc[chosen]])
     caption = (
-        f"3-D t-SNE of the {found.values.shape[1]} features of {len(chosen)} test images; misclassified ones bold. "
+        f"3-D t-SNE of the {features.values.shape[1]} features of {len(chosen)} test images; misclassified ones bold. "
         "Axes have no unit."
     )
-    return figures.scatter_in_space(points, found.labels[chosen], found.classes, faint, caption)
+    return figures.scatter_in_space(points, features.labels[chosen], features.classes, faint, caption)
 
 
-def misclassified(out: RunDir, said: Predictions) -> Picture | None:
-    """Fig. 12 (b) to (f): the test images that were most surely called another class, and Grad-CAM++ maps below them.
+def misclassified(out: RunDir, predicted: Predictions) -> Picture | None:
+    """Fig. 12 (b) to (f): the misclassified test images whose wrong class is most confident, above Grad-CAM++ maps.
+
+    None if there is none, or the network has no feature maps.
 
     Departs: the paper chooses its five images by hand, and does not say how it makes its feature maps.
     """
-    listed = finished_run.manifest(out)
-    tested = said.where(said.table["id"].isin(listed.part("test").rows["path"]))  # of the model that was kept
+    listed = runs.manifest(out)
+    tested = predicted.where(predicted.table["id"].isin(listed.part("test").rows["path"]))  # of the model that was kept
     wrong = np.flatnonzero(tested.decisions != tested.labels)
     if not len(wrong):
         return None
-    sure = tested.probabilities[wrong, tested.decisions[wrong]]
-    chosen = wrong[np.argsort(-sure)[:_CELLS]]
-    serving = finished_run.model(out)
+    confidence = tested.probabilities[wrong, tested.decisions[wrong]]
+    chosen = wrong[np.argsort(-confidence)[:_CELLS]]
+    serving = runs.model(out)
     images = [decode_file(listed.root / tested.table["id"][at]) for at in chosen]
     try:
         maps = [model_maps.heat_maps(serving, [image])[0] for image in images]
@@ -75,8 +78,8 @@ def misclassified(out: RunDir, said: Predictions) -> Picture | None:
         print(f"note: Fig. 12 is left out: {reason}")
         return None
     names = [(tested.classes[tested.labels[at]], tested.classes[tested.decisions[at]]) for at in chosen]
-    told = "; ".join(f"{true} called {verdict}" for true, verdict in names)
-    strip = model_maps.strip(images, maps, [f"{true[:10]} > {verdict[:10]}" for true, verdict in names])
+    listing = "; ".join(f"{label} predicted as {prediction}" for label, prediction in names)
+    strip = model_maps.strip(images, maps, [f"{label[:10]} > {prediction[:10]}" for label, prediction in names])
     return figures.photograph(
-        strip, f"Misclassified test images, above their Grad-CAM++ maps: {told}.", f"True > verdict: {told}."
+        strip, f"Misclassified test images, above their Grad-CAM++ maps: {listing}.", f"Label > prediction: {listing}."
     )

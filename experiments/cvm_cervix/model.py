@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers
 
+from cervix_tf.export.formats import Format
 from cervix_tf.models import backbones
 from experiments.cvm_cervix.config import CNN, CVM, VT, Config
 
+INTENDED_USE = "Research on the classification of single cells."
+EXPORTS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16")  # the last: sec. 4.6
 
-def network(config: Config, name: str, classes: int) -> keras.Model:
+
+def network(config: Config, name: str) -> keras.Model:
     """CVM-Cervix or a compared network: (batch, height, width, 3) pixels -> (batch, classes) logits."""
     if name == CVM:
-        return cvm(config, classes)
-    height, width = config.images.height, config.images.width
+        return cvm(config)
+    height, width, classes = config.images.height, config.images.width, len(config.data_source.classes)
     return backbones.classifier(name, classes, height, width, weights=config.weights, head_width=config.head_width)
 
 
-def cvm(config: Config, classes: int) -> keras.Model:
+def cvm(config: Config) -> keras.Model:
     """CVM-Cervix: (batch, height, width, 3) pixels -> (batch, classes) logits.
 
-    Xception's 2048 features and DeiT-tiny's 192, its class token, stand behind each other
-    (layer `fusion`, 2240); two dense layers with a GELU between them read them.
+    Xception's 2048 features and DeiT-tiny's 192, its class token, are concatenated (layer `fusion`, 2240); two dense
+    layers with a GELU between them classify them.
 
     Source: sec. 3.1 to 3.4, Fig. 2.
-    Departs: each module normalises pixels as its own ImageNet weights want it; the paper
+    Departs: each module normalizes pixels as its own ImageNet weights want it; the paper
         does not say how it does.
     """
     height, width = config.images.height, config.images.width
@@ -33,16 +38,21 @@ def cvm(config: Config, classes: int) -> keras.Model:
     local = layers.GlobalAveragePooling2D(name="average")(cnn.output)
     fused = layers.Concatenate(name="fusion")([local, vt(cnn.input)])
     hidden = layers.Dense(config.hidden, activation="gelu", name="hidden")(fused)
-    return keras.Model(cnn.input, layers.Dense(classes, dtype="float32", name="logits")(hidden), name=CVM)
+    logits = layers.Dense(len(config.data_source.classes), dtype="float32", name="logits")(hidden)
+    return keras.Model(cnn.input, logits, name=CVM)
 
 
 def features(network: keras.Model) -> keras.Model:
-    """The network with two outputs: the features that its head reads, (batch, features), and its logits."""
+    """The network up to the features that its head reads, (batch, features): what is fused, if anything is."""
     fused = [layer.output for layer in network.layers if layer.name == "fusion"]
-    read = fused[0] if fused else network.get_layer("logits").input
-    return keras.Model(network.input, [read, network.output], name="features_and_logits")
+    return keras.Model(network.input, fused[0] if fused else network.get_layer("logits").input, name="features")
 
 
-def mebibytes(network: keras.Model, bits: int) -> float:
-    """What the network's weights take at so many bits each, in MiB. Source: sec. 4.5 and 4.6."""
-    return network.count_params() * bits / 8 / 2**20
+def round_to_16_bits(network: keras.Model) -> None:
+    """Round the network's weights to 16 bits. Source: sec. 4.6."""
+    network.set_weights([weight.astype(np.float16).astype(np.float32) for weight in network.get_weights()])
+
+
+def mebibytes(network: keras.Model) -> dict[int, float]:
+    """The size of the network's weights in MiB, at 32 and at 16 bits each. Source: sec. 4.5 and 4.6."""
+    return {bits: network.count_params() * bits / 8 / 2**20 for bits in (32, 16)}

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from cervix_tf.report.tables import IMAGES, Measured, Row, Table
+import numpy as np
+import pandas as pd
 
-NAMES = {
-    "vgg11": "VGG11",
-    "vgg13": "VGG13",
-    "vgg16": "VGG16",
-    "vgg19": "VGG19",
-    "resnet18": "ResNet18",
-    "resnet34": "ResNet34",
-    "resnet50": "ResNet50",
-    "resnet101": "ResNet101",
-    "densenet121": "DenseNet121",
-    "densenet169": "DenseNet169",
-    "inception_v3": "InceptionV3",
-    "xception": "Xception",
-    "alexnet": "AlexNet",
-    "googlenet": "GoogLeNet",
-    "mobilenet_v2": "MobileNetV2",
-    "shufflenet_v2_x1_0": "ShuffleNetV2×1.0",
-    "shufflenet_v2_x0_5": "ShuffleNetV2×0.5",
-    "inception_resnet_v1": "InceptionResNetV1",
-    "vit_b16": "ViT",
-    "botnet50": "BoTNet",
-    "deit_tiny": "DeiT",
-    "t2t_vit_14": "T2T-ViT",
-    "cvm": "CVM-Cervix",
-}
-OTHER_NAMES = {"probe": "the probe"}
+from cervix_tf.compare import comparison
+from cervix_tf.errors import InputError
+from cervix_tf.metrics import classification, predictions
+from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent
+from cervix_tf.run_dir import RunDir, read_json
+from cervix_tf.study import RunRequest, data
+from cervix_tf.study.data import Splits
+from cervix_tf.study.rows import trainings
+from experiments.cvm_cervix import config as study
+from experiments.cvm_cervix.config import COMPARED, CVM, FLIPS, PROBE, SIXTEEN_BITS, Config
+from experiments.cvm_cervix.data import SPLITS, described
+
+NAMES = {**COMPARED, CVM: "CVM-Cervix"}
 SCORES = {"macro_precision": "Avg. P", "macro_recall": "Avg. R", "macro_f1": "Avg. F1", "accuracy": "Acc"}
 
 # Class -> images of train, validation, test.
@@ -48,7 +39,7 @@ TABLE_1 = {
     "Parabasal": (473, 157, 157),
     "Superficial-Intermediate": (499, 166, 166),
 }
-TABLE_4 = {"abnormal": (1620, 135, 135), "normal": (584, 48, 48)}  # its training part stands there four times
+TABLE_4 = {"abnormal": (1620, 135, 135), "normal": (584, 48, 48)}  # its training split stands there four times
 TABLE_5 = {
     "basophil": (731, 244, 243),
     "eosinophil": (1871, 623, 623),
@@ -59,8 +50,8 @@ TABLE_5 = {
     "neutrophil": (1998, 666, 665),
     "platelet": (1409, 470, 469),
 }
-SPLITS = {"combined": TABLE_1, "herlev": TABLE_4, "blood": TABLE_5}
-# Network -> average precision, recall, F1 score, and accuracy on the test part.
+SPLIT_TABLES = {"combined": TABLE_1, "herlev": TABLE_4, "blood": TABLE_5}
+# Network -> average precision, recall, F1 score, and accuracy on the test split.
 TABLE_3 = {
     "vgg11": (84.80, 83.90, 84.00, 84.06),
     "vgg13": (85.30, 84.70, 84.40, 84.62),
@@ -97,101 +88,200 @@ TIMES = (82.0, 8280.0, 18.0)  # sec. 4.5: seconds of an epoch and of training (2
 MEBIBYTES = {32: 120, 16: 60}  # sec. 4.5 and 4.6
 
 Scores = Mapping[str, Measured]
-"""Metric -> what was measured, in per cent; see `results.scores`."""
+"""One of `SCORES` -> what was measured, in per cent."""
 
 
-def of_split(task: str, classes: Sequence[str], counts: Mapping[str, Sequence[int]], note: str) -> Table:
-    """Table 1, 4 or 5: images of each class in each part; `counts` are ours, class -> train, validation, test."""
-    published = SPLITS.get(task, {})
-    rows: list[Row] = []
-    for name in (*classes, "Total"):
-        paper: list[float | None] | None = [*_summed(published, name)] if published else None
-        ours: list[Measured | None] = [{"value": value} for value in _summed(counts, name)]
-        rows.append({"name": name, "row": "", "paper": paper, "ours": ours})
-    number = {"combined": 1, "herlev": 4, "blood": 5}.get(task, "Split")
+def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: RunDir) -> list[Table]:
+    """The tables that what is finished allows, the paper's first."""
+    main_row, note = study.main_row(config), noted(config)
+    finished = {
+        row: scores(read_json(result.metrics))
+        for row in study.all_rows(config)
+        if (result := study.result_dir(config, out, row)).metrics.exists()
+    }
+    made = [of_counts(config.task, counted(config, folds[0]), _note_on_counts(config, len(folds)))]
+    if main_row in finished:
+        made.append(performance(config, finished[main_row], out, note))
+    if config.task == "combined":
+        published = not config.synthetic_cells
+        if 3 in request.tables or len(finished) > 1:
+            plain = {row.network: each for row, each in finished.items() if not row.four_times}
+            made.append(of_rows(plain, published, note))
+        copied = {row.four_times: each for row, each in finished.items() if row.network == CVM}
+        if True in copied:
+            rows = [
+                _scored(name, CVM, FIGURE_7[how] if published else None, copied.get(how))
+                for how, name in ((False, "Unaugmented training set"), (True, "Augmented training set"))
+            ]
+            made.append(_table("Fig. 7", "CVM-Cervix with the training set augmented four times", rows, note))
+    if main_row in finished:
+        made += of_main_row(config, out, note)
+    if PROBE in finished:
+        rows = [_scored(f"{_name(config.main)}, features as they are", PROBE.name, None, finished[PROBE])]
+        made.append(_table("Probe", "Logistic regression on the features of the initial weights", rows, note))
+    if config.reference_run is not None:
+        reference = RunDir(config.reference_run)
+        both = [row for row in finished if study.result_dir(config, reference, row).metrics.exists()]
+        made += [leak(config, reference, row, out, note) for row in both]
+    return made
+
+
+def scores(metrics: Mapping[str, Any]) -> dict[str, Measured]:
+    """The numbers of Table 3 out of a metrics.json, in per cent."""
+    return {name: per_cent(metrics["metrics"][name]) for name in SCORES}
+
+
+def _accuracy(result: RunDir) -> Measured:
+    return scores(read_json(result.metrics))["accuracy"]
+
+
+def noted(config: Config) -> str:
+    """How our numbers were made, in a sentence."""
+    how = {"as_published": "split at random by class (as_published)", "leak_free": "split by group (leak_free)"}
+    split = how[config.protocol] + (f", {config.folds}-fold cross-validation" if config.folds > 1 else "")
+    if config.protocol == "leak_free" and config.similar:
+        split += ", near-duplicates joined"
+    start = {"random": "random", "imagenet": "ImageNet"}.get(config.weights, "pre-trained")
+    compared = f" ({config.compared_epochs} of the networks compared with)" if config.compared_epochs else ""
+    return (
+        f"Ours: {described(config).text}, {config.images.height} x {config.images.width} pixels, {start} initial "
+        f"weights, {config.optimizer.epochs} epochs{compared}, {split}, epoch chosen by {config.criterion}, seed "
+        f"{config.seed}."
+    )
+
+
+def counted(config: Config, splits: Splits) -> dict[str, list[int]]:
+    """Class -> images of each split; a training set that stands there four times counts four times."""
+    counts = data.counts(splits)
+    copies = {"train": 4 if study.main_row(config).four_times else 1}
+    classes = config.data_source.classes
+    return {label: [counts[name][label] * copies.get(name, 1) for name in SPLITS] for label in classes}
+
+
+def _note_on_counts(config: Config, folds: int) -> str:
+    notes = ["Ours: the first fold."] if folds > 1 else []
+    if study.main_row(config).four_times:
+        notes.append("The training set stands there four times, as in the paper.")
+    elif config.data_source.four_times:
+        notes.append("The paper's training set is augmented four times, ours is not.")
+    return " ".join([*notes, f"Ours: {described(config).text}, protocol {config.protocol}."])
+
+
+def of_counts(task: str, counts: Mapping[str, Sequence[int]], note: str) -> Table:
+    """Table 1, 4 or 5: images of each class in each split; `counts` are ours, class -> train, validation, test."""
+
+    def summed(counts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+        total = [sum(column) for column in zip(*counts.values(), strict=True)]
+        return {name: [*each, sum(each)] for name, each in {**counts, "Total": total}.items()}
+
+    paper = summed(SPLIT_TABLES[task]) if task in SPLIT_TABLES else {}
+    rows = [line(name, "", paper.get(name), [{"value": n} for n in each]) for name, each in summed(counts).items()]
+    number = study.DATA_SOURCES[task].table or "Split"
     columns = ["Train", "Validation", "Test", "Total"]
-    return {"number": number, "title": "Data settings", "columns": columns, "rows": rows, "note": note, "unit": IMAGES,
-            "spread": ""}  # fmt: skip
+    return {**_table(number, "Data settings", rows, note, columns), "unit": IMAGES, "spread": ""}
 
 
 def of_rows(found: Mapping[str, Scores], published: bool, note: str) -> Table:
-    """Table 3: the test part by every network that was run; `found` is row -> scores."""
+    """Table 3: the test split by every network that was run; `found` is row -> scores."""
     rows = [_scored(name, row, TABLE_3[row] if published else None, found.get(row)) for row, name in NAMES.items()]
-    return _table(3, "Comparison of the networks on the test part", rows, note)
+    return _table(3, "Comparison of the networks on the test split", rows, note)
 
 
-def performance(task: str, name: str, validation: Scores | None, test: Scores, published: bool, note: str) -> Table:
-    """Fig. 5, 9 or 11: one network on validation and test part."""
-    figure, *papers = PERFORMANCE.get(task, ("", None, None))
-    of = papers if published else [None, None]
-    rows = [_scored("Validation", name, of[0], validation), _scored("Test", name, of[1], test)]
-    return _table(figure or "Test", f"Performance of {NAMES.get(name, name)}", rows, note)
+def performance(config: Config, test: Scores, out: RunDir, note: str) -> Table:
+    """Fig. 5, 9 or 11: the main row on validation and test split."""
+    figure, *papers = PERFORMANCE.get(config.task, ("Test", None, None))
+    if config.synthetic_cells or config.main != CVM:
+        papers = [None, None]
+    validation = None
+    if out.validation_predictions.exists():
+        validation = scores(classification.summary(predictions.read(out.validation_predictions), seed=config.seed))
+    rows = [_scored("Validation", config.main, papers[0], validation), _scored("Test", config.main, papers[1], test)]
+    return _table(figure, f"Performance of {_name(config.main)}", rows, note)
 
 
-def four_times(found: Mapping[bool, Scores], published: bool, note: str) -> Table:
-    """Fig. 7: CVM-Cervix trained without and with the augmented training set."""
-    names = {False: "Unaugmented training set", True: "Augmented training set"}
-    rows = [_scored(names[how], "cvm", FIGURE_7[how] if published else None, found.get(how)) for how in names]
-    return _table("Fig. 7", "CVM-Cervix with the training set augmented four times", rows, note)
+def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
+    """What is measured of the main row alone: time, 16-bit weights, mirrored test images."""
+    row, cost = study.main_row(config), read_json(out.cost)
+    network, name = row.network, _name(row.network)
+    published = config.task == "combined" and config.main == CVM and not config.synthetic_cells
+    seconds = pd.read_csv(out.row(trainings(row.name, config.folds)[0]).history)["seconds"]
+    low, median, high = np.percentile(seconds, [5, 50, 95]).tolist()
+    times: list[Measured | None] = [
+        {"value": median, "low": low, "high": high, "n": len(seconds), "method": "median of the epochs"},
+        {"value": float(seconds.sum()), "n": 1, "method": "sum of the epochs, validation included"},
+        cost["milliseconds"],
+    ]
+    rows = [line(name, network, TIMES if published else None, times)]
+    of_time = _table("Sec. 4.5", "Computational time", rows, note, ["Epoch", "Training", "Test image"])
+    made: list[Table] = [{**of_time, "unit": "seconds, of an image milliseconds", "spread": "[5th, 95th percentile]"}]
+    rows = []
+    for bits, result in {32: out, 16: out.row(row.name + SIXTEEN_BITS)}.items():
+        size = f"{bits}-bit weights, {cost['mebibytes'][str(bits)]:.1f} MiB"
+        size += f" (paper {MEBIBYTES[bits]} MB)" if published else ""
+        paper = TABLE_3[CVM][-1:] if published and bits == 32 else None
+        rows.append(line(size, network, paper, [_accuracy(result)]))
+    less = " The paper: about 1 point less with 16 bits." if published else ""
+    made.append(_table("Sec. 4.6", f"Weights of {name} rounded to 16 bits", rows, note + less, ["Acc"]))
+    if (mirrored := out.row(row.name + FLIPS)).metrics.exists():
+        results = {"As it is": out, "Mean of four mirrorings": mirrored}
+        rows = [line(each, network, None, [_accuracy(result)]) for each, result in results.items()]
+        made.append(_table("Extra", f"{name}: each test image mirrored", rows, note, ["Acc"]))
+    return made
 
 
-def weights(network: str, mebibytes: Mapping[int, float], found: Mapping[int, Measured], published: bool,
-            note: str) -> Table:  # fmt: skip
-    """Sec. 4.6: test accuracy with weights of 32 and of 16 bits."""
-    rows: list[Row] = []
-    for bits, measured in found.items():
-        size = f"{mebibytes[bits]:.1f} MiB" + (f" (paper {MEBIBYTES[bits]} MB)" if published else "")
-        paper: list[float | None] | None = [TABLE_3["cvm"][-1]] if published and bits == 32 else None
-        rows.append({"name": f"{bits}-bit weights, {size}", "row": network, "paper": paper, "ours": [measured]})
-    about = " The paper: about 1 point less with 16 bits." if published else ""
-    return {"number": "Sec. 4.6", "title": f"Weights of {NAMES.get(network, network)} rounded to 16 bits",
-            "columns": ["Acc"], "rows": rows, "note": note + about}  # fmt: skip
+def check_reference_run(config: Config) -> None:
+    """Raise `InputError` unless `config.reference_run` is a run of the other protocol, task and main row alike."""
+    if config.reference_run is None:
+        return
+    where, other = f"--reference-run {config.reference_run}", read_json(RunDir(config.reference_run).config)
+    for name in ("task", "main"):
+        if other.get(name) != getattr(config, name):
+            raise InputError(f"{where}: its {name} is {other.get(name)}, not {getattr(config, name)}")
+    if other.get("protocol") == config.protocol:
+        raise InputError(f"{where}: is {config.protocol} too; give a run of the other protocol")
 
 
-def times(network: str, measured: Sequence[Measured | None], published: bool, note: str) -> Table:
-    """Sec. 4.5: seconds of an epoch and of the whole training, milliseconds of one test image."""
-    row: Row = {"name": NAMES.get(network, network), "row": network, "ours": list(measured)}
-    row["paper"] = [*TIMES] if published else None
-    return {"number": "Sec. 4.5", "title": "Computational time", "columns": ["Epoch", "Training", "Test image"],
-            "rows": [row], "note": note, "unit": "seconds, of an image milliseconds",
-            "spread": "[5th, 95th percentile]"}  # fmt: skip
-
-
-def flips(found: Mapping[str, Measured], network: str, note: str) -> Table:
-    """Not in the paper: test accuracy with one pass an image, and with the mean of four mirrorings."""
-    rows: list[Row] = [{"name": name, "row": network, "paper": None, "ours": [each]} for name, each in found.items()]
-    return {"number": "Extra", "title": f"{NAMES.get(network, network)}: each test image mirrored", "columns": ["Acc"],
-            "rows": rows, "note": note}  # fmt: skip
-
-
-def probe(network: str, found: Scores, note: str) -> Table:
-    """Not in the paper: what a logistic regression makes of the untrained features, on the test part."""
-    rows = [_scored(f"{NAMES.get(network, network)}, features as they are", "probe", None, found)]
-    return _table("Probe", "Logistic regression on the features of the first weights", rows, note)
-
-
-def leak(published: Measured, free: Measured, difference: Measured, network: str, note: str) -> Table:
+def leak(config: Config, reference: RunDir, row: study.Row, out: RunDir, note: str) -> Table:
     """Not in the paper: test accuracy of both protocols, and by how many points the random split's is higher."""
-    found = {"as_published: at random": published, "leak_free: by group": free, "Difference, points": difference}
-    rows: list[Row] = [{"name": name, "row": network, "paper": None, "ours": [each]} for name, each in found.items()]
-    return {"number": "Leak", "title": f"What a random split leaks to {(NAMES | OTHER_NAMES).get(network, network)}",
-            "columns": ["Acc"], "rows": rows, "note": note}  # fmt: skip
+    other = read_json(reference.config)
+    runs = {config.protocol: out, other["protocol"]: reference}
+    results = {protocol: study.result_dir(config, run, row) for protocol, run in runs.items()}
+    published, free = (predictions.read(results[name].predictions) for name in ("as_published", "leak_free"))
+    rows = [
+        line("as_published: at random", row.network, None, [_accuracy(results["as_published"])]),
+        line("leak_free: by group", row.network, None, [_accuracy(results["leak_free"])]),
+        line("Difference, points", row.network, None, [difference(published, free, config.seed)]),
+    ]
+    optimizer = other.get("optimizer") or other["optimiser"]  # the latter in runs of earlier versions
+    pixels = f"{other['images']['height']} x {other['images']['width']} pixels"
+    note += f" Reference run: {reference.root.name}, {pixels}, {optimizer['epochs']} epochs."
+    return _table("Leak", f"What a random split adds to the accuracy of {_name(row.network)}", rows, note, ["Acc"])
 
 
-def _summed(counts: Mapping[str, Sequence[int]], name: str) -> list[int]:
-    """Of one class, or of all under "Total": its parts, then all parts together."""
-    parts = [sum(column) for column in zip(*counts.values(), strict=True)] if name == "Total" else list(counts[name])
-    return [*parts, sum(parts)]
+def difference(published: Predictions, free: Predictions, seed: int) -> Measured:
+    """By how many points the accuracy of `published` is above that of `free`.
+
+    Of the same images (two cross-validations) it is paired: whole groups of `free` are
+    resampled. Of two test splits either one's groups are resampled on their own.
+    """
+    if set(published.table["id"]) == set(free.table["id"]):
+        columns = [f"p_{name}" for name in free.classes]
+        probabilities = published.table.set_index("id").loc[free.table["id"], columns]
+        same_rows = predictions.of_rows(free.table, probabilities, free.classes)
+        compared = comparison.compare({"as_published": same_rows, "leak_free": free}, seed=seed)["pairs"][0]
+        return per_cent({**compared["difference"], "method": f"paired {compared['difference']['method']}"})
+    return per_cent(asdict(comparison.independent_difference(published, free, seed=seed)))
+
+
+def _name(network: str) -> str:
+    return {**NAMES, PROBE.name: "the probe"}.get(network, network)
 
 
 def _scored(name: str, row: str, paper: Sequence[float] | None, ours: Scores | None) -> Row:
-    return {
-        "name": name,
-        "row": row,
-        "paper": list(paper) if paper else None,
-        "ours": [ours[score] for score in SCORES] if ours else None,
-    }
+    return line(name, row, paper, [ours[score] for score in SCORES] if ours else None)
 
 
-def _table(number: int | str, title: str, rows: list[Row], note: str) -> Table:
-    return {"number": number, "title": title, "columns": list(SCORES.values()), "rows": rows, "note": note}
+def _table(
+    number: int | str, title: str, rows: list[Row], note: str, columns: Sequence[str] = tuple(SCORES.values())
+) -> Table:
+    return {"number": number, "title": title, "columns": list(columns), "rows": rows, "note": note}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import zlib
 from dataclasses import replace
 
 import keras
@@ -15,72 +13,61 @@ from cervix_tf.config import Augmentation
 from cervix_tf.data import pipeline
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.layers import in_float32
+from cervix_tf.metrics import predictions
+from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.run_dir import RunDir
-from cervix_tf.train import devices, fit
-from experiments.cvm_cervix import model, rows
-from experiments.cvm_cervix.config import Config
-from experiments.cvm_cervix.data import Parts, inputs_of
-from experiments.cvm_cervix.rows import Row
+from cervix_tf.seeds import seed_of
+from cervix_tf.study import evaluation
+from cervix_tf.study import training as study_training
+from cervix_tf.study.data import Splits
+from cervix_tf.study.rows import trainings
+from cervix_tf.training import devices, fit
+from experiments.cvm_cervix import config as study
+from experiments.cvm_cervix import model
+from experiments.cvm_cervix.config import Config, Row
+from experiments.cvm_cervix.data import inputs_of
 
 COPIES = ((False, False), (True, True), (True, False), (False, True))
-"""Whether a copy is mirrored left to right and upside down: the image, turned by 180 degrees, and either mirror image.
-
-Source: sec. 4.7.2.
-"""
+"""Whether each copy is mirrored left to right and upside down; both is a turn by 180 degrees. Source: sec. 4.7.2."""
 
 
-def trained(config: Config, row: Row, parts: Parts, out: RunDir) -> keras.Model:
+def train(config: Config, row: Row, splits: Splits, out: RunDir) -> keras.Model:
     """The row's network with its best weights, in float32; `out` is the folder of this training.
 
     Source: sec. 4.2; the same for all rows (sec. 4.7.1).
     """
-    training, validation = inputs_of(parts["train"], config), inputs_of(parts["validation"], config)
-    seed, classes, epochs = _seed(config, out), len(training.classes), rows.epochs(config, row)
-    keras.utils.set_random_seed(seed)
-    with devices.strategy(config.devices).scope(), devices.precision(config.precision):
-        network = model.network(config, row.network, classes)
+    inputs, validation = inputs_of(splits["train"], config), inputs_of(splits["validation"], config)
+    augmentation: Augmentation | list[Augmentation] = config.augmentation
+    if row.four_times:
+        inputs, augmentation = four_times(inputs, config.augmentation)
+    seed, epochs = seed_of(config.seed, out.root.name), study.epochs(config, row)
+    with study_training.building(config.devices, seed), devices.precision(config.precision):
+        network = model.network(config, row.network)
         network.compile(
-            optimizer=fit.adam(config.optimiser),
+            optimizer=fit.adam(config.optimizer),
             loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
             metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
             jit_compile=devices.jit_compile(),
             run_eagerly=config.eager,
         )
-    inputs, augmentation = four_times(training, config.augmentation) if row.four_times else (training, None)
 
-    def batches(first: int) -> tf.data.Dataset:
-        drawn = pipeline.training(
-            inputs,
-            config.images,
-            augmentation or config.augmentation,
-            seed=seed,
-            epochs=epochs,
-            first_epoch=first,
-        )
-        return _one_hot(drawn, classes)
+    def one_hot(batches: tf.data.Dataset) -> tf.data.Dataset:
+        return batches.map(lambda pixels, labels: (pixels, tf.one_hot(labels, len(inputs.classes))))
 
-    before = len(pd.read_csv(out.history)) if out.history.exists() else 0
-    callbacks: list[keras.callbacks.Callback] = [fit.tensorboard(out)] if config.tensorboard else []
-    if config.cosine:
-        callbacks.append(fit.cosine(config.optimiser.learning_rate, epochs))
-    history = fit.fit(
+    study_training.train(
         network,
-        batches,
-        _one_hot(pipeline.evaluation(validation, config.images), classes),
+        lambda first: one_hot(
+            pipeline.training(inputs, config.images, augmentation, seed=seed, epochs=epochs, first_epoch=first)
+        ),
+        lambda: one_hot(pipeline.evaluation(validation, config.images)),
+        inputs=len(inputs),
         epochs=epochs,
         steps_per_epoch=pipeline.steps(inputs, config.images),
         criterion=config.criterion,
         out=out,
-        callbacks=callbacks,
-        verbose=1 if sys.stdout.isatty() else 0,
+        cosine_from=config.optimizer.learning_rate if config.cosine else 0.0,
+        tensorboard=config.tensorboard,
     )
-    if before < len(history):
-        best = history.iloc[fit.best_epoch(history, config.criterion) - 1]
-        print(
-            f"{out.root.name}: {len(inputs)} training images, {len(history)} epochs, {history['seconds'].sum():.0f} s; "
-            f"kept epoch {best['epoch']:.0f} (validation accuracy {best['val_accuracy']:.3f}, n = {len(validation)})",
-            flush=True,
-        )
     return in_float32(network) if config.precision != "float32" else network
 
 
@@ -103,10 +90,21 @@ def four_times(inputs: Inputs, augmentation: Augmentation) -> tuple[Inputs, list
     return copied, [of(copy) for copy in COPIES for _ in range(len(inputs))]
 
 
-def _one_hot(batches: tf.data.Dataset, classes: int) -> tf.data.Dataset:
-    return batches.map(lambda pixels, labels: (pixels, tf.one_hot(labels, classes)))
+def probe(config: Config, folds: list[Splits]) -> list[Predictions]:
+    """Test predictions of each fold by a logistic regression on the features of the main row's initial weights.
 
-
-def _seed(config: Config, out: RunDir) -> int:
-    """Of one training: it depends on the run's seed and the row's name, not on what was trained before."""
-    return (config.seed * 1_000_003 + zlib.crc32(out.root.name.encode())) % 2**31
+    Those of the first fold, so that the features of all images are computed once.
+    """
+    seed = seed_of(config.seed, trainings(study.main_row(config).name, config.folds)[0])
+    with study_training.building(config.devices, seed):
+        untrained = model.features(model.network(config, config.main))
+    everything = {name: inputs_of(split, config) for name, split in folds[0].items()}
+    embedded = evaluation.embed(untrained, everything, config.images)
+    seen = dict(zip(embedded.table["id"], embedded.values, strict=True))
+    predicted = []
+    for splits in folds:
+        train, test = (inputs_of(splits[name], config) for name in ("train", "test"))
+        of_train, of_test = (np.stack([seen[name] for name in inputs.rows["id"]]) for inputs in (train, test))
+        probabilities = evaluation.probe(of_train, train.labels, of_test)
+        predicted.append(predictions.of_rows(test.rows, probabilities, test.classes))
+    return predicted

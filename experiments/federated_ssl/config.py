@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from cervix_tf.config import Augmentation, Images, Source
+from cervix_tf.config import Augmentation, Images, SGDConfig, Source
 from cervix_tf.federated.policy import Policy
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import rows as study_rows
+from cervix_tf.study.rows import RowStatus
 
 TITLE = "Deep Cervix Model Development from Heterogeneous and Partially Labeled Image Datasets (Pal, Xue, Antani)"
 CLASSES = ("control", "case")
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 TABLES = (1, 2)
 
 Network = Literal["resnet50", "mobilenet_v2", "resnet18", "resnet10_narrow"]
 Task = Literal["cervigrams", "iarc"]
 
 
-class Reading(NamedTuple):
-    """How the images of a site are read."""
+class SiteData(NamedTuple):
+    """Where the images of a site come from, and how their labels are read."""
 
     layout: str
     """Importer of the original layout."""
@@ -33,30 +39,22 @@ class Reading(NamedTuple):
     """Folders, relative to the site's, that are left out."""
 
 
-SITES: dict[str, dict[str, Reading]] = {
+SITES: dict[str, dict[str, SiteData]] = {
     "iarc": {
-        "colposcopy": Reading("iarc_colposcopy", "iarc_colposcopy", ("cin2_3", "cancer"), ("normal", "cin1"), "acetic"),
-        "via": Reading("iarc_via", "iarc_via", ("positive", "suspicious"), ("negative",), "acetic"),
-        "mobileodt": Reading("mobileodt", "mobileodt", (), (), without=("train",)),
+        "colposcopy": SiteData(
+            "iarc_colposcopy", "iarc_colposcopy", ("cin2_3", "cancer"), ("normal", "cin1"), "acetic"
+        ),
+        "via": SiteData("iarc_via", "iarc_via", ("positive", "suspicious"), ("negative",), "acetic"),
+        "mobileodt": SiteData("mobileodt", "mobileodt", (), (), without=("train",)),
     }
 }
-"""Task -> site -> its reading. The cervigrams come as one table with a column site instead."""
+"""Task -> site -> its data. The cervigrams come as one table with a column site instead."""
 
 DATA = {
     "cervigrams": "cervigrams",
     "iarc": "IARC colposcopy (CIN2+ against less) and IARC VIA (positive against negative), with MobileODT unlabelled "
     "as a third site (stand-in)",
 }
-
-
-@dataclass(frozen=True)
-class Momentum:
-    """Stochastic gradient descent with momentum, as sec. III-D's numbers suggest; the paper names no optimiser."""
-
-    epochs: int = 50
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-5
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,10 @@ class Config:
     network: Network = "resnet50"
     """Sec. III-B."""
     weights: str = "imagenet"
-    """First weights of the row ImageNet (sec. III-C): imagenet, a weights file without top, or drawn: as a stand-in,
+    """Initial weights of the row ImageNet (sec. III-C): imagenet, a weights file without top, or drawn: as a stand-in,
     weights that were trained to tell drawn textures apart."""
     start: Literal["imagenet", "random"] = "imagenet"
-    """First weights of self-supervised learning: not stated; sec. III-B removes "the top 1000-way classification
+    """Initial weights of self-supervised learning: not stated; sec. III-B removes "the top 1000-way classification
     layer" before it."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
     """Size: not stated. Batch size: of evaluation."""
@@ -96,12 +94,12 @@ class Config:
     """Sec. II-A: "N random images and an augmented version of them"; SimCLR augments both views."""
     projection: int = 64
     """Neurons of the dense layer (sec. III-B)."""
-    normalise: bool = True
+    normalize: bool = True
     """Stretch features to length 1 before Eq. 1: not stated; SimCLR does."""
     temperature: float = 0.1
     """Sec. III-D."""
-    ssl: Momentum = field(default_factory=Momentum)
-    """Sec. III-D."""
+    ssl: SGDConfig = field(default_factory=lambda: SGDConfig(50, 0.01, 0.9, 1e-5))
+    """SGD with momentum, as sec. III-D's numbers suggest; the paper names no optimizer."""
     batch_sizes: tuple[int, ...] = (8, 16, 32)
     """N, images a batch of self-supervised learning (Table II)."""
     federated_batch_size: int = 8
@@ -110,8 +108,8 @@ class Config:
     """E tried for client-server federation; the first is Table II's (sec. IV: E = 1 is best)."""
     federation: Policy = field(default_factory=Policy)
     """Rounds are those at E = 1; at E = 5 a fifth of them. Plain averaging: sec. II-B, clients not said to be weighted.
-    Batch normalisation and optimiser: not stated."""
-    fine_tuning: Momentum = field(default_factory=lambda: Momentum(50, 0.001, 0.09, 1e-6))
+    Batch normalisation and optimizer: not stated."""
+    fine_tuning: SGDConfig = field(default_factory=lambda: SGDConfig(50, 0.001, 0.09, 1e-6))
     """Sec. III-D, momentum 0.09 as printed."""
     fine_tuning_batch: int = 4
     """Sec. III-D."""
@@ -138,10 +136,10 @@ DEMO = Config(
     start="random",
     images=Images(height=64, width=64, batch_size=64, cache="memory"),
     views="two_augmented",
-    ssl=Momentum(6, 0.05, 0.9, 1e-5),
+    ssl=SGDConfig(6, 0.05, 0.9, 1e-5),
     federation=Policy(rounds=6),
     local_epochs=(1, 2, 6),
-    fine_tuning=Momentum(12, 0.005, 0.9, 1e-6),
+    fine_tuning=SGDConfig(12, 0.005, 0.9, 1e-6),
     fine_tuning_augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
 )
 
@@ -150,16 +148,100 @@ PUBLIC = Config(
     network="mobilenet_v2",
     images=Images(height=96, width=96, batch_size=64, cache="memory"),
     views="two_augmented",
-    ssl=Momentum(6, 0.01, 0.9, 1e-5),
+    ssl=SGDConfig(6, 0.01, 0.9, 1e-5),
     federation=Policy(rounds=6),
     local_epochs=(1,),
-    fine_tuning=Momentum(10, 0.001, 0.9, 1e-6),
+    fine_tuning=SGDConfig(10, 0.001, 0.9, 1e-6),
     fine_tuning_augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
 )
 
-PRESETS = {"paper": PAPER, "demo": DEMO, "public": PUBLIC}
-DESCRIPTIONS = {
-    "paper": "as published, on your cervigrams: a CSV with path, label, woman, site in --data.root",
-    "demo": "synthetic cervigrams of two sites, small images, minutes on two CPU cores",
-    "public": "IARC colposcopy and IARC VIA with MobileODT unlabelled as a stand-in (--data.root: their common folder)",
+PRESETS = {
+    "paper": Preset(PAPER, "as published, on your cervigrams: a CSV with path, label, woman, site in --data.root"),
+    "demo": Preset(DEMO, "synthetic cervigrams of two sites, small images, minutes on two CPU cores"),
+    "public": Preset(
+        PUBLIC,
+        "IARC colposcopy and IARC VIA with MobileODT unlabeled as a stand-in (--data.root: their common folder)",
+    ),
 }
+
+
+class Row(NamedTuple):
+    """One initialisation (sec. III-C)."""
+
+    kind: str
+    """random, imagenet, ssl (a site's own images), cssl (all sites together), csfssl (client-server), ppfssl (ring)."""
+    n: int = 0
+    """Images a batch."""
+    e: int = 1
+    """Local epochs of a federation."""
+    start: str = ""
+    """Site at which the ring starts."""
+
+    @property
+    def name(self) -> str:
+        """Of its folders in the run."""
+        if self.kind in ("ssl", "cssl"):
+            return f"{self.kind}-{self.n}"
+        if self.kind == "csfssl" and self.e > 1:
+            return f"csfssl-e{self.e}"
+        return f"ppfssl-{self.start}" if self.kind == "ppfssl" else self.kind
+
+    @property
+    def shared(self) -> bool:
+        """Whether one pre-training serves all sites."""
+        return self.kind in ("cssl", "csfssl", "ppfssl")
+
+    def pretraining(self, site: str) -> str:
+        """Name of the folder of the pre-training whose weights a site's classifier starts from."""
+        return f"{self.name}-pretraining" if self.shared else f"{self.name}-pretraining-{site}"
+
+    def classifier(self, site: str) -> str:
+        """Name of the folder of a site's classifier."""
+        return f"{self.name}-{site}"
+
+
+def every(config: Config, sites: Sequence[str]) -> list[Row]:
+    """All rows, in the order of Table II, then the other local epochs that sec. IV tried."""
+    n = config.federated_batch_size
+    return [
+        Row("random"),
+        Row("imagenet"),
+        *(Row("ssl", size) for size in config.batch_sizes),
+        *(Row("cssl", size) for size in config.batch_sizes),
+        Row("csfssl", n, config.local_epochs[0]),
+        *(Row("ppfssl", n, config.local_epochs[0], site) for site in sites),
+        *(Row("csfssl", n, e) for e in config.local_epochs[1:]),
+    ]
+
+
+def wanted(config: Config, sites: Sequence[str], request: RunRequest) -> list[Row]:
+    """The rows that a command runs: those it names, else all if it wants Table II, else CSSL (sec. IV: the best)."""
+    available = {row.name: row for row in every(config, sites)}
+    main_row = [] if request.tables else [Row("cssl", config.batch_sizes[0]).name]
+    return study_rows.selected(available, request, available if 2 in request.tables else main_row)
+
+
+def expected_sites(config: Config, out: RunDir) -> Sequence[str]:
+    """The labeled sites of a run, by its manifest where it has begun, else as they should be."""
+    if out.manifest.exists():
+        with out.manifest.open(encoding="utf-8", newline="") as file:
+            return sorted({line["site"] for line in csv.DictReader(file) if line["label"]})
+    if config.task == "cervigrams":
+        return ("alts", "nhs")  # those of the paper
+    return sorted(name for name, site in SITES[config.task].items() if site.case)
+
+
+def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
+    """What `--list` prints: every row and the state of its trainings at all sites."""
+    sites = expected_sites(config, out)
+    return [_status(out, row, sites) for row in wanted(config, sites, RunRequest((2,), request.only))]
+
+
+def _status(out: RunDir, row: Row, sites: Sequence[str]) -> RowStatus:
+    done = [site for site in sites if out.row(row.classifier(site)).metrics.exists()]
+    names = {row.pretraining(site) for site in sites} | {row.classifier(site) for site in sites}
+    seconds = sum(sum(study_rows.seconds(out.row(name))) for name in names)
+    state = "finished" if done and len(done) == len(sites) else f"{len(done)} of {len(sites)} sites"
+    return RowStatus(
+        row.name, "2", state if seconds else "not begun", f"{study_rows.minutes(seconds)} of training so far"
+    )

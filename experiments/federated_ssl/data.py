@@ -1,153 +1,136 @@
-"""The images of the study: every site's, labelled by its own criteria or not at all, in parts that share no woman."""
+"""The images of the study: every site's, labeled by its own criteria or not at all, in splits that share no woman."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from cervix_tf.data import audit, images, importers, manifest, splits
-from cervix_tf.data.inputs import kind
+from cervix_tf.data import importers, inputs, manifest, splits
+from cervix_tf.data.importers import Imported
+from cervix_tf.data.inputs import Inputs, kind
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import two_sites
 from cervix_tf.errors import InputError
 from cervix_tf.federated import partition
-from cervix_tf.run_dir import RunDir, read_json, write_json
-from experiments.federated_ssl.config import CLASSES, DATA, PARTS, SITES, Config, Reading
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import data
+from cervix_tf.study.data import DataDescription
+from experiments.federated_ssl.config import CLASSES, DATA, SITES, SPLITS, Config, Row, SiteData
+
+
+@dataclass(frozen=True)
+class Site:
+    """One site's images."""
+
+    images: Mapping[str, Inputs]
+    """Split -> all its images, labeled or not."""
+    labeled: Mapping[str, Inputs]
+    """Split -> those with a label; empty for a site without labels."""
 
 
 def read(config: Config, out: RunDir) -> Manifest:
-    """All images with site, label (case, control or none) and part; written to the run as its manifest.
+    """All images with site, label (case, control or none) and split; written to the run as its manifest.
 
-    Raises `InputError` when there are none, a file is broken, labels are unknown, or a part lacks a class.
+    Raises `InputError` when there are none, a file is broken, labels are unknown, or a split lacks a class.
     """
-    found = _imported(config, out)
-    images.check_files(found.paths())
-    sites = partition.by_site(found)
-    parts = {name: _parted(part, config) for name, part in sites.items()}
-    for name, part in parts.items():
-        _check(name, part)
+
+    def draw(root: Path) -> None:
+        tested = round(0.8 * two_sites.SPLITS["test"] * config.synthetic_women)
+        two_sites.write(
+            root, women=config.synthetic_women, seed=config.seed, labelled=config.synthetic_labelled, tested=tested
+        )
+
+    imported = data.load(
+        config.data,
+        config.task,
+        lambda root: _imported(config, root),
+        out,
+        draw if config.synthetic_women else None,
+    )
+    manifest.check_labels(imported.manifest, CLASSES, data.name_of(config.data, imported.manifest))
+    parts = {}
+    for name, images in partition.by_site(imported.manifest).items():
+        parts[name] = _split(images, config)
+        if _labeled(images):
+            data.check_classes({each: parts[name].part(each) for each in SPLITS}, CLASSES, f"site {name}: ")
     whole = manifest.joined(list(parts.values()))
     manifest.write(whole, out.manifest)
-    if not out.audit.exists():
-        counts = audit.audit(whole).counts()
-        write_json(out.audit, [{"kind": f"{kind} ({how})", "count": count} for (how, kind), count in counts.items()])
-    write_json(out.environment, {**read_json(out.environment), "data_root": str(whole.root.resolve())})
+    data.check(whole, out)
     return whole
 
 
-def labelled(sites: dict[str, Manifest]) -> list[str]:
-    """The sites that have labels, so a classifier of their own."""
-    return [name for name, part in sites.items() if (part.rows["label"] != "").any()]
+def sites_of(everything: Manifest) -> dict[str, Site]:
+    """The network inputs of every site and split."""
+    sites = {}
+    for name in sorted(set(everything.rows["site"])):
+        here = everything.where(everything.rows["site"] == name)
+        images = {part: inputs.of_every_image(here.part(part)) for part in SPLITS if len(here.part(part))}
+        labeled = {part: inputs.of_images(here.part(part), CLASSES) for part in SPLITS} if _labeled(here) else {}
+        sites[name] = Site(images, labeled)
+    return sites
 
 
-def expected_sites(config: Config, out: RunDir) -> Sequence[str]:
-    """The labelled sites of a run, by its manifest where it has begun, else as they should be."""
-    if out.manifest.exists():
-        with out.manifest.open(encoding="utf-8", newline="") as file:
-            return sorted({line["site"] for line in csv.DictReader(file) if line["label"]})
-    if config.task == "cervigrams":
-        return sorted(two_sites.SITES)  # those of the paper
-    return sorted(name for name, reading in SITES[config.task].items() if reading.case)
-
-
-def described(config: Config) -> str:
-    """The data in words, for tables and cards."""
+def described(config: Config, row: Row | None = None, at: str = "") -> DataDescription:
+    """The data, for results and contract; `at` says what of the row is meant."""
+    text = DATA[config.task]
     if config.synthetic_women:
-        return f"cervigrams of {config.synthetic_women} synthetic women at each of two sites"
-    return DATA[config.task]
+        text = f"cervigrams of {config.synthetic_women} synthetic women at each of two sites"
+    if row is not None:
+        text = f"{text}; {row.name}, {at}"
+    return DataDescription(text, bool(config.synthetic_women), config.task != "cervigrams", ("case",))
 
 
-def stand_in(config: Config) -> bool:
-    """Whether the images are real ones of another data set than the paper's."""
-    return config.task != "cervigrams"
+def _labeled(images: Manifest) -> bool:
+    return bool((images.rows["label"] != "").any())
 
 
-def _imported(config: Config, out: RunDir) -> Manifest:
-    if config.synthetic_women:
-        drawn = out.root / "data"
-        if not drawn.exists():
-            tested = round(0.8 * two_sites.SPLITS["test"] * config.synthetic_women)
-            two_sites.write(
-                drawn,
-                women=config.synthetic_women,
-                seed=config.seed,
-                labelled=config.synthetic_labelled,
-                tested=tested,
-            )  # fmt: skip
-        return importers.load("csv", drawn).manifest
-    if config.data.manifest is not None:
-        return _own_labels(manifest.read(config.data.manifest, config.data.root), str(config.data.manifest))
-    root = config.data.root
-    if root is None:
-        raise InputError(
-            f"--data.root is missing: give the folder of the {config.task} images, or --data.manifest; "
-            "without any data, try --preset demo"
-        )
-    if config.task == "cervigrams":
-        found = importers.load("csv", root)
-        _say(found.notes)
-        return _own_labels(found.manifest, str(root))
-    sites = []
-    for name, reading in SITES[config.task].items():
-        found = importers.load(reading.layout, root / reading.folder)
-        _say(found.notes)
-        sites.append(_as_site(found.manifest, name, reading, root))
-    return manifest.joined(sites)
+def _imported(config: Config, root: Path) -> Imported:
+    """One table of all sites, or a folder of each."""
+    if config.synthetic_women or config.task == "cervigrams":
+        return importers.load("csv", root)
+    sites, left_out, notes = [], [], []
+    for name, source in SITES[config.task].items():
+        imported = importers.load(source.layout, root / source.folder)
+        sites.append(_as_site(imported.manifest, name, source, root))
+        left_out += [(f"{source.folder}/{file}", reason) for file, reason in imported.left_out]
+        notes += imported.notes
+    return Imported(manifest.joined(sites), left_out, notes)
 
 
-def _say(notes: Sequence[str]) -> None:
-    for note in notes:
-        print(f"note: {note}")
-
-
-def _own_labels(found: Manifest, name: str) -> Manifest:
-    manifest.check_labels(found, CLASSES, name)
-    return found
-
-
-def _as_site(found: Manifest, name: str, reading: Reading, root: Path) -> Manifest:
-    """The images of one source below a common root, labelled case, control or not at all."""
-    outside = found.rows["path"].map(lambda path: path.split("/")[0] not in reading.without)
-    rows = found.where(outside).rows
+def _as_site(images: Manifest, name: str, source: SiteData, root: Path) -> Manifest:
+    """The images of one source below a common root, labeled case, control or not at all."""
+    outside = images.rows["path"].map(lambda path: path.split("/")[0] not in source.without)
+    rows = images.where(outside).rows
     label = pd.Series("", index=rows.index, dtype=object)
-    seen = (rows["view"].map(kind) == reading.view) if reading.view else pd.Series(True, index=rows.index)
-    label[seen & rows["label"].isin(reading.case)] = "case"
-    label[seen & rows["label"].isin(reading.control)] = "control"
+    seen = (rows["view"].map(kind) == source.view) if source.view else pd.Series(True, index=rows.index)
+    label[seen & rows["label"].isin(source.case)] = "case"
+    label[seen & rows["label"].isin(source.control)] = "control"
     named = {column: [f"{name} {value}" if value else "" for value in rows[column]] for column in ("group", "case")}
-    path = [f"{reading.folder}/{path}" for path in rows["path"]]
+    path = [f"{source.folder}/{path}" for path in rows["path"]]
     return Manifest(rows.assign(path=path, label=label, site=name, split="", **named), root)
 
 
-def _parted(site: Manifest, config: Config) -> Manifest:
+def _split(site: Manifest, config: Config) -> Manifest:
     """A site's images with train, validation or test in the column split: as the source says, else drawn.
 
-    A site without any label needs no test part.
+    A site without any label needs no test split.
     """
     there = set(site.rows["split"]) - {""}
-    if there and (there != set(PARTS) or (site.rows["split"] == "").any()):
+    if there and (there != set(SPLITS) or (site.rows["split"] == "").any()):
         raise InputError(
             f"site {site.rows['site'][0]}: the column split names {', '.join(sorted(there))}; "
-            f"give {', '.join(PARTS)} for every image, or leave it empty"
+            f"give {', '.join(SPLITS)} for every image, or leave it empty"
         )
     if there:
-        parts = {name: site.part(name) for name in PARTS}
+        parts = {name: site.part(name) for name in SPLITS}
     else:
         rest = 1 - config.validation_share - config.test_share
         shares = {"train": rest, "validation": config.validation_share, "test": config.test_share}
-        if not labelled({"": site}):
+        if not _labeled(site):
             shares = {"train": 1 - config.validation_share, "validation": config.validation_share}
         parts = splits.grouped(site, shares, config.seed)
     splits.check_disjoint(parts)
     return splits.with_split_column(parts)
-
-
-def _check(name: str, site: Manifest) -> None:
-    if not labelled({name: site}):
-        return
-    for part in PARTS:
-        lacking = set(CLASSES) - set(site.part(part).rows["label"])
-        if lacking:
-            raise InputError(f"site {name}: its part {part} has no {sorted(lacking)[0]}; ask for a larger part")

@@ -9,13 +9,12 @@ from cervix_tf.report import figures, headline, paper_figures
 from cervix_tf.report.figures import Picture
 from cervix_tf.run_dir import RunDir
 from experiments.federated_ssl import tables
-from experiments.federated_ssl.config import Config
-from experiments.federated_ssl.rows import Row
+from experiments.federated_ssl.config import Config, Row
 
 
-def draw(config: Config, found: Mapping[Row, Mapping[str, Mapping[str, Any]]], out: RunDir) -> None:
-    """Write Fig. 2 (a), (b), ...: `found` gives metrics.json of each row's classifier of each site."""
-    sites = list(dict.fromkeys(site for of_site in found.values() for site in of_site))
+def draw(config: Config, results: Mapping[Row, Mapping[str, Mapping[str, Any]]], out: RunDir) -> None:
+    """Write Fig. 2 (a), (b), ...: `results` gives metrics.json of each row's classifier of each site."""
+    sites = list(dict.fromkeys(site for of_site in results.values() for site in of_site))
     drawn: dict[str, Picture | None] = {}
     for letter, site in zip("abcdefgh", sites, strict=False):
         curves = [
@@ -24,7 +23,7 @@ def draw(config: Config, found: Mapping[Row, Mapping[str, Mapping[str, Any]]], o
                 of_site[site]["roc"]["binary"],
                 headline.text("auc", of_site[site]["binary"]["metrics"]["auc"]),
             )
-            for row, of_site in found.items()
+            for row, of_site in results.items()
             if site in of_site
         ]
         drawn[f"Fig. 2 {letter}"] = figures.roc(curves, f"{site.upper()}, test images, by initialisation")

@@ -46,7 +46,7 @@ def read(run_config: Mapping[str, Any]) -> Federation:
     preset = run_config["preset"]
     if preset not in PRESETS:
         raise InputError(f"run config: preset {preset!r}: there are {', '.join(PRESETS)}")
-    agreed, base = terms.read(run_config), PRESETS[preset]
+    agreed, base = terms.read(run_config), PRESETS[preset].config
     study = dataclasses.replace(
         base,
         network=run_config["network"] or base.network,
@@ -115,12 +115,12 @@ def _answered(message: Message, context: Context) -> Message:
 @server.main()
 def main(grid: Grid, context: Context) -> None:
     """The federation; the backbone's weights, for `--weights` of a study, are the last line that it prints."""
-    from cervix_tf import atomic, cli
+    from cervix_tf import atomic, start
     from cervix_tf.federated.flower.server import federate
     from cervix_tf.run_dir import RunDir
 
     federation, out = read(context.run_config), RunDir(Path(context.run_config["out"]))
-    cli.begin(federation, out, sys.argv, federation.terms.seed)
+    start.begin(federation, out, sys.argv, federation.terms.seed)
     study = federation.study
     together = trainer(federation, study.weights if study.start == "imagenet" else "random")
     federate(grid, together, federation.terms, out)

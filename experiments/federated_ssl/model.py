@@ -9,6 +9,8 @@ from cervix_tf.layers import SimCLRProjection
 from cervix_tf.models import backbones
 from experiments.federated_ssl.config import Config
 
+INTENDED_USE = "Research on cervical image classification."
+
 
 def encoder(config: Config, weights: str) -> keras.Model:
     """What all initialisations initialise: (batch, height, width, 3) pixels -> (batch, features).
@@ -25,7 +27,7 @@ def learner(config: Config, shared: keras.Model) -> keras.Model:
 
     Source: sec. III-B.
     """
-    projected = SimCLRProjection(config.projection, config.normalise, name="projection")(shared.output)
+    projected = SimCLRProjection(config.projection, config.normalize, name="projection")(shared.output)
     return keras.Model(shared.input, projected, name="learner")
 
 

@@ -7,15 +7,19 @@ from typing import Any
 
 from cervix_tf.compare import comparison
 from cervix_tf.data.manifest import Manifest
-from cervix_tf.evaluate.predictions import Predictions
-from cervix_tf.report.tables import COUNTS, Measured, Table
+from cervix_tf.metrics import predictions
+from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.report import tables
+from cervix_tf.report.tables import COUNTS, Measured, Table, per_cent
 from cervix_tf.report.tables import Row as Line
-from experiments.federated_ssl.config import CLASSES, PARTS, Config
-from experiments.federated_ssl.rows import Row
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import RunRequest
+from experiments.federated_ssl.config import CLASSES, SPLITS, Config, Row
+from experiments.federated_ssl.data import described
 
 COLUMNS = {"accuracy": "ACC", "sensitivity": "Recall", "precision": "Precision", "f1": "F1", "auc": "AUC"}
 
-# (part, class) -> patients of NHS and ALTS, labelled images of NHS and ALTS; part -> all images of NHS and ALTS.
+# (part, class) -> patients of NHS and ALTS, labeled images of NHS and ALTS; part -> all images of NHS and ALTS.
 TABLE_1 = {
     ("train", "case"): (91, 124, 182, 248),
     ("train", "control"): (181, 242, 361, 481),
@@ -44,6 +48,42 @@ TESTED = {"nhs": (49, 99), "alts": (68, 130)}
 SITES = tuple(TESTED)
 
 
+Results = Mapping[Row, Mapping[str, Mapping[str, Any]]]
+"""Row -> site -> metrics.json of its classifier."""
+
+
+def of_run(
+    config: Config, request: RunRequest, everything: Manifest, sites: Sequence[str], results: Results, out: RunDir
+) -> list[Table]:
+    """Table I if it is asked for, a half of Table II for each labeled site, and the differences from random weights."""
+    note = noted(config)
+    made = [counts(everything, note)] if 1 in request.tables else []
+    of_binary = {
+        row: {site: each["binary"]["metrics"] for site, each in of_site.items()} for row, of_site in results.items()
+    }
+    made += [performance(config, of_binary, site, note) for site in sites]
+    if len(results) > 1 and any(row.kind == "random" for row in results):
+        predicted = {
+            row: {site: predictions.read(out.row(row.classifier(site)).predictions) for site in sites}
+            for row in results
+        }
+        made.append(differences(config, predicted, sites, note))
+    return made
+
+
+def write_counts(config: Config, everything: Manifest, out: RunDir) -> None:
+    """Table I of a run that trains nothing."""
+    made = [counts(everything, noted(config))]
+    tables.write(out.tables, made)
+    tables.console(made)
+
+
+def noted(config: Config) -> str:
+    """How our numbers were made, in a sentence."""
+    other = "" if config.task == "cervigrams" and not config.synthetic_women else "; not the paper's data"
+    return f"Ours: {described(config).text}, seed {config.seed}{other}."
+
+
 def named(row: Row, config: Config) -> str:
     """A row as Table II calls it."""
     if row.kind == "imagenet":
@@ -55,9 +95,9 @@ def named(row: Row, config: Config) -> str:
     return row.kind.capitalize() if row.kind == "random" else f"CSFSSL (E {row.e})"
 
 
-def counts(everything: Manifest, sites: Sequence[str], note: str) -> Table:
-    """Table I: women and labelled images of each part and class, and all images of a part, a column a site."""
-    rows = everything.rows
+def counts(everything: Manifest, note: str) -> Table:
+    """Table I: women and labeled images of each part and class, and all images of a part, a column a site."""
+    rows, sites = everything.rows, sorted(set(everything.rows["site"]))
     lines: list[Line] = []
 
     def line(name: str, chosen: Any, column: str, paper: Mapping[str, int] | None) -> None:
@@ -67,13 +107,13 @@ def counts(everything: Manifest, sites: Sequence[str], note: str) -> Table:
             ours.append({"value": float(len(here) if column == "path" else here[column].nunique())})
         lines.append({"name": name, "row": "", "paper": [paper.get(s) if paper else None for s in sites], "ours": ours})
 
-    for part in PARTS:
+    for part in SPLITS:
         in_part = rows["split"] == part
         for name in reversed(CLASSES):
             women, images = TABLE_1[part, name][:2], TABLE_1[part, name][2:]
             of_class = in_part & (rows["label"] == name)
             line(f"{part}, {name}: patients", of_class, "group", dict(zip(SITES, women, strict=True)))
-            line(f"{part}, {name}: labelled images", of_class, "path", dict(zip(SITES, images, strict=True)))
+            line(f"{part}, {name}: labeled images", of_class, "path", dict(zip(SITES, images, strict=True)))
         published = TABLE_1_IMAGES.get(part)
         line(f"{part}: all images", in_part, "path", dict(zip(SITES, published, strict=True)) if published else None)
     return {
@@ -125,15 +165,9 @@ def differences(
         lines.append({"name": named(row, config), "row": "", "paper": [None] * len(site_names), "ours": ours})
     return {
         "number": "Extra",
-        "title": "AUC above that of random first weights",
+        "title": "AUC above that of random initial weights",
         "columns": [site.upper() for site in site_names],
         "rows": lines,
         "note": f"{note} Paired by woman.",
         "unit": "points",
     }
-
-
-def per_cent(found: Mapping[str, Any]) -> Measured:
-    """A share of metrics.json as a table shows it."""
-    value, low, high = (None if found[key] is None else 100 * found[key] for key in ("value", "low", "high"))
-    return {"value": value, "low": low, "high": high, "n": found["n"], "method": found["method"]}

@@ -5,37 +5,32 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
-from cervix_tf.config import Augmentation
+from cervix_tf.config import Augmentation, SGDConfig
 from cervix_tf.data import pipeline
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.federated import simulation
 from cervix_tf.federated.averaging import Weights
-from cervix_tf.federated.client import Client, Trainer, seed_of
+from cervix_tf.federated.client import Client, Trainer
 from cervix_tf.federated.policy import ring
 from cervix_tf.losses.nt_xent import NTXent
 from cervix_tf.losses.population_weights import population_weights
-from cervix_tf.run_dir import RunDir
-from cervix_tf.train import batch_statistics, devices, fit
-from cervix_tf.train.global_batch import GlobalBatch
+from cervix_tf.metrics import predictions
+from cervix_tf.run_dir import RunDir, read_json, write_json
+from cervix_tf.seeds import seed_of
+from cervix_tf.study import evaluation
+from cervix_tf.study import training as study_training
+from cervix_tf.training import batch_statistics, devices, fit
+from cervix_tf.training.global_batch import GlobalBatch
 from experiments.federated_ssl import model, textures
-from experiments.federated_ssl.config import Config, Momentum
-from experiments.federated_ssl.rows import Row
-
-
-@dataclass(frozen=True)
-class Site:
-    """One site's images."""
-
-    images: Mapping[str, Inputs]
-    """Part -> all its images, labelled or not."""
-    labelled: Mapping[str, Inputs]
-    """Part -> those with a label; empty for a site without labels."""
+from experiments.federated_ssl.config import Config, Row
+from experiments.federated_ssl.data import Site, described
 
 
 class Networks:
@@ -47,8 +42,7 @@ class Networks:
         Without these, what a random network says of any two images differs by less than it is rounded.
         """
         self.config = config
-        keras.utils.set_random_seed(seed_of(config.seed, "first weights"))
-        with devices.strategy(config.devices).scope():
+        with study_training.building(config.devices, seed_of(config.seed, "first weights")):
             self.encoder = model.encoder(config, "random")
             self.learner, self.classifier = model.learner(config, self.encoder), model.classifier(self.encoder)
             compile_learner(self.learner, config)
@@ -57,17 +51,22 @@ class Networks:
         batch_statistics.measure(self.encoder, pipeline.evaluation(settling, config.images))
         self.random = self.encoder.get_weights()
         self._heads = {net.name: net.get_weights()[len(self.random) :] for net in (self.learner, self.classifier)}
-        self._optimisers = {
+        self._optimizers = {
             net.name: [variable.value.numpy() for variable in net.optimizer.variables]
             for net in (self.learner, self.classifier)
         }
 
     def started(self, network: keras.Model, weights: Weights) -> keras.Model:
-        """`network` (`learner` or `classifier`) with these weights of the encoder; head and optimiser as at first."""
+        """`network` (`learner` or `classifier`) with these weights of the encoder; head and optimizer as at first."""
         network.set_weights([*weights, *self._heads[network.name]])
-        for variable, value in zip(network.optimizer.variables, self._optimisers[network.name], strict=True):
+        for variable, value in zip(network.optimizer.variables, self._optimizers[network.name], strict=True):
             variable.assign(value)
         return network
+
+    def trained_classifier(self, out: RunDir) -> keras.Model:
+        """The classifier of two logits with the best weights of the training in `out`."""
+        self.classifier.load_weights(out.best_weights)
+        return self.exported
 
     @functools.cached_property
     def imagenet(self) -> Weights:
@@ -91,6 +90,37 @@ class Networks:
         self.encoder.set_weights(self.random)
         network.fit(pictures, labels, batch_size=32, epochs=4, verbose=0)
         return self.encoder.get_weights()
+
+
+def evaluate_row(
+    lent: Callable[[], Networks], row: Row, sites: Mapping[str, Site], name: str, config: Config, out: RunDir
+) -> dict[str, Any]:
+    """The metrics of a site's classifier that starts as the row says, trained first where that is not done yet."""
+    result, site = out.row(row.classifier(name)), sites[name]
+    if result.metrics.exists():
+        return read_json(result.metrics)
+    networks = lent()
+    around = sorted(sites, key=lambda other: not sites[other].labeled)  # the ring: sites without labels come last
+    fine_tune(networks, pretrained(networks, row, sites, name, around, out), site, name, result)
+    test, validation = (
+        evaluation.predict(networks.exported, site.labeled[part], config.images) for part in ("test", "validation")
+    )
+    metrics = evaluation.write(result, test, validation, described(config, row, f"site {name}"), config.seed)
+    area = metrics["binary"]["metrics"]["auc"]
+    print(f"{row.name} {name}: AUC {area['value']:.3f} [{area['low'] or 0:.3f}, {area['high'] or 1:.3f}]", flush=True)
+    return metrics
+
+
+def validation_loss(out: RunDir) -> float:
+    """The lowest one of a classifier's training."""
+    return float(pd.read_csv(out.history)["val_loss"].min())
+
+
+def copy_results(best: RunDir, out: RunDir) -> None:
+    """Make the best row's predictions and metrics those of the run."""
+    predictions.write(predictions.read(best.predictions), out.predictions)
+    predictions.write(predictions.read(best.validation_predictions), out.validation_predictions)
+    write_json(out.metrics, read_json(best.metrics))
 
 
 def pretrained(
@@ -172,7 +202,7 @@ def fine_tune(networks: Networks, weights: Weights, site: Site, name: str, out: 
     config = networks.config
     network = networks.started(networks.classifier, weights)
     images = dataclasses.replace(config.images, batch_size=config.fine_tuning_batch)
-    train, seed = site.labelled["train"], seed_of(config.seed, "classifier", name)
+    train, seed = site.labeled["train"], seed_of(config.seed, "classifier", name)
     share = population_weights(np.bincount(train.labels, minlength=2)) * 2  # mean 1 over classes
     class_weights = tf.constant(share, tf.float32)
 
@@ -191,7 +221,7 @@ def fine_tune(networks: Networks, weights: Weights, site: Site, name: str, out: 
                 first_epoch=first,
             )
         ),
-        weighted(pipeline.evaluation(site.labelled["validation"], config.images)),
+        weighted(pipeline.evaluation(site.labeled["validation"], config.images)),
         epochs=config.fine_tuning.epochs,
         steps_per_epoch=pipeline.steps(train, images),
         criterion="val_loss",
@@ -232,8 +262,6 @@ def _steps(inputs: Inputs, n: int) -> int:
 
 def _together(several: Sequence[Inputs]) -> Inputs:
     """All inputs of several sites, one site after the other."""
-    import pandas as pd
-
     return dataclasses.replace(
         several[0],
         files=tuple(file for each in several for file in each.files),
@@ -247,8 +275,8 @@ def compile_learner(network: keras.Model, config: Config) -> None:
     _compile(network, config.ssl, GlobalBatch(NTXent(config.temperature)))
 
 
-def _compile(network: keras.Model, optimiser: Momentum, loss: keras.losses.Loss) -> None:
+def _compile(network: keras.Model, optimizer: SGDConfig, loss: keras.losses.Loss) -> None:
     """Stochastic gradient descent with momentum (sec. III-D)."""
-    sgd = fit.sgd(optimiser.learning_rate, optimiser.momentum, optimiser.weight_decay)
+    sgd = fit.sgd(optimizer)
     network.compile(optimizer=sgd, loss=loss, jit_compile=devices.jit_compile())
     sgd.build(network.trainable_variables)

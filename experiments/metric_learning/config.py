@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cervix_tf.config import Augmentation, Images, Source
+from cervix_tf.config import Augmentation, Images, SGDConfig, Source
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import rows as study_rows
+from cervix_tf.study.rows import RowStatus
 
 TITLE = "Deep Metric Learning for Cervical Image Classification (IEEE Access 2021, 10.1109/ACCESS.2021.3069346)"
 METHODS = ("pretrained", "fine_tuned", "contrastive", "n_pair", "batch_hard")  # sec. III-A to III-C, IV-C
 METRIC_LEARNING = METHODS[2:]
-NEIGHBOURS = (1, 3, 5)  # Tables 2, 4 and 5
-PARTS = ("train", "val1", "val2", "test")  # sec. IV-A: train, parameter selection, choice of K, hold-out
+NEIGHBORS = (1, 3, 5)  # Tables 2, 4 and 5
+SPLITS = ("train", "val1", "val2", "test")  # sec. IV-A: train, parameter selection, choice of K, hold-out
 TABLES = (2, 3, 4, 5, 6, 7, 8)
 
 Network = Literal["resnet50", "mobilenet", "nasnet_mobile", "mobilenet_v2"]
 Task = Literal["cervigrams", "sipakmed", "sipakmed_abnormal", "iarc_via", "iarc_colposcopy"]
 
 
-class Reading(NamedTuple):
-    """How a data set's labels are read as the classes of the study."""
+class TaskData(NamedTuple):
+    """A data set, and how its labels are read as the classes of the study."""
 
     layout: str
     """Importer of the original layout."""
-    classes: dict[str, tuple[str, ...]]
+    label_map: dict[str, tuple[str, ...]]
     """Class of the study -> labels in the source; images with another label are left out."""
     positive: tuple[str, ...]
     data: str
     """In words."""
     women: bool
-    """A group is a woman, so that her images have one verdict in Tables 7 and 8."""
+    """A group is a woman, so that her images have one prediction in Tables 7 and 8."""
     view: str = ""
     """Only this kind of view; empty: every image."""
 
 
 _CELLS = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
-READINGS: dict[str, Reading] = {
-    "cervigrams": Reading(
+TASKS: dict[str, TaskData] = {
+    "cervigrams": TaskData(
         "csv",
         {"control": ("control",), "case": ("case",)},
         ("case",),
         "cervigrams",
         women=True,
     ),
-    "sipakmed": Reading(
+    "sipakmed": TaskData(
         "sipakmed",
         {name: (name,) for name in _CELLS},
         (),
@@ -52,14 +56,14 @@ READINGS: dict[str, Reading] = {
         women=False,
     ),
     # The data set's authors count Metaplastic cells as benign, neither normal nor abnormal: left out.
-    "sipakmed_abnormal": Reading(
+    "sipakmed_abnormal": TaskData(
         "sipakmed",
         {"normal": ("Parabasal", "Superficial-Intermediate"), "abnormal": ("Dyskeratotic", "Koilocytotic")},
         ("abnormal",),
         "SIPaKMeD, normal against abnormal cells (stand-in)",
         women=False,
     ),
-    "iarc_via": Reading(
+    "iarc_via": TaskData(
         "iarc_via",
         {"control": ("negative",), "case": ("positive", "suspicious")},
         ("case",),
@@ -67,7 +71,7 @@ READINGS: dict[str, Reading] = {
         women=True,
         view="acetic",
     ),
-    "iarc_colposcopy": Reading(
+    "iarc_colposcopy": TaskData(
         "iarc_colposcopy",
         {"control": ("normal", "cin1"), "case": ("cin2_3", "cancer")},
         ("case",),
@@ -78,20 +82,7 @@ READINGS: dict[str, Reading] = {
 }
 
 
-@dataclass(frozen=True)
-class Momentum:
-    """Stochastic gradient descent with momentum, as sec. IV-B's numbers suggest; the paper names no optimiser."""
-
-    epochs: int = 50
-    """Sec. IV-B."""
-    learning_rate: float = 0.002
-    """Sec. IV-B."""
-    momentum: float = 0.9
-    """Sec. IV-B."""
-    weight_decay: float = 1e-6
-    """Sec. IV-B."""
-    cosine: bool = False
-    """Let the learning rate fall to nothing over the epochs, along a cosine (the paper: constant)."""
+SEC_IV_B = SGDConfig(epochs=50, learning_rate=0.002, momentum=0.9, weight_decay=1e-6)
 
 
 @dataclass(frozen=True)
@@ -133,24 +124,24 @@ class Config:
     synthetic_women: int = 0
     """Draw cervigrams of this many synthetic women instead of reading a data root."""
     second_reader: Path | None = None
-    """CSV with columns id, decision: another system's verdicts on the hold-out part, for Tables 7 and 8
+    """CSV with columns id, decision: another system's decisions on the hold-out part, for Tables 7 and 8
     (the paper: Faster R-CNN); without it the fine-tuned network's own classification stands in."""
     networks: tuple[Network, ...] = ("resnet50", "mobilenet", "nasnet_mobile")
     """Sec. IV-B."""
     main: Network = "nasnet_mobile"
     """Network of the row that runs without --tables: with batch-hard the paper's best (sec. V-B)."""
     weights: str = "imagenet"
-    """First weights (sec. IV-B): imagenet, random, or a weights file without top (of a single network)."""
+    """Initial weights (sec. IV-B): imagenet, random, or a weights file without top (of a single network)."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
     """Size: not stated. Batch size: of the fine-tuned classifier and of evaluation."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """None (abstract: "without using any data augmentation")."""
-    fine_tuning: Momentum = field(default_factory=Momentum)
+    fine_tuning: SGDConfig = SEC_IV_B
     """Of the fine-tuned classifier: not stated, so as for metric learning."""
-    contrastive: Momentum = field(default_factory=Momentum)
-    """Sec. IV-B; the same for all three losses."""
-    n_pair: Momentum = field(default_factory=Momentum)
-    batch_hard: Momentum = field(default_factory=Momentum)
+    contrastive: SGDConfig = SEC_IV_B
+    """Sec. IV-B: SGD with momentum as its numbers suggest, the paper names no optimizer; the same for all losses."""
+    n_pair: SGDConfig = SEC_IV_B
+    batch_hard: SGDConfig = SEC_IV_B
     batches: Batches = field(default_factory=Batches)
     margins: Margins = field(default_factory=Margins)
     val1_share: float = 0.1
@@ -167,27 +158,33 @@ class Config:
     devices: str = "all"
     """all, cpu, or a number: several are mirrored."""
 
-    def optimiser(self, method: str) -> Momentum:
+    def optimizer(self, method: str) -> SGDConfig:
         """How the networks of a method are trained."""
-        found = {
+        configs = {
             "fine_tuned": self.fine_tuning,
             "contrastive": self.contrastive,
             "n_pair": self.n_pair,
             "batch_hard": self.batch_hard,
         }
-        return found[method]
+        return configs[method]
 
 
 PAPER = Config()
+
+
+def _sgd(epochs: int, learning_rate: float, cosine: bool = False) -> SGDConfig:
+    """Momentum and weight decay as published."""
+    return replace(SEC_IV_B, epochs=epochs, learning_rate=learning_rate, cosine=cosine)
+
 
 DEMO = Config(
     synthetic_women=240,
     images=Images(height=64, width=64, batch_size=16, cache="memory"),
     weights="random",
-    fine_tuning=Momentum(epochs=5, learning_rate=0.01),
-    contrastive=Momentum(epochs=5, learning_rate=0.01),
-    n_pair=Momentum(epochs=5, learning_rate=0.01),
-    batch_hard=Momentum(epochs=5, learning_rate=0.01),
+    fine_tuning=_sgd(5, 0.01),
+    contrastive=_sgd(5, 0.01),
+    n_pair=_sgd(5, 0.01),
+    batch_hard=_sgd(5, 0.01),
     val1_share=0.2,
     val2_share=0.15,
     test_share=0.25,
@@ -199,17 +196,63 @@ PUBLIC = Config(
     main="mobilenet_v2",
     images=Images(height=112, width=112, batch_size=40, cache="memory"),
     augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
-    fine_tuning=Momentum(epochs=9, learning_rate=0.01, cosine=True),
-    contrastive=Momentum(epochs=6, learning_rate=0.01, cosine=True),
-    n_pair=Momentum(epochs=10, learning_rate=0.01, cosine=True),
-    batch_hard=Momentum(epochs=10, learning_rate=0.003, cosine=True),
+    fine_tuning=_sgd(9, 0.01, cosine=True),
+    contrastive=_sgd(6, 0.01, cosine=True),
+    n_pair=_sgd(10, 0.01, cosine=True),
+    batch_hard=_sgd(10, 0.003, cosine=True),
     batches=Batches(pairs=20, n_pairs=4),
     similar=True,
 )
 
-PRESETS = {"paper": PAPER, "demo": DEMO, "public": PUBLIC}
-DESCRIPTIONS = {
-    "paper": "as published, on your cervigrams: a CSV with path, label, woman, age in --data.root",
-    "demo": "synthetic cervigrams, small images, minutes on two CPU cores",
-    "public": "SIPaKMeD's five classes of cells as a stand-in, split by cluster image (--data.root)",
+PRESETS = {
+    "paper": Preset(PAPER, "as published, on your cervigrams: a CSV with path, label, woman, age in --data.root"),
+    "demo": Preset(DEMO, "synthetic cervigrams, small images, minutes on two CPU cores"),
+    "public": Preset(PUBLIC, "SIPaKMeD's five classes of cells as a stand-in, split by cluster image (--data.root)"),
 }
+
+
+class Row(NamedTuple):
+    """One network and the method that its embeddings come from."""
+
+    network: str
+    method: str
+
+    @property
+    def name(self) -> str:
+        """Of its folder in the run."""
+        return f"{self.network}-{self.method}"
+
+    @property
+    def classifier(self) -> str:
+        """Of the folder of a fine-tuned network's own classification."""
+        return f"{self.network}-classifier"
+
+
+def wanted(config: Config, request: RunRequest) -> list[Row]:
+    """The rows that a command runs: those it names, else all if it wants tables, else the paper's best.
+
+    Tables 7 and 8 need all rows too, since what they show is the row that is best on val2.
+    """
+    available = {(row := Row(network, method)).name: row for network in config.networks for method in METHODS}
+    return study_rows.selected(available, request, available if request.tables else [main_row(config).name])
+
+
+def main_row(config: Config) -> Row:
+    """The row that runs without --tables (sec. V-B: with NASNet the paper's best)."""
+    return Row(config.main, "batch_hard")
+
+
+def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
+    """What `--list` prints: every row, the tables that show it, its state and its training time."""
+    everything = RunRequest(TABLES, request.only)
+    return [
+        study_rows.status(
+            out,
+            row.name,
+            f"{min(TABLES)} to {max(TABLES)}" + (" (main model)" if row == main_row(config) else ""),
+            finished=out.row(row.name).embeddings.exists(),
+            trained_in=[row.name],
+            epochs=0 if row.method == "pretrained" else config.optimizer(row.method).epochs,
+        )
+        for row in wanted(config, everything)
+    ]

@@ -7,48 +7,43 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cervix_tf.evaluate.embeddings import Embeddings
 from cervix_tf.explain.t_sne import t_sne
+from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.report import figures, paper_figures
 from cervix_tf.report.figures import Picture
 from cervix_tf.run_dir import RunDir
-from experiments.metric_learning.config import METRIC_LEARNING
-from experiments.metric_learning.rows import Row
-from experiments.metric_learning.tables import METHOD_NAMES, NETWORK_NAMES
+from experiments.metric_learning.config import METRIC_LEARNING, Row
+from experiments.metric_learning.tables import METHOD_NAMES, named
 
-_MOST = 250  # images of either part in a panel: more hide each other
+_MOST = 250  # images of either split in a panel: more hide each other
 
 
-def draw(found: Mapping[Row, Embeddings], out: RunDir, seed: int) -> None:
+def draw(embeddings: Mapping[Row, Embeddings], out: RunDir, seed: int) -> None:
     """Write Fig. 3, one a row of metric learning, and Fig. 4, a panel a row, into the run."""
     drawn: dict[str, Picture | None] = {}
-    for row in found:
+    for row in embeddings:
         if row.method in METRIC_LEARNING and out.row(row.name).history.exists():
             history = pd.read_csv(out.row(row.name).history)
-            drawn[f"Fig. 3 {_named(row)}"] = figures.training(_named(row), [history], "val_loss", "val1")
-    drawn["Fig. 4"] = embedding_map(found, seed)
+            drawn[f"Fig. 3 {named(row)}"] = figures.training(named(row), [history], "val_loss", "val1")
+    drawn["Fig. 4"] = embedding_map(embeddings, seed)
     paper_figures.write(out, drawn)
 
 
-def embedding_map(found: Mapping[Row, Embeddings], seed: int) -> Picture:
+def embedding_map(embeddings: Mapping[Row, Embeddings], seed: int) -> Picture:
     """t-SNE of training images (faint) and val2 (bold) of every row, those of one network in a column."""
-    networks = list(dict.fromkeys(row.network for row in found))
-    panels, classes = {}, next(iter(found.values())).classes
-    for row in sorted(found, key=lambda row: list(METHOD_NAMES).index(row.method)):
-        train, val2 = (_some(found[row].part(part), seed) for part in ("train", "val2"))
+    networks = list(dict.fromkeys(row.network for row in embeddings))
+    panels, classes = {}, next(iter(embeddings.values())).classes
+    for row in sorted(embeddings, key=lambda row: list(METHOD_NAMES).index(row.method)):
+        train, val2 = (_some(embeddings[row].part(part), seed) for part in ("train", "val2"))
         points = t_sne(np.concatenate([train.values, val2.values]), seed)
         bold = np.arange(len(points)) >= len(train)
-        panels[_named(row)] = points, np.concatenate([train.labels, val2.labels]), bold
+        panels[named(row)] = points, np.concatenate([train.labels, val2.labels]), bold
     return figures.scatter(
         panels, classes, len(networks), "t-SNE of the embeddings: training images faint, val2 bold; axes have no unit."
     )
 
 
-def _some(found: Embeddings, seed: int) -> Embeddings:
+def _some(embedded: Embeddings, seed: int) -> Embeddings:
     """At most so many of the images as a panel can show, at random."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(found))[:_MOST])
-    return Embeddings(found.table.iloc[chosen].reset_index(drop=True), found.values[chosen], found.classes)
-
-
-def _named(row: Row) -> str:
-    return f"{NETWORK_NAMES[row.network]}, {METHOD_NAMES[row.method]}"
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(embedded))[:_MOST])
+    return Embeddings(embedded.table.iloc[chosen].reset_index(drop=True), embedded.values[chosen], embedded.classes)

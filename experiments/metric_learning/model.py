@@ -12,6 +12,8 @@ from cervix_tf.losses.n_pair import NPair
 from cervix_tf.models import backbones
 from experiments.metric_learning.config import Config
 
+INTENDED_USE = "Research on cervical image classification."
+
 
 def embedding(config: Config, network: str) -> keras.Model:
     """Unit-length features of an image: (batch, height, width, 3) pixels -> (batch, features).

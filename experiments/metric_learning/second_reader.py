@@ -1,4 +1,4 @@
-"""Another system's verdicts on the hold-out part, read from a table of the user's."""
+"""Another system's decisions on the hold-out split, read from a table of the user's."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 from cervix_tf.data.importers import tables
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import predictions
-from cervix_tf.evaluate.predictions import Predictions
+from cervix_tf.metrics import predictions
+from cervix_tf.metrics.predictions import Predictions
 
 
 def read(path: Path, ours: Predictions) -> Predictions:
-    """The verdicts in a CSV with the columns id and decision, as predictions of those rows of `ours` that it names.
+    """The decisions in a CSV with the columns id and decision, as predictions of those rows of `ours` that it names.
 
     An id is what `ours` calls a row: the woman, or the image's path where each image has a
-    verdict of its own. Rows of the table that `ours` does not have are passed over.
+    decision of its own. Rows of the table that `ours` does not have are passed over.
 
     Raises `InputError` that names the line when a decision is no class or an id comes twice, and
     when no id is one of `ours`.
@@ -39,7 +39,7 @@ def read(path: Path, ours: Predictions) -> Predictions:
     there = ours.where(ours.table["id"].isin(found))
     if not len(there):
         raise InputError(
-            f"{path}: none of its {len(found)} ids is in the hold-out part, whose ids are like {ours.table['id'][0]!r}"
+            f"{path}: none of its {len(found)} ids is in the hold-out split, whose ids are like {ours.table['id'][0]!r}"
         )
     if len(there) < len(ours):
         print(f"note: {path.name} judges {len(there)} of the {len(ours)} hold-out rows")

@@ -7,14 +7,23 @@ pictures there), so their cells of the paper stay empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from cervix_tf.report.tables import Measured, Row, Table
-from experiments.metric_learning.config import METHODS, NEIGHBOURS
-from experiments.metric_learning.rows import Row as OurRow
+from cervix_tf.metrics import predictions, strata
+from cervix_tf.metrics.agreement import agreement
+from cervix_tf.metrics.embeddings import Embeddings
+from cervix_tf.metrics.intervals import Interval
+from cervix_tf.metrics.means import means
+from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.report.tables import Measured, Table, line, per_cent
+from cervix_tf.run_dir import RunDir
+from experiments.metric_learning import second_reader
+from experiments.metric_learning.config import METHODS, NEIGHBORS, TASKS, Config, Row
+from experiments.metric_learning.data import described
 
 Score = Callable[..., Measured | None]
-"""(row, K, class) -> the measured number (see `measures.score`), None where that row was not run."""
+"""(row, K, class) -> the measured number (see `score`), None where that row was not run."""
 
 NETWORK_NAMES = {
     "resnet50": "ResNet-50",
@@ -86,14 +95,135 @@ AGE_NAMES = {"all": "All", "<25": "Under 25", "25-49": "25 to 49", "50+": "50 an
 _NOT_IN_TEXT = "The paper's values are not in the text that we work from."
 
 
+class Result(NamedTuple):
+    """What is finished of a row."""
+
+    embeddings: Embeddings
+    retrieval: dict[str, Any]
+    """`k`, and the `retrieval.summary` of `val2` and `test`."""
+    predictions: Predictions
+    """Of the hold-out split."""
+
+
+def of_run(
+    config: Config, numbers: Sequence[int], results: Mapping[Row, Result], best: Row, out: RunDir
+) -> list[Table]:
+    """The tables of these numbers, and the hold-out accuracy of every row."""
+    other = "" if config.task == "cervigrams" and not config.synthetic_women else "; not the paper's data"
+    note = f"Ours: {described(config).text}, seed {config.seed}, K chosen on val2{other}."
+    classes, networks = tuple(TASKS[config.task].label_map), config.networks
+
+    def of_split(part: str) -> Score:
+        def of_row(row: Row, k: int, name: str = "") -> Measured | None:
+            return score(results[row].retrieval[part], k, name) if row in results else None
+
+        return of_row
+
+    val2, test = of_split("val2"), of_split("test")
+    made = {
+        2: lambda: k_precision(2, "val2", networks, val2, note),
+        3: lambda: of_classes(3, "Mean N-precision by class, val2", networks, classes, (), val2, note),
+        4: lambda: of_classes(4, "Accuracy of K neighbors by class, val2", networks, classes, NEIGHBORS, val2, note),
+        5: lambda: k_precision(5, "hold-out split", networks, test, note),
+        6: lambda: of_classes(6, "Mean N-precision by class, hold-out split", networks, classes, (), test, note),
+    }
+    found = [made[number]() for number in sorted(set(numbers) & set(made))]
+    found += of_readers(config, numbers, best, results[best], out, note)
+    return [*found, of_rows(config, results, out, note)]
+
+
+def of_readers(
+    config: Config, numbers: Sequence[int], best: Row, result: Result, out: RunDir, note: str
+) -> list[Table]:
+    """Tables 7 and 8 of the best row, those that are asked for: by age, beside a second reader where there is one."""
+    if not {7, 8} & set(numbers):
+        return []
+    women = TASKS[config.task].women
+    ours = predictions.aggregate(result.predictions, "group") if women else result.predictions
+    own = out.row(best.classifier).predictions
+    reader_name, second = "", None
+    if config.second_reader is not None:
+        second, reader_name = second_reader.read(config.second_reader, ours), config.second_reader.name
+    elif own.exists():
+        of_images = predictions.read(own)
+        second = predictions.aggregate(of_images, "group") if women else of_images
+        reader_name = f"the fine-tuned {NETWORK_NAMES[best.network]}'s own classification"
+    unit = "one prediction a woman, the mean of her images" if women else "one prediction an image"
+    note = f"{note} Ours: {best.name}, K = {result.retrieval['k']}; {unit}."
+    note += f" Second reader: {reader_name}." if reader_name else ""
+    made = []
+    if 7 in numbers:
+        of_ours = {age: accuracies(some, config.seed)[1:] for age, some in ages(ours).items()}
+        others = ages(second) if second is not None else {}
+        of_second = {age: accuracies(some, config.seed)[1:] for age, some in others.items()}
+        made.append(by_age(ours.classes, of_ours, of_second, note))
+    if 8 in numbers and second is not None:
+        paired = {age: second_reader.paired(some, second) for age, some in ages(ours).items()}
+        cells = {age: agreement(*pair, config.seed) for age, pair in paired.items() if len(pair[0])}
+        made.append(of_agreement(ours.classes, cells, note))
+    elif 8 in numbers:
+        print("note: no Table 8: there is no second reader (--second-reader, or the fine-tuned row)")
+    return made
+
+
+def of_rows(config: Config, results: Mapping[Row, Result], out: RunDir, note: str) -> Table:
+    """Hold-out accuracy of every row, at the K that val2 chose for it, and of the fine-tuned networks' own classifiers.
+
+    The paper reports it of its best row only (Table 7).
+    """
+    accuracy = {}
+    for row, result in results.items():
+        accuracy[f"{named(row)}, {result.retrieval['k']}-NN"] = accuracies(result.predictions, config.seed)
+        own = out.row(row.classifier).predictions
+        if row.method == "fine_tuned" and own.exists():
+            accuracy[f"{named(row)}, softmax"] = accuracies(predictions.read(own), config.seed)
+    return {
+        "number": "Hold-out",
+        "title": "Hold-out accuracy of every row",
+        "columns": ["Accuracy", *(f"{name} found" for name in TASKS[config.task].label_map)],
+        "rows": [line(name, name, None, numbers) for name, numbers in accuracy.items()],
+        "note": note,
+    }
+
+
+def named(row: Row) -> str:
+    """A row as tables and figures call it."""
+    return f"{NETWORK_NAMES[row.network]}, {METHOD_NAMES[row.method]}"
+
+
+def score(summary: Mapping[str, Any], k: int, name: str = "") -> Measured:
+    """A number of Tables 2 to 6 out of a `retrieval.summary`, in per cent.
+
+    With `k` the mean K-precision, or the accuracy of the class `name`; with K = 0 the
+    class's mean N-precision.
+    """
+    if not name:
+        return per_cent(summary["mean_k_precision"][str(k)])
+    return per_cent(summary["class_accuracy"][str(k)][name] if k else summary["n_precision"][name])
+
+
+def accuracies(predicted: Predictions, seed: int) -> list[Measured]:
+    """Accuracy over all labeled rows, then of each class's, in per cent."""
+    right = (predicted.decisions == predicted.labels).astype(float)
+    values = {"all": (right, predicted.labels >= 0)}
+    values |= {name: (right, predicted.labels == at) for at, name in enumerate(predicted.classes)}
+    return [per_cent(each) for each in means(values, predicted.groups, seed).values()]
+
+
+def ages(predicted: Predictions) -> dict[str, Predictions]:
+    """All rows under "all", then those of each age group of Table 7; without any age, all alone."""
+    known = predicted.table["age"].notna().any()
+    return {"all": predicted} | (strata.strata(predicted, "age") if known else {})
+
+
 def k_precision(number: int, part: str, networks: Sequence[str], score: Score, note: str) -> Table:
     """Table 2 (val2) or 5 (hold-out): mean K-precision, one line a K and network, one column a method."""
-    rows: list[Row] = []
-    for k in NEIGHBOURS:
+    rows = []
+    for k in NEIGHBORS:
         for network in networks:
             paper = TABLE_2[k].get(network) if number == 2 else None
-            ours = [score(OurRow(network, method), k) for method in METHODS]
-            rows.append(_row(f"K = {k}, {NETWORK_NAMES[network]}", network, paper, ours))
+            ours = [score(Row(network, method), k) for method in METHODS]
+            rows.append(line(f"K = {k}, {NETWORK_NAMES[network]}", network, paper, ours))
     missing = "" if number == 2 else f" {_NOT_IN_TEXT}"
     return {
         "number": number,
@@ -111,14 +241,14 @@ def of_classes(
 
     `ks` is empty where the number does not depend on K (N-precision).
     """
-    rows: list[Row] = []
+    rows = []
     for k in ks or (0,):
         for network in networks:
             for at, method in enumerate(METHODS):
                 published = number == 4 and len(classes) == 2 and TABLE_4[k].get(network)
-                ours = [score(OurRow(network, method), k, name) for name in classes]
+                ours = [score(Row(network, method), k, name) for name in classes]
                 name = f"{f'K = {k}, ' if k else ''}{NETWORK_NAMES[network]}, {METHOD_NAMES[method]}"
-                rows.append(_row(name, network, published[at] if published else None, ours))
+                rows.append(line(name, network, published[at] if published else None, ours))
     missing = "" if number == 4 else f" {_NOT_IN_TEXT}"
     columns = [name.capitalize() for name in classes]
     return {"number": number, "title": title, "columns": columns, "rows": rows, "note": note + missing}
@@ -127,33 +257,33 @@ def of_classes(
 def by_age(
     classes: Sequence[str], ours: Mapping[str, Sequence[Measured]], second: Mapping[str, Sequence[Measured]], note: str
 ) -> Table:
-    """Table 7: share of each class found in the hold-out part by the second reader and by ours, all and by age.
+    """Table 7: share of each class found in the hold-out split by the second reader and by ours, all and by age.
 
     `ours` and `second` give one number a class for each age; ages that nobody has are left out.
     """
     binary = len(classes) == 2
-    rows: list[Row] = []
+    rows = []
     for age in (*AGES, "unknown"):
         for name, side, found in (("second reader", "second", second), ("ours", "ours", ours)):
             if age in found:
                 counts = TABLE_7.get(age, {}).get(side) if binary else None
                 paper = (_share(counts[0], counts[1]), _share(counts[3], counts[2])) if counts else None
-                rows.append(_row(f"{AGE_NAMES[age]}, {name}", side, paper, list(found[age])))
+                rows.append(line(f"{AGE_NAMES[age]}, {name}", side, paper, list(found[age])))
     return {
         "number": 7,
-        "title": "Hold-out part, by age: per cent of each class called so",
+        "title": "Hold-out split, by age: per cent of each class found",
         "columns": [f"{name.capitalize()} found" for name in classes],
         "rows": rows,
         "note": note,
     }
 
 
-def agreement(classes: Sequence[str], found: Mapping[str, Mapping[Hashable, Measured]], note: str) -> Table:
-    """Table 8: our verdicts against the second reader's, all and by age; counts as per cent of the rows.
+def of_agreement(classes: Sequence[str], found: Mapping[str, Mapping[str, Interval]], note: str) -> Table:
+    """Table 8: our predictions against the second reader's, all and by age; counts as per cent of the rows.
 
     `found` gives, for each age, `kappa` and, of two classes, the four cells of the
     confusion matrix as "00", "01" (only ours says the second class), "10", "11"; of more
-    classes `same`, the share of equal verdicts.
+    classes `same`, the share of equal predictions.
     """
     binary = len(classes) == 2
     cells = {
@@ -162,40 +292,22 @@ def agreement(classes: Sequence[str], found: Mapping[str, Mapping[Hashable, Meas
         "10": f"Only second {classes[1]}",
         "11": f"Both {classes[1]}",
     }
-    columns = {**(cells if binary else {"same": "Same verdict"}), "kappa": "Kappa x 100"}
-    rows: list[Row] = []
+    columns = {**(cells if binary else {"same": "Same prediction"}), "kappa": "Kappa x 100"}
+    rows = []
     for age in (*AGES, "unknown"):
         if age in found:
             paper = None
             if binary and age in TABLE_8:
                 counts, kappa = TABLE_8[age]
                 paper = [*(100 * count / sum(counts) for count in counts), 100 * kappa]
-            rows.append(_row(AGE_NAMES[age], "ours", paper, [found[age].get(key) for key in columns]))
+            rows.append(line(AGE_NAMES[age], "ours", paper, [per_cent(found[age][key]) for key in columns]))
     return {
         "number": 8,
-        "title": "Our verdicts against the second reader's, hold-out part",
+        "title": "Our predictions against the second reader's, hold-out split",
         "columns": list(columns.values()),
         "rows": rows,
         "note": note,
     }
-
-
-def verdicts(rows: Mapping[str, Sequence[Measured]], classes: Sequence[str], note: str) -> Table:
-    """Accuracy of every row on the hold-out part, over all and by class, at the K that val2 chose for it.
-
-    The paper reports it of its best row only (Table 7).
-    """
-    return {
-        "number": "Hold-out",
-        "title": "Hold-out accuracy of every row",
-        "columns": ["Accuracy", *(f"{name} found" for name in classes)],
-        "rows": [{"name": name, "row": name, "paper": None, "ours": list(found)} for name, found in rows.items()],
-        "note": note,
-    }
-
-
-def _row(name: str, row: str, paper: Sequence[float] | None, ours: Sequence[Measured | None]) -> Row:
-    return {"name": name, "row": row, "paper": list(paper) if paper else None, "ours": list(ours)}
 
 
 def _share(hits: int, misses: int) -> float:

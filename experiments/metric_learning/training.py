@@ -1,33 +1,36 @@
-"""Training the networks: the baseline as a classifier, the others by metric learning."""
+"""Training the networks, the baseline as a classifier and the others by metric learning; what their embeddings give."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import sys
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from cervix_tf.config import Augmentation
+from cervix_tf.config import Augmentation, SGDConfig
 from cervix_tf.data import pipeline, samplers
 from cervix_tf.data.inputs import Inputs
-from cervix_tf.evaluate import predictions
-from cervix_tf.run_dir import RunDir
-from cervix_tf.train import batch_statistics, devices, fit
-from cervix_tf.train.global_batch import GlobalBatch
-from experiments.metric_learning import measures, model, rows
-from experiments.metric_learning.config import Config, Momentum
-from experiments.metric_learning.rows import Row
+from cervix_tf.metrics import neighbors, predictions, retrieval, strata
+from cervix_tf.metrics.embeddings import Embeddings
+from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.run_dir import RunDir, write_json
+from cervix_tf.seeds import seed_of
+from cervix_tf.study import evaluation
+from cervix_tf.study import training as study_training
+from cervix_tf.training import batch_statistics, devices, fit
+from cervix_tf.training.global_batch import GlobalBatch
+from experiments.metric_learning import model
+from experiments.metric_learning.config import NEIGHBORS, Config, Row
+from experiments.metric_learning.data import described
 
-Build = Callable[[str], keras.Model]
-"""Name of a network -> its embedding network with the first weights."""
+InitialNetwork = Callable[[str], keras.Model]
+"""Name of a network -> its embedding network with its initial weights."""
 
 
-def builder(config: Config, training: Inputs) -> Build:
-    """What gives each embedding network with its first weights, building it once.
+def initial_networks(config: Config, train: Inputs) -> InitialNetwork:
+    """What gives each embedding network with its initial weights, building it once.
 
     A network is built and traced for every row otherwise, which takes longer than a row of
     the demo trains.
@@ -35,35 +38,27 @@ def builder(config: Config, training: Inputs) -> Build:
 
     @functools.cache
     def built(name: str) -> tuple[keras.Model, list]:
-        with started(config, _seed(config, name)):
+        with study_training.building(config.devices, seed_of(config.seed, name)):
             network = model.embedding(config, name)
         if config.weights == "random":
             # Without them its embeddings differ by less than they are rounded: nothing could be read from them.
-            batch_statistics.measure(network, pipeline.evaluation(training, config.images))
+            batch_statistics.measure(network, pipeline.evaluation(train, config.images))
         return network, network.get_weights()
 
-    def fresh(name: str) -> keras.Model:
+    def initial(name: str) -> keras.Model:
         network, weights = built(name)
         network.set_weights(weights)
         return network
 
-    return fresh
+    return initial
 
 
-@contextlib.contextmanager
-def started(config: Config, seed: int) -> Iterator[None]:
-    """Build a network inside this: on the chosen devices, from weights that depend on `seed` alone."""
-    keras.utils.set_random_seed(seed)
-    with devices.strategy(config.devices).scope():
-        yield
-
-
-def trained(config: Config, row: Row, inputs: Mapping[str, Inputs], build: Build, out: RunDir) -> keras.Model:
+def train(config: Config, row: Row, inputs: Mapping[str, Inputs], initial: InitialNetwork, out: RunDir) -> keras.Model:
     """The row's embedding network with its best weights; a finished training is not repeated.
 
     Source: sec. IV-B; baselines: sec. IV-C.
     """
-    network = build(row.network)
+    network = initial(row.network)
     if row.method == "fine_tuned":
         fine_tune(config, row, network, inputs, out)
     elif row.method != "pretrained":
@@ -72,63 +67,54 @@ def trained(config: Config, row: Row, inputs: Mapping[str, Inputs], build: Build
 
 
 def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, Inputs], out: RunDir) -> None:
-    """Train the network as a classifier, and keep what it says of val2 and the hold-out part itself."""
-    where, seed = out.row(row.name), _seed(config, row.name)
-    with started(config, seed):
+    """Train the network as a classifier, and write its own predictions of val2 and the hold-out split."""
+    seed, optimizer = seed_of(config.seed, row.name), config.fine_tuning
+    with study_training.building(config.devices, seed):
         classifier = model.classifier(network, len(inputs["train"].classes))
         cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
-        compile_for_training(classifier, config.fine_tuning, cross_entropy, [accuracy])
-    fit_to(
-        config,
-        classifier,
-        lambda first: pipeline.training(
-            inputs["train"],
-            config.images,
-            config.augmentation,
-            seed=seed,
-            epochs=config.fine_tuning.epochs,
-            first_epoch=first,
-        ),
-        pipeline.evaluation(inputs["val1"], config.images),
-        pipeline.steps(inputs["train"], config.images),
-        config.fine_tuning,
-        where,
-    )
-    own = out.row(rows.classifier(row.network))
-    if own.predictions.exists():
-        return
-    for part, path in (("val2", own.validation_predictions), ("test", own.predictions)):
-        said = fit.probabilities(classifier, pipeline.evaluation(inputs[part], config.images))
-        predictions.write(predictions.of_rows(inputs[part].rows, said, inputs[part].classes), path)
-    measures.summarise(config, own, predictions.read(own.predictions), predictions.read(own.validation_predictions))
+        _compile(classifier, optimizer, cross_entropy, [accuracy])
+
+    def batches(first: int) -> tf.data.Dataset:
+        return pipeline.training(
+            inputs["train"], config.images, config.augmentation, seed=seed, epochs=optimizer.epochs, first_epoch=first
+        )
+
+    def validation() -> tf.data.Dataset:
+        return pipeline.evaluation(inputs["val1"], config.images)
+
+    steps = pipeline.steps(inputs["train"], config.images)
+    _fit(config, classifier, batches, validation, len(inputs["train"]), steps, optimizer, out.row(row.name))
+    own = out.row(row.classifier)
+    if not own.metrics.exists():
+        test, val2 = (evaluation.predict(classifier, inputs[part], config.images) for part in ("test", "val2"))
+        _write(config, own, test, val2)
 
 
 def learn(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, Inputs], out: RunDir) -> None:
     """Train the network by metric learning: batches of the loss's own kind, checkpoints by its value on val1."""
-    seed, optimiser = _seed(config, row.name), config.optimiser(row.method)
-    with started(config, seed):
+    seed, optimizer = seed_of(config.seed, row.name), config.optimizer(row.method)
+    with study_training.building(config.devices, seed):
         learner = keras.Model(network.input, network.output, name="learner")
-        compile_for_training(learner, optimiser, GlobalBatch(model.loss(config, row.method)), [])
+        _compile(learner, optimizer, GlobalBatch(model.loss(config, row.method)), [])
     draw, steps = sampler(config, row.method, inputs["train"], config.batches.same_group)
-    held_out, _ = sampler(config, row.method, inputs["val1"], True, rounds=2)
-    fit_to(
-        config,
-        learner,
-        lambda first: pipeline.sampled(
+    draw_val1, _ = sampler(config, row.method, inputs["val1"], True, rounds=2)
+
+    def batches(first: int) -> tf.data.Dataset:
+        return pipeline.sampled(
             inputs["train"],
             config.images,
             config.augmentation,
             draw,
             seed=seed,
-            epochs=optimiser.epochs,
+            epochs=optimizer.epochs,
             first_epoch=first,
-        ),
-        pipeline.sampled(inputs["val1"], config.images, Augmentation(), held_out, seed=seed, epochs=1),
-        steps,
-        optimiser,
-        out,
-    )
+        )
+
+    def validation() -> tf.data.Dataset:
+        return pipeline.sampled(inputs["val1"], config.images, Augmentation(), draw_val1, seed=seed, epochs=1)
+
+    _fit(config, learner, batches, validation, len(inputs["train"]), steps, optimizer, out)
 
 
 def sampler(config: Config, method: str, inputs: Inputs, same_group: bool, rounds: int = 1) -> tuple[Callable, int]:
@@ -157,44 +143,74 @@ def sampler(config: Config, method: str, inputs: Inputs, same_group: bool, round
     return functools.partial(draw, inputs, batches=steps, same_group=same_group), steps
 
 
-def compile_for_training(network: keras.Model, optimiser: Momentum, loss: keras.losses.Loss, metrics: list) -> None:
-    """Stochastic gradient descent with momentum (sec. IV-B)."""
-    sgd = fit.sgd(optimiser.learning_rate, optimiser.momentum, optimiser.weight_decay)
-    network.compile(optimizer=sgd, loss=loss, metrics=metrics, jit_compile=devices.jit_compile())
+def evaluate_retrieval(config: Config, embedded: Embeddings, out: RunDir) -> dict[str, Any]:
+    """`k`, chosen on val2, and for `val2` and `test` how well the embeddings put classes apart; written too."""
+    train = embedded.part("train")
+    summaries = {
+        part: retrieval.summary(train, embedded.part(part), NEIGHBORS, seed=config.seed) for part in ("val2", "test")
+    }
+    found = {"k": retrieval.choose_k(train, embedded.part("val2"), NEIGHBORS), **summaries}
+    write_json(out.retrieval, found)
+    return found
 
 
-def fit_to(
+def selection_score(found: Mapping[str, Any]) -> float:
+    """What rows are compared by: the mean of the classes' accuracies on val2 with the K that is best there.
+
+    Source: sec. V-B and the caption of Table 4.
+    """
+    return found["val2"]["mean_class_accuracy"][str(found["k"])]["value"]
+
+
+def evaluate_row(config: Config, embedded: Embeddings, k: int, result: RunDir) -> Predictions:
+    """The predictions of the hold-out split by K neighbors; written with those of val2 and their metrics."""
+    test = classified(embedded, "test", k)
+    _write(config, result, test, classified(embedded, "val2", k))
+    return test
+
+
+def classified(embedded: Embeddings, part: str, k: int) -> Predictions:
+    """What the K nearest training images say of each image of a split.
+
+    Source: sec. III: "a K-Nearest Neighbor classifier is trained with the extracted deep features".
+    """
+    train, asked = embedded.part("train"), embedded.part(part)
+    fitted = neighbors.of(train.values, train.labels, embedded.classes, k)
+    return predictions.of_rows(asked.table, fitted.probabilities(asked.values), embedded.classes)
+
+
+def _write(config: Config, result: RunDir, test: Predictions, validation: Predictions) -> None:
+    """Predictions and metrics, by age too where ages are known."""
+    data = described(config)
+    by_age = {}
+    if test.table["age"].notna().any():
+        by_age = {"age": strata.stratified(test, "age", positive=data.positive, seed=config.seed)}
+    evaluation.write(result, test, validation, data, config.seed, {"strata": by_age} if by_age else None)
+
+
+def _compile(network: keras.Model, optimizer: SGDConfig, loss: keras.losses.Loss, metrics: list) -> None:
+    network.compile(optimizer=fit.sgd(optimizer), loss=loss, metrics=metrics, jit_compile=devices.jit_compile())
+
+
+def _fit(
     config: Config,
     network: keras.Model,
     batches: Callable[[int], tf.data.Dataset],
-    held_out: tf.data.Dataset,
+    validation: Callable[[], tf.data.Dataset],
+    inputs: int,
     steps: int,
-    optimiser: Momentum,
+    optimizer: SGDConfig,
     out: RunDir,
 ) -> None:
-    """Train a compiled network as the configuration says, and print what came of it on one line."""
-    callbacks = [fit.tensorboard(out)] if config.tensorboard else []
-    if optimiser.cosine:
-        callbacks.append(fit.cosine(optimiser.learning_rate, optimiser.epochs))
-    history = fit.fit(
+    study_training.train(
         network,
         batches,
-        held_out,
-        epochs=optimiser.epochs,
+        validation,
+        inputs=inputs,
+        epochs=optimizer.epochs,
         steps_per_epoch=steps,
         criterion="val_loss",
         out=out,
-        callbacks=callbacks,
-        verbose=1 if sys.stdout.isatty() else 0,
+        cosine_from=optimizer.learning_rate if optimizer.cosine else 0.0,
+        tensorboard=config.tensorboard,
     )
-    best = history.iloc[fit.best_epoch(history, "val_loss") - 1]
-    print(
-        f"{out.root.name}: {len(history)} epochs of {steps} batches, {history['seconds'].sum():.0f} s; "
-        f"kept epoch {best['epoch']:.0f} (loss on val1 {best['val_loss']:.3f})",
-        flush=True,
-    )
-
-
-def _seed(config: Config, name: str) -> int:
-    """Of one network or row: it depends on the run's seed and the name, not on what was trained before."""
-    return (config.seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31

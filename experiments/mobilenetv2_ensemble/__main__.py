@@ -1,81 +1,60 @@
-"""The method section: stages in order, from a folder of visits to a report."""
+"""The method section: stages in order, from a folder of visits to an exported ensemble and a report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import functools
 
-from cervix_tf import cli
-from cervix_tf.cli import Asked
-from cervix_tf.run_dir import RunDir, read_json
-from experiments.mobilenetv2_ensemble import data, rows
-from experiments.mobilenetv2_ensemble.config import DESCRIPTIONS, PRESETS, TABLES, TITLE, Config
-
-if TYPE_CHECKING:
-    from cervix_tf.report.figures import Picture
+from cervix_tf.run_dir import RunDir, write_json
+from cervix_tf.study import RunRequest, Study, main
+from experiments.mobilenetv2_ensemble.config import PRESETS, TABLES, TITLE, Config, rows
 
 
-def run(config: Config, out: RunDir, asked: Asked) -> None:
-    """The rows that are asked for, one after the other; then tables, figures and report of all that is finished."""
-    from experiments.mobilenetv2_ensemble import evaluation, explanation
+def run(config: Config, out: RunDir, request: RunRequest) -> None:
+    """The rows that are asked for, one after the other, the ensemble as users load it, tables, figures and report."""
+    from cervix_tf.metrics import margin
+    from cervix_tf.study import conclusion, data, deployment, evaluation
+    from experiments.mobilenetv2_ensemble import figures, model, tables, training
+    from experiments.mobilenetv2_ensemble.config import CLASSES, MAIN_ROW, ROWS, VIEWS, result_dir, wanted
+    from experiments.mobilenetv2_ensemble.data import described, folds_of, read
 
-    wanted = rows.wanted(config, asked.tables, asked.only)
-    everything = data.read(config, out)
-    folds = data.folds(everything, config)
-    data.keep_manifest(everything, folds[0], out)
-    for row in wanted:
-        if not evaluation.place(out, row.name).metrics.exists():
-            evaluation.measure(config, row, folds, out)
-    ensemble = out.metrics.exists()  # what users take away
-    mosaic = explanation.explain(config, out, everything) if ensemble else None
+    folds = folds_of(read(config, out), config, out)
+    data.keep_manifest(folds[0].splits, out)
+    main_model = functools.cache(lambda: training.network(config, ROWS[MAIN_ROW], folds[0]))
+    for row in wanted(config, request):
+        result = result_dir(out, row.name)
+        if result.metrics.exists():
+            continue
+        if row.stage == "time":
+            write_json(result.metrics, evaluation.forward_pass(model.timed(row), config.timed_passes))
+            continue
+        tested, validated = [], None
+        for fold in folds:
+            if row.stage == "probe":
+                tested.append(training.probe(config, row, fold))
+                continue
+            is_main = row.name == MAIN_ROW and fold is folds[0]
+            network = main_model() if is_main else training.network(config, row, fold)
+            tested.append(evaluation.predict(network, fold.test(row.images), config.images_of(row)))
+            if len(folds) == 1 and "validation" in fold.splits:
+                validated = evaluation.predict(network, fold.selection(row.images), config.images_of(row))
+            del network
+            evaluation.release()
+        predicted, about = evaluation.pooled(tested), described(config)
+        more = {"margin": margin.summary(predicted, positive=about.positive, seed=config.seed)}
+        evaluation.write(result, predicted, validated, about, config.seed, more)
     try:
-        if ensemble:
-            export(out)
+        if out.metrics.exists():  # the ensemble's
+            contract = deployment.terms(
+                STUDY.name, CLASSES, config.images, described(config), model.INTENDED_USE, out,
+                views=VIEWS, native_size=model.NATIVE_SIZE,
+            )  # fmt: skip
+            deployment.deploy(out, contract, main_model, ("saved_model", "tflite-float32"))
     finally:  # tables and report stand even where an exported file is refused
-        conclude(config, out, mosaic)
+        figures.draw(config, out)
+        conclusion.write_report(TITLE, tables.of_run(config, out), out)
 
 
-def export(out: RunDir) -> None:
-    """SavedModel and float TFLite of the ensemble, each compared with the Keras model on test cases."""
-    from cervix_tf.export import formats
-
-    if not (out.exports.exists() and out.saved_model.exists() and out.tflite().exists()):
-        formats.run(out, ("saved_model", "tflite-float32"))
-
-
-def conclude(config: Config, out: RunDir, mosaic: Picture | None) -> None:
-    """Tables, figures, model card and report; prints what a reader wants to know first."""
-    from cervix_tf.export import model_card
-    from cervix_tf.report import page
-    from cervix_tf.report import tables as printed
-    from experiments.mobilenetv2_ensemble import evaluation, figures, tables
-
-    measured = evaluation.measured(out)
-    how = f"{config.folds}-fold cross-validation by case" if config.folds > 1 else f"protocol {config.protocol}"
-    evidence = read_json(out.evidence) if out.evidence.exists() else None
-    found = tables.of(measured, f"Ours: {data.described(config)}, {how}; not the paper's test set.", evidence)
-    printed.write(out.tables, found)
-    printed.console(found)
-    figures.draw(measured, out, mosaic)
-    if out.metrics.exists():
-        model_card.write(out)
-    report = page.run(out)
-    print(f"{TITLE}\nrun {out.root}\nreport {report}")
-    if out.metrics.exists():
-        print(f"SavedModel {out.saved_model}\nTFLite {out.tflite()}")
-
-
-def listed(config: Config, out: RunDir, asked: Asked) -> list[cli.Listed]:
-    """What `--list` prints."""
-    from experiments.mobilenetv2_ensemble import listing
-
-    return listing.listed(config, out, asked)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the study as the command line says."""
-    cli.main("mobilenetv2_ensemble", PRESETS, DESCRIPTIONS, run, arguments, tables=TABLES, listed=listed)
-
+STUDY = Study("mobilenetv2_ensemble", TITLE, PRESETS, tuple(TABLES), rows, run)
 
 if __name__ == "__main__":
-    main()
+    main(STUDY)

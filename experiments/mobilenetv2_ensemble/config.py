@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import csv
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from cervix_tf.config import Augmentation, Images, Optimiser, Precision, Protocol, Source
+from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, Protocol, Source
 from cervix_tf.losses.dynamic_weights import Phi
+from cervix_tf.run_dir import RunDir, read_json
+from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import rows as study_rows
+from cervix_tf.study.rows import RowStatus
 
 TITLE = "MobileNetV2 Ensemble for Cervical Precancerous Lesions Classification (Processes 2020, 8, 595)"
 CLASSES = ("normal", "cin1", "cin2_3", "cancer")  # sec. 3.1: class labels 0 to 3
 POSITIVE = ("cin2_3", "cancer")  # sec. 4.2: classes 2 and 3 are outcome 1
 VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")  # sec. 3.1
 KINDS = ("acetic", "green", "iodine")  # sec. 3.2.3: one network each
-TABLES = (5, 6, 7, 8, 9, 10)
+BASELINES = ("densenet121", "resnet18", "mobilenet_v2", "resnext101_32x8d", "vgg19")  # sec. 4.1
+ALL_TYPES, CASES = "all-types", "cases"
+"""What a network may see besides images of one kind: images of every kind, or cases of seven images."""
+FORWARD_MS = {
+    "time-resnext101_32x8d": 904.0, "time-vgg19": 831.0, "time-densenet121": 233.0, "time-resnet18": 102.0,
+    "time-mobilenet_v2": 66.0, "time-tuned": 59.0, "time-ensemble": 390.0,
+}  # fmt: skip
+"""The paper's Table 7, milliseconds, on two 2.30 GHz Xeon CPUs."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +99,56 @@ class Baselines:
 
     images: Images = field(default_factory=lambda: Images(height=224, width=298, batch_size=16))
     """As for the view networks: nothing else is said."""
-    optimiser: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
+    optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=1e-4))
     """As for the view networks. Epochs: not stated."""
     vgg19_head: int = 4096
     """Width of VGG19's two hidden dense layers."""
     densenet121: str = "imagenet"
-    """First weights: imagenet, random, or a file without top (sec. 4.1: all were pre-trained on ImageNet)."""
+    """Initial weights: imagenet, random, or a file without top (sec. 4.1: all were pre-trained on ImageNet)."""
     resnet18: str = "imagenet"
-    """First weights; Keras offers none for ResNet18: give a file converted from torchvision's."""
+    """Initial weights; Keras offers none for ResNet18: give a file converted from torchvision's."""
     mobilenet_v2: str = "imagenet"
-    """First weights of the original MobileNetV2."""
+    """Initial weights of the original MobileNetV2."""
     resnext101_32x8d: str = "imagenet"
-    """First weights; Keras offers none: give a file converted from the paper's weakly supervised ones."""
+    """Initial weights; Keras offers none: give a file converted from the paper's weakly supervised ones."""
     vgg19: str = "imagenet"
-    """First weights."""
+    """Initial weights."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Cross entropy (Eq. 6) unless it says otherwise."""
+
+    focal: float = 0.0
+    """gamma of the focal loss (Eq. 8)."""
+    population: bool = False
+    """Class weights fixed by population (sec. 3.4.1)."""
+    phi: Phi | None = None
+    """Class weights recomputed each epoch (Eq. 9 and 10)."""
+
+    @property
+    def weighted(self) -> bool:
+        """Whether it is a weighted cross entropy (Eq. 7)."""
+        return self.population or self.phi is not None
+
+
+PLAIN = Loss()
+WEIGHTED = Loss(phi="exp(100x)")  # what sec. 3.4.2 settles on
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line's worth of work: a network, in a cross-validation one a fold."""
+
+    name: str
+    stage: Literal["network", "checkpoint", "ensemble", "fine_tuning", "probe", "time"]
+    images: str = CASES
+    """What it sees: acetic, green or iodine images, images of all types, or cases of seven images."""
+    backbone: str = ""
+    """One of `BASELINES`; empty = MobileNetV2 as the paper tunes it."""
+    loss: Loss = PLAIN
+    needs: tuple[str, ...] = ()
+    """Rows that it is made of: the trunks of an ensemble by kind of view, or what a stage goes on from."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +168,15 @@ class Config:
     """Table 1: rotation 0 to 45 degrees, scale 100 to 200 %, shear 0 to 30 degrees, flip 50 %."""
     network: Network = field(default_factory=Network)
     fusion: Fusion = field(default_factory=Fusion)
-    acetic: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
+    acetic: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=1e-4))
     """Adam as in sec. 3.5.2. Epochs: "higher than necessary", not stated."""
-    green: Optimiser = field(default_factory=lambda: Optimiser(epochs=200, learning_rate=1e-4))
+    green: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=200, learning_rate=1e-4))
     """Adam as in sec. 3.5.2. Epochs: not stated."""
-    iodine: Optimiser = field(default_factory=lambda: Optimiser(epochs=200, learning_rate=1e-4))
+    iodine: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=200, learning_rate=1e-4))
     """Adam as in sec. 3.5.2. Epochs: not stated."""
-    ensemble: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
+    ensemble: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=1e-4))
     """Adam as in sec. 3.5.2, trunks fixed. Epochs: not stated."""
-    all_types: Optimiser = field(default_factory=lambda: Optimiser(epochs=100, learning_rate=1e-4))
+    all_types: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=1e-4))
     """The one network trained on all image types (sec. 4.2, Table 6). Epochs: not stated."""
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     imbalance: Imbalance = field(default_factory=Imbalance)
@@ -138,19 +187,19 @@ class Config:
     """Augmented copies of the training cases that the fixed trunks are run on for the ensemble; as many as there are
     ensemble epochs, or more, is the published training; fewer repeat and save time."""
     weights: str = "imagenet"
-    """First weights of MobileNetV2 (sec. 3.2.2): imagenet, random, or a .weights.h5 file without top."""
+    """Initial weights of MobileNetV2 (sec. 3.2.2): imagenet, random, or a .weights.h5 file without top."""
     protocol: Protocol = "leak_free"
-    """as_published keeps the checkpoint that is best on the test part (sec. 3.5.2); leak_free, on a part of train."""
+    """as_published keeps the checkpoint that is best on the test split (sec. 3.5.2); leak_free, on part of train."""
     criterion: str = "val_accuracy"
-    """What the kept checkpoint is best in (sec. 3.5.2: accuracy); val_loss where a part is small."""
+    """What the kept checkpoint is best in (sec. 3.5.2: accuracy); val_loss where a split is small."""
     validation_share: float = 0.15
     """Share of the training groups that leak_free holds out for the choice of checkpoints."""
     test_share: float = 0.2
     """Share of the groups held out for the test where the source prescribes no split."""
     folds: int = 1
-    """More than 1: cross-validation over groups instead of one test part; predictions are pooled."""
+    """More than 1: cross-validation over groups instead of one test split; predictions are pooled."""
     probe: bool = False
-    """Also measure a logistic regression on the untouched features of the first weights, one a kind of view."""
+    """Also measure a logistic regression on the untouched features of the initial weights, one a kind of view."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
     seed: int = 0
@@ -160,6 +209,39 @@ class Config:
     devices: str = "all"
     """all, cpu, or a number: several are mirrored."""
 
+    def images_of(self, row: Row) -> Images:
+        """Size and batching of what a row's network takes."""
+        if row.stage == "fine_tuning":
+            return replace(self.images, batch_size=self.fine_tuning.batch_size)
+        return self.baselines.images if row.backbone else self.images
+
+    def optimizer_of(self, row: Row) -> AdamConfig:
+        """How a row is trained: as its images are, at the learning rate of its loss, longer where that is not plain."""
+        if row.stage == "fine_tuning":
+            tuning = self.fine_tuning
+            return replace(self.ensemble, epochs=tuning.epochs, learning_rate=tuning.learning_rate)
+        if row.stage == "ensemble":
+            usual = self.ensemble
+        elif row.backbone:
+            usual = self.baselines.optimizer
+        else:
+            usual = self.all_types if row.images == ALL_TYPES else getattr(self, row.images)
+        if row.loss == PLAIN:
+            return usual
+        imbalance = self.imbalance
+        rate = imbalance.weighted_learning_rate if row.loss.weighted else imbalance.focal_learning_rate
+        return replace(usual, epochs=max(1, round(imbalance.longer * usual.epochs)), learning_rate=rate)
+
+    def criterion_of(self, row: Row) -> str:
+        """What a row's kept checkpoint is best in."""
+        return self.criterion if row.loss == PLAIN else self.imbalance.criterion
+
+    def loss_of(self, row: Row) -> Loss:
+        """The row's loss, with phi as the configuration has it where the paper leaves a choice."""
+        if row.loss.phi and row.backbone in ("resnet18", "vgg19"):
+            return Loss(phi=getattr(self.imbalance, f"{row.backbone}_phi"))
+        return row.loss
+
 
 PAPER = Config(protocol="as_published")
 
@@ -168,18 +250,18 @@ DEMO = Config(
     images=Images(height=96, width=128, batch_size=32, cache="memory"),
     network=Network(alpha=0.35, dropout=0.2),
     fusion=Fusion(dropout=0.3),
-    acetic=Optimiser(epochs=10, learning_rate=2e-3),
-    green=Optimiser(epochs=24, learning_rate=2e-3),
-    iodine=Optimiser(epochs=24, learning_rate=2e-3),
-    ensemble=Optimiser(epochs=8, learning_rate=1e-3),
-    all_types=Optimiser(epochs=4, learning_rate=2e-3),
+    acetic=AdamConfig(epochs=10, learning_rate=2e-3),
+    green=AdamConfig(epochs=24, learning_rate=2e-3),
+    iodine=AdamConfig(epochs=24, learning_rate=2e-3),
+    ensemble=AdamConfig(epochs=8, learning_rate=1e-3),
+    all_types=AdamConfig(epochs=4, learning_rate=2e-3),
     fine_tuning=FineTuning(epochs=1, batch_size=8),
     imbalance=Imbalance(weighted_learning_rate=2e-3, focal_learning_rate=2e-3, longer=0.4),
     baselines=Baselines(
         images=Images(height=32, width=43, batch_size=32, cache="memory"),
-        optimiser=Optimiser(epochs=1, learning_rate=1e-3),
+        optimizer=AdamConfig(epochs=1, learning_rate=1e-3),
         vgg19_head=256,
-        **dict.fromkeys(("densenet121", "resnet18", "mobilenet_v2", "resnext101_32x8d", "vgg19"), "random"),
+        **dict.fromkeys(BASELINES, "random"),
     ),
     timed_passes=10,
     feature_copies=4,
@@ -189,11 +271,11 @@ DEMO = Config(
 
 PUBLIC = Config(
     layout="iarc_colposcopy",
-    acetic=Optimiser(epochs=12, learning_rate=3e-4),
-    green=Optimiser(epochs=16, learning_rate=3e-4),
-    iodine=Optimiser(epochs=16, learning_rate=3e-4),
-    ensemble=Optimiser(epochs=12, learning_rate=1e-4),
-    all_types=Optimiser(epochs=12, learning_rate=3e-4),
+    acetic=AdamConfig(epochs=12, learning_rate=3e-4),
+    green=AdamConfig(epochs=16, learning_rate=3e-4),
+    iodine=AdamConfig(epochs=16, learning_rate=3e-4),
+    ensemble=AdamConfig(epochs=12, learning_rate=1e-4),
+    all_types=AdamConfig(epochs=12, learning_rate=3e-4),
     fine_tuning=FineTuning(epochs=2),
     feature_copies=4,
     criterion="val_loss",
@@ -201,9 +283,115 @@ PUBLIC = Config(
     probe=True,
 )
 
-PRESETS = {"paper": PAPER, "demo": DEMO, "public": PUBLIC}
-DESCRIPTIONS = {
-    "paper": "as published, on your copy of the IEEE DataPort cervigrams (--data.root)",
-    "demo": "synthetic visits, small networks, minutes on two CPU cores",
-    "public": "the IARC colposcopy image bank as a stand-in, cross-validated by case (--data.root)",
+PRESETS = {
+    "paper": Preset(PAPER, "as published, on your copy of the IEEE DataPort cervigrams (--data.root)"),
+    "demo": Preset(DEMO, "synthetic visits, small networks, minutes on two CPU cores"),
+    "public": Preset(PUBLIC, "the IARC colposcopy image bank as a stand-in, cross-validated by case (--data.root)"),
 }
+
+_LOSSES = {
+    "focal-1": Loss(focal=1), "focal-2": Loss(focal=2), "focal-5": Loss(focal=5), "population": Loss(population=True),
+    "x3": Loss(phi="x^3"), "exp": Loss(phi="exp(x)"), "exp10": Loss(phi="exp(10x)"), "exp100": WEIGHTED,
+}  # fmt: skip
+_ROWS = [
+    *(Row(kind, "network", kind) for kind in KINDS),
+    Row("ensemble", "ensemble", needs=KINDS),
+    *(Row(f"probe-{kind}", "probe", kind) for kind in KINDS),
+    Row("ensemble-fine-tuned", "fine_tuning", needs=("ensemble",)),
+    Row(ALL_TYPES, "network", ALL_TYPES),
+    *(Row(f"acetic-{name}", "network", "acetic", loss=loss) for name, loss in _LOSSES.items()),
+    *(Row(f"{kind}-exp100", "network", kind, loss=WEIGHTED) for kind in ("green", "iodine")),
+    # The iodine trunk is the one of plain cross entropy: it is the better one (sec. 3.4.2, Table 10).
+    Row("ensemble-weighted", "ensemble", loss=WEIGHTED, needs=("acetic-exp100", "green-exp100", "iodine")),
+    *(Row(name, "network", "acetic", name) for name in BASELINES),
+    # Table 9's cross-entropy rows are other checkpoints than Table 5's: of the same training, the most balanced.
+    *(Row(f"{name}-balanced", "checkpoint", "acetic", name, needs=(name,)) for name in BASELINES),
+    *(Row(f"{name}-weighted", "network", "acetic", name, loss=WEIGHTED) for name in BASELINES),
+    *(Row(f"time-{name}", "time", backbone=name) for name in BASELINES),
+    Row("time-tuned", "time", "acetic"),
+    Row("time-ensemble", "time"),
+]
+ROWS = {row.name: row for row in _ROWS}
+"""Every row, after the rows that it is made of."""
+MAIN_ROW = "ensemble"
+MAIN = (*KINDS, MAIN_ROW)
+TABLES: dict[int, tuple[str, ...]] = {
+    5: (*BASELINES, "acetic"),
+    6: (ALL_TYPES, *MAIN, "ensemble-fine-tuned"),
+    7: tuple(FORWARD_MS),
+    8: ("acetic", *(f"acetic-{name}" for name in _LOSSES)),
+    9: tuple(f"{name}-{how}" for name in BASELINES for how in ("balanced", "weighted")),
+    10: (*MAIN, "acetic-exp100", "green-exp100", "iodine-exp100", "ensemble-weighted"),
+}
+"""The paper's tables, and the rows that each needs."""
+
+
+def wanted(config: Config, request: RunRequest) -> list[Row]:
+    """The rows to run, in an order in which nothing is missing that a row is made of; else the paper's main model.
+
+    Raises `InputError` for a name that no row has.
+    """
+    names = {name for table in request.tables for name in TABLES[table]} or set(MAIN)
+    if config.probe and (not request.tables or 6 in request.tables):
+        names |= {name for name, row in ROWS.items() if row.stage == "probe"}
+    return study_rows.selected(ROWS, request, names)
+
+
+def result_dir(out: RunDir, row: str) -> RunDir:
+    """Where a row's predictions and metrics stand: the ensemble's in the run's own folder."""
+    return out if row == MAIN_ROW else out.row(row)
+
+
+def finished(out: RunDir) -> dict[str, dict[str, Any]]:
+    """The metrics.json of every row that is finished."""
+    return {name: read_json(file) for name in ROWS if (file := result_dir(out, name).metrics).exists()}
+
+
+def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
+    """What `--list` prints: the rows that a command runs (of all tables, if it names none), their state and cost."""
+    listed = []
+    for row in wanted(config, replace(request, tables=request.tables or tuple(TABLES))):
+        tables = " ".join(str(number) for number, names in TABLES.items() if row.name in names)
+        trained = row.stage not in ("checkpoint", "probe", "time")
+        listed.append(
+            study_rows.status(
+                out,
+                row.name,
+                f"{tables} (main model)" if row.name in MAIN else tables,
+                finished=result_dir(out, row.name).metrics.exists(),
+                trained_in=study_rows.trainings(row.name, config.folds),
+                epochs=config.optimizer_of(row).epochs if trained else 0,
+                estimate=f"about {study_rows.minutes(_seconds(config, out, row))}" if trained else "",
+            )
+        )
+    return listed
+
+
+def _seconds(config: Config, out: RunDir, row: Row) -> float:
+    """An estimate of a training, from the published network's forward pass on two CPU cores.
+
+    As this run measured it, else as the paper did; the backward pass takes as long as two forward ones.
+    """
+    timed = f"time-{row.backbone or ('ensemble' if row.images == CASES else 'tuned')}"
+    measured = out.row(timed).metrics
+    forward = read_json(measured)["milliseconds"]["value"] if measured.exists() else FORWARD_MS[timed]
+    usual, images = Config().images, config.images_of(row)
+    size = images.height * images.width / (usual.height * usual.width) * (1 if row.backbone else config.network.alpha)
+    passes = 3 * config.optimizer_of(row).epochs
+    if row.stage == "ensemble":  # the fixed trunks are run once a copy
+        passes = min(config.feature_copies, config.ensemble.epochs)
+    return forward / 1000 * size * passes * config.folds * _training_inputs(config, out, row)
+
+
+def _training_inputs(config: Config, out: RunDir, row: Row) -> int:
+    """Inputs of an epoch: as the run's manifest has them, else about as many as its visits will give."""
+    if out.manifest.exists():
+        with out.manifest.open(encoding="utf-8", newline="") as file:
+            train = [(line["case"], line["view"]) for line in csv.DictReader(file) if line["split"] == "train"]
+    else:
+        visits = 0.75 * config.synthetic_visits or 429  # sec. 3.1: 3003 training images, seven a visit
+        share = 1.0 if config.protocol == "as_published" else 1 - config.validation_share
+        train = [(str(visit), view) for visit in range(round(share * visits)) for view in VIEWS]
+    if row.images == CASES:
+        return len({case for case, _ in train})
+    return sum(row.images == ALL_TYPES or view.startswith(row.images) for _, view in train)

@@ -1,117 +1,101 @@
-"""From a folder of visits to the parts of every fold."""
+"""The images of the study: from a folder of visits to the splits of every fold, and what each network takes of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from dataclasses import dataclass
 
-from cervix_tf.errors import InputError
-from cervix_tf.run_dir import RunDir, read_json, write_json
-from experiments.mobilenetv2_ensemble.config import CLASSES, VIEWS, Config
-from experiments.mobilenetv2_ensemble.rows import ALL_TYPES, CASES
+from cervix_tf.data import importers, inputs, splits
+from cervix_tf.data.inputs import Inputs
+from cervix_tf.data.manifest import Manifest
+from cervix_tf.data.synthetic import visits
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import data
+from cervix_tf.study import rows as study_rows
+from cervix_tf.study.data import DataDescription, Splits
+from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CASES, CLASSES, POSITIVE, VIEWS, Config
 
-if TYPE_CHECKING:  # TensorFlow and pandas stay out of --help
-    from cervix_tf.data.inputs import Inputs
-    from cervix_tf.data.manifest import Manifest
+_USUAL = "cervigram_visits"  # the layout of the paper's data, and of the drawn ones
 
-Parts = dict[str, "Manifest"]
+
+@dataclass(frozen=True)
+class Fold:
+    """The splits of one fold (the only one, unless cross-validated), and where networks are trained on them."""
+
+    splits: Splits
+    """train, test and, leak_free, validation; under "" the images of test cases that lack a view."""
+    out: RunDir
+    prefix: str
+
+    def training_dir(self, row: str) -> RunDir:
+        """The folder of a row's training."""
+        return self.out.row(self.prefix + row)
+
+    def train(self, images: str) -> Inputs:
+        """What a network that sees `images` is trained on."""
+        return inputs_of(self.splits["train"], images)
+
+    def test(self, images: str) -> Inputs:
+        """What it is tested on."""
+        return inputs_of(self.splits["test"], images)
+
+    def selection(self, images: str) -> Inputs:
+        """What its checkpoint is chosen on: as published, there is no validation split, and the test split is that."""
+        return inputs_of(self.splits.get("validation", self.splits["test"]), images)
 
 
 def read(config: Config, out: RunDir) -> Manifest:
-    """The labelled images: drawn, imported from their original layout, or from a manifest made before."""
-    from cervix_tf.data import audit, images, importers, manifest
+    """The labeled images: drawn, imported from their original layout, or from a manifest made before.
 
-    if config.synthetic_visits:
-        from cervix_tf.data.synthetic import visits
-
-        root = out.root / "data"
-        if not root.exists():
-            visits.write(root, visits=config.synthetic_visits, seed=config.seed, height=240, width=320)
-        found = importers.load("cervigram_visits", root)
-    elif config.data.manifest is not None:
-        found = importers.Imported(manifest.read(config.data.manifest, config.data.root), [], [])
-    elif config.data.root is not None:
-        found = importers.load(config.layout, config.data.root)
-    else:
-        raise InputError(
-            f"--data.root is missing: give the folder of the {config.layout} images, or --data.manifest; "
-            "without any data, try --preset demo"
-        )
-    if not config.synthetic_visits:
-        for note in found.notes:
-            print(f"note: {note}")
-    manifest.check_labels(found.manifest, CLASSES, str(config.data.manifest or found.manifest.root))
-    labelled = found.manifest.where(found.manifest.rows["label"].isin(CLASSES))
-    images.check_files(labelled.paths())
-    if not out.audit.exists():
-        found_by_audit = audit.audit(labelled).counts()
-        write_json(
-            out.audit,
-            [{"kind": f"{kind} ({severity})", "count": count} for (severity, kind), count in found_by_audit.items()],
-        )
-    write_json(out.environment, {**read_json(out.environment), "data_root": str(labelled.root.resolve())})
-    return labelled
+    Raises `InputError` when all are of one class, a label is of another data set, or a file is broken.
+    """
+    drawn = bool(config.synthetic_visits)
+    importer = functools.partial(importers.load, _USUAL if drawn else config.layout)
+    draw = functools.partial(visits.write, visits=config.synthetic_visits, seed=config.seed, height=240, width=320)
+    imported = data.load(config.data, config.layout, importer, out, draw if drawn else None)
+    name = data.name_of(config.data, imported.manifest)
+    labeled = data.labeled(imported, {each: (each,) for each in CLASSES}, name, at_least=2)
+    data.check(labeled, out)
+    return labeled
 
 
-def complete_cases(everything: Manifest) -> set[str]:
-    """The cases that the ensemble can take; says which others there are and why they are left out of tests."""
-    from cervix_tf.data import inputs
+def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
+    """The folds of the study, with no group in two splits of one; only whole cases are tested. Source: sec. 3.5.2.
 
-    cases, left_out = inputs.of_cases(everything, CLASSES, VIEWS)
-    for reason, count in left_out.items():
+    Raises `InputError` when no case is complete, splits share a group, or one would be empty.
+    """
+    cases, incomplete = inputs.of_cases(everything, CLASSES, VIEWS)
+    for reason, count in incomplete.items():
         print(f"note: {count} cases train single views only and are never tested: {reason}")
-    return set(cases.rows["id"])
-
-
-def folds(everything: Manifest, config: Config) -> list[Parts]:
-    """train, validation and test of each fold (one, unless cross-validated), group-disjoint; tests of whole cases."""
-    from cervix_tf.data import splits
-
-    complete = complete_cases(everything)
-    prescribed = "test" in set(everything.rows["split"])
+    leak_free = config.protocol == "leak_free"
     if config.folds > 1:
-        pairs = splits.folds(everything, config.folds, config.seed)
-    elif prescribed:
-        pairs = [(everything.part("train"), everything.part("test"))]
+        pairs = [{"train": train, "test": test} for train, test in splits.folds(everything, config.folds, config.seed)]
     else:
-        halves = splits.grouped(everything, {"train": 1 - config.test_share, "test": config.test_share}, config.seed)
-        pairs = [(halves["train"], halves["test"])]
-    found = []
-    for train, whole in pairs:
-        splits.check_disjoint({"train": train, "test": whole})
-        test = whole.where(whole.rows["case"].isin(complete))
-        if config.protocol == "as_published":
-            found.append({"train": train, "validation": test, "test": test})
-        else:
+        shares = {"train": 1 - config.test_share, "test": config.test_share}
+        usual = [("train", "test"), ("train", "validation", "test")][: 1 + leak_free]
+        pairs = [data.prescribed(everything, *usual) or splits.grouped(everything, shares, config.seed)]
+    folds = []
+    for at, pair in enumerate(pairs):
+        splits.check_disjoint(pair)
+        whole = pair["test"].rows["case"].isin(cases.rows["id"])
+        parts = {**pair, "test": pair["test"].where(whole), "": pair["test"].where(~whole)}
+        if leak_free and "validation" not in parts:
             shares = {"train": 1 - config.validation_share, "validation": config.validation_share}
-            found.append({**splits.grouped(train, shares, config.seed), "test": test})
-    return found
+            parts |= splits.grouped(parts["train"], shares, config.seed)
+        folds.append(Fold(parts, out, study_rows.fold_prefix(config.folds, at)))
+    return folds
 
 
-def keep_manifest(everything: Manifest, parts: Parts, out: RunDir) -> None:
-    """Write the manifest as used, each image's part in its `split` column."""
-    from cervix_tf.data import manifest
-
-    rows = everything.rows.assign(split="")
-    for name in (
-        "validation",
-        "test",
-        "train",
-    ):  # as published, validation is the test part: test is what it is
-        rows.loc[rows["path"].isin(parts[name].rows["path"]), "split"] = name
-    manifest.write(manifest.Manifest(rows, everything.root), out.manifest)
-
-
-def inputs_of(part: Manifest, images: str) -> Inputs:
+def inputs_of(split: Manifest, images: str) -> Inputs:
     """What a network takes: images of one kind of view, or of all types, or whole cases."""
-    from cervix_tf.data import inputs
-
     if images == CASES:
-        return inputs.of_cases(part, CLASSES, VIEWS)[0]
-    return inputs.of_images(part, CLASSES, "" if images == ALL_TYPES else images)
+        return inputs.of_cases(split, CLASSES, VIEWS)[0]
+    return inputs.of_images(split, CLASSES, "" if images == ALL_TYPES else images)
 
 
-def described(config: Config) -> str:
-    """The data in words, for tables and cards."""
+def described(config: Config) -> DataDescription:
+    """The data, for results and contract."""
+    text = "IARC colposcopy image bank (stand-in)" if config.layout == "iarc_colposcopy" else config.layout
     if config.synthetic_visits:
-        return f"{config.synthetic_visits} synthetic visits"
-    return "IARC colposcopy image bank (stand-in)" if config.layout == "iarc_colposcopy" else config.layout
+        text = f"{config.synthetic_visits} synthetic visits"
+    return DataDescription(text, bool(config.synthetic_visits), config.layout != _USUAL, POSITIVE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -10,7 +10,11 @@ from keras import layers, ops
 from cervix_tf.layers import InvertedResidualFusion
 from cervix_tf.models import backbones
 from cervix_tf.models.mobilenet_v2 import mobilenet_v2
-from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS, VIEWS, Config
+from experiments.mobilenetv2_ensemble.config import BASELINES, CASES, CLASSES, KINDS, VIEWS, Baselines, Config, Row
+
+INTENDED_USE = "Research on colposcopy image classification."
+NATIVE_SIZE = (480, 640)
+"""Height and width of the images that the exported model is made for, pixels."""
 
 
 def trunk(config: Config, kind: str) -> keras.Model:
@@ -78,9 +82,9 @@ def stacked(config: Config, trunks: dict[str, keras.Model]) -> keras.Model:
         network.trainable = False
         height, width, depth = network.output_shape[1:]
         folded = ops.reshape(views[:, first : first + count], (-1, *network.input_shape[1:]))
-        found = ops.reshape(network(folded), (-1, count, height, width, depth))
+        features = ops.reshape(network(folded), (-1, count, height, width, depth))
         # (batch, views, h, w, maps) -> (batch, h, w, views * maps): view after view, as CONCATENATE stacks them
-        maps.append(ops.reshape(ops.transpose(found, (0, 2, 3, 1, 4)), (-1, height, width, count * depth)))
+        maps.append(ops.reshape(ops.transpose(features, (0, 2, 3, 1, 4)), (-1, height, width, count * depth)))
         first += count
     return keras.Model(views, layers.Concatenate(name="stacked")(maps), name="trunks")
 
@@ -90,15 +94,15 @@ def fusion(config: Config, maps: tuple[int, int, int]) -> keras.Model:
 
     Source: Algorithm 1 from CNN_inverted_residual on, Tables 3 and 4.
     """
-    found = keras.Input(maps, name="maps")
+    stack = keras.Input(maps, name="maps")
     x = InvertedResidualFusion(
         filters=config.fusion.filters,
         expansion=config.fusion.expansion,
         dropout=config.fusion.dropout,
         name="fusion",
-    )(found)
+    )(stack)
     x = layers.GlobalAveragePooling2D(name="average")(x)
-    return keras.Model(found, layers.Dense(len(CLASSES), name="logits")(x), name="fusion_head")
+    return keras.Model(stack, layers.Dense(len(CLASSES), name="logits")(x), name="fusion_head")
 
 
 def ensemble(trunks: keras.Model, head: keras.Model) -> keras.Model:
@@ -116,18 +120,18 @@ def unfreeze(config: Config, whole: keras.Model) -> None:
     whole.get_layer("fusion_head").get_layer("fusion").dropout = config.fine_tuning.dropout
 
 
-def published(config: Config) -> Config:
-    """The same study with networks of the paper's size, images too, from random weights: what Table 7 times."""
-    usual = Config()
-    baselines = dataclasses.replace(
-        usual.baselines, densenet121="random", resnet18="random", mobilenet_v2="random", resnext101_32x8d="random",
-        vgg19="random",
-    )  # fmt: skip
-    return dataclasses.replace(
-        config,
-        images=usual.images,
-        network=usual.network,
-        fusion=usual.fusion,
-        weights="random",
-        baselines=baselines,
-    )
+def timed(row: Row) -> keras.Model:
+    """The network of a row of Table 7, from random weights and of the paper's size, whatever the study trains."""
+    config = published()
+    if row.backbone:
+        return baseline(config, row.backbone)
+    if row.images != CASES:
+        return single_view(config, row.images)
+    trunks = stacked(config, {kind: trunk(config, kind) for kind in KINDS})
+    return ensemble(trunks, fusion(config, trunks.output_shape[1:]))
+
+
+def published() -> Config:
+    """The configuration of the paper's networks, images too, at random weights."""
+    initial: dict[str, Any] = dict.fromkeys(BASELINES, "random")
+    return Config(weights="random", baselines=Baselines(**initial))

@@ -1,20 +1,20 @@
-"""The paper's tables as data: what is printed beside our numbers."""
+"""The paper's tables as data, ours beside them; per cent but where a unit is named."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cervix_tf.report.tables import Measured, Row, Table
-from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS
-from experiments.mobilenetv2_ensemble.rows import MAIN, TABLES
+from cervix_tf.report.tables import Measured, Table, line, per_cent
+from cervix_tf.run_dir import RunDir, read_json
+from experiments.mobilenetv2_ensemble.config import CLASSES, FORWARD_MS, KINDS, MAIN, MAIN_ROW, TABLES, Config, finished
+from experiments.mobilenetv2_ensemble.data import described
 
-Found = Mapping[str, Mapping[str, Any]]
+Results = Mapping[str, Mapping[str, Any]]
 """The metrics.json of each finished row."""
 
 SCORES = ("Accuracy", "Precision", "Recall", "F1 score")
 BALANCE = ("Accuracy", *(f"Class {at} TPR" for at in range(len(CLASSES))), "TPR harmonic mean")
-_SCORES = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
 
 # Name in the paper, our row, the paper's numbers; a row read as binary ends in True.
 TABLE_5 = (
@@ -35,15 +35,9 @@ TABLE_6 = (
     ("Ensemble fine-tuned, four class mode", "ensemble-fine-tuned", (83.33, 86.41, 83.33, 83.55)),
     ("Ensemble fine-tuned, binary classification mode", "ensemble-fine-tuned", (91.66, 91.66, 91.66, 91.66), True),
 )
-TABLE_7 = (
-    ("ResNeXt-101", "time-resnext101_32x8d", (904.0,)),
-    ("VGG19", "time-vgg19", (831.0,)),
-    ("DenseNet", "time-densenet121", (233.0,)),
-    ("ResNet18", "time-resnet18", (102.0,)),
-    ("MobileNetV2 (original model)", "time-mobilenet_v2", (66.0,)),
-    ("MobileNetV2 (having our modifications)", "time-tuned", (59.0,)),
-    ("Ensemble", "time-ensemble", (390.0,)),
-)
+_NAMES_7 = ("ResNeXt-101", "VGG19", "DenseNet", "ResNet18", "MobileNetV2 (original model)",
+            "MobileNetV2 (having our modifications)", "Ensemble")  # fmt: skip
+TABLE_7 = tuple((name, row, (FORWARD_MS[row],)) for name, row in zip(_NAMES_7, TABLES[7], strict=True))
 _RECALCULATED = "Weighted cross entropy, weights recalculated each epoch"
 TABLE_8 = (
     ("Cross entropy loss", "acetic", (71.24, 91.66, 41.66, 65.00, 86.66, 64.69)),
@@ -91,86 +85,63 @@ _PLANS = {
 _TIMES = "Ours: published architectures at 224 x 298 pixels with random weights; the paper's on two 2.30 GHz Xeon CPUs."
 
 
-def of(found: Found, note: str, evidence: Mapping[str, Any] | None = None) -> list[Table]:
-    """Table 6, every other table of which a row of its own is finished, and the areas under the ROC curves.
+def of_run(config: Config, out: RunDir) -> list[Table]:
+    """The tables that what is finished allows: Table 6, the others with a row of their own, the areas under the curves.
 
-    `evidence`, on synthetic visits, is how much of the heat maps lies on what was drawn.
+    On synthetic visits also how much of the heat maps lies on what was drawn.
     """
+    results = finished(out)
+    how = f"{config.folds}-fold cross-validation by case" if config.folds > 1 else f"protocol {config.protocol}"
+    note = f"Ours: {described(config).text}, {how}; not the paper's test set."
     tables = []
     for number, (title, columns, lines) in _PLANS.items():
-        if number == 6 or any(row in found for row in TABLES[number] if row not in MAIN):
-            rows = [_row(columns, *line, found=found) for line in lines]
+        if number == 6 or any(row in results for row in TABLES[number] if row not in MAIN):
+            rows = [
+                line(name, row, paper, _ours(columns, results.get(row), *rest)) for name, row, paper, *rest in lines
+            ]
             table = Table(number=number, title=title, columns=list(columns), rows=rows, note=note)
             times = Table(note=_TIMES, unit="milliseconds", spread="[5th, 95th percentile]")
             tables.append(Table({**table, **times}) if number == 7 else table)
-    tables += _areas(found, note)
-    if evidence:
-        tables.append(
-            Table(
-                number="Sec. 4.5",
-                title="Grad-CAM++ of rightly called cases: share of the heat within the drawn evidence's boxes",
-                columns=["Heat map", "Even map"],
-                rows=[{"name": "Ensemble", "paper": None, "ours": [_percent(evidence[k]) for k in ("heat", "even")]}],
-                note=note,
-            )
-        )
+    tables += _areas(results, note)
+    if out.evidence.exists():
+        evidence = read_json(out.evidence)
+        title = "Grad-CAM++ of correctly classified cases: share of the heat within the drawn evidence's boxes"
+        row = line("Ensemble", MAIN_ROW, None, [per_cent(evidence[key]) for key in ("heat", "even")])
+        tables.append(Table(number="Sec. 4.5", title=title, columns=["Heat map", "Even map"], rows=[row], note=note))
     return tables
 
 
-def _row(
-    columns: Sequence[str], name: str, row: str, paper: tuple[float, ...], binary: bool = False, *, found: Found
-) -> Row:
-    ours = None
-    if row in found:
-        ours = _measured(columns, found[row], binary)
-    return {"name": name, "row": row, "paper": list(paper), "ours": ours}
-
-
-def _measured(columns: Sequence[str], metrics: Mapping[str, Any], binary: bool) -> list[Measured | None]:
+def _ours(columns: Sequence[str], metrics: Mapping[str, Any] | None, binary: bool = False) -> list[Measured] | None:
+    """The numbers of one row in a table's columns, of four classes or of the binary reading; None if not run."""
+    if metrics is None:
+        return None
     if "milliseconds" in metrics:
         return [metrics["milliseconds"]]
     whole = metrics["binary"]["metrics"] if binary else metrics["metrics"]
     if columns == SCORES:
-        return [_percent(whole[name]) for name in _SCORES]
+        return [per_cent(whole[name]) for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")]
     rates = [metrics["per_class"][name]["sensitivity"] for name in CLASSES]
-    return [_percent(each) for each in (whole["accuracy"], *rates, whole["harmonic_mean_tpr"])]
+    return [per_cent(each) for each in (whole["accuracy"], *rates, whole["harmonic_mean_tpr"])]
 
 
-def _areas(found: Found, note: str) -> list[Table]:
+def _areas(results: Results, note: str) -> list[Table]:
     """Areas under the ROC curves of Fig. 6 and 7, of which the paper draws the curves only."""
-    named = {row: f"Network of {row} images" for row in KINDS}
-    named |= {"all-types": "Network of all image types", "ensemble": "Ensemble", "ensemble-weighted": "Ensemble, WCE"}
-    named |= {"ensemble-fine-tuned": "Ensemble fine-tuned"}
-    named |= {f"probe-{kind}": f"Logistic regression on untouched features, {kind} images" for kind in KINDS}
-    there = {row: name for row, name in named.items() if row in found}
-    margins: list[Row] = [
-        {"name": name, "row": row, "paper": None, "ours": [
-            _percent(found[row]["margin"]["per_class"][each]["auc"]) for each in CLASSES
-        ]} for row, name in there.items()
-    ]  # fmt: skip
-    binary: list[Row] = [
-        {"name": name, "row": row, "paper": None, "ours": [
-            _percent(found[row]["margin"]["binary"]["auc"]), _percent(found[row]["binary"]["metrics"]["auc"])
-        ]} for row, name in there.items()
-    ]  # fmt: skip
+    names = {row: f"Network of {row} images" for row in KINDS}
+    names |= {"all-types": "Network of all image types", "ensemble": "Ensemble", "ensemble-weighted": "Ensemble, WCE"}
+    names |= {"ensemble-fine-tuned": "Ensemble fine-tuned"}
+    names |= {f"probe-{kind}": f"Logistic regression on untouched features, {kind} images" for kind in KINDS}
+    margins, binary = [], []
+    for row, name in names.items():
+        if row in results:
+            margin, probability = results[row]["margin"], results[row]["binary"]["metrics"]["auc"]
+            margins.append(line(name, row, None, [per_cent(margin["per_class"][each]["auc"]) for each in CLASSES]))
+            binary.append(line(name, row, None, [per_cent(margin["binary"]["auc"]), per_cent(probability)]))
+    of_class, of_binary = (
+        "Each class against the others: area under the margin's ROC curve",
+        "Normal and CIN1 against CIN2/3 and cancer: area under the ROC curve",
+    )
+    classes, both = [f"Class {at}" for at in range(len(CLASSES))], ["AUC, margin", "AUC, probability"]
     return [
-        Table(
-            number="Fig. 6",
-            title="Each class against the others: area under the margin's ROC curve",
-            columns=[f"Class {at}" for at in range(len(CLASSES))],
-            rows=margins,
-            note=note,
-        ),
-        Table(
-            number="Fig. 7",
-            title="Normal and CIN1 against CIN2/3 and cancer: area under the ROC curve",
-            columns=["AUC, margin", "AUC, probability"],
-            rows=binary,
-            note=note,
-        ),
+        Table(number="Fig. 6", title=of_class, columns=classes, rows=margins, note=note),
+        Table(number="Fig. 7", title=of_binary, columns=both, rows=binary, note=note),
     ]
-
-
-def _percent(measure: Mapping[str, Any]) -> Measured:
-    value, low, high = (None if measure[key] is None else 100 * measure[key] for key in ("value", "low", "high"))
-    return {"value": value, "low": low, "high": high, "n": measure["n"], "method": measure["method"]}

@@ -2,126 +2,90 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import sys
-import zlib
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from cervix_tf.data import pipeline
-from cervix_tf.data.inputs import Inputs
-from cervix_tf.layers import in_float32
 from cervix_tf.losses.focal_loss import FocalLoss
 from cervix_tf.losses.population_weights import population_weights
 from cervix_tf.losses.weighted_cross_entropy import WeightedCrossEntropy
-from cervix_tf.run_dir import RunDir
-from cervix_tf.train import devices, fit
-from cervix_tf.train.dynamic_class_weights import DynamicClassWeights
-from cervix_tf.train.harmonic_mean_tpr import HarmonicMeanTPR
-from cervix_tf.train.true_positive_rate import TruePositiveRate
+from cervix_tf.metrics import predictions
+from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.models.mobilenet_v2 import mobilenet_v2
+from cervix_tf.seeds import seed_of
+from cervix_tf.study import evaluation
+from cervix_tf.study import training as study_training
+from cervix_tf.study.training import ReusableNetwork
+from cervix_tf.training import devices, fit
+from cervix_tf.training.dynamic_class_weights import DynamicClassWeights
+from cervix_tf.training.harmonic_mean_tpr import HarmonicMeanTPR
+from cervix_tf.training.true_positive_rate import TruePositiveRate
 from experiments.mobilenetv2_ensemble import model
-from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS, Config
-from experiments.mobilenetv2_ensemble.data import Parts, inputs_of
-from experiments.mobilenetv2_ensemble.rows import ALL_TYPES, ROWS, WEIGHTED, Loss, Row
-from experiments.mobilenetv2_ensemble.schedule import criterion_of, images_of, loss_of, optimiser_of
+from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CLASSES, KINDS, ROWS, WEIGHTED, Config, Loss, Row
+from experiments.mobilenetv2_ensemble.data import Fold
+
+_REUSABLE: dict[tuple[Config, str, str, Loss], ReusableNetwork] = {}
 
 
-def network(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) -> keras.Model:
-    """The network of a row with its best weights, trained on `parts`, as far as that is not done already.
+def network(config: Config, row: Row, fold: Fold) -> keras.Model:
+    """The network of a row with its best weights, trained on the fold as far as that is not done already.
 
-    `prefix` begins the names of the fold's rows in `out`.
+    It is the next row's or fold's too where `_reusable` says so: predict with it before another one is asked for.
     """
-    if row.stage == "checkpoint":
-        return _checkpoint(config, row, parts, out, prefix)
     if row.stage == "ensemble":
-        return _ensemble(config, row, parts, out, prefix)
+        return _ensemble(config, row, fold)
     if row.stage == "fine_tuning":
-        return _fine_tuned(config, row, parts, out, prefix)
-    here = out.row(prefix + row.name)
-    training, validation = inputs_of(parts["train"], row.images), inputs_of(parts["validation"], row.images)
-    images, seed = images_of(config, row), seed_of(config, here)
-
-    def batches(first: int) -> tf.data.Dataset:
-        return pipeline.training(
-            training, images, config.augmentation, seed=seed, epochs=optimiser_of(config, row).epochs, first_epoch=first
-        )
-
-    with _started(config, seed), devices.precision(config.precision):
-        lent = _lent(config, row, _untrained(config, row), training)
-    _fit(config, row, lent.trained, lent.loss, batches, lambda: pipeline.evaluation(validation, images), training, here)
-    lent.tested.set_weights(lent.trained.get_weights())
-    return lent.tested
+        return _fine_tuned(config, row, fold)
+    if row.stage == "checkpoint":  # of another row's training, the epoch that is best in the criterion of balance
+        trained = network(config, ROWS[row.needs[0]], fold)
+        if config.criterion != config.imbalance.criterion:
+            trained.load_weights(fold.training_dir(row.needs[0]).best_weights_by(config.imbalance.criterion))
+        return trained
+    reusable = _reusable(config, row, fold)
+    _train(config, row, fold, reusable.trained)
+    return reusable.result()
 
 
-class _Lent(NamedTuple):
-    """A network that one training after the other uses."""
-
-    trained: keras.Model
-    """Compiled, in the precision of the run."""
-    tested: keras.Model
-    """In float32; the same one where the run trains in that."""
-    loss: keras.losses.Loss
-
-
-_LENT: dict[tuple, _Lent] = {}
+def probe(config: Config, row: Row, fold: Fold) -> Predictions:
+    """Test predictions of a logistic regression on the initial weights' features, 1280 an image, pooled."""
+    images = config.images
+    with study_training.building(config.devices, _seed(config, row, fold)):  # random ones, too, are the row's own
+        trunk = mobilenet_v2(images.height, images.width, alpha=config.network.alpha, weights=config.weights)
+    train, test = fold.train(row.images), fold.test(row.images)
+    features, tested = (evaluation.features(trunk, each, images).mean(axis=(1, 2)) for each in (train, test))
+    return predictions.of_rows(test.rows, evaluation.probe(features, train.labels, tested), CLASSES)
 
 
-def _lent(config: Config, row: Row, untrained: keras.Model, training: Inputs) -> _Lent:
-    """What trains every fold of a row, and the next rows that differ from it in numbers alone, with this start.
+def _reusable(config: Config, row: Row, fold: Fold) -> ReusableNetwork:
+    """The compiled network of a row of single images, at the row's own initial weights and learning rate.
 
-    To trace a network anew for each fold takes as long as some epochs of the IARC images.
+    Every fold of a row trains it, and so do the next rows that differ in numbers alone: to trace a network anew
+    for each fold takes as long as some epochs of the IARC images.
     """
-    loss = WEIGHTED if row.loss.weighted else row.loss
-    alike = (dataclasses.replace(config, seed=0), row.images, row.backbone, loss)
-    if alike not in _LENT:
-        _LENT.clear()  # one is as much as memory should hold
-        found = _compile(config, row, untrained)
-        tested = in_float32(untrained) if config.precision != "float32" else untrained
-        _LENT[alike] = _Lent(untrained, tested, found)
-    lent = _LENT[alike]
-    for variable, value in zip(lent.trained.variables, untrained.variables, strict=True):
-        variable.assign(value)
-    for variable in lent.trained.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
-    lent.trained.optimizer.learning_rate = optimiser_of(config, row).learning_rate
-    if isinstance(lent.loss, WeightedCrossEntropy):
-        lent.loss.assign(_class_weights(row.loss, training))
-    return lent
+    key = (dataclasses.replace(config, seed=0), row.images, row.backbone, WEIGHTED if row.loss.weighted else row.loss)
+    with study_training.building(config.devices, _seed(config, row, fold)), devices.precision(config.precision):
+        if row.backbone:
+            untrained = model.baseline(config, row.backbone)
+        else:
+            untrained = model.single_view(config, "acetic" if row.images == ALL_TYPES else row.images)
+        if key not in _REUSABLE:
+            _REUSABLE.clear()  # one is as much as memory should hold
+            _compile(config, row, untrained)
+            _REUSABLE[key] = study_training.reusable(untrained)
+        trained = _REUSABLE[key].start(config.optimizer_of(row).learning_rate, untrained.variables)
+    if isinstance(trained.loss, WeightedCrossEntropy):
+        weights = np.full(len(CLASSES), 1 / len(CLASSES))
+        if row.loss.population:
+            weights = population_weights(np.bincount(fold.train(row.images).labels, minlength=len(CLASSES)))
+        trained.loss.assign(weights)
+    return _REUSABLE[key]
 
 
-def _class_weights(loss: Loss, training: Inputs) -> np.ndarray:
-    """What a weighted cross entropy begins with."""
-    if loss.population:
-        return population_weights(np.bincount(training.labels, minlength=len(CLASSES)))
-    return np.full(len(CLASSES), 1 / len(CLASSES))
-
-
-def seed_of(config: Config, out: RunDir) -> int:
-    """The seed of one network: it depends on the run's seed and the row's name, not on what was trained before."""
-    return (config.seed * 1_000_003 + zlib.crc32(out.root.name.encode())) % 2**31
-
-
-def _untrained(config: Config, row: Row) -> keras.Model:
-    if row.backbone:
-        return model.baseline(config, row.backbone)
-    return model.single_view(config, "acetic" if row.images == ALL_TYPES else row.images)
-
-
-def _checkpoint(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) -> keras.Model:
-    """The network that another row trains, at the epoch that is best in the criterion of balance."""
-    trained = network(config, ROWS[row.needs[0]], parts, out, prefix)
-    if config.criterion != config.imbalance.criterion:
-        trained.load_weights(out.row(prefix + row.needs[0]).best_weights_by(config.imbalance.criterion))
-    return trained
-
-
-def _ensemble(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) -> keras.Model:
+def _ensemble(config: Config, row: Row, fold: Fold) -> keras.Model:
     """The ensemble over trained views, whose trunks stay as they are, with its best weights.
 
     Since the trunks are fixed, what they make of the images is computed once, for
@@ -130,73 +94,55 @@ def _ensemble(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) 
     """
     views = {}
     for kind, name in zip(KINDS, row.needs, strict=True):
-        lent = network(config, ROWS[name], parts, out, prefix)
-        views[kind] = keras.models.clone_model(lent)  # to be frozen, while other rows train the one that is lent
-        views[kind].set_weights(lent.get_weights())
-    here, optimiser = out.row(prefix + row.name), optimiser_of(config, row)
-    training, validation = inputs_of(parts["train"], row.images), inputs_of(parts["validation"], row.images)
-    seed = seed_of(config, here)
-    with _started(config, seed):
+        trained = network(config, ROWS[name], fold)
+        views[kind] = keras.models.clone_model(trained)  # to be frozen, while other rows train this one
+        views[kind].set_weights(trained.get_weights())
+    train, selection = fold.train(row.images), fold.selection(row.images)
+    images, epochs, seed = config.images, config.optimizer_of(row).epochs, _seed(config, row, fold)
+    with study_training.building(config.devices, seed):
         trunks = model.stacked(config, {kind: model.trunk_of(view, kind) for kind, view in views.items()})
         head = model.fusion(config, trunks.output_shape[1:])
-        loss = _compile(config, row, head)
+        _compile(config, row, head)
 
-    def features(batches: tf.data.Dataset) -> np.ndarray:
+    def batches(first: int) -> tf.data.Dataset:
         with pipeline.readable_errors():
-            return trunks.predict(batches, verbose=0)
+            copies = [
+                trunks.predict(pipeline.one_epoch(train, images, config.augmentation, seed=seed, epoch=copy), verbose=0)
+                for copy in range(min(config.feature_copies, epochs))
+            ]
+        return pipeline.training_features(np.stack(copies), train, images, seed=seed, epochs=epochs, first_epoch=first)
 
-    def batches(first: int) -> tf.data.Dataset:
-        copies = [
-            features(pipeline.one_epoch(training, config.images, config.augmentation, seed=seed, epoch=copy))
-            for copy in range(min(config.feature_copies, optimiser.epochs))
-        ]
-        return pipeline.training_features(
-            np.stack(copies), training, config.images, seed=seed, epochs=optimiser.epochs, first_epoch=first
-        )
+    def validation() -> tf.data.Dataset:
+        features = evaluation.features(trunks, selection, images)
+        return tf.data.Dataset.from_tensor_slices((features, selection.labels)).batch(images.batch_size)
 
-    def held_out() -> tf.data.Dataset:
-        seen = features(pipeline.evaluation(validation, config.images))
-        return tf.data.Dataset.from_tensor_slices((seen, validation.labels)).batch(config.images.batch_size)
-
-    _fit(config, row, head, loss, batches, held_out, training, here)
-    learnt = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimiser state in the saved model
-    learnt.set_weights(head.get_weights())
-    return model.ensemble(trunks, learnt)
+    _train(config, row, fold, head, batches, validation)
+    fusion = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimizer state in the saved model
+    fusion.set_weights(head.get_weights())
+    return model.ensemble(trunks, fusion)
 
 
-def _fine_tuned(config: Config, row: Row, parts: Parts, out: RunDir, prefix: str) -> keras.Model:
+def _fine_tuned(config: Config, row: Row, fold: Fold) -> keras.Model:
     """The ensemble trained on as a whole, trunks and all. Source: sec. 3.5.3."""
-    here = out.row(prefix + row.name)
-    whole = network(config, ROWS[row.needs[0]], parts, out, prefix)
-    training, validation = inputs_of(parts["train"], row.images), inputs_of(parts["validation"], row.images)
-    images, seed = images_of(config, row), seed_of(config, here)
-
-    def batches(first: int) -> tf.data.Dataset:
-        return pipeline.training(
-            training, images, config.augmentation, seed=seed, epochs=config.fine_tuning.epochs, first_epoch=first
-        )
-
-    with _started(config, seed):
+    whole = network(config, ROWS[row.needs[0]], fold)
+    with study_training.building(config.devices, _seed(config, row, fold)):
         model.unfreeze(config, whole)
-        loss = _compile(config, row, whole)
-    _fit(config, row, whole, loss, batches, lambda: pipeline.evaluation(validation, images), training, here)
+        _compile(config, row, whole)
+    _train(config, row, fold, whole)
     return whole
 
 
-@contextlib.contextmanager
-def _started(config: Config, seed: int) -> Iterator[None]:
-    """Build a network inside this: on the chosen devices, from weights that depend on `seed` alone."""
-    keras.utils.set_random_seed(seed)
-    with devices.strategy(config.devices).scope():
-        yield
+def _seed(config: Config, row: Row, fold: Fold) -> int:
+    """The seed of one network: it depends on the run's seed and the row's name, not on what was trained before."""
+    return seed_of(config.seed, fold.prefix + row.name)
 
 
-def _compile(config: Config, row: Row, untrained: keras.Model) -> keras.losses.Loss:
-    """Adam, the row's loss, which it returns, accuracy, and the true positive rates: each and their harmonic mean.
+def _compile(config: Config, row: Row, untrained: keras.Model) -> None:
+    """Adam, the row's loss, accuracy, and the true positive rates: each and their harmonic mean.
 
     Class weights are equal at first.
     """
-    chosen = loss_of(config, row)
+    chosen = config.loss_of(row)
     loss: keras.losses.Loss
     if chosen.focal:
         loss = FocalLoss(chosen.focal)
@@ -206,50 +152,43 @@ def _compile(config: Config, row: Row, untrained: keras.Model) -> keras.losses.L
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     rates = [TruePositiveRate(at, name=f"tpr_{name}") for at, name in enumerate(CLASSES)]
     untrained.compile(
-        optimizer=fit.adam(optimiser_of(config, row)),
+        optimizer=fit.adam(config.optimizer_of(row)),
         loss=loss,
         metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy"), HarmonicMeanTPR(len(CLASSES)), *rates],
         jit_compile=devices.jit_compile(),
     )
-    return loss
 
 
-def _fit(
+def _train(
     config: Config,
     row: Row,
-    untrained: keras.Model,
-    loss: keras.losses.Loss,
-    batches: Callable[[int], tf.data.Dataset],
-    validation: Callable[[], tf.data.Dataset],
-    training: Inputs,
-    out: RunDir,
+    fold: Fold,
+    compiled: keras.Model,
+    batches: Callable[[int], tf.data.Dataset] | None = None,
+    validation: Callable[[], tf.data.Dataset] | None = None,
 ) -> None:
-    """Train a compiled network as the configuration says, and print what came of it on one line.
+    """Train a compiled network as the configuration says of its row, from image files unless other batches are given.
 
     The datasets are made only where there is something left to train.
     """
-    epochs, criterion = optimiser_of(config, row).epochs, criterion_of(config, row)
-    done = len(pd.read_csv(out.history)) if out.history.exists() else 0
-    callbacks = [fit.tensorboard(out)] if config.tensorboard else []
-    if phi := loss_of(config, row).phi:
-        callbacks.append(DynamicClassWeights(loss, phi, CLASSES, out))
-    history = fit.fit(
-        untrained,
-        batches,
-        validation() if done < epochs else None,
+    train, selection = fold.train(row.images), fold.selection(row.images)
+    images, epochs, out = config.images_of(row), config.optimizer_of(row).epochs, fold.training_dir(row.name)
+
+    def from_files(first: int) -> tf.data.Dataset:
+        seed = _seed(config, row, fold)
+        return pipeline.training(train, images, config.augmentation, seed=seed, epochs=epochs, first_epoch=first)
+
+    phi = config.loss_of(row).phi
+    study_training.train(
+        compiled,
+        batches or from_files,
+        validation or (lambda: pipeline.evaluation(selection, images)),
+        inputs=len(train),
         epochs=epochs,
-        steps_per_epoch=pipeline.steps(training, images_of(config, row)),
-        criterion=criterion,
-        also_by=[config.imbalance.criterion] if row.backbone else [],
+        steps_per_epoch=pipeline.steps(train, images),
+        criterion=config.criterion_of(row),
         out=out,
-        callbacks=callbacks,
-        verbose=1 if sys.stdout.isatty() else 0,
-    )
-    if done == len(history):
-        return
-    best = history.iloc[fit.best_epoch(history, criterion) - 1]
-    print(
-        f"{out.root.name}: {len(training)} training inputs, {len(history)} epochs, {history['seconds'].sum():.0f} s; "
-        f"kept epoch {best['epoch']:.0f} ({criterion} {best[criterion]:.3f})",
-        flush=True,
+        tensorboard=config.tensorboard,
+        also_by=[config.imbalance.criterion] if row.backbone else [],
+        callbacks=[DynamicClassWeights(compiled.loss, phi, CLASSES, out)] if phi else [],
     )

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
-from cervix_tf import cli
-from cervix_tf.cli import Asked
 from cervix_tf.run_dir import RunDir
-from experiments.resnet50_types import rows
-from experiments.resnet50_types.config import DESCRIPTIONS, PRESETS, TABLES, Config
+from cervix_tf.study import RunRequest, Study, main
+from experiments.resnet50_types.config import CLASSES, PRESETS, TABLES, TITLE, Config, result_dir, rows, wanted
 
 
-def run(config: Config, out: RunDir, asked: Asked) -> None:
+def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Both protocols (or those that are asked for), the deployed network as users load it, tables and report."""
-    from experiments.resnet50_types import data, deployment, evaluation, figures, results, training
+    from cervix_tf.study import conclusion, data, deployment, evaluation
+    from experiments.resnet50_types import figures, tables, training
+    from experiments.resnet50_types.data import described, inputs_of, read, split
+    from experiments.resnet50_types.model import INTENDED_USE
 
-    wanted = rows.wanted(asked)
-    images = data.read(config, out)
-    parts = {protocol: data.parts_of(images[protocol], protocol, config) for protocol in wanted}
-    build = training.builder(config)
-    for protocol, each in parts.items():
-        evaluation.measure(config, protocol, each, build, out)
+    protocols = wanted(request)
+    images = read(config, out)
+    parts = {protocol: split(images[protocol], protocol, config) for protocol in protocols}
+    network = training.network(config)
+    for protocol, of_protocol in parts.items():
+        result = result_dir(config, out, protocol)
+        if result.metrics.exists():
+            continue
+        data.keep_manifest(of_protocol, result)
+        trained = training.train(config, protocol, of_protocol, network, out.row(protocol))
+        predicted = {
+            name: evaluation.predict(trained, inputs_of(of_protocol[name]), config.images)
+            for name in ("validation", "test")
+            if name in of_protocol
+        }
+        evaluation.write(
+            result, predicted["test"], predicted.get("validation"), described(config, protocol), config.seed
+        )
     try:
-        if config.deployed in parts:
-            deployment.deploy(config, parts[config.deployed], build, out)
+        if (main_row := config.deployed) in parts:
+            terms = deployment.terms(STUDY.name, CLASSES, config.images, described(config, main_row), INTENDED_USE, out)
+            deployment.deploy(
+                out,
+                terms,
+                lambda: training.train(config, main_row, parts[main_row], network, out.row(main_row)),
+                ("saved_model", "tflite-float32"),
+            )
     finally:  # tables and report stand even where an exported file is refused
         figures.draw(config, out)
-        results.conclude(config, parts, out)
+        conclusion.write_report(TITLE, tables.of_run(config, parts, out), out)
 
+
+STUDY = Study("resnet50_types", TITLE, PRESETS, TABLES, rows, run)
 
 if __name__ == "__main__":
-    cli.main("resnet50_types", PRESETS, DESCRIPTIONS, run, tables=TABLES, listed=rows.listed)
+    main(STUDY)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cervix_tf.config import Augmentation, Images, Precision, Protocol, Source
+from cervix_tf.config import Augmentation, Images, Precision, Protocol, SGDConfig, Source
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import rows as study_rows
+from cervix_tf.study.rows import RowStatus
 
 TITLE = "Cervix types 1, 2 and 3 with ResNet-50 (Intel & MobileODT)"
 CLASSES = ("Type_1", "Type_2", "Type_3")
@@ -16,22 +20,6 @@ CRITERIA: dict[Protocol, str] = {
     "leak_free": "val_loss",
 }
 """By which the epoch is kept."""
-
-
-@dataclass(frozen=True)
-class Descent:
-    """Stochastic gradient descent (sec. 4.1)."""
-
-    epochs: int = 4
-    """Sec. 4.1: the error is least at epoch 4; how many were run is not stated."""
-    learning_rate: float = 0.001
-    """Sec. 4.1."""
-    momentum: float = 0.0
-    """Not stated."""
-    weight_decay: float = 0.0
-    """Not stated."""
-    cosine: bool = False
-    """Let the learning rate fall to nothing over the epochs, along a cosine (the paper names one rate)."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +34,16 @@ class Config:
     network: Literal["resnet50", "mobilenet_v2"] = "resnet50"
     """Sec. 3.2."""
     weights: str = "imagenet"
-    """First weights (sec. 4.1): imagenet, random, or a weights file without top."""
+    """Initial weights (sec. 4.1): imagenet, random, or a weights file without top."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60))
     """Batch size: sec. 4.1. Size: not stated."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """None (sec. 4.2 names it as a way to do better)."""
     hidden: int = 100
     """Nodes of the layer before the last (sec. 3.2)."""
-    descent: Descent = field(default_factory=Descent)
+    optimizer: SGDConfig = field(default_factory=lambda: SGDConfig(epochs=4, learning_rate=0.001))
+    """Sec. 4.1: SGD at 0.001; the error is least at epoch 4, how many were run is not stated. Momentum and weight
+    decay: not stated."""
     test_share: float = 0.3
     """Share of all images that is tested on (sec. 3.1)."""
     validation_share: float = 0.15
@@ -75,7 +65,7 @@ DEMO = Config(
     weights="random",
     images=Images(height=64, width=64, batch_size=16, cache="memory"),
     augmentation=Augmentation(rotation=(-180.0, 180.0), horizontal_flip=0.5),
-    descent=Descent(epochs=12, learning_rate=0.001, momentum=0.9, cosine=True),
+    optimizer=SGDConfig(epochs=12, learning_rate=0.001, momentum=0.9, cosine=True),
 )
 
 PUBLIC = Config(
@@ -83,13 +73,39 @@ PUBLIC = Config(
     network="mobilenet_v2",
     images=Images(height=128, width=128, batch_size=30, cache="memory"),
     augmentation=Augmentation(rotation=(-20.0, 20.0), scale=(1.0, 1.3), horizontal_flip=0.5),
-    descent=Descent(epochs=20, learning_rate=0.01, momentum=0.9, weight_decay=1e-4, cosine=True),
+    optimizer=SGDConfig(epochs=20, learning_rate=0.01, momentum=0.9, weight_decay=1e-4, cosine=True),
     precision="bfloat16",
 )
 
-PRESETS = {"paper": PAPER, "demo": DEMO, "public": PUBLIC}
-DESCRIPTIONS = {
-    "paper": "as published, on your copy of the Kaggle images (--data.root: train and additional)",
-    "demo": "synthetic images in the same layout, small, minutes on two CPU cores",
-    "public": "a pre-trained MobileNetV2 on the Kaggle images (--data.root), small enough for two CPU cores",
+PRESETS = {
+    "paper": Preset(PAPER, "as published, on your copy of the Kaggle images (--data.root: train and additional)"),
+    "demo": Preset(DEMO, "synthetic images in the same layout, small, minutes on two CPU cores"),
+    "public": Preset(
+        PUBLIC, "a pre-trained MobileNetV2 on the Kaggle images (--data.root), small enough for two CPU cores"
+    ),
 }
+
+
+def wanted(request: RunRequest) -> list[Protocol]:
+    """The rows that a command runs, one a protocol: those it names, else both, since their difference is a result."""
+    return study_rows.selected({protocol: protocol for protocol in PROTOCOLS}, request, PROTOCOLS)
+
+
+def result_dir(config: Config, out: RunDir, protocol: Protocol) -> RunDir:
+    """Where a row's predictions and metrics stand: the deployed row's in the run's own folder."""
+    return out if protocol == config.deployed else out.row(protocol)
+
+
+def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
+    """What `--list` prints: both rows, where the paper has them, their state and their training time."""
+    return [
+        study_rows.status(
+            out,
+            protocol,
+            "1 2 (deployed)" if protocol == config.deployed else "1 2",
+            finished=result_dir(config, out, protocol).metrics.exists(),
+            trained_in=[protocol],
+            epochs=config.optimizer.epochs,
+        )
+        for protocol in wanted(request)
+    ]

@@ -8,6 +8,8 @@ from keras import layers
 from cervix_tf.models import backbones
 from experiments.resnet50_types.config import CLASSES, Config
 
+INTENDED_USE = "Research on the type of cervix in colposcopy images."
+
 
 def classifier(config: Config) -> keras.Model:
     """ResNet-50 with a new head: (batch, height, width, 3) pixels -> (batch, 3) logits.

@@ -21,8 +21,8 @@ def export() -> None:
     import keras
     import numpy as np
 
+    from cervix_tf.contract import Contract
     from cervix_tf.export import saved_model, serving, tflite
-    from cervix_tf.export.contract import Contract
     from experiments.mobilenetv2_ensemble import config, model
 
     settings = replace(config.PAPER, weights="random")

@@ -15,7 +15,7 @@ def curve(kind: str, order: int = 0) -> Measure:
     import numpy as np
 
     from cervix_tf.layers import fuse
-    from cervix_tf.train import devices
+    from cervix_tf.training import devices
 
     def build() -> keras.Model:
         keras.utils.set_random_seed(0)

@@ -25,14 +25,14 @@ def our_compiled(name: str, precision: str, height: int = HEIGHT, width: int = W
     """The network with the optimiser, loss and metrics that the studies compile it with."""
     import keras
 
-    from cervix_tf.config import Optimiser
-    from cervix_tf.train import devices, fit
-    from cervix_tf.train.harmonic_mean_tpr import HarmonicMeanTPR
+    from cervix_tf.config import AdamConfig
+    from cervix_tf.training import devices, fit
+    from cervix_tf.training.harmonic_mean_tpr import HarmonicMeanTPR
 
     with devices.precision(precision):
         network = our_network(name, height, width)
     network.compile(
-        optimizer=fit.adam(Optimiser()),
+        optimizer=fit.adam(AdamConfig()),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy", HarmonicMeanTPR(4)],
         jit_compile=devices.jit_compile(),

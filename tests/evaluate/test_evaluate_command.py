@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import cervix_tf.export
+from cervix_tf.contract import Contract
 from cervix_tf.data import manifest
-from cervix_tf.evaluate import predictions
 from cervix_tf.evaluate.__main__ import main
-from cervix_tf.export.contract import Contract
+from cervix_tf.metrics import predictions
 from cervix_tf.report import page
 
 CLASSES = ("normal", "cancer")

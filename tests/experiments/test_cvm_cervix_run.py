@@ -9,23 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cervix_tf import cli
-from cervix_tf.evaluate import embeddings, predictions
+from cervix_tf.metrics import embeddings, predictions
 from cervix_tf.run_dir import RunDir
-from experiments.cvm_cervix import __main__ as study
-from experiments.cvm_cervix import rows
-from experiments.cvm_cervix.config import DESCRIPTIONS, PRESETS, TABLES
+from cervix_tf.study import main
+from experiments.cvm_cervix.__main__ import STUDY
 
 TINY = [
     *("--preset", "demo", "--main", "resnet18", "--synthetic-cells", "16", "--similar"),
-    *("--images.height", "32", "--images.width", "32", "--optimiser.epochs", "2", "--timed-passes", "3"),
-    *("--cosine", "--label-smoothing", "0.1", "--test-flips"),
+    *("--images.height", "32", "--images.width", "32", "--optimizer.epochs", "2", "--timed-passes", "3"),
+    *("--cosine", "--label-smoothing", "0.1", "--test-time-augmentation"),
 ]
 
 
 def run(out, *arguments):
-    words = [*TINY, "--out", str(out), *arguments]
-    cli.main("cvm_cervix", PRESETS, DESCRIPTIONS, study.run, words, tables=TABLES, listed=rows.listed)
+    main(STUDY, [*TINY, "--out", str(out), *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def tables_of(finished):
     return {table["number"]: table for table in json.loads(finished.tables.read_text())}
 
 
-def test_networks_that_are_compared_with_train_as_long_as_they_are_told(finished):
+def test_networks_that_are_compared_with_train_as_many_epochs_as_configured(finished):
     lengths = {name: len(pd.read_csv(finished.row(name).history)) for name in ("resnet18", "vgg11")}
     assert lengths == {"resnet18": 2, "vgg11": 1}
     assert "2 epochs (1 of the networks compared with)" in tables_of(finished)[3]["note"]
@@ -106,8 +103,11 @@ def test_the_report_shows_confusion_features_and_misclassified_cells(finished):
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(finished, capsys):
-    before = {path: path.read_bytes() for path in (finished.metrics, finished.predictions, finished.tables)}
+    probe = finished.row("probe")  # of random initial weights, which must be those of an uninterrupted run too
+    written = (finished.metrics, finished.predictions, finished.tables, probe.metrics, probe.predictions)
+    before = {path: path.read_bytes() for path in written}
     finished.metrics.unlink()
+    probe.metrics.unlink()
     weights = finished.row("resnet18").best_weights.stat().st_mtime_ns
     run(finished.root.parents[1], "--tables", "3", "--only", "resnet18", "vgg11", "probe")
     timed = finished.tables  # the time of a forward pass is measured anew
@@ -138,13 +138,13 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, ar
     with pytest.raises(SystemExit) as stopped:
         run(tmp_path, *arguments)
     assert stopped.value.code == 2
-    said = capsys.readouterr().err
-    assert words in said and "Traceback" not in said
+    error = capsys.readouterr().err
+    assert words in error and "Traceback" not in error
 
 
 def test_a_run_of_the_same_protocol_is_no_measure_of_a_leak(finished, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        run(tmp_path, "--beside", str(finished.root), "--optimiser.epochs", "1")
+        run(tmp_path, "--reference-run", str(finished.root), "--optimizer.epochs", "1")
     assert "is leak_free too; give a run of the other protocol" in capsys.readouterr().err
 
 

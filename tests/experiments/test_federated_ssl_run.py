@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cervix_tf import cli
 from cervix_tf.data import images, manifest
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import predictions
 from cervix_tf.export import runtime
+from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir
+from cervix_tf.study import RunRequest, main
 from experiments.federated_ssl import __main__ as study
-from experiments.federated_ssl import rows, tables, textures
-from experiments.federated_ssl.config import DESCRIPTIONS, PAPER, PRESETS, TABLES
-from experiments.federated_ssl.rows import Row
+from experiments.federated_ssl import config, tables, textures
+from experiments.federated_ssl.config import PAPER, Row
 
 TINY = [
     *("--preset", "demo", "--synthetic-women", "40", "--synthetic-labelled", "12"),
@@ -27,7 +26,7 @@ SEVEN = ["random", "imagenet", "ssl-8", "cssl-8", "csfssl", "ppfssl-alts", "ppfs
 
 def run(out, *arguments):
     words = [*TINY, "--out", str(out), *arguments]
-    cli.main("federated_ssl", PRESETS, DESCRIPTIONS, study.run, words, tables=TABLES, listed=rows.listed)
+    main(study.STUDY, words)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +88,7 @@ def test_table_1_counts_women_and_images_of_the_manifest(finished):
         here = there[(there["site"] == site) & (there["split"] == "train")]
         assert ours["train: all images"][at] == len(here) == 40
         cases = here[here["label"] == "case"]
-        assert ours["train, case: labelled images"][at] == len(cases) == 2 * cases["group"].nunique()
+        assert ours["train, case: labeled images"][at] == len(cases) == 2 * cases["group"].nunique()
         assert ours["train, case: patients"][at] == cases["group"].nunique()
 
 
@@ -133,7 +132,7 @@ def test_the_papers_preset_has_the_papers_numbers():
     assert (tuning.epochs, tuning.learning_rate, tuning.momentum, tuning.weight_decay) == (50, 0.001, 0.09, 1e-6)
     assert (PAPER.network, PAPER.temperature, PAPER.projection, PAPER.batch_sizes) == ("resnet50", 0.1, 64, (8, 16, 32))
     assert (PAPER.fine_tuning_batch, PAPER.patience, PAPER.federated_batch_size) == (4, 5, 8)
-    names = [row.name for row in rows.every(PAPER, ("nhs", "alts"))]
+    names = [row.name for row in config.every(PAPER, ("nhs", "alts"))]
     assert names == [*tables.TABLE_2, "csfssl-e5", "csfssl-e10"]
 
 
@@ -151,15 +150,15 @@ def test_table_2_of_the_paper_fits_its_counts():
 
 def test_unknown_rows_and_missing_data_end_in_one_line(tmp_path, capsys):
     with pytest.raises(InputError, match="--only x: no such row; there are random, imagenet, ssl-8"):
-        rows.wanted(PAPER, ("nhs", "alts"), cli.Asked(only=("x",)))
+        config.wanted(PAPER, ("nhs", "alts"), RunRequest(only=("x",)))
     with pytest.raises(SystemExit) as ended:
-        cli.main("federated_ssl", PRESETS, DESCRIPTIONS, study.run, ["--out", str(tmp_path)], tables=TABLES)
+        main(study.STUDY, ["--out", str(tmp_path)])
     assert ended.value.code == 2 and "--data.root is missing" in capsys.readouterr().err
 
 
 def test_without_tables_the_papers_best_row_runs():
-    assert rows.wanted(PAPER, ("nhs", "alts"), cli.Asked()) == [Row("cssl", 8)]
-    assert rows.wanted(PAPER, ("nhs", "alts"), cli.Asked(tables=(1,))) == []
+    assert config.wanted(PAPER, ("nhs", "alts"), RunRequest()) == [Row("cssl", 8)]
+    assert config.wanted(PAPER, ("nhs", "alts"), RunRequest(tables=(1,))) == []
 
 
 def test_drawn_textures_are_pictures_of_all_kinds_that_a_seed_repeats():

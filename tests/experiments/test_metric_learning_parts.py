@@ -1,6 +1,5 @@
 """The study's parts: the paper's tables as data, what its readings and splits make of images, the second reader."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 
 from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import intervals, predictions
-from experiments.metric_learning import data, measures, second_reader, tables
-from experiments.metric_learning.config import METHODS, NEIGHBOURS, PAPER, PARTS, READINGS, Config
+from cervix_tf.metrics import intervals, predictions
+from experiments.metric_learning import data, second_reader, tables
+from experiments.metric_learning.config import METHODS, NEIGHBORS, PAPER, SPLITS, TASKS, Config
 
 CLASSES = ("control", "case")
 
@@ -68,7 +67,7 @@ def test_the_papers_table_7_intervals_are_the_exact_binomial_ones():
 
 
 def test_the_papers_table_8_kappas_follow_from_its_counts():
-    from cervix_tf.evaluate import confusion
+    from cervix_tf.metrics import confusion
 
     for (both_control, only_ours, only_second, both), kappa in tables.TABLE_8.values():
         matrix = np.array([[both_control, only_ours], [only_second, both]], float)
@@ -83,21 +82,21 @@ def test_each_table_has_the_papers_layout_and_empty_cells_where_nothing_was_run(
     assert [row["name"] for row in two["rows"]][:2] == ["K = 1, ResNet-50", "K = 1, MobileNet"]
     assert two["rows"][0]["paper"] == [65.12, 90.43, 89.20, 91.05, 91.98]
     assert [each is None for each in two["rows"][0]["ours"]] == [True, True, True, False, True]
-    four = tables.of_classes(4, "t", PAPER.networks, CLASSES, NEIGHBOURS, score, "note")
+    four = tables.of_classes(4, "t", PAPER.networks, CLASSES, NEIGHBORS, score, "note")
     assert len(four["rows"]) == 45 and four["rows"][-1]["paper"] == [91.32, 91.46]
     three = tables.of_classes(3, "t", PAPER.networks, CLASSES, (), score, "note")
     assert len(three["rows"]) == 15 and three["rows"][0]["paper"] is None and "not in the text" in three["note"]
 
 
-def test_each_reading_names_labels_of_its_importer_once():
-    for reading in READINGS.values():
-        labels = [label for of_class in reading.classes.values() for label in of_class]
-        assert len(labels) == len(set(labels)) and set(reading.positive) <= set(reading.classes)
+def test_each_task_names_labels_of_its_importer_once():
+    for task in TASKS.values():
+        labels = [label for of_class in task.label_map.values() for label in of_class]
+        assert len(labels) == len(set(labels)) and set(task.positive) <= set(task.label_map)
 
 
 def test_four_parts_share_no_woman_and_hold_both_classes():
-    parts = data.parts_of(images(80), Config())
-    assert tuple(parts) == PARTS
+    parts = data.split(images(80), Config())
+    assert tuple(parts) == SPLITS
     women = [set(part.rows["group"]) for part in parts.values()]
     assert sum(map(len, women)) == len(set.union(*women)) == 80
     assert all(set(part.rows["label"]) == set(CLASSES) for part in parts.values())
@@ -105,7 +104,7 @@ def test_four_parts_share_no_woman_and_hold_both_classes():
 
 def test_the_papers_own_three_parts_are_kept_and_val1_comes_out_of_train():
     prescribed = images(80, split=("train", "train", "train", "train", "validation", "validation", "test", "test"))
-    parts = data.parts_of(prescribed, Config(val1_share=0.25))
+    parts = data.split(prescribed, Config(val1_share=0.25))
     assert set(parts["val2"].rows["path"]) == set(prescribed.part("validation").rows["path"])
     assert set(parts["test"].rows["path"]) == set(prescribed.part("test").rows["path"])
     assert len(parts["val1"]) == 20 and len(parts["train"]) == 60
@@ -115,13 +114,13 @@ def test_the_papers_own_three_parts_are_kept_and_val1_comes_out_of_train():
     ("rows", "words"),
     [
         (images(40, split=("train", "test")), r"column split names test, train; give train, val1, val2, test"),
-        (images(40, split=("train", "val1", "val2", "test")), "has no (case|control); ask for larger parts"),
+        (images(40, split=("train", "val1", "val2", "test")), "has no (case|control); ask for larger shares"),
         (images(8), "part .* (gets no rows|has no)"),
     ],
 )
 def test_parts_that_make_no_study_are_input_errors(rows, words):
     with pytest.raises(InputError, match=words):
-        data.parts_of(rows, Config())
+        data.split(rows, Config())
 
 
 def test_a_woman_in_two_prescribed_parts_is_an_input_error_that_names_her():
@@ -129,7 +128,7 @@ def test_a_woman_in_two_prescribed_parts_is_an_input_error_that_names_her():
     rows = leaking.rows.copy()
     rows.loc[0, "split"] = "test"
     with pytest.raises(InputError, match="group 'woman 0' is in"):
-        data.parts_of(replace(leaking, rows=rows), Config())
+        data.split(replace(leaking, rows=rows), Config())
 
 
 def test_a_second_reader_is_read_by_id_and_paired(tmp_path):
@@ -147,7 +146,7 @@ def test_a_second_reader_is_read_by_id_and_paired(tmp_path):
     [
         ("id,decision\nid 0,perhaps\n", "line 2: decision 'perhaps': is not among the classes control, case"),
         ("id,decision\nid 0,case\nid 0,case\n", "line 3: id 'id 0': occurs twice"),
-        ("id,decision\nx,case\n", "none of its 1 ids is in the hold-out part, whose ids are like 'id 0'"),
+        ("id,decision\nx,case\n", "none of its 1 ids is in the hold-out split, whose ids are like 'id 0'"),
         ("name,decision\nx,case\n", "id"),
     ],
 )
@@ -158,32 +157,23 @@ def test_a_table_that_is_no_second_reader_is_an_input_error(tmp_path, text, word
         second_reader.read(path, judged([0, 1]))
 
 
-def test_agreement_counts_cells_and_kappa_by_hand():
-    ours, second = judged([0, 0, 0, 1, 1, 1, 1, 1]), judged([0, 0, 1, 1, 1, 1, 0, 0])
-    found = measures.agreement(ours, second, seed=0)
-    assert [found[cell]["value"] for cell in ("00", "01", "10", "11", "same")] == [25, 25, 12.5, 37.5, 62.5]
-    agreed, by_chance = 5 / 8, (3 * 4 + 5 * 4) / 64
-    assert math.isclose(found["kappa"]["value"], 100 * (agreed - by_chance) / (1 - by_chance))
-    assert found["00"]["method"] == "Clopper-Pearson 95%"
-
-
 def test_rows_of_one_group_are_resampled_together():
     right = np.tile([0, 1], 40)
-    alone = measures.accuracies(judged(right, labels=right), 0)[0]
+    alone = tables.accuracies(judged(right, labels=right), 0)[0]
     assert alone["method"] == "Clopper-Pearson 95%" and alone["n"] == 80
     decisions = np.where(np.arange(80) < 60, right, 1 - right)
-    together = measures.accuracies(judged(decisions, labels=right, groups=[f"g{at // 4}" for at in range(80)]), 0)[0]
+    together = tables.accuracies(judged(decisions, labels=right, groups=[f"g{at // 4}" for at in range(80)]), 0)[0]
     assert "cluster bootstrap 95%, 20 groups" in together["method"]
     assert together["low"] < 75 < together["high"]
 
 
 def test_ages_fall_into_the_papers_groups():
     ages = [20.0, 25.0, 49.0, 50.0, 70.0, np.nan]
-    found = measures.by_age(judged([0, 1, 0, 1, 0, 1], ages=ages))
+    found = tables.ages(judged([0, 1, 0, 1, 0, 1], ages=ages))
     assert {name: len(part) for name, part in found.items()} == {
         "all": 6, "<25": 1, "25-49": 2, "50+": 2, "unknown": 1,
     }  # fmt: skip
-    assert list(measures.by_age(judged([0, 1]))) == ["all"]
+    assert list(tables.ages(judged([0, 1]))) == ["all"]
 
 
 def test_the_iarc_via_images_are_read_as_cases_and_controls(real_data, tmp_path):
@@ -196,7 +186,7 @@ def test_the_iarc_via_images_are_read_as_cases_and_controls(real_data, tmp_path)
     found = data.read(config, out)
     assert set(found.rows["label"]) == set(CLASSES)
     assert found.rows["view"].str.startswith("acetic").all() and found.rows["group"].str.startswith("Case").all()
-    parts = data.parts_of(found, config)
+    parts = data.split(found, config)
     assert sum(map(len, parts.values())) == len(found)
 
 

@@ -8,14 +8,14 @@ import time
 import numpy as np
 import pytest
 
-from cervix_tf import cli
+from cervix_tf import contract, runs
 from cervix_tf.data import inputs
-from cervix_tf.evaluate import embeddings, predictions
-from cervix_tf.export import contract, finished_run, runtime
+from cervix_tf.export import runtime
+from cervix_tf.metrics import embeddings, predictions
 from cervix_tf.run_dir import RunDir
+from cervix_tf.study import main
 from experiments.metric_learning import __main__ as study
-from experiments.metric_learning import rows
-from experiments.metric_learning.config import DESCRIPTIONS, METHODS, PARTS, PRESETS, TABLES
+from experiments.metric_learning.config import METHODS, SPLITS, TABLES
 
 TINY = [
     *("--preset", "demo", "--networks", "mobilenet", "--main", "mobilenet", "--synthetic-women", "60"),
@@ -28,7 +28,7 @@ EVERY = [f"mobilenet-{method}" for method in METHODS]
 
 def run(out, *arguments):
     words = [*TINY, "--out", str(out), *arguments]
-    cli.main("metric_learning", PRESETS, DESCRIPTIONS, study.run, words, tables=TABLES, listed=rows.listed)
+    main(study.STUDY, words)
 
 
 @pytest.fixture(scope="module")
@@ -87,17 +87,17 @@ def test_the_report_shows_loss_curves_and_a_map_of_every_rows_embeddings(finishe
 
 def test_parts_share_no_woman_and_embeddings_are_of_every_image(finished):
     found = embeddings.read(finished.row("mobilenet-batch_hard").embeddings)
-    assert tuple(dict.fromkeys(found.table["split"])) == PARTS
+    assert tuple(dict.fromkeys(found.table["split"])) == SPLITS
     assert (found.table.groupby("group")["split"].nunique() == 1).all()
     np.testing.assert_allclose(np.linalg.norm(found.values, axis=1), 1, atol=1e-5)
 
 
 def test_keras_saved_model_and_tflite_give_the_runs_embeddings(finished):
     terms = contract.read(finished.contract)
-    listed = finished_run.manifest(finished)
+    listed = runs.manifest(finished)
     tested = inputs.of_images(listed.part("test"), terms.classes)
     kept = [embeddings.read(finished.row(name).embeddings).part("test") for name in EVERY]
-    network = finished_run.model(finished)
+    network = runs.model(finished)
     pixels = np.stack([runtime.read_input(files, terms) for files in tested.files])
     of_keras = np.asarray(network(pixels))
     assert min(np.abs(each.values - of_keras).max() for each in kept) < 1e-4  # of one row, the best on val2
@@ -107,7 +107,7 @@ def test_keras_saved_model_and_tflite_give_the_runs_embeddings(finished):
 
 def test_the_deployed_files_answer_as_the_run_did(finished):
     expected = predictions.read(finished.predictions)
-    tested = inputs.of_images(finished_run.manifest(finished).part("test"), expected.classes)
+    tested = inputs.of_images(runs.manifest(finished).part("test"), expected.classes)
     for path in (finished.saved_model, finished.tflite()):
         found = runtime.probabilities(runtime.load(path), tested.files)
         assert (found.argmax(axis=1) == expected.decisions).mean() > 0.95

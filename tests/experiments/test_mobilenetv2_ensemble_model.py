@@ -6,7 +6,7 @@ import pytest
 
 from cervix_tf.config import Images
 from cervix_tf.layers import in_float32
-from cervix_tf.train import devices
+from cervix_tf.training import devices
 from experiments.mobilenetv2_ensemble import config, model
 
 PAPER = dataclasses.replace(config.PAPER, weights="random")
@@ -151,7 +151,7 @@ def test_the_unfrozen_ensemble_says_the_same_drops_less_and_learns_in_every_trun
 
 
 def test_times_are_taken_of_the_published_networks_whatever_the_preset_trains():
-    usual = model.published(config.DEMO)
+    usual = model.published()
     assert usual.images == PAPER.images and usual.network == PAPER.network and usual.fusion == PAPER.fusion
     assert usual.baselines.images == PAPER.baselines.images and usual.baselines.vgg19_head == 4096
     assert usual.weights == usual.baselines.vgg19 == usual.baselines.resnext101_32x8d == "random"

@@ -5,10 +5,10 @@ import statistics
 
 import pytest
 
-from cervix_tf.cli import Asked
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, write_json
-from experiments.mobilenetv2_ensemble import config, listing, rows, schedule, tables
+from cervix_tf.study import RunRequest
+from experiments.mobilenetv2_ensemble import config, tables
 
 PAPER = config.PAPER
 
@@ -23,23 +23,21 @@ def test_the_papers_harmonic_means_are_those_of_its_true_positive_rates(lines):
 @pytest.mark.parametrize("number", config.TABLES)
 def test_every_line_of_a_table_is_a_row_that_the_table_runs(number):
     printed = {line[1] for line in getattr(tables, f"TABLE_{number}")}
-    assert printed == set(rows.TABLES[number])
+    assert printed == set(config.TABLES[number])
 
 
 def test_a_row_stands_after_the_rows_that_it_is_made_of():
-    order = list(rows.ROWS)
-    for row in rows.ROWS.values():
+    order = list(config.ROWS)
+    for row in config.ROWS.values():
         assert all(order.index(needed) < order.index(row.name) for needed in row.needs)
 
 
 def test_the_weighted_ensemble_has_the_plain_iodine_trunk():
-    assert rows.ROWS["ensemble-weighted"].needs == ("acetic-exp100", "green-exp100", "iodine")
+    assert config.ROWS["ensemble-weighted"].needs == ("acetic-exp100", "green-exp100", "iodine")
 
 
 def test_learning_rates_are_those_of_the_losses():
-    rate = {
-        name: schedule.optimiser_of(PAPER, row).learning_rate for name, row in rows.ROWS.items() if row.stage != "time"
-    }
+    rate = {name: PAPER.optimizer_of(row).learning_rate for name, row in config.ROWS.items() if row.stage != "time"}
     assert rate["acetic"] == rate["ensemble"] == rate["vgg19"] == 1e-4
     assert rate["acetic-focal-2"] == 1e-3
     assert (
@@ -53,38 +51,36 @@ def test_learning_rates_are_those_of_the_losses():
 
 
 def test_losses_against_imbalance_are_trained_longer():
-    epochs = {
-        name: schedule.optimiser_of(PAPER, rows.ROWS[name]).epochs for name in ("acetic", "acetic-x3", "vgg19-weighted")
-    }
+    epochs = {name: PAPER.optimizer_of(config.ROWS[name]).epochs for name in ("acetic", "acetic-x3", "vgg19-weighted")}
     assert epochs == {"acetic": 100, "acetic-x3": 200, "vgg19-weighted": 200}
 
 
 def test_checkpoints_are_kept_by_accuracy_and_in_the_imbalance_rows_by_the_harmonic_mean():
-    kept = {name: schedule.criterion_of(PAPER, row) for name, row in rows.ROWS.items()}
+    kept = {name: PAPER.criterion_of(row) for name, row in config.ROWS.items()}
     assert kept["acetic"] == kept["ensemble-fine-tuned"] == kept["resnet18"] == "val_accuracy"
     assert kept["acetic-focal-1"] == kept["acetic-population"] == kept["ensemble-weighted"] == "val_harmonic_mean_tpr"
 
 
 def test_phi_of_the_baselines_follows_the_configuration_where_the_paper_contradicts_itself():
-    phi = {name: schedule.loss_of(PAPER, rows.ROWS[f"{name}-weighted"]).phi for name in rows.BASELINES}
-    assert phi == dict.fromkeys(rows.BASELINES, "exp(100x)") | {"vgg19": "exp(x)"}
+    phi = {name: PAPER.loss_of(config.ROWS[f"{name}-weighted"]).phi for name in config.BASELINES}
+    assert phi == dict.fromkeys(config.BASELINES, "exp(100x)") | {"vgg19": "exp(x)"}
     other = dataclasses.replace(PAPER, imbalance=config.Imbalance(resnet18_phi="exp(x)"))
-    assert schedule.loss_of(other, rows.ROWS["resnet18-weighted"]).phi == "exp(x)"
+    assert other.loss_of(config.ROWS["resnet18-weighted"]).phi == "exp(x)"
 
 
 def test_without_tables_the_main_model_is_run():
-    assert [row.name for row in rows.wanted(PAPER, (), ())] == ["acetic", "green", "iodine", "ensemble"]
+    assert [row.name for row in config.wanted(PAPER, RunRequest())] == ["acetic", "green", "iodine", "ensemble"]
 
 
 def test_tables_share_rows_and_run_each_once():
-    names = [row.name for row in rows.wanted(PAPER, (5, 8, 10), ())]
+    names = [row.name for row in config.wanted(PAPER, RunRequest(tables=(5, 8, 10)))]
     assert len(names) == len(set(names)) and names.count("acetic") == 1
-    assert set(names) == {*rows.TABLES[5], *rows.TABLES[8], *rows.TABLES[10]}
+    assert set(names) == {*config.TABLES[5], *config.TABLES[8], *config.TABLES[10]}
 
 
 def test_an_unknown_row_is_refused_with_the_names_of_all():
     with pytest.raises(InputError, match="ensemble-fine-tuned"):
-        rows.wanted(PAPER, (), ("ensembl",))
+        config.wanted(PAPER, RunRequest(only=("ensembl",)))
 
 
 def test_the_list_says_how_far_each_row_is(tmp_path):
@@ -93,15 +89,15 @@ def test_the_list_says_how_far_each_row_is(tmp_path):
     history = out.row("acetic").history
     history.parent.mkdir(parents=True)
     history.write_text("epoch,seconds\n1,30\n2,30\n")
-    found = {line.row: line for line in listing.listed(PAPER, out, Asked(tables=(6, 7)))}
-    assert set(found) == {*rows.TABLES[6], *rows.TABLES[7]}
+    found = {line.row: line for line in config.rows(PAPER, out, RunRequest(tables=(6, 7)))}
+    assert set(found) == {*config.TABLES[6], *config.TABLES[7]}
     assert found["green"].state == "finished"
-    assert found["acetic"].state == "2 of 100 epochs" and found["acetic"].cost == "50 min"
+    assert found["acetic"].state == "2 of 100 epochs" and found["acetic"].cost == "50.0 min"
     assert found["iodine"].state == "not begun" and found["iodine"].cost.startswith("about ")
     assert "6" in found["ensemble"].tables and found["time-vgg19"].cost == "forward passes only"
 
 
 def test_an_estimate_is_three_forward_passes_an_input_and_epoch_at_the_papers_times(tmp_path):
-    found = {line.row: line.cost for line in listing.listed(PAPER, RunDir(tmp_path), Asked(tables=(5, 6)))}
+    found = {line.row: line.cost for line in config.rows(PAPER, RunDir(tmp_path), RunRequest(tables=(5, 6)))}
     assert found["vgg19"] == f"about {3 * 0.831 * 429 * 5 * 100 / 3600:.1f} h"
     assert found["ensemble"] == f"about {0.390 * 429 * 100 / 3600:.1f} h"  # trunks once a copy

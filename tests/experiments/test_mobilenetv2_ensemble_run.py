@@ -14,9 +14,12 @@ import pandas as pd
 import pytest
 
 import cervix_tf
-from cervix_tf.evaluate import predictions
+from cervix_tf import contract, runs
+from cervix_tf.export import runtime
+from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir
-from experiments.mobilenetv2_ensemble import __main__ as study
+from cervix_tf.study import main
+from experiments.mobilenetv2_ensemble.__main__ import STUDY
 from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS
 
 TINY = [
@@ -29,7 +32,7 @@ TINY = [
 
 
 def run(out, *arguments):
-    study.main([*TINY, "--out", str(out), *arguments])
+    main(STUDY, [*TINY, "--out", str(out), *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,6 @@ def test_predictions_are_of_the_test_cases_alone(finished):
 
 def test_the_saved_model_alone_gives_the_runs_predictions(finished):
     from cervix_tf.data import importers, inputs
-    from cervix_tf.export import runtime
     from experiments.mobilenetv2_ensemble.config import VIEWS
 
     expected = predictions.read(finished.predictions)
@@ -109,13 +111,23 @@ def test_help_takes_less_than_a_second_and_names_sections_of_the_paper():
 
 @pytest.fixture(scope="module")
 def continued(finished, tmp_path_factory):
-    """A copy of the finished run, asked for rows of every kind; what some of its files held before."""
+    """A copy of the finished run, killed while deployed, then asked for rows of every kind; what files held before."""
     out = tmp_path_factory.mktemp("continued") / "saved_models"
     shutil.copytree(finished.root.parents[1], out)
     more = RunDir(out / "mobilenetv2_ensemble" / "demo")
     before = {path: path.read_bytes() for path in (more.metrics, more.predictions, more.row("acetic").history)}
+    more.contract.unlink()
+    more.model.write_text("half of one")
     run(out, "--only", "ensemble-fine-tuned", "acetic-exp100", "resnet18-balanced", "time-tuned")
     return more, before
+
+
+def test_a_run_killed_before_its_contract_was_written_deploys_the_ensemble_that_it_measured(continued, finished):
+    out, _ = continued
+    assert contract.read(out.contract) == contract.read(finished.contract)
+    cases, expected = runs.tests(out, runs.manifest(out), contract.read(out.contract))
+    found = runtime.probabilities(runtime.load(out.saved_model), cases.files)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def metrics_of(out, row):

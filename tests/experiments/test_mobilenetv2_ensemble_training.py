@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cervix_tf.config import Images, Optimiser
+from cervix_tf.config import AdamConfig, Images
 from cervix_tf.data import importers
 from cervix_tf.data.synthetic import visits
 from cervix_tf.run_dir import RunDir
-from experiments.mobilenetv2_ensemble import config, data, model, rows, training
+from experiments.mobilenetv2_ensemble import config, data, model, training
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """The study with a network of one convolution, dropout and batch normalisation in place of MobileNetV2."""
+    """The study with a network of one convolution, dropout and batch normalization in place of MobileNetV2."""
 
     def single_view(config, kind):
         pixels = keras.Input((config.images.height, config.images.width, 3))
@@ -25,15 +25,15 @@ def small(monkeypatch):
         return keras.Model(pixels, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)), name=kind)
 
     monkeypatch.setattr(model, "single_view", single_view)
-    training._LENT.clear()
+    training._REUSABLE.clear()
     yield dataclasses.replace(
         config.DEMO,
         synthetic_visits=48,
         images=Images(height=24, width=32, batch_size=8),
-        acetic=Optimiser(epochs=4, learning_rate=1e-2),
+        acetic=AdamConfig(epochs=4, learning_rate=1e-2),
         test_share=0.25,
     )
-    training._LENT.clear()
+    training._REUSABLE.clear()
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +43,17 @@ def drawn(tmp_path_factory):
     return importers.load("cervigram_visits", root).manifest
 
 
-def test_a_row_trained_after_another_on_a_lent_network_ends_where_it_ends_alone(small, drawn, tmp_path):
-    first, second = data.folds(drawn, dataclasses.replace(small, folds=2))
-    row, together, alone = rows.ROWS["acetic-population"], RunDir(tmp_path / "together"), RunDir(tmp_path / "alone")
-    before = training.network(small, rows.ROWS["acetic-x3"], first, together, "fold-0-")
-    after = training.network(small, row, second, together, "fold-1-")
+def test_a_row_trained_after_another_on_a_reused_network_ends_where_it_ends_alone(small, drawn, tmp_path):
+    row, together, alone = config.ROWS["acetic-population"], RunDir(tmp_path / "together"), RunDir(tmp_path / "alone")
+    two = dataclasses.replace(small, folds=2)
+    first, second = data.folds_of(drawn, two, together)
+    before = training.network(small, config.ROWS["acetic-x3"], first)
+    after = training.network(small, row, second)
     assert after is before  # one network trains rows that differ in class weights, and folds
     weights = after.get_weights()
 
-    training._LENT.clear()
-    fresh = training.network(small, row, second, alone, "fold-1-")
+    training._REUSABLE.clear()
+    fresh = training.network(small, row, data.folds_of(drawn, two, alone)[1])
     assert fresh is not after
     for found, expected in zip(weights, fresh.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -60,3 +61,16 @@ def test_a_row_trained_after_another_on_a_lent_network_ends_where_it_ends_alone(
         pd.read_csv(out.row("fold-1-acetic-population").history).drop(columns="seconds") for out in (together, alone)
     ]
     pd.testing.assert_frame_equal(*histories)
+
+
+def test_a_probe_of_random_weights_depends_on_its_row_alone_not_on_what_was_run_before(
+    small, drawn, tmp_path, monkeypatch
+):
+    def trunk(height, width, alpha, weights):
+        pixels = keras.Input((height, width, 3))
+        return keras.Model(pixels, keras.layers.Conv2D(8, 3, activation="relu")(pixels))
+
+    monkeypatch.setattr(training, "mobilenet_v2", trunk)
+    (fold,) = data.folds_of(drawn, small, RunDir(tmp_path))
+    first, second = (training.probe(small, config.ROWS["probe-green"], fold).probabilities for _ in range(2))
+    np.testing.assert_array_equal(first, second)

@@ -9,9 +9,9 @@ import pytest
 from cervix_tf.config import Images, Source
 from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import predictions
+from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir, write_json
-from experiments.resnet50_types import data, evaluation, model, tables
+from experiments.resnet50_types import data, model, tables
 from experiments.resnet50_types.config import CLASSES, PAPER, PROTOCOLS, Config
 
 KAGGLE = {"Type_1": 250 + 1191, "Type_2": 781 + 3567, "Type_3": 450 + 1976}  # train and additional
@@ -39,7 +39,7 @@ def said(labels, decisions, groups=None):
 
 def test_the_kaggle_counts_are_the_papers_8215_and_split_into_its_2464_test_images():
     everything = listed(KAGGLE)
-    parts = data.parts_of(everything, "as_published", PAPER)
+    parts = data.split(everything, "as_published", PAPER)
     assert len(everything) == tables.TABLE_1["All"]
     assert len(parts["test"]) == tables.TABLE_1["Test"]
     assert len(parts["train"]) == tables.TABLE_1["All"] - tables.TABLE_1["Test"]  # 5751; the paper prints 5750
@@ -49,7 +49,7 @@ def test_the_kaggle_counts_are_the_papers_8215_and_split_into_its_2464_test_imag
 
 def test_a_random_split_parts_near_duplicates_and_the_leak_free_one_does_not():
     everything = listed(dict.fromkeys(CLASSES, 90), lambda label, at: f"{label} {at // 2}")
-    of = {protocol: data.parts_of(everything, protocol, Config()) for protocol in PROTOCOLS}
+    of = {protocol: data.split(everything, protocol, Config()) for protocol in PROTOCOLS}
     shared = {
         protocol: set(parts["train"].rows["group"]) & set(parts["test"].rows["group"]) for protocol, parts in of.items()
     }
@@ -60,7 +60,7 @@ def test_a_random_split_parts_near_duplicates_and_the_leak_free_one_does_not():
 
 def test_test_images_like_a_training_image_are_found_by_their_group():
     parts = {"train": listed({"Type_1": 2}, lambda label, at: ["a", ""][at])}
-    found = evaluation.like_training(said([0, 0, 0], [0, 1, 0], ["a", "b", ""]), parts)
+    found = tables.like_training(said([0, 0, 0], [0, 1, 0], ["a", "b", ""]), parts)
     assert found.tolist() == [True, False, False]
 
 
@@ -77,7 +77,7 @@ def test_the_difference_of_two_parts_is_in_points_with_both_parts_groups_resampl
     truth = np.tile([0, 1, 2], 40)
     better, worse = truth.copy(), truth.copy()
     better[:12], worse[:48] = (truth[:12] + 1) % 3, (truth[:48] + 1) % 3
-    found = evaluation.difference(said(truth, better), said(truth, worse), seed=0)
+    found = tables.difference(said(truth, better), said(truth, worse), seed=0)
     assert found["accuracy"]["value"] == pytest.approx(30.0)  # 90 % - 60 %
     # Two independent shares of 120: 1.96 sqrt(0.9 0.1 / 120 + 0.6 0.4 / 120) = 10.3 points to either side.
     assert found["accuracy"]["low"] == pytest.approx(30 - 10.3, abs=1.5)
@@ -91,14 +91,14 @@ def test_groups_widen_the_interval_of_a_difference():
     wrong = np.where(np.arange(120) % 12 < 3, (truth + 1) % 3, truth)
     of_four = [f"group {at // 3}" for at in range(120)]
     wide, narrow = (
-        evaluation.difference(said(truth, wrong, groups), said(truth, truth), seed=0)["accuracy"]
+        tables.difference(said(truth, wrong, groups), said(truth, truth), seed=0)["accuracy"]
         for groups in (of_four, None)
     )
     assert wide["high"] - wide["low"] > 1.4 * (narrow["high"] - narrow["low"])
 
 
 def test_one_answer_for_all_images_reaches_the_share_of_the_commonest_type():
-    found = evaluation.constant(said([1] * 6 + [0] * 2 + [2] * 2, [0] * 10), seed=0)
+    found = tables.majority_class(said([1] * 6 + [0] * 2 + [2] * 2, [0] * 10), seed=0)
     assert found["accuracy"]["value"] == pytest.approx(60.0)
     assert found["macro_f1"]["value"] == pytest.approx(100 * 2 * 6 / (10 + 6) / 3)
 
@@ -175,7 +175,7 @@ def test_test_images_of_the_first_stage_are_not_among_the_papers_images(photogra
 def test_an_empty_class_is_an_error_that_names_the_class_and_its_folders(photographs, tmp_path):
     for file in (photographs / "train/train/Type_2").iterdir():
         file.unlink()
-    with pytest.raises(InputError, match=r"no image of class Type_2 among 6 labelled ones.*train/train/Type_2"):
+    with pytest.raises(InputError, match=r"no image of class Type_2 among 6 labeled ones.*train/train/Type_2"):
         read(photographs, tmp_path)
 
 
@@ -195,8 +195,8 @@ def test_a_manifest_with_another_data_sets_rows_is_an_error_that_names_the_first
 
 
 def test_a_part_without_a_class_is_an_error_that_names_protocol_part_and_class():
-    with pytest.raises(InputError, match=r"as_published: part test \(28 images\) has no Type_1; add images"):
-        data.parts_of(listed({"Type_1": 1, "Type_2": 45, "Type_3": 45}), "as_published", Config())
+    with pytest.raises(InputError, match=r"as_published: split test \(28 images\) has no Type_1; ask"):
+        data.split(listed({"Type_1": 1, "Type_2": 45, "Type_3": 45}), "as_published", Config())
 
 
 def test_on_the_real_images_both_protocols_take_all_that_can_be_read(real_data, tmp_path):

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cervix_tf import cli
+from cervix_tf import contract, runs
 from cervix_tf.data import inputs
-from cervix_tf.evaluate import predictions
-from cervix_tf.export import contract, finished_run, runtime
+from cervix_tf.export import runtime
+from cervix_tf.metrics import predictions
 from cervix_tf.models import backbones
 from cervix_tf.run_dir import RunDir
+from cervix_tf.study import main
 from experiments.resnet50_types import __main__ as study
-from experiments.resnet50_types import rows
-from experiments.resnet50_types.config import CLASSES, DESCRIPTIONS, PRESETS, PROTOCOLS, TABLES
+from experiments.resnet50_types.config import CLASSES, PROTOCOLS
 
 SMALL = [
     *("--preset", "demo", "--synthetic-women", "170", "--images.height", "48", "--images.width", "48"),
-    *("--descent.epochs", "14", "--descent.learning-rate", "0.03"),
+    *("--optimizer.epochs", "14", "--optimizer.learning-rate", "0.03"),
 ]
 
 
@@ -39,7 +39,7 @@ def plain(name, height, width, **_):
 
 def run(out, *arguments):
     words = [*SMALL, "--out", str(out), *arguments]
-    cli.main("resnet50_types", PRESETS, DESCRIPTIONS, study.run, words, tables=TABLES, listed=rows.listed)
+    main(study.STUDY, words)
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +113,14 @@ def test_the_report_shows_the_papers_figures_of_both_rows_and_where_the_network_
 
 
 def test_the_manifest_of_the_deployed_row_shares_no_group_between_its_parts(finished):
-    listed = finished_run.manifest(finished)
+    listed = runs.manifest(finished)
     assert set(listed.rows["split"]) == {"train", "validation", "test"}
     assert (listed.rows.groupby("group")["split"].nunique() == 1).all()
 
 
 def test_saved_model_and_tflite_answer_as_the_run_did(finished):
     expected = predictions.read(finished.predictions)
-    tested = inputs.of_images(finished_run.manifest(finished).part("test"), CLASSES)
+    tested = inputs.of_images(runs.manifest(finished).part("test"), CLASSES)
     order = [list(expected.table["id"]).index(name) for name in tested.rows["id"]]
     for path in (finished.saved_model, finished.tflite()):
         found = runtime.probabilities(runtime.load(path), tested.files)
@@ -164,10 +164,9 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, ar
 
 def test_help_names_sections_of_the_paper_and_starts_no_tensorflow():
     code = (
-        "import sys; from experiments.resnet50_types import rows, __main__ as s\n"
-        "from cervix_tf import cli\n"
-        "from experiments.resnet50_types.config import DESCRIPTIONS, PRESETS, TABLES\n"
-        "try: cli.main('resnet50_types', PRESETS, DESCRIPTIONS, s.run, ['--help'], tables=TABLES, listed=rows.listed)\n"
+        "import sys; from experiments.resnet50_types import __main__ as s\n"
+        "from cervix_tf.study import main\n"
+        "try: main(s.STUDY, ['--help'])\n"
         "finally: print('heavy', sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from cervix_tf import runs
 from cervix_tf.config import Images
+from cervix_tf.contract import Contract
 from cervix_tf.data import inputs, manifest, pipeline
-from cervix_tf.evaluate import metrics, predictions
-from cervix_tf.export import finished_run, saved_model, tflite
-from cervix_tf.export.contract import Contract
+from cervix_tf.export import saved_model, tflite
 from cervix_tf.export.serving import serving_model
+from cervix_tf.metrics import classification, predictions
 from cervix_tf.run_dir import RunDir, write_json
 
 CLASSES = ("red", "green", "blue")
@@ -99,14 +100,16 @@ def finish(root: Path, contract: Contract, cases: int) -> RunDir:
     rows = tests.rows
     found = predictions.of(rows["id"], probabilities, CLASSES, labels=rows["label"], groups=rows["group"])
     predictions.write(found, out.predictions)
-    write_json(out.metrics, metrics.summary(found, positive=("red",), data="drawn", synthetic=True, resamples=100))
+    write_json(
+        out.metrics, classification.summary(found, positive=("red",), data="drawn", synthetic=True, resamples=100)
+    )
     contract.write(out.contract)
     serving_model(net, contract).save(out.model)
     return out
 
 
 def with_files(out: RunDir, contract: Contract) -> RunDir:
-    saved_model.write(finished_run.model(out), contract, out.saved_model)
+    saved_model.write(runs.model(out), contract, out.saved_model)
     out.tflite().write_bytes(tflite.convert(out.saved_model, contract, "float32"))
     return out
 

@@ -10,7 +10,7 @@ import pytest
 from cervix_tf import export
 from cervix_tf.errors import InputError
 from cervix_tf.export import __main__ as command
-from cervix_tf.export import finished_run, flatbuffer, formats, latency, runtime
+from cervix_tf.export import flatbuffer, formats, latency, representative, runtime
 from cervix_tf.run_dir import RunDir, read_json
 
 
@@ -59,7 +59,7 @@ def black(listed, contract, count, seed):
 
 
 def test_int8_calibrated_on_black_images_is_refused_with_the_figures_unless_forced(copy, quick, monkeypatch):
-    monkeypatch.setattr(finished_run, "calibration_images", black)
+    monkeypatch.setattr(representative, "images", black)
     # With resizing and normalisation in float this small network survives even black images.
     monkeypatch.setattr(flatbuffer, "edges", lambda model: [])
     with pytest.raises(InputError, match=r"tflite-int8: refused: only [\d.]+ % of 30 decisions agree") as refusal:

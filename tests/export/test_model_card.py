@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
+from cervix_tf import contract as contracts
 from cervix_tf.errors import InputError
-from cervix_tf.export import contract as contracts
 from cervix_tf.export import model_card
 from cervix_tf.run_dir import RunDir, read_json, write_json
 

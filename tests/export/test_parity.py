@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cervix_tf.export import calibration, parity
+from cervix_tf.export import parity, representative
 
 REFERENCE = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
 LABELS = np.array([0, 0, 1, -1])
@@ -86,8 +86,8 @@ def test_shapes_that_differ_are_refused():
 
 def test_calibration_inputs_are_balanced_and_repeatable():
     labels = np.repeat([0, 1, 2, -1], [500, 40, 3, 100])
-    chosen = calibration.balanced(labels, 43, seed=1)
+    chosen = representative.balanced(labels, 43, seed=1)
     assert len(chosen) == len(set(chosen)) == 43
     assert np.bincount(labels[chosen]).tolist() == [20, 20, 3]
-    assert chosen == calibration.balanced(labels, 43, seed=1) != calibration.balanced(labels, 43, seed=2)
-    assert sorted(calibration.balanced(labels[500:543], 1000, seed=0)) == list(range(43))
+    assert chosen == representative.balanced(labels, 43, seed=1) != representative.balanced(labels, 43, seed=2)
+    assert sorted(representative.balanced(labels[500:543], 1000, seed=0)) == list(range(43))

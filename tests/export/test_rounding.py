@@ -8,8 +8,8 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cervix_tf.contract import Contract
 from cervix_tf.export import flatbuffer, rounding, saved_model
-from cervix_tf.export.contract import Contract
 from cervix_tf.export.serving import serving_model
 
 CONTRACT = Contract("t", ("a", "b", "c"), (), (), 16, 16, 16, 16, "1", "free", "Tests.", "drawn", True, False)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cervix_tf import contract as contracts
+from cervix_tf import runs
 from cervix_tf.config import Images
 from cervix_tf.data import inputs, manifest, pipeline
 from cervix_tf.errors import InputError
-from cervix_tf.export import contract as contracts
-from cervix_tf.export import finished_run, runtime
+from cervix_tf.export import runtime
 
 
 def write(path, pixels, *options):
@@ -37,7 +38,7 @@ def odd_images(tmp_path_factory, picture):
 def through_the_pipeline(run, files):
     """Probabilities by the network in model.keras, fed as an evaluation during training is."""
     contract = contracts.read(run.contract)
-    model = finished_run.model(run)
+    model = runs.model(run)
     table = manifest.of_records([{"path": "x"}], run.root).rows
     some = inputs.Inputs(
         tuple(tuple(each) for each in files), np.full(len(files), -1, np.int32), table, contract.classes, contract.views
@@ -67,7 +68,7 @@ def test_views_of_different_sizes_too(views_run, odd_images):
 
 def test_a_run_answers_as_it_did_when_it_was_evaluated(views_run):
     contract = contracts.read(views_run.contract)
-    tests, expected = finished_run.tests(views_run, finished_run.manifest(views_run), contract)
+    tests, expected = runs.tests(views_run, runs.manifest(views_run), contract)
     found = runtime.probabilities(runtime.load(views_run.root), tests.files)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

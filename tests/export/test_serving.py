@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cervix_tf.contract import Contract
 from cervix_tf.export import saved_model
-from cervix_tf.export.contract import Contract
 from cervix_tf.export.serving import serving_model
 
 CONTRACT = Contract("t", ("a", "b"), (), (), 8, 10, 20, 30, "1", "free", "tests", "drawn", True, False)

@@ -8,9 +8,10 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from cervix_tf import contract as contracts
+from cervix_tf import runs
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, finished_run, flatbuffer, runtime, tflite, tflite_metadata
-from cervix_tf.export import contract as contracts
+from cervix_tf.export import associated_files, flatbuffer, representative, runtime, tflite, tflite_metadata
 
 
 def test_labels_contract_and_terms_travel_inside(single_run):
@@ -104,8 +105,8 @@ def kernels(model):
 
 def test_every_variant_is_made_of_built_in_operations_and_answers_alike(views_run):
     contract = contracts.read(views_run.contract)
-    listed = finished_run.manifest(views_run)
-    images = np.stack(list(finished_run.calibration_images(listed, contract, 30, 0)))
+    listed = runs.manifest(views_run)
+    images = np.stack(list(representative.images(listed, contract, 30, 0)))
     loaded = tf.saved_model.load(str(views_run.saved_model)).signatures["serving_default"]
     reference = loaded(images=tf.constant(images))["probabilities"].numpy()
     for variant, tolerance in (("float16", 0.02), ("dynamic", 0.1), ("int8", 0.1)):

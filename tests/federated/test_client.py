@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from cervix_tf.errors import InputError
-from cervix_tf.federated.client import Trainer, seed_of
+from cervix_tf.federated.client import Trainer
 from cervix_tf.federated.policy import Policy, ring
+from cervix_tf.seeds import seed_of
 
 STEPS = 3
 

@@ -299,7 +299,7 @@ from cervix_tf.federated.client import Client, Trainer
 from cervix_tf.federated.policy import Policy
 from cervix_tf.layers import FusedBatchNormalization
 from cervix_tf.run_dir import RunDir
-from cervix_tf.train import devices
+from cervix_tf.training import devices
 
 def network(strategy):
     keras.utils.set_random_seed(0)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from cervix_tf.layers import Bfloat16DepthwiseConv2D, Bfloat16ReLU6, fuse, in_float32
-from cervix_tf.train import devices
+from cervix_tf.training import devices
 
 
 def images(*shape):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cervix_tf.data import manifest
-from cervix_tf.evaluate import metrics, predictions
+from cervix_tf.metrics import classification, predictions
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 CLASSES = ("normal", "cin1", "cin2_3", "cancer")
@@ -96,7 +96,7 @@ def write_run(tmp_path: Path, labels: list[str]) -> RunDir:
         where.root.mkdir(parents=True, exist_ok=True)
         found = made_up_predictions(labels, strength)
         predictions.write(found, where.predictions)
-        summary = metrics.summary(found, positive=POSITIVE, resamples=50, data="made-up visits", synthetic=True)
+        summary = classification.summary(found, positive=POSITIVE, resamples=50, data="made-up visits", synthetic=True)
         write_json(where.metrics, summary)
         write_history(run.row(row or "ensemble").history)
     write_json(run.config, {"criterion": "val_accuracy", "protocol": "leak_free", "train": {"epochs": 8}, "seed": 0})

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cervix_tf.data import manifest
-from cervix_tf.evaluate import predictions
+from cervix_tf.metrics import predictions
 from cervix_tf.report import cases
 from cervix_tf.run_dir import RunDir
 

@@ -140,9 +140,19 @@ def test_a_number_without_interval_stands_alone():
     assert tables.cells(table(), row)[0][1] == "100.0"
 
 
-def test_methods_name_every_column_once():
-    rows = [{"name": name, "ours": [measured(), measured(method="bootstrap")]} for name in "ab"]
-    assert tables.methods(table(rows=rows)) == "Ours: Accuracy: n = 48, Wilson 95%; F1 score: n = 48, bootstrap"
+def test_each_method_and_note_is_said_once_and_numbers_point_to_it():
+    rows = [{"name": name, "paper": None, "ours": [measured(), measured(method="bootstrap")]} for name in "ab"]
+    text = tables.markdown([table(rows=rows), table(rows=rows, number=7)])
+    assert text.count("n = 48, Wilson 95%") == text.count("n = 48, bootstrap") == text.count("Made up") == 1
+    assert text.count("70.8 [55.9, 83.0]²") == text.count("70.8 [55.9, 83.0]³") == 4
+    assert "**Table 6. Single networks and the ensemble**¹" in text and "² n = 48, Wilson 95%" in text
+
+
+def test_where_the_paper_has_no_number_its_column_is_left_out():
+    rows = [{"name": "a", "paper": [None, None], "ours": [measured(), None]}]
+    assert tables.markdown([table(rows=rows, note="")]).count("–") == 1
+    assert "paper" not in printed([table(rows=rows)])
+    assert "paper" in printed([table()])
 
 
 @given(name=st.text(), title=st.text())
@@ -156,8 +166,8 @@ def test_markdown_keeps_its_columns_whatever_the_names(name, title):
 
 def test_markdown_shows_paper_and_ours():
     text = tables.markdown([table()])
-    assert r"| Ensemble | 81.25 \| 70.8 [55.9, 83.0] | 81.2 \| 70.8 [55.9, 83.0] |" in text
-    assert text.endswith("Made up for a test, synthetic.\n")
+    assert r"| Ensemble | 81.25 \| 70.8 [55.9, 83.0]² | 81.2 \| 70.8 [55.9, 83.0]³ |" in text
+    assert "¹ Made up for a test, synthetic." in text
 
 
 def test_counts_are_whole_numbers():

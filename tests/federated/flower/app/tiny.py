@@ -43,7 +43,8 @@ def site(name):
     """A site's data: its own, and another order every epoch."""
     import tensorflow as tf
 
-    from cervix_tf.federated.client import Client, seed_of
+    from cervix_tf.federated.client import Client
+    from cervix_tf.seeds import seed_of
 
     rng = np.random.default_rng(seed_of(0, name))
     x = rng.normal(rng.uniform(-1, 1), 1, (IMAGES, SIDE, SIDE, 3)).astype("float32")

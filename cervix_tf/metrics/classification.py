@@ -1,0 +1,286 @@
+"""metrics.json: every metric of one predictions.csv with its n, interval and method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cervix_tf.errors import InputError
+from cervix_tf.metrics import calibration, confusion, intervals, roc
+from cervix_tf.metrics.intervals import Interval
+from cervix_tf.metrics.predictions import Predictions
+
+Array = NDArray[np.float64]
+Key = tuple[str, str]
+"""Section ("metrics", "binary" or a class behind "class:") and name of a metric."""
+SPECIFICITIES = ("90", "95")
+"""Per cent, at which sensitivity is reported."""
+
+
+def summary(
+    predictions: Predictions,
+    *,
+    positive: Sequence[str] = (),
+    validation: Predictions | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
+    data: str = "",
+    synthetic: bool = False,
+    stand_in: bool = False,
+) -> dict[str, Any]:
+    """What metrics.json holds: every metric of the labelled rows as {value, low, high, n, method}.
+
+    `positive` names the classes of the binary reading; without it "binary" is null.
+    Thresholds for a fixed specificity are chosen on `validation` and only there;
+    without it those metrics are left out, and where it shares a group with the test rows
+    they are null. An undefined metric is null with the reason in its method. `data`,
+    `synthetic` and `stand_in` are passed on as labels of the data.
+
+    Raises `InputError` when no row is labelled, or validation is of other classes.
+    """
+    tested = _labelled(predictions, "predictions")
+    thresholds: dict[str, float] = {}
+    refused = ""
+    if positive and validation is not None:
+        thresholds, refused = _thresholds(tested, validation, positive)
+    classes = tested.classes
+
+    def statistics(weights: Array) -> dict[Key, Array]:
+        return _statistics(tested, positive, thresholds, weights)
+
+    once = np.ones((1, len(tested)))
+    points = {key: float(value[0]) for key, value in statistics(once).items()}
+    draws = intervals.cluster_bootstrap(tested.groups, statistics, resamples=resamples, seed=seed)
+    matrix = confusion.counts(tested.labels, tested.decisions, len(classes), once)[0].astype(int)
+    absent = [name for name, count in zip(classes, matrix.sum(1), strict=True) if count == 0]
+    shares = _shares(tested, positive, thresholds)
+    found = {
+        key: asdict(_interval(key, value, draws[key], shares.get(key), absent, tested.groups))
+        for key, value in points.items()
+    }
+
+    def section(name: str) -> dict[str, Any]:
+        return {metric: value for (of, metric), value in found.items() if of == name}
+
+    correct = tested.decisions == tested.labels
+    confidence = tested.probabilities.max(axis=1)
+    binary = None
+    binary_roc = None
+    if positive:
+        truth, _, score = tested.positive(positive)
+        measured = section("binary")
+        if refused:
+            measured |= {name: asdict(intervals.undefined(refused)) for each in SPECIFICITIES for name in _at(each)}
+        binary = {"positive": list(positive), "metrics": measured, "thresholds": thresholds}
+        binary_roc = roc.curve(score, truth)
+    return {
+        "n": len(tested),
+        "groups": len(set(tested.groups)),
+        "unlabelled": len(predictions) - len(tested),
+        "classes": list(classes),
+        "data": data,
+        "synthetic": synthetic,
+        "stand_in": stand_in,
+        "metrics": section("metrics"),
+        "binary": binary,
+        "per_class": {name: section(f"class:{name}") for name in classes},
+        "confusion": matrix.tolist(),
+        "calibration": {"bins": calibration.reliability(confidence, correct), "of": "most probable class"},
+        "roc": {
+            "per_class": {
+                name: roc.curve(tested.probabilities[:, at], tested.labels == at) for at, name in enumerate(classes)
+            },
+            "binary": binary_roc,
+        },
+    }
+
+
+def _labelled(predictions: Predictions, name: str) -> Predictions:
+    if not (predictions.labels >= 0).any():
+        raise InputError(f"{name}: none of the {len(predictions)} rows has a label; metrics need the truth")
+    return predictions.where(predictions.labels >= 0)
+
+
+def _thresholds(tested: Predictions, validation: Predictions, positive: Sequence[str]) -> tuple[dict[str, float], str]:
+    """The score above which a row is positive, by specificity on validation; else none and the reason."""
+    if validation.classes != tested.classes:
+        raise InputError(
+            f"validation predictions have the classes {', '.join(validation.classes)}, "
+            f"test predictions {', '.join(tested.classes)}; predict both with the same model"
+        )
+    shared = set(validation.groups) & set(tested.groups)
+    if shared:
+        return {}, f"validation and test share {len(shared)} groups, and no threshold is chosen on test rows"
+    chosen = _labelled(validation, "validation predictions")
+    truth, _, score = chosen.positive(positive)
+    if truth.all():
+        return {}, "validation has no negative row to choose a threshold on"
+    return {each: roc.threshold_at_specificity(score, truth, int(each) / 100) for each in SPECIFICITIES}, ""
+
+
+def _at(specificity: str) -> tuple[str, str]:
+    return f"sensitivity_at_{specificity}_specificity", f"specificity_at_{specificity}_specificity"
+
+
+def _statistics(
+    tested: Predictions, positive: Sequence[str], thresholds: Mapping[str, float], weights: Array
+) -> dict[Key, Array]:
+    """Every metric for each draw of row weights, (draws,)."""
+    labels, probabilities, classes = tested.labels, tested.probabilities, tested.classes
+    total = weights.sum(1)
+    matrix = confusion.counts(labels, tested.decisions, len(classes), weights)
+    confidence, correct = probabilities.max(1), tested.decisions == labels
+    sensitivity, specificity = confusion.sensitivity(matrix), confusion.specificity(matrix)
+    precision, f1 = confusion.precision(matrix), confusion.f1(matrix)
+    # A resample without a class that the rows do have would count it as 0, which says nothing about the model.
+    lost = (matrix.sum(-1)[:, np.unique(labels)] == 0).any(1)
+
+    def whole(values: Array) -> Array:
+        return np.where(lost, np.nan, values)
+
+    found: dict[Key, Array] = {
+        ("metrics", "accuracy"): confusion.accuracy(matrix),
+        ("metrics", "balanced_accuracy"): confusion.balanced_accuracy(matrix),
+        ("metrics", "harmonic_mean_tpr"): confusion.harmonic_mean_tpr(matrix),
+        ("metrics", "macro_precision"): whole(confusion.macro(precision)),
+        ("metrics", "macro_recall"): whole(confusion.macro(sensitivity)),
+        ("metrics", "macro_f1"): whole(confusion.macro(f1)),
+        ("metrics", "weighted_precision"): confusion.weighted(precision, matrix),
+        ("metrics", "weighted_recall"): confusion.weighted(sensitivity, matrix),
+        ("metrics", "weighted_f1"): confusion.weighted(f1, matrix),
+        ("metrics", "cohens_kappa"): confusion.kappa(matrix),
+        ("metrics", "quadratic_kappa"): confusion.kappa(matrix, quadratic=True),
+        ("metrics", "brier"): weights @ calibration.brier(probabilities, labels) / total,
+        ("metrics", "log_loss"): weights @ calibration.log_loss(probabilities, labels) / total,
+        ("metrics", "expected_calibration_error"): calibration.expected_calibration_error(confidence, correct, weights),
+    }
+    for at, name in enumerate(classes):
+        hits, misses = roc.ranked(probabilities[:, at], labels == at, weights)
+        found |= {
+            (f"class:{name}", "sensitivity"): sensitivity[:, at],
+            (f"class:{name}", "specificity"): specificity[:, at],
+            (f"class:{name}", "precision"): precision[:, at],
+            (f"class:{name}", "f1"): f1[:, at],
+            (f"class:{name}", "auc"): roc.auc(hits, misses),
+            (f"class:{name}", "average_precision"): roc.average_precision(hits, misses),
+        }
+    for metric in ("auc", "average_precision"):
+        of_classes = [found[f"class:{name}", metric] for name in classes]
+        found["metrics", f"macro_{metric}"] = np.mean(of_classes, axis=0)
+    if positive:
+        found |= _binary(tested, positive, thresholds, weights, matrix)
+    return found
+
+
+def _binary(
+    tested: Predictions,
+    positive: Sequence[str],
+    thresholds: Mapping[str, float],
+    weights: Array,
+    matrix: Array,
+) -> dict[Key, Array]:
+    truth, _, score = tested.positive(positive)
+    two = confusion.merged(matrix, [tested.classes.index(name) for name in positive])
+    hits, misses = roc.ranked(score, truth, weights)
+    found = {
+        "accuracy": confusion.accuracy(two),
+        "sensitivity": confusion.sensitivity(two)[:, 1],
+        "specificity": confusion.specificity(two)[:, 1],
+        "precision": confusion.precision(two)[:, 1],
+        "negative_predictive_value": confusion.precision(two)[:, 0],
+        "f1": confusion.f1(two)[:, 1],
+        "balanced_accuracy": confusion.balanced_accuracy(two),
+        "macro_precision": confusion.precision(two).mean(axis=1),
+        "macro_recall": confusion.sensitivity(two).mean(axis=1),
+        "macro_f1": confusion.f1(two).mean(axis=1),
+        "cohens_kappa": confusion.kappa(two),
+        "auc": roc.auc(hits, misses),
+        "average_precision": roc.average_precision(hits, misses),
+        "brier": weights @ (score - truth) ** 2 / weights.sum(1),
+    }
+    for specificity, threshold in thresholds.items():
+        called = confusion.counts(truth.astype(np.int64), (score >= threshold).astype(np.int64), 2, weights)
+        sensitivity_name, specificity_name = _at(specificity)
+        found[sensitivity_name] = confusion.sensitivity(called)[:, 1]
+        found[specificity_name] = confusion.specificity(called)[:, 1]
+    return {("binary", name): value for name, value in found.items()}
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A metric that is a plain proportion: `hits` among the rows `of`, both boolean, (rows,)."""
+
+    of: NDArray[np.bool_]
+    hits: NDArray[np.bool_]
+
+
+def _shares(tested: Predictions, positive: Sequence[str], thresholds: Mapping[str, float]) -> dict[Key, _Share]:
+    labels, decisions = tested.labels, tested.decisions
+    shares = {("metrics", "accuracy"): _Share(labels >= 0, labels == decisions)}
+    for at, name in enumerate(tested.classes):
+        shares[f"class:{name}", "sensitivity"] = _Share(labels == at, decisions == at)
+        shares[f"class:{name}", "specificity"] = _Share(labels != at, decisions != at)
+        shares[f"class:{name}", "precision"] = _Share(decisions == at, labels == at)
+    if positive:
+        truth, called, score = tested.positive(positive)
+        shares |= {
+            ("binary", "accuracy"): _Share(labels >= 0, truth == called),
+            ("binary", "sensitivity"): _Share(truth, called),
+            ("binary", "specificity"): _Share(~truth, ~called),
+            ("binary", "precision"): _Share(called, truth),
+            ("binary", "negative_predictive_value"): _Share(~called, ~truth),
+        }
+        for specificity, threshold in thresholds.items():
+            sensitivity_name, specificity_name = _at(specificity)
+            shares["binary", sensitivity_name] = _Share(truth, score >= threshold)
+            shares["binary", specificity_name] = _Share(~truth, score < threshold)
+    return shares
+
+
+def _interval(
+    key: Key,
+    value: float,
+    draws: Array,
+    share: _Share | None,
+    absent: list[str],
+    groups: NDArray[np.object_],
+) -> Interval:
+    """The metric's interval: binomial for shares of independent rows, bootstrap of groups for the rest."""
+    n = len(groups) if share is None else int(share.of.sum())
+    if np.isnan(value):
+        return intervals.undefined(_reason(key, absent), n)
+    of = groups if share is None else groups[share.of]
+    units = len(set(of))
+    if share is not None:
+        exact = intervals.wilson if key[1] == "accuracy" else intervals.clopper_pearson
+        if len(set(groups)) == len(groups):
+            return exact(int((share.of & share.hits).sum()), n)
+        if value in (
+            0.0,
+            1.0,
+        ):  # no resample can differ; each group counts as one trial, which errs on the wide side
+            whole = intervals.clopper_pearson(units if value else 0, units)
+            return replace(whole, n=n, method=f"{whole.method} of {units} groups: all rows agree")
+    found = intervals.percentile(value, draws, n, units, len(of))
+    if absent and key[0] == "metrics" and key[1].startswith("macro_"):
+        return replace(found, method=f"{found.method}; no row of {', '.join(absent)}: counts as 0")
+    if absent and key == ("metrics", "balanced_accuracy"):
+        return replace(found, method=f"{found.method}; no row of {', '.join(absent)}: left out")
+    return found
+
+
+def _reason(key: Key, absent: list[str]) -> str:
+    section, metric = key
+    if metric == "precision":
+        return "no row is called this class" if section != "binary" else "no row is called positive"
+    if metric == "negative_predictive_value":
+        return "no row is called negative"
+    if metric.endswith("kappa"):
+        return "truth and decisions are all one class"
+    if section == "metrics":
+        return f"no row of {', '.join(absent)}"
+    return "no row of one side" if section == "binary" else "no row of this class, or none of another"

@@ -1,0 +1,113 @@
+"""Results of runs in the documentation, so that the printed numbers are the measured ones; nobody types a result.
+
+`python -m cervix_tf.report.results RUN FOLDER NAME` writes `FOLDER/NAME.json`, what a run found, and
+`FOLDER/README.md`, the page of all results there. A single number elsewhere stands between
+`<!-- cell FILE; TABLE; ROW; COLUMN -->` and `<!-- end -->`; `--cells PAGE` writes these anew. A test compares both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from cervix_tf import atomic
+from cervix_tf.errors import InputError, exit_cleanly
+from cervix_tf.report import tables
+from cervix_tf.run_dir import RunDir, read_json, write_json
+
+_CELL = re.compile(r"<!-- cell ([^;>]+); ([^;>]+); ([^;>]+); ([^;>]+?) -->(.*?)<!-- end -->")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Put the tables of a finished run on the page of results beside a study."""
+
+    run: tyro.conf.Positional[Path]
+    """Run directory."""
+    folder: tyro.conf.Positional[Path]
+    """Folder of the results, experiments/<paper>/results."""
+    name: tyro.conf.Positional[str]
+    """Name of the result: letters, digits and hyphens."""
+    cells: tuple[Path, ...] = ()
+    """Pages whose single numbers to write anew."""
+
+
+def of_run(run: RunDir) -> dict[str, Any]:
+    """What the documentation says of a run: its tables, how they were made, on what, how long training took."""
+    import pandas as pd
+
+    environment = read_json(run.environment)
+    shown = environment["command_line"].replace(environment.get("data_root", "\0"), "DATA")
+    seconds = sum(pd.read_csv(row.history)["seconds"].sum() for row in run.rows.values() if row.history.exists())
+    return {
+        "command": re.sub(r"(?<=[ =])/\S*/", "", shown),  # of a file of this machine, its name
+        "commit": environment["commit"],
+        "processor": environment["processor"],
+        "training_minutes": round(float(seconds) / 60, 1),
+        "tables": read_json(run.tables),
+    }
+
+
+def page(folder: Path) -> str:
+    """The Markdown page of all results in a folder, by name."""
+    legend = tables.Legend()
+    parts = [
+        f"# Results of {folder.parent.name}",
+        "Generated from the JSON files beside this page by `python -m cervix_tf.report.results`: each is one run.",
+    ]
+    for file in sorted(folder.glob("*.json")):
+        found = read_json(file)
+        how = f"{found['training_minutes']:g} minutes of training on {found['processor']}"
+        parts.append(f"## {file.stem}\n\n`{found['command']}` at commit {found['commit']}; {how}.")
+        parts.append(tables.markdown(found["tables"], legend).rstrip())
+    parts.append("\n".join(["## Notes", "", *(f"{line}  " for line in legend.lines())]))
+    return "\n\n".join(parts) + "\n"
+
+
+def update(run: RunDir, folder: Path, name: str) -> None:
+    """Write a run's result into the folder, and the folder's page anew."""
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        raise InputError(f"{name!r}: give lower-case letters, digits and hyphens")
+    write_json(folder / f"{name}.json", of_run(run))
+    atomic.write_text(folder / "README.md", page(folder))
+
+
+def with_cells(text: str, root: Path) -> str:
+    """A page's text with every marked number as its result file, relative to `root`, has it.
+
+    Raises `InputError` when a file has no such table, row or column.
+    """
+
+    def number(found: re.Match[str]) -> str:
+        file, *names = (part.strip() for part in found.groups()[:4])
+        return found.group(0)[: found.start(5) - found.start(0)] + _cell(root / file, *names) + "<!-- end -->"
+
+    return _CELL.sub(number, text)
+
+
+def _cell(file: Path, number: str, name: str, column: str) -> str:
+    for table in read_json(file)["tables"]:
+        if str(table.get("number")) == number and column in table["columns"]:
+            for row in table["rows"]:
+                if row["name"] == name:
+                    _, ours = tables.cells(table, row)[table["columns"].index(column)]
+                    return ours.replace("\u00a0", " ")
+    raise InputError(f"{file}: has no table {number!r} with a row {name!r} and a column {column!r}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do as the command line says; wrong input ends with exit code 2 and a message."""
+    with exit_cleanly():
+        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.report.results")
+        update(RunDir(options.run), options.folder, options.name)
+        for path in options.cells:
+            atomic.write_text(path, with_cells(path.read_text(encoding="utf-8"), path.resolve().parent))
+
+
+if __name__ == "__main__":
+    main()

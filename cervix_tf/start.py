@@ -1,0 +1,138 @@
+"""How every run starts: TensorFlow quietly imported, configuration and environment written down."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cervix_tf import atomic
+from cervix_tf.errors import InputError
+from cervix_tf.run_dir import RunDir, read_json, write_json
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without the lines its C++ side prints before any log level applies (missing CUDA, CPU flags).
+
+    Which devices there are stands in environment.json.
+    """
+    import os
+    import tempfile
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as unread:
+        os.dup2(unread.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+            tf.get_logger().setLevel("ERROR")  # it warns of many networks as of one traced anew
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> None:
+    """Write config.json and environment.json of a run, or check that the run that is there has the same config.
+
+    Raises `InputError` that names the first fields that differ.
+    """
+    atomic.clear_leftovers(out.root)
+    asked = _plain(dataclasses.asdict(config))
+    if out.config.exists():
+        there = read_json(out.config)
+        changed = [
+            f"{name} was {there_value!r}, now {asked_value!r}"
+            for name, there_value, asked_value in _differences(there, asked)
+        ]
+        if changed:
+            raise InputError(
+                f"{out.root}: holds a run with another configuration ({'; '.join(changed[:3])}); "
+                "choose another --run name, or remove that folder"
+            )
+    else:
+        write_json(out.config, asked)
+    write_json(out.environment, environment(command_line, seed))
+
+
+def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
+    """What a result depends on beside its configuration: versions, git commit, machine, seed, command line."""
+    import importlib.metadata
+    import platform
+    import subprocess
+
+    names = (
+        "cervix_tf",
+        "tensorflow",
+        "keras",
+        "numpy",
+        "opencv-python-headless",
+        "scikit-learn",
+        "ai-edge-litert",
+    )
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "command_line": " ".join(command_line),
+        "seed": seed,
+        "commit": git.stdout.strip() or "not a git checkout",
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "devices": _devices(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    import os
+    import platform
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return f"{model}, {os.cpu_count()} logical CPUs"
+
+
+def _devices() -> str:
+    """The devices that TensorFlow sees, in words."""
+    import tensorflow as tf
+
+    found = []
+    for device in tf.config.list_physical_devices():
+        details = tf.config.experimental.get_device_details(device) if device.device_type == "GPU" else {}
+        found.append(details.get("device_name", device.device_type))
+    return ", ".join(found)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _differences(there: Any, asked: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(there, dict) and isinstance(asked, dict):
+        return [
+            found
+            for key in sorted(there.keys() | asked.keys())
+            for found in _differences(there.get(key), asked.get(key), f"{name}.{key}".lstrip("."))
+        ]
+    return [] if there == asked else [(name, there, asked)]

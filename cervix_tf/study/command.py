@@ -1,0 +1,167 @@
+"""A study's command line: a preset, overrides of any field, a run directory. The one place that parses one."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+
+import tyro
+
+from cervix_tf import start
+from cervix_tf.errors import InputError, exit_cleanly
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study.rows import RowStatus
+
+C = TypeVar("C")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRequest:
+    """What one command wants of a study; no part of the configuration, so the next may ask the same run for more."""
+
+    tables: tuple[int, ...] = ()
+    """The paper's tables whose rows to run; none: the paper's main model."""
+    only: tuple[str, ...] = ()
+    """Names of the rows to run, and what they need; none: all rows of the tables."""
+
+
+class Preset(NamedTuple, Generic[C]):
+    """A configuration to start from, and what it is for."""
+
+    config: C
+    description: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Study(Generic[C]):
+    """One paper, as its command line runs it."""
+
+    name: str
+    """Of its package, and of its folder below the folder of all runs."""
+    title: str
+    presets: Mapping[str, Preset[C]]
+    """The first is the one that runs without --preset."""
+    tables: tuple[int, ...]
+    """The paper's tables whose rows can be asked for."""
+    rows: Callable[[C, RunDir, RunRequest], Sequence[RowStatus]]
+    """What `--list` prints of a run."""
+    run: Callable[[C, RunDir, RunRequest], None]
+
+
+def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
+    """Run a study as the command line says, in `saved_models/<study>/<run>/`.
+
+    `--preset` chooses the configuration that the other options override. The same
+    command given again goes on where it stopped; another configuration under the same
+    run name is refused. Wrong input ends with exit code 2 and a message, no traceback.
+
+    Each of `--seeds` is a run of its own: the configuration's seed in `<run>`, another one in
+    `<run>-seed-<seed>`; the tables of mean and deviation over them stand in the first one's report.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with exit_cleanly():
+        preset = _preset(arguments, study.presets)
+        command: Any = tyro.cli(
+            _command(study, preset),
+            args=arguments,
+            prog=f"python -m experiments.{study.name}",
+            description="\n\n".join(
+                [
+                    f"{type(study.presets[preset].config).__doc__}",
+                    *(f"--preset {name}: {each.description}" for name, each in study.presets.items()),
+                ]
+            ),
+        )
+        name = (command.run or preset) + _of_worker()
+        runs = {
+            seed: RunDir(command.out / study.name / (name if seed == command.config.seed else f"{name}-seed-{seed}"))
+            for seed in command.seeds or (command.config.seed,)
+        }
+        request = RunRequest(command.tables, command.only)
+        if command.list:
+            for seed, out in runs.items():
+                _print(out, study.rows(dataclasses.replace(command.config, seed=seed), out, request))
+            return
+        start.import_tensorflow()
+        for seed, out in runs.items():
+            config = dataclasses.replace(command.config, seed=seed)
+            start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
+            study.run(config, out, request)
+        if len(runs) > 1:
+            from cervix_tf.report import seeds
+
+            seeds.conclude(runs)
+
+
+def _of_worker() -> str:
+    """What this worker's run name ends with; joins the others first, if TF_CONFIG names any."""
+    import os
+
+    if not os.environ.get("TF_CONFIG"):
+        return ""
+    start.import_tensorflow()
+    from cervix_tf.training import devices
+
+    at = devices.worker()
+    if at is None:
+        return ""
+    devices.strategy("all")  # nothing may be done with TensorFlow before
+    return f"-worker-{at}" if at else ""
+
+
+def _print(out: RunDir, rows: Sequence[RowStatus]) -> None:
+    """The rows of a study, one a line."""
+    import rich.box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table(title=str(out.root), box=rich.box.SIMPLE_HEAD, title_justify="left")
+    for column in ("row", "tables", "state", "cost"):
+        grid.add_column(column, no_wrap=column == "row")
+    for row in rows:
+        grid.add_row(*map(escape, row))
+    Console().print(grid)
+
+
+def _preset(arguments: Sequence[str], presets: Mapping[str, Any]) -> str:
+    for at, argument in enumerate(arguments):
+        name = ""
+        if argument == "--preset" and at + 1 < len(arguments):
+            name = arguments[at + 1]
+        elif argument.startswith("--preset="):
+            name = argument.partition("=")[2]
+        if name:
+            if name not in presets:
+                raise InputError(f"--preset {name!r}: there are {', '.join(presets)}")
+            return name
+    return next(iter(presets))
+
+
+def _command(study: Study[Any], preset: str) -> type:
+    """A dataclass of the run's own options and, without a prefix, the fields of the configuration."""
+    config = study.presets[preset].config
+    number: Any = Literal[study.tables]
+    fields: list[tuple[str, Any, Any]] = [
+        ("preset", Annotated[Literal[tuple(study.presets)], tyro.conf.arg(help="Configuration to start from.")],
+         dataclasses.field(default=preset)),
+        ("run", Annotated[str, tyro.conf.arg(help="Name of the run (default: the preset's).")],
+         dataclasses.field(default="")),
+        ("out", Annotated[Path, tyro.conf.arg(help="Folder of all runs.")],
+         dataclasses.field(default=Path("saved_models"))),
+        ("tables", Annotated[tuple[number, ...], tyro.conf.arg(
+            help="Tables of the paper whose rows to run (none: the main model). Finished rows are not run again.")],
+         dataclasses.field(default=())),
+        ("only", Annotated[tuple[str, ...], tyro.conf.arg(help="Only these rows, and what they need; see --list.")],
+         dataclasses.field(default=())),
+        ("seeds", Annotated[tuple[int, ...], tyro.conf.arg(
+            help="Run once a seed, each in a run directory of its own; tables then have mean and deviation too.")],
+         dataclasses.field(default=())),
+        ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
+         dataclasses.field(default=False)),
+        ("config", Annotated[type(config), tyro.conf.arg(name="")], dataclasses.field(default=config)),
+    ]  # fmt: skip
+    return dataclasses.make_dataclass("Command", fields, frozen=True)

@@ -1,0 +1,167 @@
+"""The images of a study: drawn, imported or from a manifest, labeled with its classes, checked and written down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cervix_tf.config import Source
+from cervix_tf.data import audit, images, manifest, splits
+from cervix_tf.data.importers import Imported
+from cervix_tf.data.manifest import Manifest
+from cervix_tf.errors import InputError
+from cervix_tf.run_dir import RunDir, read_json, write_json
+
+Splits = dict[str, Manifest]
+"""train, test and, as a rule, validation."""
+_NAMED = 3  # files that an error names
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What a result says of its data: in words, and whether they are the paper's."""
+
+    text: str
+    synthetic: bool
+    """Drawn images: good for trying the software, for nothing else."""
+    stand_in: bool = False
+    """Real images of another data set than the paper's."""
+    positive: tuple[str, ...] = ()
+    """Classes of the binary reading; may be empty."""
+
+
+def load(
+    source: Source,
+    what: str,
+    importer: Callable[[Path], Imported],
+    out: RunDir,
+    draw: Callable[[Path], None] | None = None,
+) -> Imported:
+    """The images of a study: what `draw` writes into the run, or what the user's manifest or data root holds.
+
+    A manifest is taken as it is; a root is read by `importer`, whose notes are printed (of drawn images they
+    would say how many the original has). `what` names the images where there are none.
+
+    Raises `InputError` when neither is given, or cannot be read.
+    """
+    if draw is not None:
+        root = out.root / "data"
+        if not root.exists():
+            draw(root)
+        return importer(root)
+    if source.manifest is not None:
+        return Imported(manifest.read(source.manifest, source.root), [], [])
+    if source.root is None:
+        raise InputError(
+            f"--data.root is missing: give the folder of the {what} images, or --data.manifest; "
+            "without any data, try --preset demo"
+        )
+    imported = importer(source.root)
+    for note in imported.notes:
+        print(f"note: {note}")
+    return imported
+
+
+def name_of(source: Source, images: Manifest) -> str:
+    """What messages call the images: the manifest's file, or their folder."""
+    return str(source.manifest or images.root)
+
+
+def labeled(
+    imported: Imported,
+    label_map: Mapping[str, Sequence[str]],
+    name: str,
+    *,
+    others: str = "refuse",
+    hint: str = "",
+    at_least: int | None = None,
+) -> Manifest:
+    """The labeled rows, with the study's classes as labels; every class has some, or `at_least` so many classes.
+
+    `label_map` gives each class its labels in the source. Rows without a label are left out, which is said;
+    those with another label are refused, or with `others="leave out"` left out too. `name` stands for the images in
+    messages, `hint` is what to do about an empty class, {} in it the label that is looked for.
+
+    Raises `InputError` for a label that is none of these, and when a class is empty that must not be.
+    """
+    classes = {label: each for each, labels in label_map.items() for label in labels}
+    rows = imported.manifest.rows
+    known, empty = rows["label"].isin(classes), rows["label"] == ""
+    strange = rows[~known & ~empty]
+    if not known.any():
+        there = ", ".join(sorted(set(rows["label"]) - {""})[:8]) or "none"
+        raise InputError(
+            f"{name}: no image has one of the labels {', '.join(classes)}; the labels there are {there}"
+            + (f": {hint.format(next(iter(classes)))}" if hint else "")
+        )
+    if len(strange) and others == "refuse":
+        first = strange.iloc[0]
+        raise InputError(
+            f"{name}: {first['path']}: label {first['label']!r} is none of {', '.join(classes)}; {len(strange)} such "
+            "rows: is this another data set's manifest, or a mixture? Take these rows out, or rename their labels"
+        )
+    if len(strange):
+        print(f"note: {len(strange)} images left out: their label is none of {', '.join(classes)}")
+    if empty.any():
+        print(f"note: {empty.sum()} images left out: they have no label")
+    kept = imported.manifest.where(known)
+    kept = replace(kept, rows=kept.rows.assign(label=kept.rows["label"].map(classes)))
+    lacking = [each for each in label_map if each not in set(kept.rows["label"])]
+    if len(label_map) - len(lacking) < (at_least or len(label_map)):
+        passed = "; ".join(f"{file}: {reason}" for file, reason in imported.left_out[:_NAMED])
+        raise InputError(
+            f"{name}: no image of class {lacking[0]} among {len(kept)} labeled ones ({len(lacking)} of "
+            f"{len(label_map)} classes are empty); its label in the source is {' or '.join(label_map[lacking[0]])}: "
+            f"{hint.format(label_map[lacking[0]][0]) or 'check the names of the class folders'}"
+            + (f". {len(imported.left_out)} images were left out: {passed}" if passed else "")
+        )
+    return kept
+
+
+def check(images_used: Manifest, out: RunDir) -> None:
+    """Decode every image once, and write what the audit found and where the images are into the run.
+
+    Raises `InputError` that names each broken file.
+    """
+    images.check_files(images_used.paths())
+    if not out.audit.exists():
+        counts = audit.audit(images_used).counts()
+        write_json(out.audit, [{"kind": f"{kind} ({how})", "count": count} for (how, kind), count in counts.items()])
+    write_json(out.environment, {**read_json(out.environment), "data_root": str(images_used.root.resolve())})
+
+
+def check_classes(parts: Mapping[str, Manifest], classes: Collection[str], where: str = "") -> None:
+    """Raise `InputError` when one of the splits lacks a class; `where` begins the message."""
+    for name, part in parts.items():
+        lacking = sorted(set(classes) - set(part.rows["label"]))
+        if lacking:
+            raise InputError(f"{where}split {name} ({len(part)} images) has no {lacking[0]}; ask for larger shares")
+
+
+def prescribed(images_used: Manifest, *allowed: Sequence[str]) -> Splits:
+    """The splits that the source prescribes in its column `split`; none where the column is empty.
+
+    Raises `InputError` unless they are one of the `allowed` sets of names.
+    """
+    there = set(images_used.rows["split"]) - {""}
+    for names in allowed:
+        if there == set(names):
+            return {name: images_used.part(name) for name in names}
+    if there:
+        wanted = ", or ".join(", ".join(names) for names in allowed)
+        raise InputError(f"the column split names {', '.join(sorted(there))}; give {wanted}, or leave it empty")
+    return {}
+
+
+def keep_manifest(parts: Mapping[str, Manifest], out: RunDir) -> Manifest:
+    """The manifest as used, each image's split in its `split` column, which is written into the run."""
+    whole = splits.with_split_column(parts)
+    manifest.write(whole, out.manifest)
+    return whole
+
+
+def counts(parts: Mapping[str, Manifest]) -> dict[str, Counter[str]]:
+    """Split -> images of each label."""
+    return {name: Counter(part.rows["label"]) for name, part in parts.items()}

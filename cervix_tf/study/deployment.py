@@ -1,0 +1,86 @@
+"""The deployed model as users load it: written in an order that a kill cannot harm, and exported with its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import cervix_tf
+from cervix_tf import atomic, contract
+from cervix_tf.config import Images
+from cervix_tf.contract import Contract
+from cervix_tf.data import manifest
+from cervix_tf.export import formats, serving
+from cervix_tf.metrics import neighbors as neighbor_files
+from cervix_tf.metrics.neighbors import Neighbours
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study.data import DataDescription
+
+if TYPE_CHECKING:
+    import keras
+
+LICENSE = "Apache-2.0 (code); the weights carry the terms of the images they were trained on"
+
+
+def terms(
+    task: str,
+    classes: Sequence[str],
+    images: Images,
+    data: DataDescription,
+    intended_use: str,
+    out: RunDir,
+    *,
+    views: Sequence[str] = (),
+    site: str = "",
+    neighbors: Neighbours | None = None,
+    native_size: tuple[int, int] | None = None,
+) -> Contract:
+    """The contract of a study's model; the native size, (height, width), else is the median of the (site's) images."""
+    rows = manifest.read(out.manifest).rows
+    sizes = (rows[rows["site"] == site] if site else rows)[["height", "width"]].median()
+    native_height, native_width = native_size or (int(sizes["height"]), int(sizes["width"]))
+    return Contract(
+        task=task,
+        classes=tuple(classes),
+        positive=data.positive,
+        views=tuple(views),
+        height=images.height,
+        width=images.width,
+        native_height=int(native_height),
+        native_width=int(native_width),
+        version=cervix_tf.__version__,
+        licence=LICENSE,
+        intended_use=f"{intended_use} Not a medical device.",
+        data=data.text,
+        synthetic=data.synthetic,
+        stand_in=data.stand_in,
+        neighbours=neighbors.digest if neighbors is not None else "",
+    )
+
+
+def deploy(
+    out: RunDir,
+    wanted: Contract,
+    network: Callable[[], keras.Model],
+    kinds: Sequence[formats.Format],
+    neighbors: Neighbours | None = None,
+) -> None:
+    """Write the model that `network` gives with its contract, and export it; nothing where it stands there already.
+
+    The contract is removed first and written last: without it the rest is another model's, or half of one.
+
+    Raises `InputError` when an exported file is refused.
+    """
+    files = [out.model, out.exports, *(formats.target_of(out, kind) for kind in kinds)]
+    if neighbors is not None:
+        files.append(out.neighbours)
+    if all(path.exists() for path in (out.contract, *files)) and contract.read(out.contract) == wanted:
+        return
+    out.contract.unlink(missing_ok=True)
+    if neighbors is not None:
+        neighbor_files.write(neighbors, out.neighbours)
+    with atomic.replacing(out.model) as part:
+        serving.serving_model(network(), wanted).save(part)
+    wanted.write(out.contract)
+    out.exports.unlink(missing_ok=True)
+    formats.run(out, kinds)

@@ -1,0 +1,78 @@
+"""The rows of a study's tables: which of them a command wants, how far each is, and what it costs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from cervix_tf.errors import InputError
+from cervix_tf.run_dir import RunDir
+
+if TYPE_CHECKING:
+    from cervix_tf.study.command import RunRequest
+
+R = TypeVar("R")
+
+
+class RowStatus(NamedTuple):
+    """One line of `--list`: a row (a trained model, as a rule) of the study."""
+
+    row: str
+    tables: str
+    state: str
+    cost: str
+
+
+def selected(available: Mapping[str, R], request: RunRequest, default: Iterable[str]) -> list[R]:
+    """The rows that a command runs, in the order of `available`: those of `--only`, else `default`.
+
+    Raises `InputError` for a row that there is not.
+    """
+    for name in request.only:
+        if name not in available:
+            raise InputError(f"--only {name}: no such row; there are {', '.join(available)}")
+    names = set(request.only or default)
+    return [row for name, row in available.items() if name in names]
+
+
+def fold_prefix(folds: int, fold: int) -> str:
+    """What the folders of a fold's trainings begin with; nothing where there is one split."""
+    return f"fold-{fold}-" if folds > 1 else ""
+
+
+def trainings(name: str, folds: int = 1) -> list[str]:
+    """The folders of a row's trainings, one a fold."""
+    return [fold_prefix(folds, fold) + name for fold in range(folds)]
+
+
+def status(
+    out: RunDir, name: str, tables: str, *, finished: bool, trained_in: Sequence[str], epochs: int, estimate: str = ""
+) -> RowStatus:
+    """How far a row is that trains `epochs` epochs in each of the folders `trained_in`, and what that costs.
+
+    The cost is extrapolated from the epochs that are done; before the first it is `estimate`, or the number
+    of epochs. With 0 epochs nothing is trained.
+    """
+    if not epochs:
+        return RowStatus(name, tables, "finished" if finished else "not begun", "forward passes only")
+    done = [each for training in trained_in for each in seconds(out.row(training))]
+    total = epochs * len(trained_in)
+    state = "finished" if finished else f"{len(done)} of {total} epochs" if done else "not begun"
+    cost = minutes(sum(done) / len(done) * total) if done else estimate or f"{total} epochs"
+    return RowStatus(name, tables, state, cost)
+
+
+def seconds(training: RunDir) -> list[float]:
+    """What each epoch of a training took, of those that are done."""
+    if not training.history.exists():
+        return []
+    with training.history.open(encoding="utf-8", newline="") as file:
+        return [float(line["seconds"]) for line in csv.DictReader(file)]
+
+
+def minutes(seconds: float) -> str:
+    """A time in the unit that suits it: `45 s`, `7.5 min`, `2.0 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

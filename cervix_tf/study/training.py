@@ -1,0 +1,109 @@
+"""What is the same whenever a row's network is trained: one traced network, callbacks, and the line that says how."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from cervix_tf.layers import in_float32
+from cervix_tf.run_dir import RunDir
+from cervix_tf.training import devices, fit
+
+
+@contextlib.contextmanager
+def building(device_names: str, seed: int) -> Iterator[None]:
+    """Build a network inside this: on the chosen devices, from weights that depend on `seed` alone."""
+    keras.utils.set_random_seed(seed)
+    with devices.strategy(device_names).scope():
+        yield
+
+
+@dataclass(frozen=True)
+class ReusableNetwork:
+    """A compiled network that one training after the other uses: to trace it anew takes as long as some epochs."""
+
+    trained: keras.Model
+    """Compiled, in the precision of the run."""
+    tested: keras.Model
+    """In float32; the same one where the run trains in that."""
+    initial: list[np.ndarray]
+    """Every variable as the network was built."""
+
+    def start(self, learning_rate: float, values: Sequence[Any] = ()) -> keras.Model:
+        """The compiled network with its initial variables (or `values`) and a new optimizer."""
+        for variable, value in zip(self.trained.variables, values or self.initial, strict=True):
+            variable.assign(value)
+        for variable in self.trained.optimizer.variables:
+            variable.assign(keras.ops.zeros_like(variable))
+        self.trained.optimizer.learning_rate = learning_rate
+        return self.trained
+
+    def result(self) -> keras.Model:
+        """The network as it was last trained, in float32."""
+        if self.tested is not self.trained:
+            self.tested.set_weights(self.trained.get_weights())
+        return self.tested
+
+
+def reusable(compiled: keras.Model) -> ReusableNetwork:
+    """`compiled`, ready for one training after the other."""
+    tested = compiled if compiled.dtype_policy.name == "float32" else in_float32(compiled)
+    return ReusableNetwork(compiled, tested, [variable.value.numpy() for variable in compiled.variables])
+
+
+def train(
+    network: keras.Model,
+    batches: Callable[[int], tf.data.Dataset],
+    validation: Callable[[], tf.data.Dataset] | None,
+    *,
+    inputs: int,
+    epochs: int,
+    steps_per_epoch: int,
+    criterion: str,
+    out: RunDir,
+    cosine_from: float = 0.0,
+    tensorboard: bool = False,
+    also_by: Sequence[str] = (),
+    patience: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> pd.DataFrame:
+    """Train a compiled network in the folder `out`, leave it with its best weights, and say so on one line.
+
+    See `cervix_tf.training.fit.fit`, which a finished training costs nothing. `inputs` is how many the epoch
+    draws from. With `cosine_from` the learning rate falls from that along a cosine.
+    """
+    done = len(pd.read_csv(out.history)) if out.history.exists() else 0
+    every = [*callbacks]
+    if tensorboard:
+        every.append(fit.tensorboard(out))
+    if cosine_from:
+        every.append(fit.cosine(cosine_from, epochs))
+    history = fit.fit(
+        network,
+        batches,
+        validation() if validation is not None and done < epochs else None,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        criterion=criterion,
+        also_by=also_by,
+        patience=patience,
+        out=out,
+        callbacks=every,
+        verbose=1 if sys.stdout.isatty() else 0,
+    )
+    if done < len(history):
+        best = history.iloc[fit.best_epoch(history, criterion) - 1]
+        print(
+            f"{out.root.name}: {inputs} training inputs, {len(history)} epochs, {history['seconds'].sum():.0f} s; "
+            f"kept epoch {best['epoch']:.0f} ({criterion} {best[criterion]:.3f})",
+            flush=True,
+        )
+    return history

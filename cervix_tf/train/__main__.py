@@ -1,0 +1,200 @@
+"""`python -m cervix_tf.train MANIFEST -o RUN`: a classifier of your own labeled images, tested, exported, reported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from cervix_tf import start
+from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
+from cervix_tf.errors import InputError, exit_cleanly
+from cervix_tf.run_dir import RunDir
+
+if TYPE_CHECKING:
+    import keras
+
+    from cervix_tf.data.manifest import Manifest
+    from cervix_tf.study.data import Splits
+    from cervix_tf.study.training import ReusableNetwork
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Train a classifier of single images on a manifest: classes, groups and splits come from its columns.
+
+    Writes a run like a study's: predictions and metrics with intervals, a Keras model, SavedModel and TFLite, a model
+    card and a report. The same command given again goes on where it stopped.
+    """
+
+    manifest: tyro.conf.Positional[Path]
+    """CSV with one row an image, from `python -m cervix_tf.data import`."""
+    root: Path | None = None
+    """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
+    network: str = "mobilenet_v2"
+    """One of those that `python -m cervix_tf.models list` prints."""
+    weights: str = "imagenet"
+    """Initial weights: imagenet, random, or a weights file without top."""
+    positive: tuple[str, ...] = ()
+    """Classes that count as positive; with them come sensitivity, specificity and the area under the ROC curve."""
+    images: Images = field(default_factory=Images)
+    augmentation: Augmentation = field(
+        default_factory=lambda: Augmentation(rotation=(-20.0, 20.0), scale=(1.0, 1.2), horizontal_flip=0.5)
+    )
+    """Random changes of the training images."""
+    optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=15, learning_rate=3e-4, weight_decay=0.01))
+    cosine: bool = True
+    """Let the learning rate fall to nothing over the epochs, along a cosine."""
+    validation_share: float = 0.15
+    """Share of the images that choose the epoch, where the manifest prescribes no split."""
+    test_share: float = 0.2
+    """Share of the images that are tested on, where the manifest prescribes no split."""
+    precision: Precision = "float32"
+    """Of the arithmetic in training; what is tested and exported computes in float32."""
+    tensorboard: bool = False
+    """Also write TensorBoard logs (needs the extra [tensorboard])."""
+    seed: int = 0
+    devices: str = "all"
+    """all, cpu, or a number: several are mirrored."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train as the command line says; wrong input ends with exit code 2 and a message."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+
+    @dataclass(frozen=True)
+    class Command:
+        config: Annotated[Config, tyro.conf.arg(name="")]
+        out: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="RUN", help="Folder of the run.")]
+
+    with exit_cleanly():
+        command = tyro.cli(Command, args=arguments, prog="python -m cervix_tf.train", description=Config.__doc__)
+        start.import_tensorflow()
+        out = RunDir(command.out)
+        start.begin(command.config, out, ["python", "-m", "cervix_tf.train", *arguments], command.config.seed)
+        run(command.config, out)
+
+
+def run(config: Config, out: RunDir) -> None:
+    """From the manifest to the report; what is done already is not done again."""
+    from cervix_tf.data import inputs, pipeline
+    from cervix_tf.models import backbones
+    from cervix_tf.study import conclusion, data, deployment, evaluation
+    from cervix_tf.study import training as study_training
+
+    if config.network not in backbones.NAMES:
+        raise InputError(f"--network {config.network}: no such network; there are {', '.join(backbones.NAMES)}")
+    images = read(config, out)
+    classes = tuple(sorted(set(images.rows["label"])))
+    if strange := [name for name in config.positive if name not in classes]:
+        raise InputError(f"--positive {strange[0]}: is none of the classes {', '.join(classes)}")
+    parts = split(images, config)
+    data.check_classes(parts, classes)
+    data.keep_manifest(parts, out)
+    of_split = {name: inputs.of_images(part, classes) for name, part in parts.items()}
+    description = data.DataDescription(config.manifest.name, synthetic=False, positive=config.positive)
+
+    def trained() -> keras.Model:
+        network = _compiled(config, len(classes))
+        study_training.train(
+            network.trained,
+            lambda first: pipeline.training(
+                of_split["train"],
+                config.images,
+                config.augmentation,
+                seed=config.seed,
+                epochs=config.optimizer.epochs,
+                first_epoch=first,
+            ),
+            lambda: pipeline.evaluation(of_split["validation"], config.images),
+            inputs=len(of_split["train"]),
+            epochs=config.optimizer.epochs,
+            steps_per_epoch=pipeline.steps(of_split["train"], config.images),
+            criterion="val_loss",
+            out=out,
+            cosine_from=config.optimizer.learning_rate if config.cosine else 0.0,
+            tensorboard=config.tensorboard,
+        )
+        return network.result()
+
+    if not out.metrics.exists():
+        network = trained()
+        predicted = {name: evaluation.predict(network, of_split[name], config.images) for name in SPLITS[1:]}
+        evaluation.write(out, predicted["test"], predicted["validation"], description, config.seed)
+    try:
+        contract = deployment.terms(
+            out.root.name, classes, config.images, description, "Research on the images it was trained on.", out
+        )
+        deployment.deploy(out, contract, trained, ("saved_model", "tflite-float32"))
+    finally:  # the report stands even where an exported file is refused
+        conclusion.write_report(f"{config.network} on {config.manifest.name}", [], out)
+
+
+def _compiled(config: Config, classes: int) -> ReusableNetwork:
+    """The network with its initial weights, ready to be trained."""
+    import keras
+
+    from cervix_tf.models import backbones
+    from cervix_tf.study import training as study_training
+    from cervix_tf.training import devices, fit
+
+    with study_training.building(config.devices, config.seed):
+        with devices.precision(config.precision):
+            network = backbones.classifier(
+                config.network, classes, config.images.height, config.images.width, weights=config.weights
+            )
+        network.compile(
+            optimizer=fit.adam(config.optimizer),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+            jit_compile=devices.jit_compile(),
+        )
+        return study_training.reusable(network)
+
+
+def read(config: Config, out: RunDir) -> Manifest:
+    """The labeled images of the manifest, every one decoded once.
+
+    Raises `InputError` when there are fewer than two classes, or a file is broken.
+    """
+    from cervix_tf.data import manifest
+    from cervix_tf.data.importers import Imported
+    from cervix_tf.study import data
+
+    listed = manifest.read(config.manifest, config.root)
+    classes = sorted(set(listed.rows["label"]) - {""})
+    manifest.check_labels(listed, classes, str(config.manifest))
+    labeled = data.labeled(Imported(listed, [], []), {name: (name,) for name in classes}, str(config.manifest))
+    data.check(labeled, out)
+    return labeled
+
+
+def split(images: Manifest, config: Config) -> Splits:
+    """train, validation and test: as the manifest prescribes them, else drawn with no group in two of them.
+
+    Where it prescribes train and test alone, validation comes out of train.
+
+    Raises `InputError` when a group is in two splits, or another split is prescribed.
+    """
+    from cervix_tf.data import splits
+    from cervix_tf.study import data
+
+    shares = {"validation": config.validation_share, "test": config.test_share}
+    parts = data.prescribed(images, SPLITS, ("train", "test"))
+    if not parts:
+        parts = splits.grouped(images, {"train": 1 - sum(shares.values()), **shares}, config.seed)
+    elif "validation" not in parts:
+        inner = {"train": 1 - config.validation_share, "validation": config.validation_share}
+        parts |= splits.grouped(parts["train"], inner, config.seed)
+    splits.check_disjoint(parts)
+    return parts
+
+
+if __name__ == "__main__":
+    main()

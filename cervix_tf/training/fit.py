@@ -1,0 +1,247 @@
+"""Training one network: Keras' fit, the best weights by a criterion, and a state to go on from after a kill."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import scipy.special
+import tensorflow as tf
+
+from cervix_tf import atomic
+from cervix_tf.config import AdamConfig, SGDConfig
+from cervix_tf.data import pipeline
+from cervix_tf.errors import InputError
+from cervix_tf.run_dir import RunDir
+from cervix_tf.training import devices
+from cervix_tf.training.fused_optimizers import FusedAdam, FusedSGD
+
+
+def adam(config: AdamConfig) -> keras.optimizers.Optimizer:
+    """Adam, or AdamW where `config.weight_decay` is set."""
+    return FusedAdam(
+        learning_rate=config.learning_rate,
+        beta_1=config.beta_1,
+        beta_2=config.beta_2,
+        epsilon=config.epsilon,
+        weight_decay=config.weight_decay or None,
+    )
+
+
+def sgd(config: SGDConfig) -> keras.optimizers.Optimizer:
+    """Stochastic gradient descent, with momentum and weight decay where these are not 0."""
+    return FusedSGD(config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay or None)
+
+
+def cosine(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
+    """A callback that lets the learning rate fall along a cosine, from the whole one in the first epoch to almost none.
+
+    Source: Loshchilov and Hutter 2017, eq. 5, without restarts.
+    """
+
+    def rate(epoch: int, before: float) -> float:
+        return learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+    return keras.callbacks.LearningRateScheduler(rate)
+
+
+def tensorboard(out: RunDir) -> keras.callbacks.Callback:
+    """A callback that writes TensorBoard logs into the run.
+
+    Raises `InputError` when TensorBoard is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise InputError("--tensorboard: TensorBoard is not installed: pip install 'cervix_tf[tensorboard]'")
+    return keras.callbacks.TensorBoard(out.tensorboard)
+
+
+def fit(
+    network: keras.Model,
+    training: Callable[[int], tf.data.Dataset],
+    validation: tf.data.Dataset | None,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    criterion: str,
+    out: RunDir,
+    also_by: Sequence[str] = (),
+    patience: int = 0,
+    callbacks: list[keras.callbacks.Callback] | None = None,
+    verbose: int = 0,
+) -> pd.DataFrame:
+    """Train the compiled `network`, leave it with its best weights, and return the history, a row an epoch.
+
+    `training(k)` gives the batches of epochs k, k + 1, ... as one dataset. The best epoch
+    is the first with the highest `criterion` (lowest for a loss), e.g. `val_accuracy`.
+
+    Everything is in `out`: history.csv, `checkpoints/best.weights.h5` and the state
+    after the last whole epoch. Called again after a kill it goes on from that state and
+    ends with the weights that an uninterrupted run has; called on a finished run it
+    loads the best weights and trains nothing. For each further criterion in `also_by` the
+    weights of its own best epoch are kept too, at `out.best_weights_by(criterion)`. With
+    `patience` training also ends after so many epochs that did not improve on the best.
+
+    With several workers each of them calls this with a run directory of its own.
+
+    Compile the metrics as objects, not by name: Keras makes a named metric's variables while it
+    traces the first step, and a function that made variables is traced a second time.
+
+    Raises `InputError` for less than one epoch, when the loss is no longer finite, when another worker stops, and when
+    the workers' run directories are not those of the same epoch.
+    """
+    if epochs < 1:
+        raise InputError(f"{out.root}: {epochs} epochs; ask for at least 1")
+    keeper = _Keeper(out, criterion, also_by, epochs, patience)
+    with network.distribute_strategy.scope():
+        done = keeper.restore(network)
+    if not devices.agreed(done):
+        raise InputError(
+            f"{out.root}: holds {done} epochs, another worker's run another number; "
+            "copy one worker's run directory over the others'"
+        )
+    if not keeper.finished:
+        if devices.worker() is not None:
+            _mend(network, training(done))
+        with devices.lost_workers(), pipeline.readable_errors():
+            network.fit(
+                training(done),
+                validation_data=validation,
+                initial_epoch=done,
+                epochs=epochs,
+                steps_per_epoch=steps_per_epoch,
+                shuffle=False,  # the pipeline does that
+                callbacks=[*(callbacks or []), keeper],
+                verbose=verbose,
+            )
+    network.load_weights(out.best_weights)
+    return keeper.history
+
+
+def _mend(network: keras.Model, batches: tf.data.Dataset) -> None:
+    """Make Keras' fit work with several workers, in two places where Keras 3.15 does not.
+
+    It would reduce a pair of images and labels over the workers to make the variables of
+    loss and metrics: they are made here, from a batch of this worker. And it averages what
+    a step reports over an axis, which scalars do not have.
+    """
+    with network.distribute_strategy.scope():
+        network._symbolic_build(data_batch=next(iter(batches)))
+    network._maybe_symbolic_build = lambda **_: None
+    for name in ("train_step", "test_step"):
+        setattr(network, name, _as_vectors(getattr(network, name)))
+
+
+def _as_vectors(step: Callable) -> Callable:
+    return lambda data: {name: tf.reshape(value, (1,)) for name, value in step(data).items()}
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Keeps history, best weights and state, in an order that a kill between any two writes cannot harm.
+
+    An epoch counts once it stands in history.csv, which is written last; the state of
+    the epoch before is removed only after that.
+    """
+
+    def __init__(self, out: RunDir, criterion: str, also_by: Sequence[str], epochs: int, patience: int) -> None:
+        super().__init__()
+        self.out, self.criterion, self.epochs, self.patience = out, criterion, epochs, patience
+        self.weights = {name: out.best_weights_by(name) for name in also_by} | {criterion: out.best_weights}
+        self.history = pd.DataFrame()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the history has all its epochs, or enough that did not improve."""
+        done = len(self.history)
+        return done >= self.epochs or stalled(self.history, self.criterion, self.patience)
+
+    def restore(self, network: keras.Model) -> int:
+        """Load the newest whole state into `network`; the number of epochs it has been trained for."""
+        network.optimizer.build(network.trainable_variables)  # so that a state finds where to go
+        if not self.out.history.exists():
+            return 0
+        self.history = pd.read_csv(self.out.history)
+        done = len(self.history)
+        state = self._state(done)
+        if self.finished and self.out.best_weights.exists():
+            return done
+        if not state.exists():
+            raise InputError(
+                f"{state}: is missing although {self.out.history.name} counts {done} epochs; "
+                f"remove {self.out.root} to train this network anew"
+            )
+        with np.load(state) as arrays:
+            for variable, name in zip(_variables(network), arrays.files, strict=True):
+                variable.assign(arrays[name])
+        return done
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        if not math.isfinite(values["loss"]):
+            raise InputError(
+                f"{self.out.root}: the loss of epoch {epoch + 1} is {values['loss']}; lower the learning rate "
+                f"({float(_value(self.model.optimizer.learning_rate)):g}) and start the run anew"
+            )
+        for criterion in self.weights:
+            if criterion not in values:
+                raise InputError(f"criterion {criterion!r} is not measured; there are {', '.join(sorted(values))}")
+        row = {
+            "epoch": epoch + 1,
+            "seconds": round(time.monotonic() - self.started, 3),
+            "learning_rate": float(_value(self.model.optimizer.learning_rate)),
+            **values,
+        }
+        for criterion, path in self.weights.items():
+            sign = -1.0 if criterion.endswith("loss") else 1.0
+            before = [sign * value for value in self.history.get(criterion, [])]
+            if not before or sign * values[criterion] > max(before):
+                with atomic.replacing(path) as part:
+                    self.model.save_weights(part)
+        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+        if not self.finished:
+            # A plain archive, since Keras' weight files lack the counters of random layers and take ten times as long.
+            with atomic.replacing(self._state(epoch + 1)) as part:
+                np.savez(part, *(_value(variable) for variable in _variables(self.model)))
+        atomic.write_text(self.out.history, self.history.to_csv(index=False, lineterminator="\n"))
+        self._state(epoch).unlink(missing_ok=True)
+        if self.finished:
+            self.model.stop_training = True
+
+    def _state(self, epoch: int) -> Path:
+        return self.out.checkpoints / f"epoch-{epoch}.npz"
+
+
+def _variables(network: keras.Model) -> list[keras.Variable]:
+    """Everything that training changes: weights, statistics, random layers' counters, the optimiser's state."""
+    return [*network.variables, *network.optimizer.variables]
+
+
+def _value(variable: keras.Variable) -> np.ndarray:
+    """The variable's value; a mirrored one's on its first device."""
+    return variable.value.numpy()
+
+
+def best_epoch(history: pd.DataFrame, criterion: str) -> int:
+    """The 1-based epoch whose weights were kept: the first with the best criterion."""
+    values = history[criterion].to_numpy()
+    return int(values.argmin() if criterion.endswith("loss") else values.argmax()) + 1
+
+
+def stalled(history: pd.DataFrame, criterion: str, patience: int) -> bool:
+    """Whether the last `patience` epochs did not improve on the best before them; never with 0."""
+    return 0 < patience <= len(history) and len(history) - best_epoch(history, criterion) >= patience
+
+
+def probabilities(network: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
+    """Softmax of the network's logits for every input of an evaluation pipeline, float64, (inputs, classes)."""
+    with pipeline.readable_errors():
+        logits = network.predict(batches, verbose=0)
+    return scipy.special.softmax(logits.astype("float64"), axis=-1)

@@ -1,0 +1,46 @@
+"""The method section: stages in order, from a folder of images to an exported classifier and a report."""
+
+from __future__ import annotations
+
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import RunRequest, Study, main
+from experiments._template.config import CLASSES, PRESETS, TABLES, TITLE, Config, result_dir, rows, wanted
+
+
+def run(config: Config, out: RunDir, request: RunRequest) -> None:
+    """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
+    from cervix_tf.study import conclusion, data, deployment, evaluation
+    from experiments._template import figures, tables, training
+    from experiments._template.data import described, inputs_of, read, split
+    from experiments._template.model import INTENDED_USE
+
+    parts = split(read(config, out), config)
+    data.keep_manifest(parts, out)
+    inputs = {name: inputs_of(part) for name, part in parts.items()}
+    for row in wanted(config, request):
+        result = result_dir(config, out, row)
+        if not result.metrics.exists():
+            network = training.train(config, row, inputs, out.row(row))
+            test, validation = (
+                evaluation.predict(network, inputs[name], config.images) for name in ("test", "validation")
+            )
+            evaluation.write(result, test, validation, described(config), config.seed)
+            evaluation.release()
+    try:
+        if out.metrics.exists():
+            contract = deployment.terms(STUDY.name, CLASSES, config.images, described(config), INTENDED_USE, out)
+            deployment.deploy(
+                out,
+                contract,
+                lambda: training.train(config, config.main, inputs, out.row(config.main)),
+                ("saved_model", "tflite-float32"),
+            )
+    finally:  # tables and report stand even where an exported file is refused
+        figures.draw(config, out)
+        conclusion.write_report(TITLE, tables.of_run(config, out), out)
+
+
+STUDY = Study("_template", TITLE, PRESETS, TABLES, rows, run)
+
+if __name__ == "__main__":
+    main(STUDY)

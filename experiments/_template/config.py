@@ -1,0 +1,87 @@
+"""Every number of the study, with the section of the paper that it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cervix_tf.config import AdamConfig, Augmentation, Images, Source
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import rows as study_rows
+from cervix_tf.study.rows import RowStatus
+
+TITLE = "TITLE OF THE PAPER (JOURNAL YEAR)"
+CLASSES = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
+POSITIVE = ("Dyskeratotic", "Koilocytotic")
+TABLES = (1,)
+Network = Literal["small", "mobilenet_v2"]
+NETWORKS: tuple[Network, ...] = ("small", "mobilenet_v2")  # sec. ?: the rows of Table 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the paper does, in one sentence: Table 1."""
+
+    data: Source = field(default_factory=Source)
+    synthetic_cells: int = 0
+    """Draw this many synthetic cells a class instead of reading a data root."""
+    main: Network = "mobilenet_v2"
+    """The row that runs without --tables and is exported."""
+    weights: str = "imagenet"
+    """Initial weights (sec. ?): imagenet, random, or a weights file without top."""
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
+    """Sec. ?."""
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(horizontal_flip=0.5))
+    """Sec. ?."""
+    optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=30, learning_rate=1e-4))
+    """Sec. ?."""
+    validation_share: float = 0.2
+    """Share of the groups that choose the epoch (not stated)."""
+    test_share: float = 0.2
+    """Share of the groups held out (sec. ?)."""
+    seed: int = 0
+    devices: str = "all"
+    """all, cpu, or a number: several are mirrored."""
+
+
+PRESETS = {
+    "paper": Preset(Config(), "as published, on your copy of SIPaKMeD (--data.root)"),
+    "demo": Preset(
+        Config(
+            synthetic_cells=24,
+            main="small",
+            weights="random",
+            images=Images(height=48, width=48, batch_size=16, cache="memory"),
+            optimizer=AdamConfig(epochs=6, learning_rate=3e-3),
+        ),
+        "synthetic cells in the same layout, a minute on two CPU cores",
+    ),
+}
+
+
+def wanted(config: Config, request: RunRequest) -> list[Network]:
+    """The rows that a command runs: those it names, else all of Table 1 if it wants that, else the main row."""
+    return study_rows.selected(
+        {name: name for name in NETWORKS}, request, NETWORKS if request.tables else [config.main]
+    )
+
+
+def result_dir(config: Config, out: RunDir, row: str) -> RunDir:
+    """Where a row's predictions and metrics stand: the main row's in the run's own folder."""
+    return out if row == config.main else out.row(row)
+
+
+def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
+    """What `--list` prints."""
+    return [
+        study_rows.status(
+            out,
+            row,
+            "1 (main model)" if row == config.main else "1",
+            finished=result_dir(config, out, row).metrics.exists(),
+            trained_in=[row],
+            epochs=config.optimizer.epochs,
+        )
+        for row in wanted(config, RunRequest(TABLES, request.only))
+    ]

@@ -1,0 +1,56 @@
+"""The images of the study: read, labeled, and split with no group in two splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cervix_tf.data import importers, inputs, splits
+from cervix_tf.data.importers import Imported
+from cervix_tf.data.inputs import Inputs
+from cervix_tf.data.manifest import Manifest
+from cervix_tf.data.synthetic import pap_cells
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import data
+from cervix_tf.study.data import DataDescription, Splits
+from experiments._template.config import CLASSES, POSITIVE, Config
+
+
+def read(config: Config, out: RunDir) -> Manifest:
+    """The labeled images: drawn, imported from their original layout, or from a manifest made before.
+
+    Raises `InputError` when a class is empty, a label is of another data set, or a file is broken.
+    """
+
+    def draw(root: Path) -> None:
+        pap_cells.write(root, cells=config.synthetic_cells, seed=config.seed)
+
+    def importer(root: Path) -> Imported:
+        return importers.load("sipakmed", root / "sipakmed" if config.synthetic_cells else root)
+
+    imported = data.load(config.data, "SIPaKMeD", importer, out, draw if config.synthetic_cells else None)
+    label_map = {name: (name,) for name in CLASSES}
+    labeled = data.labeled(imported, label_map, data.name_of(config.data, imported.manifest))
+    data.check(labeled, out)
+    return labeled
+
+
+def split(everything: Manifest, config: Config) -> Splits:
+    """train, validation and test: as the source prescribes them, else drawn by group (sec. ?)."""
+    parts = data.prescribed(everything, ("train", "validation", "test"))
+    if not parts:
+        shares = {"validation": config.validation_share, "test": config.test_share}
+        parts = splits.grouped(everything, {"train": 1 - sum(shares.values()), **shares}, config.seed)
+    splits.check_disjoint(parts)
+    data.check_classes(parts, CLASSES)
+    return parts
+
+
+def inputs_of(part: Manifest) -> Inputs:
+    """The network inputs of a split."""
+    return inputs.of_images(part, CLASSES)
+
+
+def described(config: Config) -> DataDescription:
+    """The data, for results and contract."""
+    text = f"{config.synthetic_cells} synthetic cells of each class" if config.synthetic_cells else "SIPaKMeD"
+    return DataDescription(text, synthetic=bool(config.synthetic_cells), positive=POSITIVE)

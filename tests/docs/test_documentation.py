@@ -1,0 +1,116 @@
+"""What README and guides print works as printed: commands, Python examples, notebooks, links."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/guides/*.md"))]
+OWN_PICTURES = PROJECT / "docs" / "guides" / "own_data.md"
+SMALL = [
+    *("--network", "resnet10_narrow", "--weights", "random", "--images.size", "32", "--images.batch-size", "8"),
+    *("--optimizer.epochs", "2", "--optimizer.learning-rate", "0.01"),
+]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def commands(page):
+    """Words of every `python -m ...` of a page, placeholders in capitals and comments left out."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    inline = re.findall(r"`(python -m [^`]+)`", page.read_text(encoding="utf-8"))
+    return [shlex.split(line, comments=True) for line in [*lines, *inline] if line.startswith("python -m ")]
+
+
+def run(words, folder):
+    done = subprocess.run(
+        [sys.executable, *words[1:]], cwd=folder, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes of pictures that differ in color, and the run that the guide's three commands make of them."""
+    folder, rng = tmp_path_factory.mktemp("user"), np.random.default_rng(0)
+    for name, color in (("benign", (60, 160, 60)), ("malignant", (160, 60, 60))):
+        (folder / "pictures" / name).mkdir(parents=True)
+        for at in range(30):
+            pixels = np.clip(np.array(color) + rng.normal(0, 25, (48, 64, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / "pictures" / name / f"p{at // 3:03d}_{at % 3}.png"), pixels[..., ::-1])
+    first, second, third = (shlex.split(line) for line in blocks(OWN_PICTURES, "sh")[0].splitlines())
+    run(first, folder)
+    assert "malignant" in run([*second, *SMALL], folder)
+    assert "most probable" in run(third, folder)
+    return folder
+
+
+def test_three_commands_lead_from_a_folder_of_pictures_to_a_report(folder):
+    for name in ("report.html", "model_card.md", "model.tflite", "metrics.json"):
+        assert (folder / "my_run" / name).exists(), name
+
+
+def test_the_readme_prints_the_same_three_commands():
+    assert blocks(OWN_PICTURES, "sh")[0] in [*blocks(PROJECT / "README.md", "sh")]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+def test_the_python_examples_of_a_page_run(page, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    names: dict = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+    assert "p_malignant" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def help_of():
+    known: dict[tuple[str, ...], str] = {}
+
+    def text(*words):
+        if words not in known:
+            known[words] = run(["python", "-m", *words, "--help"], PROJECT)
+        return known[words]
+
+    return text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_option_of_a_printed_command_is_one_that_the_command_has(page, help_of):
+    for _, _, module, *words in commands(page):
+        if "<" in module or "smith2026" in module:  # what the reader puts there
+            continue
+        verbs = words[:1] if module in ("cervix_tf.data", "cervix_tf.models") else []
+        options = [word.partition("=")[0] for word in words if word.startswith("--")]
+        told = help_of(module, *verbs)
+        for option in options:
+            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w.-])", told), f"{module} {verbs}: {option}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_to_a_file_leads_somewhere(page):
+    links = ["".join(link.split()) for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))]
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", ["train_on_your_own_pictures", "use_a_model"])
+def test_a_notebook_runs_from_top_to_bottom(name, folder):
+    notebook = nbformat.read(PROJECT / "docs" / "notebooks" / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    assert any(cell.get("outputs") for cell in notebook.cells)
+
+
+def test_the_readme_is_a_page_not_a_book():
+    assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from cervix_tf.errors import InputError
+from cervix_tf.report import results
+from cervix_tf.run_dir import RunDir, write_json
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run(tmp_path):
+    out = RunDir(tmp_path / "run")
+    ours = {"value": 80.0, "low": 70.0, "high": 90.0, "n": 48, "method": "Wilson 95%"}
+    rows = [{"name": "Ensemble", "row": "ensemble", "paper": [81.25], "ours": [ours]}]
+    write_json(out.tables, [{"number": 6, "title": "Rows", "columns": ["Accuracy"], "rows": rows, "note": "synthetic"}])
+    write_json(
+        out.environment,
+        {
+            "command_line": "run --data.root /secret/place --weights /secret/else/first.h5 --run a/b --by=/secret/c",
+            "commit": "abc",
+            "processor": "two",
+            "data_root": "/secret/place",
+        },
+    )
+    history = out.row("acetic").history
+    history.parent.mkdir(parents=True)
+    history.write_text("epoch,seconds\n1,30\n2,60\n")
+    return out
+
+
+def test_a_runs_tables_stand_on_the_page_of_results_beside_those_of_other_runs(tmp_path, run):
+    folder = tmp_path / "study" / "results"
+    results.update(run, folder, "b-second")
+    results.update(run, folder, "a-first")
+    text = (folder / "README.md").read_text()
+    assert text.startswith("# Results of study\n") and text.index("## a-first") < text.index("## b-second")
+    assert "80.0 [70.0, 90.0]" in text and "81.25" in text and "1.5 minutes" in text
+
+
+def test_where_data_and_weights_lie_is_not_published(tmp_path, run):
+    results.update(run, tmp_path, "demo")
+    text = (tmp_path / "README.md").read_text()
+    assert "/secret" not in text
+    assert "run --data.root DATA --weights first.h5 --run a/b --by=c" in text
+
+
+def test_a_marked_number_is_written_from_its_result(tmp_path, run):
+    results.update(run, tmp_path, "demo")
+    page = "| ours | <!-- cell demo.json; 6; Ensemble; Accuracy -->99.9<!-- end --> % |"
+    assert results.with_cells(page, tmp_path) == page.replace("99.9", "80.0 [70.0, 90.0]")
+
+
+@pytest.mark.parametrize("pointer", ["7; Ensemble; Accuracy", "6; Ensembles; Accuracy", "6; Ensemble; F1"])
+def test_a_marked_number_that_no_result_has_is_an_error(tmp_path, run, pointer):
+    results.update(run, tmp_path, "demo")
+    with pytest.raises(InputError, match=r"demo.json: has no table"):
+        results.with_cells(f"<!-- cell demo.json; {pointer} --><!-- end -->", tmp_path)
+
+
+def test_a_name_that_is_no_file_name_is_refused(tmp_path, run):
+    with pytest.raises(InputError, match="lower-case letters"):
+        results.update(run, tmp_path, "../demo")
+
+
+@pytest.mark.parametrize("folder", sorted(PROJECT.glob("experiments/*/results")), ids=lambda path: path.parent.name)
+def test_the_page_of_results_is_what_was_measured(folder):
+    assert (folder / "README.md").read_text() == results.page(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", *(str(path.relative_to(PROJECT)) for path in PROJECT.glob("docs/**/*.md"))]
+)
+def test_numbers_in_the_documentation_are_those_that_were_measured(path):
+    text = path.read_text()
+    assert text == results.with_cells(text, PROJECT)

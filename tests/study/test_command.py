@@ -1,0 +1,152 @@
+import dataclasses
+import json
+
+import pytest
+
+from cervix_tf.config import AdamConfig
+from cervix_tf.errors import InputError
+from cervix_tf.report import tables
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import Preset, Study, main
+from cervix_tf.study.rows import RowStatus
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A study."""
+
+    net: AdamConfig = dataclasses.field(default_factory=lambda: AdamConfig(epochs=3))
+    """Sec. 2."""
+    seed: int = 0
+
+
+PRESETS = {"paper": Preset(Config(), "as published"), "demo": Preset(Config(net=AdamConfig(epochs=1)), "small")}
+
+
+def study(run, rows=lambda config, out, request: []):
+    return Study("study", "A study", PRESETS, (1, 2), rows, run)
+
+
+def call(tmp_path, *arguments, run=None):
+    seen = []
+    main(study(run or (lambda config, out, request: seen.append((config, out)))), ["--out", str(tmp_path), *arguments])
+    return seen[0] if seen else None
+
+
+def test_a_preset_is_overridden_field_by_field(tmp_path):
+    config, out = call(tmp_path, "--preset", "demo", "--net.learning-rate", "0.5", "--seed", "7")
+    assert config == Config(net=AdamConfig(epochs=1, learning_rate=0.5), seed=7)
+    assert out.root == tmp_path / "study" / "demo"
+
+
+def test_a_run_writes_its_configuration_and_environment_first(tmp_path):
+    _, out = call(tmp_path, "--run", "mine")
+    assert json.loads(out.config.read_text())["net"]["epochs"] == 3
+    environment = json.loads(out.environment.read_text())
+    assert environment["command_line"].startswith("python -m experiments.study --out")
+    assert environment["seed"] == 0 and environment["versions"]["tensorflow"].startswith("2.")
+
+
+def test_the_same_command_goes_on_but_another_configuration_is_refused(tmp_path, capsys):
+    call(tmp_path, "--run", "mine")
+    assert call(tmp_path, "--run", "mine")
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, "--run", "mine", "--net.epochs", "4")
+    assert ended.value.code == 2
+    assert "net.epochs was 3, now 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--preset", "nope"], "there are paper, demo"), (["--net.epochs", "many"], "many")],
+)
+def test_wrong_options_end_with_exit_code_2(tmp_path, capsys, arguments, said):
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, *arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_input_errors_of_a_run_are_one_line_without_traceback(tmp_path, capsys):
+    def run(config, out, request):
+        raise InputError("a.csv: line 3: label 'x': mend it")
+
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, run=run)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: a.csv: line 3: label 'x': mend it\n"
+
+
+def test_a_full_disk_is_reported_with_a_remedy(tmp_path, capsys):
+    def run(config, out, request):
+        raise OSError(28, "No space left on device", "model.keras")
+
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, run=run)
+    assert ended.value.code == 2
+    assert "model.keras: the disk is full" in capsys.readouterr().err
+
+
+def test_bugs_keep_their_traceback(tmp_path):
+    def run(config, out, request):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        call(tmp_path, run=run)
+
+
+def tabled(tmp_path, *arguments):
+    """What a study with tables 1 and 2 is asked for, run by run."""
+    calls = []
+
+    def run(config, out, request):
+        calls.append((out.root.name, config.seed, request.tables, request.only))
+        cell = {"value": 10.0 * config.seed, "low": 0.0, "high": 1.0, "n": 5, "method": "Wilson 95%"}
+        tables.write(out.tables, [{"number": 1, "title": "T", "columns": ["Accuracy"], "rows": [
+            {"name": "row", "paper": [1.0], "ours": [cell]}]}])  # fmt: skip
+
+    def rows(config, out, request):
+        return [RowStatus("row", "1 2", f"of seed {config.seed}", "3 min")]
+
+    main(study(run, rows), ["--out", str(tmp_path), *arguments])
+    return calls
+
+
+def test_tables_and_rows_are_asked_of_the_run_and_are_no_part_of_its_configuration(tmp_path):
+    assert tabled(tmp_path) == [("paper", 0, (), ())]
+    assert tabled(tmp_path, "--tables", "1", "2", "--only", "row") == [("paper", 0, (1, 2), ("row",))]
+
+
+def test_a_table_that_the_paper_has_not_ends_with_exit_code_2(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        tabled(tmp_path, "--tables", "3")
+    assert ended.value.code == 2
+    assert "3" in capsys.readouterr().err
+
+
+def test_each_seed_is_a_run_of_its_own_and_the_first_ones_report_has_mean_and_deviation(tmp_path, capsys):
+    assert [call[:2] for call in tabled(tmp_path, "--seeds", "0", "1", "5")] == [
+        ("paper", 0), ("paper-seed-1", 1), ("paper-seed-5", 5)
+    ]  # fmt: skip
+    (table,) = tables.read(RunDir(tmp_path / "study" / "paper").tables_of_seeds)
+    (cell,) = table["rows"][0]["ours"]
+    assert cell["value"] == 20.0 and cell["deviation"] == pytest.approx(26.457513) and cell["n"] == 3
+    assert "over seeds 0, 1, 5" in capsys.readouterr().out
+    assert "20.0\u00a0±\u00a026.5" in (tmp_path / "study" / "paper" / "report.html").read_text()
+
+
+def test_a_number_that_only_one_seed_has_gets_no_deviation(tmp_path):
+    from cervix_tf.report import seeds
+
+    def table(value):
+        cell = None if value is None else {"value": value, "low": None, "high": None, "n": 1, "method": ""}
+        return [{"number": 1, "title": "", "columns": ["a"], "rows": [{"name": "row", "paper": None, "ours": [cell]}]}]
+
+    assert seeds.over({0: table(1.0), 1: table(None)})[0]["rows"][0]["ours"] == [None]
+
+
+def test_a_list_runs_nothing_and_writes_nothing(tmp_path, capsys):
+    assert tabled(tmp_path, "--list", "--seeds", "0", "1") == []
+    said = capsys.readouterr().out
+    assert "of seed 0" in said and "of seed 1" in said and "3 min" in said
+    assert not list(tmp_path.iterdir())

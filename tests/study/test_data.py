@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import pytest
+
+from cervix_tf.config import Source
+from cervix_tf.data import manifest
+from cervix_tf.data.importers import Imported
+from cervix_tf.errors import InputError
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import data
+
+LABEL_MAP = {"control": ("normal", "cin1"), "case": ("cin2",)}
+
+
+def imported(*labels, split=()):
+    records = [
+        {"path": f"{at}.jpg", "label": label, "split": split[at] if split else ""} for at, label in enumerate(labels)
+    ]
+    return Imported(manifest.of_records(records, "."), [("broken.jpg", "is empty")], ["a note"])
+
+
+def nothing(root):
+    raise AssertionError(f"{root} must not be read")
+
+
+def test_labels_of_the_source_become_the_classes_of_the_study():
+    labeled = data.labeled(imported("normal", "cin2", "cin1"), LABEL_MAP, "here")
+    assert list(labeled.rows["label"]) == ["control", "case", "control"]
+
+
+def test_images_without_a_label_are_left_out_and_counted(capsys):
+    assert len(data.labeled(imported("normal", "", "cin2", ""), LABEL_MAP, "here")) == 2
+    assert capsys.readouterr().out == "note: 2 images left out: they have no label\n"
+
+
+def test_a_label_of_another_data_set_is_refused_with_its_file_or_left_out_where_that_is_meant(capsys):
+    strange = imported("normal", "cancer", "cin2")
+    with pytest.raises(InputError, match=r"here: 1.jpg: label 'cancer' is none of normal, cin1, cin2; 1 such rows"):
+        data.labeled(strange, LABEL_MAP, "here")
+    assert len(data.labeled(strange, LABEL_MAP, "here", others="leave out")) == 2
+    assert "1 images left out: their label is none of normal, cin1, cin2" in capsys.readouterr().out
+
+
+def test_an_empty_class_is_refused_with_its_labels_in_the_source_and_what_was_left_out():
+    with pytest.raises(InputError, match=r"no image of class case among 1 .*: look for cin2\. 1 .*broken.jpg: is em"):
+        data.labeled(imported("normal"), LABEL_MAP, "here", hint="look for {}")
+
+
+def test_without_any_known_label_the_labels_that_there_are_are_named():
+    with pytest.raises(InputError, match="no image has one of the labels normal, cin1, cin2; the labels there are x"):
+        data.labeled(imported("x", "y"), LABEL_MAP, "here", others="leave out")
+
+
+def test_without_root_manifest_or_drawing_the_remedy_names_all_three(tmp_path):
+    with pytest.raises(InputError, match=r"--data.root is missing: give the folder of the IARC images, or --data.man"):
+        data.load(Source(), "IARC", nothing, RunDir(tmp_path))
+
+
+def test_notes_of_an_importer_are_printed_but_not_those_of_drawn_images(tmp_path, capsys):
+    data.load(Source(root=tmp_path), "IARC", lambda root: imported("normal"), RunDir(tmp_path))
+    assert capsys.readouterr().out == "note: a note\n"
+    drawn = []
+    data.load(Source(), "IARC", lambda root: imported("normal"), RunDir(tmp_path), drawn.append)
+    assert capsys.readouterr().out == "" and drawn == [tmp_path / "data"]
+
+
+def test_a_prescribed_split_is_taken_as_it_is_and_another_one_refused():
+    images = imported("normal", "cin2", split=("train", "test")).manifest
+    assert {name: len(part) for name, part in data.prescribed(images, ("train", "test")).items()} == {
+        "train": 1,
+        "test": 1,
+    }
+    with pytest.raises(InputError, match=r"names test, train; give train, validation, test, or leave it empty"):
+        data.prescribed(images, ("train", "validation", "test"))
+    empty = replace(images, rows=images.rows.assign(split=""))
+    assert data.prescribed(empty, ("train", "test")) == {}
+
+
+def test_a_split_without_a_class_is_refused():
+    images = imported("control", "control").manifest
+    with pytest.raises(InputError, match=r"leak_free: split test \(2 images\) has no case; ask for larger shares"):
+        data.check_classes({"test": images}, LABEL_MAP, "leak_free: ")

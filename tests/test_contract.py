@@ -1,0 +1,48 @@
+import json
+from dataclasses import asdict
+
+import pytest
+
+from cervix_tf import contract as contracts
+from cervix_tf.contract import Contract
+from cervix_tf.errors import InputError
+
+WHOLE = Contract("t", ("a", "b"), ("b",), (), 24, 32, 48, 64, "1", "free", "tests", "drawn – ä", True, False)
+
+
+def test_what_is_written_is_read(tmp_path):
+    WHOLE.write(tmp_path / "contract.json")
+    assert contracts.read(tmp_path / "contract.json") == WHOLE
+    assert contracts.parse(WHOLE.text().encode(), "x") == WHOLE
+
+
+def test_image_files_of_an_input():
+    assert WHOLE.image_files == 1
+    assert Contract(**{**asdict(WHOLE), "views": ("v", "w")}).image_files == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"height": "24"}, "height '24': is not what"),
+        ({"synthetic": 1}, "synthetic 1: is not what"),
+        ({"classes": "ab"}, "classes 'ab': is not what"),
+        ({"views": [1]}, r"views \[1\]: is not what"),
+        ({"surplus": 1}, "has more"),
+    ],
+)
+def test_another_value_than_a_contract_holds_is_an_input_error(change, words):
+    with pytest.raises(InputError, match=f"c.json: .*{words}"):
+        contracts.parse(json.dumps({**asdict(WHOLE), **change}).encode(), "c.json")
+
+
+def test_a_lacking_field_no_json_and_no_file_are_input_errors(tmp_path):
+    lacking = asdict(WHOLE)
+    del lacking["licence"]
+    with pytest.raises(InputError, match="lacks: licence"):
+        contracts.parse(json.dumps(lacking).encode(), "x")
+    for raw in (b"\xff", b"{", b"[]"):
+        with pytest.raises(InputError, match=r"export (the model )?again"):
+            contracts.parse(raw, "x")
+    with pytest.raises(InputError, match="no such file"):
+        contracts.read(tmp_path / "contract.json")

@@ -1,0 +1,84 @@
+"""From a folder of one's own pictures to a report, by the commands that the README prints."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from cervix_tf.data import __main__ as data_command
+from cervix_tf.metrics import predictions
+from cervix_tf.run_dir import RunDir
+from cervix_tf.train.__main__ import main
+
+SMALL = [
+    *("--network", "resnet10_narrow", "--weights", "random", "--images.size", "32", "--images.batch-size", "8"),
+    *("--optimizer.epochs", "4", "--optimizer.learning-rate", "0.01"),
+]
+
+
+def pictures(root, per_class=40):
+    """Classes that differ in color, eight pictures a woman."""
+    rng = np.random.default_rng(0)
+    for name, color in (("benign", (60, 160, 60)), ("malignant", (160, 60, 60)), ("unclear", (60, 60, 160))):
+        (root / name).mkdir(parents=True)
+        for at in range(per_class):
+            noise = rng.normal(0, 25, (40, 48, 3))
+            pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
+            cv2.imwrite(str(root / name / f"{at // 8:03d}_{at:02d}.png"), pixels[..., ::-1])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mine")
+    pictures(folder / "pictures")
+    assert data_command.main(["import", "folder", str(folder / "pictures"), "-o", str(folder / "manifest.csv")]) == 0
+    return folder
+
+
+def command(folder, *words):
+    return [str(folder / "manifest.csv"), "--root", str(folder / "pictures"), *SMALL, *words]
+
+
+@pytest.fixture(scope="module")
+def finished(folder):
+    main(command(folder, "--positive", "malignant", "-o", str(folder / "run")))
+    return RunDir(folder / "run")
+
+
+def test_classes_of_the_manifest_are_learned_and_everything_that_users_take_away_is_written(finished):
+    test = predictions.read(finished.predictions)
+    assert test.classes == ("benign", "malignant", "unclear")
+    assert (test.labels == test.decisions).mean() > 0.8  # they differ in color: chance is 0.33
+    for path in (finished.model, finished.saved_model, finished.tflite(), finished.model_card, finished.report):
+        assert path.exists(), path
+    metrics = json.loads(finished.metrics.read_text())
+    assert metrics["binary"]["positive"] == ["malignant"] and metrics["data"] == "manifest.csv"
+    assert metrics["synthetic"] is False and metrics["stand_in"] is False
+
+
+def test_the_same_command_trains_nothing_again_and_changes_no_result(folder, finished, capsys):
+    before = finished.metrics.read_bytes(), finished.predictions.read_bytes()
+    main(command(folder, "--positive", "malignant", "-o", str(folder / "run")))
+    assert "training inputs" not in capsys.readouterr().out
+    assert (finished.metrics.read_bytes(), finished.predictions.read_bytes()) == before
+
+
+def test_one_size_sets_both_sides(finished):
+    images = json.loads(finished.config.read_text())["images"]
+    assert (images["height"], images["width"]) == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--network", "resnet1"], "--network resnet1: no such network; there are alexnet"),
+        (["--positive", "cancer"], "--positive cancer: is none of the classes benign, malignant, unclear"),
+    ],
+)
+def test_wrong_options_end_in_one_line_before_anything_is_trained(folder, words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(command(folder, *words, "-o", str(folder / words[1])))
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert message in told and "Traceback" not in told
