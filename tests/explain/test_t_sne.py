@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cervix_tf.errors import InputError
 from cervix_tf.explain.t_sne import t_sne
 
 
@@ -39,3 +40,27 @@ def test_the_same_seed_gives_the_same_points_and_few_images_are_drawn_too():
     np.testing.assert_array_equal(t_sne(values[:5], seed=1), t_sne(values[:5], seed=1))
     with pytest.raises(ValueError, match="2 embeddings"):
         t_sne(values[:2], seed=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -3e20])
+def test_embeddings_that_are_all_equal_are_one_point_and_do_not_end_the_process(value):
+    np.testing.assert_array_equal(t_sne(np.full((12, 8), value), seed=0), np.zeros((12, 2)))
+    assert t_sne(np.full((12, 8), value), seed=0, dimensions=3).shape == (12, 3)
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e18])
+def test_embeddings_of_any_scale_give_finite_points(scale):
+    values = np.random.default_rng(0).normal(size=(12, 8)) * scale
+    assert np.isfinite(t_sne(values, seed=0)).all()
+
+
+def test_fewer_features_than_dimensions_are_drawn_too():
+    assert t_sne(np.arange(12.0)[:, None], seed=0).shape == (12, 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_embeddings_that_are_no_numbers_are_counted_with_a_remedy(value):
+    values = np.ones((12, 8))
+    values[3:5, 2] = value
+    with pytest.raises(InputError, match=r"2 of 12 embeddings hold NaN or infinite values.*lower learning rate"):
+        t_sne(values, seed=0)
