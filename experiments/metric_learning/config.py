@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from cervix_tf.config import Augmentation, Images, Source
+from cervix_tf.ranges import (
+    BelowOne,
+    Count,
+    CountOrNone,
+    Devices,
+    Different,
+    FileOr,
+    NotNegative,
+    Positive,
+    Range,
+    Seed,
+    Share,
+)
 
 TITLE = "Deep Metric Learning for Cervical Image Classification (IEEE Access 2021, 10.1109/ACCESS.2021.3069346)"
 METHODS = ("pretrained", "fine_tuned", "contrastive", "n_pair", "batch_hard")  # sec. III-A to III-C, IV-C
@@ -82,13 +96,13 @@ READINGS: dict[str, Reading] = {
 class Momentum:
     """Stochastic gradient descent with momentum, as sec. IV-B's numbers suggest; the paper names no optimiser."""
 
-    epochs: int = 50
+    epochs: Count = 50
     """Sec. IV-B."""
-    learning_rate: float = 0.002
+    learning_rate: Positive = 0.002
     """Sec. IV-B."""
-    momentum: float = 0.9
+    momentum: BelowOne = 0.9
     """Sec. IV-B."""
-    weight_decay: float = 1e-6
+    weight_decay: NotNegative = 1e-6
     """Sec. IV-B."""
     cosine: bool = False
     """Let the learning rate fall to nothing over the epochs, along a cosine (the paper: constant)."""
@@ -98,28 +112,38 @@ class Momentum:
 class Batches:
     """What a mini-batch of each loss holds."""
 
-    pairs: int = 8
+    pairs: Annotated[int, Range(2)] = 8
     """Contrastive: pairs a batch, half of them positive (not stated: sec. III-A reads as one)."""
-    n_pairs: int = 4
+    n_pairs: Count = 4
     """N-pair: so many times one pair of every class. Sec. III-B: once, which is four images."""
-    classes: int = 0
+    classes: CountOrNone = 0
     """Batch-hard: classes P a batch; 0 = all (sec. III-C: P = 2 of two)."""
-    images: int = 8
+    images: Annotated[int, Range(2)] = 8
     """Batch-hard: images S a class (sec. IV-B)."""
     same_group: bool = False
     """Whether two images of one woman may be a positive pair (not stated)."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.classes == 1:
+            yield "classes", "must be 0 (all) or at least 2: one class alone has no negatives"
 
 
 @dataclass(frozen=True)
 class Margins:
     """Parameters of the losses (sec. IV-B)."""
 
-    m_pos: float = 0.0
+    m_pos: NotNegative = 0.0
     """Contrastive: distance up to which a positive pair costs nothing."""
-    m_neg: float = 0.25
+    m_neg: Positive = 0.25
     """Contrastive: distance from which on a negative pair costs nothing."""
-    batch_hard: float = 0.25
+    batch_hard: Positive = 0.25
     """Batch-hard: m."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.m_neg <= self.m_pos:
+            yield "m_neg", f"must be above --margins.m-pos {self.m_pos:g}"
 
 
 @dataclass(frozen=True)
@@ -130,16 +154,16 @@ class Config:
     task: Task = "cervigrams"
     """Data and how its labels are read: cervigrams (the paper: a CSV with path, label, woman, age and perhaps split),
     sipakmed (five classes), sipakmed_abnormal, iarc_via or iarc_colposcopy (case and control)."""
-    synthetic_women: int = 0
+    synthetic_women: CountOrNone = 0
     """Draw cervigrams of this many synthetic women instead of reading a data root."""
     second_reader: Path | None = None
     """CSV with columns id, decision: another system's verdicts on the hold-out part, for Tables 7 and 8
     (the paper: Faster R-CNN); without it the fine-tuned network's own classification stands in."""
-    networks: tuple[Network, ...] = ("resnet50", "mobilenet", "nasnet_mobile")
+    networks: Annotated[tuple[Network, ...], Different()] = ("resnet50", "mobilenet", "nasnet_mobile")
     """Sec. IV-B."""
     main: Network = "nasnet_mobile"
     """Network of the row that runs without --tables: with batch-hard the paper's best (sec. V-B)."""
-    weights: str = "imagenet"
+    weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """First weights (sec. IV-B): imagenet, random, or a weights file without top (of a single network)."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
     """Size: not stated. Batch size: of the fine-tuned classifier and of evaluation."""
@@ -153,19 +177,24 @@ class Config:
     batch_hard: Momentum = field(default_factory=Momentum)
     batches: Batches = field(default_factory=Batches)
     margins: Margins = field(default_factory=Margins)
-    val1_share: float = 0.1
+    val1_share: Share = 0.1
     """Share of the training groups for the choice of checkpoints (Table 1's counts are not in our copy)."""
-    val2_share: float = 0.1
+    val2_share: Share = 0.1
     """Share of all groups for the choice of K, where the source prescribes none."""
-    test_share: float = 0.2
+    test_share: Share = 0.2
     """Share of all groups held out, where the source prescribes none."""
     similar: bool = False
     """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
-    seed: int = 0
-    devices: str = "all"
+    seed: Seed = 0
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.val2_share + self.test_share >= 1:
+            yield "val2_share", f"and --test-share {self.test_share:g} leave nothing to train on; lower one"
 
     def optimiser(self, method: str) -> Momentum:
         """How the networks of a method are trained."""

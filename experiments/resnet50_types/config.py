@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from cervix_tf.config import Augmentation, Images, Precision, Protocol, Source
+from cervix_tf.ranges import BelowOne, Count, CountOrNone, Devices, FileOr, NotNegative, Positive, Seed, Share
 
 TITLE = "Cervix types 1, 2 and 3 with ResNet-50 (Intel & MobileODT)"
 CLASSES = ("Type_1", "Type_2", "Type_3")
@@ -22,13 +23,13 @@ CRITERIA: dict[Protocol, str] = {
 class Descent:
     """Stochastic gradient descent (sec. 4.1)."""
 
-    epochs: int = 4
+    epochs: Count = 4
     """Sec. 4.1: the error is least at epoch 4; how many were run is not stated."""
-    learning_rate: float = 0.001
+    learning_rate: Positive = 0.001
     """Sec. 4.1."""
-    momentum: float = 0.0
+    momentum: BelowOne = 0.0
     """Not stated."""
-    weight_decay: float = 0.0
+    weight_decay: NotNegative = 0.0
     """Not stated."""
     cosine: bool = False
     """Let the learning rate fall to nothing over the epochs, along a cosine (the paper names one rate)."""
@@ -39,31 +40,31 @@ class Config:
     """Cervix types by a fine-tuned ResNet-50: Tables 1 and 2, Figs. 4 to 6, and what a random split leaks."""
 
     data: Source = field(default_factory=Source)
-    synthetic_women: int = 0
+    synthetic_women: CountOrNone = 0
     """Draw images of this many synthetic women instead of reading a data root."""
     deployed: Protocol = "as_published"
     """The row whose network is exported and whose numbers head the report; both rows are run."""
     network: Literal["resnet50", "mobilenet_v2"] = "resnet50"
     """Sec. 3.2."""
-    weights: str = "imagenet"
+    weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """First weights (sec. 4.1): imagenet, random, or a weights file without top."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60))
     """Batch size: sec. 4.1. Size: not stated."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """None (sec. 4.2 names it as a way to do better)."""
-    hidden: int = 100
+    hidden: Count = 100
     """Nodes of the layer before the last (sec. 3.2)."""
     descent: Descent = field(default_factory=Descent)
-    test_share: float = 0.3
+    test_share: Share = 0.3
     """Share of all images that is tested on (sec. 3.1)."""
-    validation_share: float = 0.15
+    validation_share: Share = 0.15
     """leak_free: share of the training part that chooses the epoch (the paper has no such part)."""
     precision: Precision = "float32"
     """Of the arithmetic in training; what is tested and exported computes in float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a row (needs the extra [tensorboard])."""
-    seed: int = 0
-    devices: str = "all"
+    seed: Seed = 0
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
 
 
