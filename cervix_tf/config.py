@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cervix_tf.ranges import BelowOne, Count, NotNegative, Positive, Probability, Range, Rising, ZeroOr
 
 Protocol = Literal["as_published", "leak_free"]
 Precision = Literal["float32", "bfloat16"]
@@ -18,43 +20,46 @@ Precision = Literal["float32", "bfloat16"]
 class Augmentation:
     """Random changes of one training image, drawn anew each epoch: one affine resampling, then tones and colours."""
 
-    rotation: tuple[float, float] = (0.0, 0.0)
+    rotation: Annotated[tuple[float, float], Range(-360, 360), Rising()] = (0.0, 0.0)
     """Degrees, counter-clockwise, uniform between the two."""
-    scale: tuple[float, float] = (1.0, 1.0)
+    scale: Annotated[tuple[float, float], Range(0, 100, above=True), Rising()] = (1.0, 1.0)
     """Magnification, uniform between the two; 2 shows the central half of each side."""
-    shear: tuple[float, float] = (0.0, 0.0)
+    shear: Annotated[tuple[float, float], Range(-90, 90, above=True, below=True), Rising()] = (0.0, 0.0)
     """Degrees along x, uniform between the two."""
-    horizontal_flip: float = 0.0
+    horizontal_flip: Probability = 0.0
     """Probability."""
-    vertical_flip: float = 0.0
+    vertical_flip: Probability = 0.0
     """Probability."""
     quarter_turns: bool = False
     """Also turn by 0, 90, 180 or 270 degrees, a stretched image too: for cells, which have no upper side."""
     mirror_outside: bool = False
     """Continue the image beyond its edges by its mirror image instead of black."""
-    shift: tuple[float, float] = (0.0, 0.0)
+    shift: Annotated[tuple[float, float], Range(-1, 1), Rising()] = (0.0, 0.0)
     """Shares of the width and of the height, uniform between the two, each drawn for itself."""
-    gamma: tuple[float, float] = (1.0, 1.0)
+    gamma: Annotated[tuple[float, float], Range(0, 100, above=True), Rising()] = (1.0, 1.0)
     """Exponent of pixels in [0, 1], its logarithm uniform between the two; above 1 darkens."""
-    brightness: tuple[float, float] = (1.0, 1.0)
+    brightness: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
     """Factor of the pixels after that, uniform between the two; what exceeds white is white."""
-    contrast: tuple[float, float] = (1.0, 1.0)
+    contrast: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
     """Factor of the distance to the image's mean grey, uniform between the two."""
-    saturation: tuple[float, float] = (1.0, 1.0)
+    saturation: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
     """Factor of the distance to each pixel's grey, uniform between the two."""
+
+
+_SIDE = Range(8, 8192)
 
 
 @dataclass(frozen=True)
 class Images:
     """Size and batching of what goes into a network."""
 
-    height: int = 224
+    height: Annotated[int, _SIDE] = 224
     """Pixels."""
-    width: int = 224
+    width: Annotated[int, _SIDE] = 224
     """Pixels."""
-    size: int = 0
+    size: Annotated[int, ZeroOr(_SIDE)] = 0
     """Pixels of both sides at once; 0: as height and width say."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Images (or cases) a step, over all devices together."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Keep decoded images (about 0.9 MB each at 480 x 640), on disk in the folder CERVIX_TF_CACHE or else the
@@ -62,7 +67,7 @@ class Images:
 
     def __post_init__(self) -> None:
         """Height and width are what networks ask for, so that `size` is written there."""
-        if self.size:
+        if not _SIDE.problem(self.size):
             object.__setattr__(self, "height", self.size)
             object.__setattr__(self, "width", self.size)
 
@@ -71,22 +76,22 @@ class Images:
 class AdamConfig:
     """Training with Adam, or AdamW where there is weight decay."""
 
-    epochs: int = 10
-    learning_rate: float = 1e-4
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    epochs: Count = 10
+    learning_rate: Positive = 1e-4
+    beta_1: BelowOne = 0.9
+    beta_2: BelowOne = 0.999
+    epsilon: Positive = 1e-8
+    weight_decay: NotNegative = 0.0
 
 
 @dataclass(frozen=True)
 class SGDConfig:
     """Training with stochastic gradient descent."""
 
-    epochs: int = 10
-    learning_rate: float = 0.01
-    momentum: float = 0.0
-    weight_decay: float = 0.0
+    epochs: Count = 10
+    learning_rate: Positive = 0.01
+    momentum: BelowOne = 0.0
+    weight_decay: NotNegative = 0.0
     cosine: bool = False
     """Let the learning rate fall to nothing over the epochs, along a cosine."""
 

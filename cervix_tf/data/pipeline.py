@@ -53,7 +53,8 @@ def training(
     """
     elements = _order(inputs, images, seed, first_epoch, epochs)
     loaded = elements.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=_THREADS)
-    return _batched(loaded, _batch_size(inputs, images), drop_remainder=True)
+    rows = _batch_size(inputs, images)
+    return _made_of(_batched(loaded, rows, drop_remainder=True), elements, inputs, rows)
 
 
 def sampled(
@@ -84,7 +85,7 @@ def sampled(
     loaded = order.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=_THREADS)
     # Known, since Keras warns of missing batches where it has to find out how many a validation set has.
     known = tf.data.experimental.assert_cardinality(batches * (epochs - first_epoch))
-    return _batched(loaded, rows, drop_remainder=True).apply(known)
+    return _made_of(_batched(loaded, rows, drop_remainder=True).apply(known), order, inputs, rows)
 
 
 def views(
@@ -117,9 +118,10 @@ def views(
     def flat(pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.reshape(pixels, [-1, *size, 3]), tf.reshape(labels, [-1])
 
-    loaded = _order(inputs, images, seed, first_epoch, epochs).map(mapped, num_parallel_calls=_THREADS)
+    elements, rows = _order(inputs, images, seed, first_epoch, epochs), _batch_size(inputs, images)
+    loaded = elements.map(mapped, num_parallel_calls=_THREADS)
     known = tf.data.experimental.assert_cardinality(steps(inputs, images) * (epochs - first_epoch))  # as in `sampled`
-    return _batched(loaded, _batch_size(inputs, images), drop_remainder=True).map(flat).apply(known)
+    return _made_of(_batched(loaded, rows, drop_remainder=True).map(flat).apply(known), elements, inputs, rows)
 
 
 def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, seed: int, epoch: int) -> tf.data.Dataset:
@@ -141,7 +143,8 @@ def training_features(
     kept, labels = tf.constant(features), tf.constant(inputs.labels)
     elements = _order(inputs, images, seed, first_epoch, epochs)
     loaded = elements.map(lambda epoch, at: (kept[epoch % len(features), at], labels[at]))
-    return _batched(loaded, _batch_size(inputs, images), drop_remainder=True)
+    rows = _batch_size(inputs, images)
+    return _made_of(_batched(loaded, rows, drop_remainder=True), elements, inputs, rows)
 
 
 def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
@@ -161,8 +164,24 @@ def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
         views = [view(file) for file in tf.unstack(files[at])]
         return _stacked(views, inputs, tf.stack), tf.constant(inputs.labels)[at]
 
-    mapped = tf.data.Dataset.range(len(inputs)).map(load, num_parallel_calls=_THREADS)
-    return _batched(mapped, images.batch_size, drop_remainder=False)
+    elements = tf.data.Dataset.range(len(inputs))
+    mapped = elements.map(load, num_parallel_calls=_THREADS)
+    order = elements.map(lambda at: (tf.constant(0, tf.int64), at))
+    return _made_of(_batched(mapped, images.batch_size, drop_remainder=False), order, inputs, images.batch_size)
+
+
+def files(batches: tf.data.Dataset, step: int) -> list[str]:
+    """The image files in batch number `step` of a pipeline of this module, also after `map`s of whole batches.
+
+    None where that cannot be known: another dataset, or one whose batches were regrouped.
+    """
+    while not hasattr(batches, "made_of"):
+        if type(batches).__name__.strip("_") not in ("MapDataset", "ParallelMapDataset"):
+            return []
+        (batches,) = batches._inputs()
+    order, inputs, rows = batches.made_of
+    positions = [int(at) for _, at in order.skip(step * rows).take(rows).as_numpy_iterator()]
+    return list(dict.fromkeys(str(file) for at in positions for file in inputs.files[at]))
 
 
 @contextlib.contextmanager
@@ -180,6 +199,12 @@ def readable_errors() -> Iterator[None]:
 def steps(inputs: Inputs, images: Images) -> int:
     """Batches in one training epoch."""
     return len(inputs) // _batch_size(inputs, images)
+
+
+def _made_of(batches: tf.data.Dataset, order: tf.data.Dataset, inputs: Inputs, rows: int) -> tf.data.Dataset:
+    """`batches`, remembering for `files` the (epoch, position) of their elements, `rows` a batch."""
+    batches.made_of = order, inputs, rows
+    return batches
 
 
 def _order(inputs: Inputs, images: Images, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cervix_tf.errors import InputError
+from cervix_tf.ranges import Count, CountOrNone, NotNegative
 
 Topology = Literal["server", "ring"]
 
@@ -15,9 +16,9 @@ Topology = Literal["server", "ring"]
 class Policy:
     """What a federation agrees on before its first round."""
 
-    rounds: int = 50
+    rounds: Count = 50
     """Client-server: broadcast, local training, averaging. Ring: once around."""
-    local_epochs: int = 1
+    local_epochs: Count = 1
     """E: epochs that a client trains on its own data before it hands the weights on."""
     weighting: Literal["plain", "by_size"] = "plain"
     """Client-server: every client counts alike, or by its number of training images."""
@@ -27,9 +28,9 @@ class Policy:
     and averaged."""
     optimiser: Literal["reset", "persist"] = "reset"
     """A client's optimiser starts anew each round, or goes on where it stood."""
-    minimum: int = 0
+    minimum: CountOrNone = 0
     """Clients whose update a round needs; 0 = all. Those that fail beyond that end the federation."""
-    deadline: float = 0.0
+    deadline: NotNegative = 0.0
     """Seconds of local training after which an update comes too late and is left out; 0 = none."""
 
 

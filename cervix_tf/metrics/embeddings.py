@@ -23,13 +23,25 @@ COLUMNS = ("id", "group", "case", "view", "site", "age", "label", "split")
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Feature vectors and what is known of their images, one row an image."""
+    """Feature vectors and what is known of their images, one row an image.
+
+    Raises `InputError` for a vector that is not finite: no distance to it means anything.
+    """
 
     table: pd.DataFrame
     """`COLUMNS` (str, "" = empty; age float, NaN = empty)."""
     values: NDArray[np.float32]
     """(images, features)."""
     classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        broken = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
+        if len(broken):
+            raise InputError(
+                f"the embeddings of {len(broken)} of {len(self)} images hold NaN or infinite values (the first: "
+                f"{self.table['id'].iloc[broken[0]]}): the network's training diverged; train it anew with a lower "
+                "learning rate"
+            )
 
     def __len__(self) -> int:
         return len(self.table)

@@ -50,6 +50,7 @@ _STYLE: Any = {
 }
 
 
+_COLLAPSED = "all embeddings are equal"
 _FOUND = "Found among those of each class (sensitivity, true positive rate), 95 % intervals."
 
 
@@ -312,15 +313,17 @@ def scatter(
             for of, look in ((~bold, {"s": 5, "alpha": 0.35}), (bold, {"s": 12, "edgecolors": INK, "linewidths": 0.3})):
                 there = points[(labels == at) & of]
                 axes.scatter(there[:, 0], there[:, 1], color=colour, rasterized=True, **look)
+        if _at_one_place(points):
+            axes.text(0.5, 0.8, _COLLAPSED, transform=axes.transAxes, ha="center", fontsize=8)
         axes.set_title(_safe(name, 40), fontsize=8)
         axes.set_xticks([])
         axes.set_yticks([])
     for at, name in enumerate(classes):
         all_axes.flat[0].scatter([], [], color=CYCLE[at % len(CYCLE)], s=12, label=_safe(name, 30))
     figure.legend(loc="outside lower center", ncols=min(len(classes), columns + 1))
-    return _picture(
-        figure, f"Scatter plots of {', '.join(panels)}; colours are the classes {', '.join(classes)}.", caption
-    )
+    collapsed = [name for name, (points, _, _) in panels.items() if _at_one_place(points)]
+    alt = f"Scatter plots of {', '.join(panels)}; colours are the classes {', '.join(classes)}."
+    return _picture(figure, " ".join([alt, *(f"{name}: {_COLLAPSED}." for name in collapsed)]), caption)
 
 
 @_styled
@@ -335,10 +338,17 @@ def scatter_in_space(
         for of, alpha, label in ((faint, 0.25, None), (~faint, 0.9, _safe(name, 30))):
             there = points[(labels == at) & of]
             axes.scatter(*there.T, s=9, alpha=alpha, label=label, linewidths=0, rasterized=True, **look)
+    if _at_one_place(points):
+        axes.text2D(0.5, 0.8, _COLLAPSED, transform=axes.transAxes, ha="center")
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_ticklabels([])
     figure.legend(loc="outside lower center", ncols=3)
-    return _picture(figure, f"Points in space; colours and marks are the classes {', '.join(classes)}.", caption)
+    alt = f"Points in space; colours and marks are the classes {', '.join(classes)}."
+    return _picture(figure, f"{alt} {_COLLAPSED}." if _at_one_place(points) else alt, caption)
+
+
+def _at_one_place(points: np.ndarray) -> bool:
+    return len(points) > 0 and not np.ptp(points, axis=0).any()
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import tyro
 
-from cervix_tf import start
+from cervix_tf import ranges, start
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
@@ -75,6 +75,8 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
                 ]
             ),
         )
+        for seed in command.seeds or (command.config.seed,):
+            ranges.check(dataclasses.replace(command.config, seed=seed))
         name = (command.run or preset) + _of_worker()
         runs = {
             seed: RunDir(command.out / study.name / (name if seed == command.config.seed else f"{name}-seed-{seed}"))

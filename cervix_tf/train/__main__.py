@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from cervix_tf import start
+from cervix_tf import ranges, start
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     with exit_cleanly():
         command = tyro.cli(Command, args=arguments, prog="python -m cervix_tf.train", description=Config.__doc__)
+        ranges.check(command.config)
         start.import_tensorflow()
         out = RunDir(command.out)
         start.begin(command.config, out, ["python", "-m", "cervix_tf.train", *arguments], command.config.seed)

@@ -20,6 +20,7 @@ from cervix_tf.data import pipeline
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.training import devices
+from cervix_tf.training.finite import FiniteLoss
 from cervix_tf.training.fused_optimizers import FusedAdam, FusedSGD
 
 
@@ -92,8 +93,8 @@ def fit(
     Compile the metrics as objects, not by name: Keras makes a named metric's variables while it
     traces the first step, and a function that made variables is traced a second time.
 
-    Raises `InputError` for less than one epoch, when the loss is no longer finite, when another worker stops, and when
-    the workers' run directories are not those of the same epoch.
+    Raises `InputError` for less than one epoch, when a loss is no longer finite (see `FiniteLoss`), when another worker
+    stops, and when the workers' run directories are not those of the same epoch.
     """
     if epochs < 1:
         raise InputError(f"{out.root}: {epochs} epochs; ask for at least 1")
@@ -106,17 +107,19 @@ def fit(
             "copy one worker's run directory over the others'"
         )
     if not keeper.finished:
+        batches = training(done)
+        finite = FiniteLoss(batches, validation, first=done, steps_per_epoch=steps_per_epoch, out=out)
         if devices.worker() is not None:
-            _mend(network, training(done))
+            _mend(network, batches)
         with devices.lost_workers(), pipeline.readable_errors():
             network.fit(
-                training(done),
+                batches,
                 validation_data=validation,
                 initial_epoch=done,
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
                 shuffle=False,  # the pipeline does that
-                callbacks=[*(callbacks or []), keeper],
+                callbacks=[*(callbacks or []), finite, keeper],
                 verbose=verbose,
             )
     network.load_weights(out.best_weights)
@@ -185,11 +188,6 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         values = {name: float(value) for name, value in (logs or {}).items()}
-        if not math.isfinite(values["loss"]):
-            raise InputError(
-                f"{self.out.root}: the loss of epoch {epoch + 1} is {values['loss']}; lower the learning rate "
-                f"({float(_value(self.model.optimizer.learning_rate)):g}) and start the run anew"
-            )
         for criterion in self.weights:
             if criterion not in values:
                 raise InputError(f"criterion {criterion!r} is not measured; there are {', '.join(sorted(values))}")
@@ -199,13 +197,11 @@ class _Keeper(keras.callbacks.Callback):
             "learning_rate": float(_value(self.model.optimizer.learning_rate)),
             **values,
         }
+        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         for criterion, path in self.weights.items():
-            sign = -1.0 if criterion.endswith("loss") else 1.0
-            before = [sign * value for value in self.history.get(criterion, [])]
-            if not before or sign * values[criterion] > max(before):
+            if best_epoch(self.history, criterion) == len(self.history):
                 with atomic.replacing(path) as part:
                     self.model.save_weights(part)
-        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         if not self.finished:
             # A plain archive, since Keras' weight files lack the counters of random layers and take ten times as long.
             with atomic.replacing(self._state(epoch + 1)) as part:
@@ -231,8 +227,8 @@ def _value(variable: keras.Variable) -> np.ndarray:
 
 def best_epoch(history: pd.DataFrame, criterion: str) -> int:
     """The 1-based epoch whose weights were kept: the first with the best criterion."""
-    values = history[criterion].to_numpy()
-    return int(values.argmin() if criterion.endswith("loss") else values.argmax()) + 1
+    values = history[criterion].to_numpy(float) * (-1 if criterion.endswith("loss") else 1)
+    return int(np.where(np.isnan(values), -np.inf, values).argmax()) + 1  # no number, as a rate of nothing, comes last
 
 
 def stalled(history: pd.DataFrame, criterion: str, patience: int) -> bool:

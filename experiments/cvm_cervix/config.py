@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, Protocol, Source
+from cervix_tf.ranges import BelowOne, Count, CountOrNone, Devices, FileOr, OneOf, Seed, Share, Written
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest
 from cervix_tf.study import rows as study_rows
@@ -107,18 +109,18 @@ class Config:
     """Of the combined data: a folder with one folder each of SIPaKMeD and of CRIC's crops."""
     task: Task = "combined"
     """combined (eleven classes, sec. 4.1), sipakmed (its five alone), herlev (sec. 4.7.3), blood (sec. 4.7.4)."""
-    sipakmed: str = "sipakmed"
+    sipakmed: Annotated[str, Written(".+", "the name of a folder")] = "sipakmed"
     """Folder of SIPaKMeD below the data root, for the combined data."""
-    cric: str = "cric_crops"
+    cric: Annotated[str, Written(".+", "the name of a folder")] = "cric_crops"
     """Folder of CRIC's crops below the data root, for the combined data."""
-    synthetic_cells: int = 0
+    synthetic_cells: CountOrNone = 0
     """Draw this many synthetic cells a class, of the combined data, instead of reading a data root."""
-    main: str = CVM
+    main: Annotated[str, OneOf(CVM, *COMPARED)] = CVM
     """The row that runs without --tables and is exported: cvm, or one of the compared networks."""
-    weights: str = "random"
+    weights: Annotated[str, FileOr("random", "imagenet")] = "random"
     """Initial weights (not stated; sec. 4.7.1's BoTNet suggests random): random, imagenet, or a weights file without
     top (of a single network)."""
-    vt_weights: str = ""
+    vt_weights: Annotated[str, FileOr("", "random", "imagenet")] = ""
     """Initial weights of CVM's visual transformer; empty: as `weights`."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=16))
     """Sec. 3.1 and 4.2."""
@@ -126,33 +128,33 @@ class Config:
     """Sec. 3.1."""
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=2e-4, weight_decay=0.01))
     """AdamW, sec. 4.2; weight decay not stated: PyTorch's default."""
-    compared_epochs: int = 0
+    compared_epochs: CountOrNone = 0
     """Epochs of the networks that the main row is compared with; 0: as many as its own (sec. 4.7.1)."""
     cosine: bool = False
     """Let the learning rate fall to nothing over the epochs, along a cosine (the paper: not stated)."""
-    label_smoothing: float = 0.0
+    label_smoothing: BelowOne = 0.0
     """Share of the truth that is spread over all classes (sec. 5.2: plain cross entropy)."""
-    hidden: int = 2240
+    hidden: Count = 2240
     """Width of the MLP's first layer. Not stated; with 2240 the weights take the paper's 120 MB (sec. 4.5)."""
-    head_width: int = 4096
+    head_width: Count = 4096
     """Of VGG's and AlexNet's hidden layers, as they were published."""
     protocol: Protocol = "as_published"
     """as_published: at random by class (sec. 4.1.3); leak_free: no cluster image, field or sitting in two splits."""
-    folds: int = 1
+    folds: Count = 1
     """Folds of a cross-validation; 1: one split."""
-    validation_share: float = 0.2
+    validation_share: Share = 0.2
     """Share of all images for the choice of the epoch (sec. 4.1.3)."""
-    test_share: float = 0.2
+    test_share: Share = 0.2
     """Share of all images held out (sec. 4.1.3)."""
     similar: bool = False
     """leak_free: also put near-duplicates into one group before splitting."""
-    criterion: str = "val_accuracy"
+    criterion: Annotated[str, OneOf("val_accuracy", "val_loss", "accuracy", "loss")] = "val_accuracy"
     """By which the epoch is chosen (not stated)."""
     test_time_augmentation: bool = False
     """Also measure the main row with the mean of four mirrorings of each test image (not in the paper)."""
     reference_run: Path | None = None
     """A finished run of the other protocol; the difference in accuracy is put in a table."""
-    timed_passes: int = 50
+    timed_passes: Count = 50
     """Forward passes that are timed (sec. 4.5)."""
     eager: bool = False
     """Train without tracing graphs: quicker only where a large network runs for few steps."""
@@ -160,9 +162,15 @@ class Config:
     """Of the arithmetic in training; what is tested and exported computes in float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
-    seed: int = 0
-    devices: str = "all"
+    seed: Seed = 0
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        tested = self.test_share if self.folds == 1 else 1 / self.folds
+        if self.validation_share + tested >= 1:
+            yield "validation_share", f"and {tested:g} to be tested leave nothing to train on; lower one"
 
     @property
     def data_source(self) -> DataSource:

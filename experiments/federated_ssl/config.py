@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from cervix_tf.config import Augmentation, Images, SGDConfig, Source
 from cervix_tf.federated.policy import Policy
+from cervix_tf.ranges import (
+    Count,
+    CountOrNone,
+    Devices,
+    Different,
+    FileOr,
+    Positive,
+    Range,
+    Seed,
+    Share,
+)
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest
 from cervix_tf.study import rows as study_rows
@@ -64,13 +75,13 @@ class Config:
     data: Source = field(default_factory=Source)
     task: Task = "cervigrams"
     """Data: cervigrams (the paper: a CSV with path, label, woman, site and perhaps split) or iarc (stand-in)."""
-    synthetic_women: int = 0
+    synthetic_women: CountOrNone = 0
     """Draw cervigrams of this many synthetic women at each of two sites instead of reading a data root."""
-    synthetic_labelled: int = 40
+    synthetic_labelled: Count = 40
     """How many of a synthetic site's women outside its test part have a label."""
     network: Network = "resnet50"
     """Sec. III-B."""
-    weights: str = "imagenet"
+    weights: Annotated[str, FileOr("imagenet", "drawn")] = "imagenet"
     """Initial weights of the row ImageNet (sec. III-C): imagenet, a weights file without top, or drawn: as a stand-in,
     weights that were trained to tell drawn textures apart."""
     start: Literal["imagenet", "random"] = "imagenet"
@@ -92,38 +103,46 @@ class Config:
     """Of self-supervised learning, sec. II-B: which changes. Ranges: not stated."""
     views: Literal["image_and_augmented", "two_augmented"] = "image_and_augmented"
     """Sec. II-A: "N random images and an augmented version of them"; SimCLR augments both views."""
-    projection: int = 64
+    projection: Count = 64
     """Neurons of the dense layer (sec. III-B)."""
     normalize: bool = True
     """Stretch features to length 1 before Eq. 1: not stated; SimCLR does."""
-    temperature: float = 0.1
+    temperature: Positive = 0.1
     """Sec. III-D."""
     ssl: SGDConfig = field(default_factory=lambda: SGDConfig(50, 0.01, 0.9, 1e-5))
     """SGD with momentum, as sec. III-D's numbers suggest; the paper names no optimizer."""
-    batch_sizes: tuple[int, ...] = (8, 16, 32)
+    batch_sizes: Annotated[tuple[int, ...], Range(2), Different()] = (8, 16, 32)
     """N, images a batch of self-supervised learning (Table II)."""
-    federated_batch_size: int = 8
+    federated_batch_size: Annotated[int, Range(2)] = 8
     """N of the federations (sec. IV)."""
-    local_epochs: tuple[int, ...] = (1, 5, 10)
+    local_epochs: Annotated[tuple[int, ...], Range(1), Different()] = (1, 5, 10)
     """E tried for client-server federation; the first is Table II's (sec. IV: E = 1 is best)."""
     federation: Policy = field(default_factory=Policy)
     """Rounds are those at E = 1; at E = 5 a fifth of them. Plain averaging: sec. II-B, clients not said to be weighted.
     Batch normalisation and optimizer: not stated."""
     fine_tuning: SGDConfig = field(default_factory=lambda: SGDConfig(50, 0.001, 0.09, 1e-6))
     """Sec. III-D, momentum 0.09 as printed."""
-    fine_tuning_batch: int = 4
+    fine_tuning_batch: Count = 4
     """Sec. III-D."""
     fine_tuning_augmentation: Augmentation = field(default_factory=Augmentation)
     """None is mentioned."""
-    patience: int = 5
+    patience: CountOrNone = 5
     """Epochs (rounds) without a lower validation loss that end a training (sec. III-D)."""
-    validation_share: float = 0.2
+    validation_share: Share = 0.2
     """Share of all groups, where the source prescribes no split."""
-    test_share: float = 0.3
+    test_share: Share = 0.3
     """Share of all groups, where the source prescribes no split."""
-    seed: int = 0
-    devices: str = "all"
+    seed: Seed = 0
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored (sec. III-E: two GPUs)."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.validation_share + self.test_share >= 1:
+            yield (
+                "validation_share",
+                f"and --test-share {self.test_share:g} leave nothing to train on; lower one of them",
+            )
 
 
 PAPER = Config()

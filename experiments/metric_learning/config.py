@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from cervix_tf.config import Augmentation, Images, SGDConfig, Source
+from cervix_tf.ranges import (
+    Count,
+    CountOrNone,
+    Devices,
+    Different,
+    FileOr,
+    NotNegative,
+    Positive,
+    Range,
+    Seed,
+    Share,
+)
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest
 from cervix_tf.study import rows as study_rows
@@ -89,28 +102,38 @@ SEC_IV_B = SGDConfig(epochs=50, learning_rate=0.002, momentum=0.9, weight_decay=
 class Batches:
     """What a mini-batch of each loss holds."""
 
-    pairs: int = 8
+    pairs: Annotated[int, Range(2)] = 8
     """Contrastive: pairs a batch, half of them positive (not stated: sec. III-A reads as one)."""
-    n_pairs: int = 4
+    n_pairs: Count = 4
     """N-pair: so many times one pair of every class. Sec. III-B: once, which is four images."""
-    classes: int = 0
+    classes: CountOrNone = 0
     """Batch-hard: classes P a batch; 0 = all (sec. III-C: P = 2 of two)."""
-    images: int = 8
+    images: Annotated[int, Range(2)] = 8
     """Batch-hard: images S a class (sec. IV-B)."""
     same_group: bool = False
     """Whether two images of one woman may be a positive pair (not stated)."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.classes == 1:
+            yield "classes", "must be 0 (all) or at least 2: one class alone has no negatives"
 
 
 @dataclass(frozen=True)
 class Margins:
     """Parameters of the losses (sec. IV-B)."""
 
-    m_pos: float = 0.0
+    m_pos: NotNegative = 0.0
     """Contrastive: distance up to which a positive pair costs nothing."""
-    m_neg: float = 0.25
+    m_neg: Positive = 0.25
     """Contrastive: distance from which on a negative pair costs nothing."""
-    batch_hard: float = 0.25
+    batch_hard: Positive = 0.25
     """Batch-hard: m."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.m_neg <= self.m_pos:
+            yield "m_neg", f"must be above --margins.m-pos {self.m_pos:g}"
 
 
 @dataclass(frozen=True)
@@ -121,16 +144,16 @@ class Config:
     task: Task = "cervigrams"
     """Data and how its labels are read: cervigrams (the paper: a CSV with path, label, woman, age and perhaps split),
     sipakmed (five classes), sipakmed_abnormal, iarc_via or iarc_colposcopy (case and control)."""
-    synthetic_women: int = 0
+    synthetic_women: CountOrNone = 0
     """Draw cervigrams of this many synthetic women instead of reading a data root."""
     second_reader: Path | None = None
     """CSV with columns id, decision: another system's decisions on the hold-out part, for Tables 7 and 8
     (the paper: Faster R-CNN); without it the fine-tuned network's own classification stands in."""
-    networks: tuple[Network, ...] = ("resnet50", "mobilenet", "nasnet_mobile")
+    networks: Annotated[tuple[Network, ...], Different()] = ("resnet50", "mobilenet", "nasnet_mobile")
     """Sec. IV-B."""
     main: Network = "nasnet_mobile"
     """Network of the row that runs without --tables: with batch-hard the paper's best (sec. V-B)."""
-    weights: str = "imagenet"
+    weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights (sec. IV-B): imagenet, random, or a weights file without top (of a single network)."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
     """Size: not stated. Batch size: of the fine-tuned classifier and of evaluation."""
@@ -144,19 +167,24 @@ class Config:
     batch_hard: SGDConfig = SEC_IV_B
     batches: Batches = field(default_factory=Batches)
     margins: Margins = field(default_factory=Margins)
-    val1_share: float = 0.1
+    val1_share: Share = 0.1
     """Share of the training groups for the choice of checkpoints (Table 1's counts are not in our copy)."""
-    val2_share: float = 0.1
+    val2_share: Share = 0.1
     """Share of all groups for the choice of K, where the source prescribes none."""
-    test_share: float = 0.2
+    test_share: Share = 0.2
     """Share of all groups held out, where the source prescribes none."""
     similar: bool = False
     """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
-    seed: int = 0
-    devices: str = "all"
+    seed: Seed = 0
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.val2_share + self.test_share >= 1:
+            yield "val2_share", f"and --test-share {self.test_share:g} leave nothing to train on; lower one"
 
     def optimizer(self, method: str) -> SGDConfig:
         """How the networks of a method are trained."""

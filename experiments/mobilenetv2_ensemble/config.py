@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, Protocol, Source
 from cervix_tf.losses.dynamic_weights import Phi
+from cervix_tf.ranges import BelowOne, Count, CountOrNone, Devices, FileOr, OneOf, Positive, Range, Seed, Share
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import Preset, RunRequest
 from cervix_tf.study import rows as study_rows
@@ -28,23 +30,29 @@ FORWARD_MS = {
 """The paper's Table 7, milliseconds, on two 2.30 GHz Xeon CPUs."""
 
 
+CRITERIA = ("val_accuracy", "val_harmonic_mean_tpr", "val_loss", "accuracy", "harmonic_mean_tpr", "loss")
+ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+"""Widths of MobileNetV2 that Keras has ImageNet weights of."""
+InitialWeights = Annotated[str, FileOr("imagenet", "random")]
+
+
 @dataclass(frozen=True)
 class Network:
     """The MobileNetV2 of one kind of view, tuned as in sec. 3.2.2."""
 
-    alpha: float = 1.0
+    alpha: Annotated[float, Range(0, 4, above=True)] = 1.0
     """Width of MobileNetV2 (1: as published)."""
-    acetic_maps: int = 32
+    acetic_maps: Count = 32
     """Maps of the last convolution, acetic acid network (sec. 3.3)."""
-    green_maps: int = 64
+    green_maps: Count = 64
     """Maps of the last convolution, green lens network (sec. 3.3)."""
-    iodine_maps: int = 32
+    iodine_maps: Count = 32
     """Maps of the last convolution, iodine network (sec. 3.3)."""
-    dropout: float = 0.7
+    dropout: BelowOne = 0.7
     """Two-dimensional dropout after the last convolution (sec. 4.1)."""
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    mean: Annotated[tuple[float, float, float], Range(0, 1)] = (0.5, 0.5, 0.5)
     """Subtracted from pixels / 255. Table 1's (0.485, 0.456, 0.406) belongs to PyTorch's weights; Keras' want 0.5."""
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: Annotated[tuple[float, float, float], Range(0, 1, above=True)] = (0.5, 0.5, 0.5)
     """Divides after that. Table 1's (0.229, 0.224, 0.225) belongs to PyTorch's weights; Keras' want 0.5."""
 
 
@@ -52,11 +60,11 @@ class Network:
 class Fusion:
     """The inverted residual that reads all seven views (sec. 3.5.3, Table 4)."""
 
-    filters: int = 32
+    filters: Count = 32
     """Maps that come out."""
-    expansion: int = 5
+    expansion: Count = 5
     """Inner maps: 5 x 256 = 1280."""
-    dropout: float = 0.6
+    dropout: BelowOne = 0.6
     """After the first and the second convolution."""
 
 
@@ -64,13 +72,13 @@ class Fusion:
 class FineTuning:
     """The ensemble trained on as a whole, from where its fusion was trained to (sec. 3.5.3)."""
 
-    epochs: int = 50
+    epochs: Count = 50
     """Not stated."""
-    learning_rate: float = 1e-8
+    learning_rate: Positive = 1e-8
     """Sec. 3.5.3."""
-    dropout: float = 0.2
+    dropout: BelowOne = 0.2
     """In the fusion, instead of 0.6 (sec. 3.5.3)."""
-    batch_size: int = 4
+    batch_size: Count = 4
     """Cases of seven images a step, all of whose maps are held for the gradient. Not stated."""
 
 
@@ -78,14 +86,14 @@ class FineTuning:
 class Imbalance:
     """Training against class imbalance (sec. 3.4; Tables 8, 9 and 10)."""
 
-    weighted_learning_rate: float = 1e-5
+    weighted_learning_rate: Positive = 1e-5
     """Weighted cross entropy, whichever network (sec. 3.5.2)."""
-    focal_learning_rate: float = 1e-3
+    focal_learning_rate: Positive = 1e-3
     """Focal loss (sec. 3.5.2)."""
-    longer: float = 2.0
+    longer: Positive = 2.0
     """Epochs of these trainings, in those of plain cross entropy on the same images (sec. 3.4.1: weights that change
     want longer training; how long is not stated)."""
-    criterion: str = "val_harmonic_mean_tpr"
+    criterion: Annotated[str, OneOf(*CRITERIA)] = "val_harmonic_mean_tpr"
     """What the kept checkpoint is best in (sec. 3.5.2 and 4.4)."""
     vgg19_phi: Phi = "exp(x)"
     """Of VGG19 in Table 9, by its caption; exp(100x) did not converge."""
@@ -101,17 +109,17 @@ class Baselines:
     """As for the view networks: nothing else is said."""
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=1e-4))
     """As for the view networks. Epochs: not stated."""
-    vgg19_head: int = 4096
+    vgg19_head: Count = 4096
     """Width of VGG19's two hidden dense layers."""
-    densenet121: str = "imagenet"
+    densenet121: InitialWeights = "imagenet"
     """Initial weights: imagenet, random, or a file without top (sec. 4.1: all were pre-trained on ImageNet)."""
-    resnet18: str = "imagenet"
+    resnet18: InitialWeights = "imagenet"
     """Initial weights; Keras offers none for ResNet18: give a file converted from torchvision's."""
-    mobilenet_v2: str = "imagenet"
+    mobilenet_v2: InitialWeights = "imagenet"
     """Initial weights of the original MobileNetV2."""
-    resnext101_32x8d: str = "imagenet"
+    resnext101_32x8d: InitialWeights = "imagenet"
     """Initial weights; Keras offers none: give a file converted from the paper's weakly supervised ones."""
-    vgg19: str = "imagenet"
+    vgg19: InitialWeights = "imagenet"
     """Initial weights."""
 
 
@@ -156,9 +164,9 @@ class Config:
     """The seven-view MobileNetV2 ensemble: Tables 5 to 10."""
 
     data: Source = field(default_factory=Source)
-    layout: str = "cervigram_visits"
+    layout: Annotated[str, OneOf("cervigram_visits", "iarc_colposcopy")] = "cervigram_visits"
     """Original layout of the data root: cervigram_visits (the paper's data) or iarc_colposcopy (public stand-in)."""
-    synthetic_visits: int = 0
+    synthetic_visits: CountOrNone = 0
     """Draw this many synthetic visits instead of reading a data root."""
     images: Images = field(default_factory=lambda: Images(height=224, width=298, batch_size=16))
     """Size from Table 1: height 224, width 298. Batch size: not stated."""
@@ -181,33 +189,39 @@ class Config:
     fine_tuning: FineTuning = field(default_factory=FineTuning)
     imbalance: Imbalance = field(default_factory=Imbalance)
     baselines: Baselines = field(default_factory=Baselines)
-    timed_passes: int = 50
+    timed_passes: Count = 50
     """Forward passes that a time of Table 7 is taken from; always at the published size and width."""
-    feature_copies: int = 1000
+    feature_copies: Count = 1000
     """Augmented copies of the training cases that the fixed trunks are run on for the ensemble; as many as there are
     ensemble epochs, or more, is the published training; fewer repeat and save time."""
-    weights: str = "imagenet"
+    weights: InitialWeights = "imagenet"
     """Initial weights of MobileNetV2 (sec. 3.2.2): imagenet, random, or a .weights.h5 file without top."""
     protocol: Protocol = "leak_free"
     """as_published keeps the checkpoint that is best on the test split (sec. 3.5.2); leak_free, on part of train."""
-    criterion: str = "val_accuracy"
+    criterion: Annotated[str, OneOf(*CRITERIA)] = "val_accuracy"
     """What the kept checkpoint is best in (sec. 3.5.2: accuracy); val_loss where a split is small."""
-    validation_share: float = 0.15
+    validation_share: Share = 0.15
     """Share of the training groups that leak_free holds out for the choice of checkpoints."""
-    test_share: float = 0.2
+    test_share: Share = 0.2
     """Share of the groups held out for the test where the source prescribes no split."""
-    folds: int = 1
+    folds: Count = 1
     """More than 1: cross-validation over groups instead of one test split; predictions are pooled."""
     probe: bool = False
     """Also measure a logistic regression on the untouched features of the initial weights, one a kind of view."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
-    seed: int = 0
+    seed: Seed = 0
     precision: Precision = "float32"
     """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
     processor has it (AVX512-BF16, AMX, recent GPUs). What is tested and exported computes in float32."""
-    devices: str = "all"
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.weights == "imagenet" and self.network.alpha not in ALPHAS:
+            known = ", ".join(map(str, ALPHAS))
+            yield "weights", f"there are some for --network.alpha {known}, not {self.network.alpha:g}; give random"
 
     def images_of(self, row: Row) -> Images:
         """Size and batching of what a row's network takes."""

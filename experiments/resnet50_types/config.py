@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from cervix_tf.config import Augmentation, Images, Precision, Protocol, SGDConfig, Source
+from cervix_tf.ranges import Count, CountOrNone, Devices, FileOr, Seed, Share
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest
 from cervix_tf.study import rows as study_rows
@@ -27,33 +28,33 @@ class Config:
     """Cervix types by a fine-tuned ResNet-50: Tables 1 and 2, Figs. 4 to 6, and what a random split leaks."""
 
     data: Source = field(default_factory=Source)
-    synthetic_women: int = 0
+    synthetic_women: CountOrNone = 0
     """Draw images of this many synthetic women instead of reading a data root."""
     deployed: Protocol = "as_published"
     """The row whose network is exported and whose numbers head the report; both rows are run."""
     network: Literal["resnet50", "mobilenet_v2"] = "resnet50"
     """Sec. 3.2."""
-    weights: str = "imagenet"
+    weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights (sec. 4.1): imagenet, random, or a weights file without top."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60))
     """Batch size: sec. 4.1. Size: not stated."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """None (sec. 4.2 names it as a way to do better)."""
-    hidden: int = 100
+    hidden: Count = 100
     """Nodes of the layer before the last (sec. 3.2)."""
     optimizer: SGDConfig = field(default_factory=lambda: SGDConfig(epochs=4, learning_rate=0.001))
     """Sec. 4.1: SGD at 0.001; the error is least at epoch 4, how many were run is not stated. Momentum and weight
     decay: not stated."""
-    test_share: float = 0.3
+    test_share: Share = 0.3
     """Share of all images that is tested on (sec. 3.1)."""
-    validation_share: float = 0.15
+    validation_share: Share = 0.15
     """leak_free: share of the training part that chooses the epoch (the paper has no such part)."""
     precision: Precision = "float32"
     """Of the arithmetic in training; what is tested and exported computes in float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a row (needs the extra [tensorboard])."""
-    seed: int = 0
-    devices: str = "all"
+    seed: Seed = 0
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
 
 

@@ -177,3 +177,11 @@ def test_distances_held_a_few_at_a_time_change_nothing(monkeypatch):
     parts = retrieval.retrieve(train, tested)
     np.testing.assert_array_equal(parts.nearest, whole.nearest)
     np.testing.assert_array_equal(parts.n_precision, whole.n_precision)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_embeddings_that_are_no_numbers_are_refused_with_the_image_and_a_remedy(value):
+    with pytest.raises(
+        InputError, match=r"1 of 3 images hold NaN or infinite values \(the first: 1\.png\).*lower learning"
+    ):
+        embedded([[0, 1], [0, value], [1, 0]], [0, 1, 0])

@@ -108,3 +108,14 @@ def test_a_scatter_has_a_panel_a_row_and_says_so():
     assert "one, two, three" in picture.alt and "control, case" in picture.alt and picture.caption == "caption"
     points = svg(picture).findall(".//{http://www.w3.org/2000/svg}image")
     assert len(points) == 3  # as pixels, one image a panel: thousands of points as vectors make a page slow
+
+
+def test_a_scatter_of_equal_embeddings_says_that_they_are():
+    spread, same = np.random.default_rng(0).normal(size=(8, 2)), np.zeros((8, 2))
+    of = {"one": (spread, np.arange(8) % 2, np.arange(8) > 5), "two": (same, np.arange(8) % 2, np.arange(8) > 5)}
+    assert figures.scatter(of, ("a", "b"), 2, "").alt.endswith("a, b. two: all embeddings are equal.")
+    in_space = [
+        figures.scatter_in_space(points, np.arange(8) % 2, ("a", "b"), np.arange(8) > 5, "").alt
+        for points in (np.zeros((8, 3)), np.random.default_rng(0).normal(size=(8, 3)))
+    ]
+    assert [alt.endswith("all embeddings are equal.") for alt in in_space] == [True, False]

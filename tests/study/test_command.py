@@ -67,6 +67,17 @@ def test_wrong_options_end_with_exit_code_2(tmp_path, capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("listing", [[], ["--list"]])
+def test_all_values_out_of_range_are_named_at_once_and_nothing_is_begun(tmp_path, capsys, listing):
+    with pytest.raises(SystemExit) as ended:
+        tabled(tmp_path, "--net.learning-rate", "-1", "--net.epochs", "0", *listing)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: --net.epochs 0: must be at least 1\n--net.learning-rate -1.0: must be above 0\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_input_errors_of_a_run_are_one_line_without_traceback(tmp_path, capsys):
     def run(config, out, request):
         raise InputError("a.csv: line 3: label 'x': mend it")

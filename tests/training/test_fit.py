@@ -113,9 +113,30 @@ def test_training_learns_a_separable_problem(tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_with_a_remedy(tmp_path):
-    with pytest.raises(InputError, match="lower the learning rate"):
+    with pytest.raises(InputError, match=r"loss is nan in epoch 1, batch 2 of 4; no epoch was finished: lower"):
         train(tmp_path, network(float("nan")))
     assert not RunDir(tmp_path).history.exists()
+
+
+def test_an_epoch_whose_criterion_is_no_number_is_never_the_best_one():
+    history = pd.DataFrame({"val_loss": [np.nan, 2.0, 1.0, np.nan], "val_auc": [np.nan, 0.5, 0.7, np.nan]})
+    assert fit.best_epoch(history, "val_loss") == fit.best_epoch(history, "val_auc") == 3
+    assert not fit.stalled(history, "val_loss", patience=2) and fit.stalled(history, "val_loss", patience=1)
+    assert fit.best_epoch(history[:1], "val_auc") == 1
+
+
+def test_the_first_epoch_does_not_win_with_a_criterion_that_is_no_number(tmp_path):
+    weights = []
+
+    class Rate(keras.callbacks.Callback):
+        """No number after the first epoch, as the rate of a class that was not met yet."""
+
+        def on_epoch_end(self, epoch, logs):
+            logs["val_rate"] = [np.nan, 0.5, np.nan][epoch]
+            weights.append(self.model.get_weights()[0])
+
+    model, _ = train(tmp_path, criterion="val_rate", epochs=3, callbacks=[Rate()])
+    np.testing.assert_array_equal(model.get_weights()[0], weights[1])
 
 
 def test_tensorboard_logs_are_written_where_asked_for(tmp_path):
