@@ -331,12 +331,12 @@ def test_findings_are_written_as_a_table(tmp_path: Path, picture: Picture) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"path\na.png\n", "columns path; an exclusion list has path,reason"),
+        (b"path\na.png\n", "no column 'reason'; there are path"),
         (b"path,reason\nb.png,bad\n", "b.png: not in the manifest"),
         (b"path,reason\na.png,\n", "a.png: no reason"),
         (b"path,reason\na.png,bad\n", "leaves out all 1 images"),
-        (b"", "not a CSV table"),
-        (b"path,reason\na.png,\xff\n", "not a CSV table in UTF-8"),
+        (b"", "is empty; its header names the columns path, reason"),
+        (b"path,reason\na.png,\xff\n", "line 2: byte 0xff is not UTF-8"),
     ],
 )
 def test_an_exclusion_list_that_does_not_fit_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
