@@ -14,6 +14,7 @@ Nothing is dropped here: `audit` reports, `write_exclusions` writes the list, an
 | same_image_two_labels | error | every labelled copy |
 | same_image_two_splits | error | the later copies |
 | same_image_two_groups | warning | the later copies |
+| group_two_splits: of a group, or a case without one | error | no: split again |
 | near_duplicate, near_duplicate_two_labels, ..._splits, ..._groups | warning | no: `group_by_similarity` |
 
 Of identical images the copy that is kept is a labelled one before an unlabelled one,
@@ -32,7 +33,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from cervix_tf import atomic
-from cervix_tf.data import fingerprints, splits, tables
+from cervix_tf.data import fingerprints, groups, splits, tables
 from cervix_tf.data.fingerprints import NEAR_BITS, Fingerprint
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
@@ -76,6 +77,7 @@ def audit(manifest: Manifest, *, workers: int = 0, max_megapixels: float = 50, t
     prints = fingerprints.inspect_all([Path(path) for path in manifest.paths()], workers, max_megapixels)
     rows = manifest.rows
     found = [*_of_files(rows, prints), *_of_copies(rows, prints), *_of_near(rows, prints, threshold)]
+    found += _of_groups(rows)
     found.sort(key=lambda finding: finding.at)
     paths = rows["path"].tolist()
     table = [
@@ -188,6 +190,13 @@ def _of_near(rows: pd.DataFrame, prints: list[Fingerprint], threshold: int) -> I
             kind = f"near_duplicate_two_{differing[0]}s" if differing else "near_duplicate"
             reasons = [f"{bits} of 64 bits differ", *(_both(rows, column, one, two) for column in differing)]
             yield _Finding(two, kind, "warning", "; ".join(reasons), one)
+
+
+def _of_groups(rows: pd.DataFrame) -> Iterator[_Finding]:
+    for group, first in groups.in_several_splits(rows):
+        (one, first_at), *others = first.items()
+        for other, at in others:
+            yield _Finding(at, "group_two_splits", "error", f"{group!r} is in {one} and in {other}", first_at)
 
 
 def _left_out(rows: pd.DataFrame, prints: list[Fingerprint]) -> dict[int, str]:

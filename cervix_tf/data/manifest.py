@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 from cervix_tf import atomic
-from cervix_tf.data import names, tables
+from cervix_tf.data import names, spreadsheet, tables
 from cervix_tf.errors import InputError
 
 COLUMNS = ("path", "sha256", "label", "group", "case", "view", "site", "split", "age", "width", "height")
@@ -112,7 +112,12 @@ def read(path: Path, root: Path | None = None) -> Manifest:
 
 
 def write(manifest: Manifest, path: Path) -> None:
-    """Write the manifest as CSV, whole or not at all: one header line and one line an image."""
+    """Write the manifest as CSV, whole or not at all: one header line and one line an image.
+
+    Raises `InputError` for a name that says it is something else, such as the spreadsheet it was read from.
+    """
+    if Path(path).suffix.lower() in (*spreadsheet.SUFFIXES, *spreadsheet.UNREADABLE):
+        raise InputError(f"{path}: a manifest is written as CSV; give a name that ends in .csv")
     table = manifest.rows[list(COLUMNS)].copy()
     table["age"] = table["age"].map(_short).astype(object)
     atomic.write_text(Path(path), tables.csv_text(table))
