@@ -169,6 +169,22 @@ def test_two_tables_of_one_kind_are_refused_unless_they_are_equal(bank: Path) ->
         load("iarc_colposcopy", bank)
 
 
+def test_a_banks_tables_may_have_other_names_or_lie_in_one_file(bank: Path) -> None:
+    as_xlsx(CASES, bank / "Dataset of 3 cases.xlsx")
+    as_csv(IMAGES, bank / "list.csv")
+    first = load("iarc_colposcopy", bank).manifest.rows
+    (bank / "list.csv").unlink()
+    book = openpyxl.load_workbook(bank / "Dataset of 3 cases.xlsx")
+    images = book.create_sheet("Images")
+    for row in IMAGES:
+        images.append(row)
+    book.save(bank / "Dataset of 3 cases.xlsx")
+    pd.testing.assert_frame_equal(load("iarc_colposcopy", bank).manifest.rows, first)
+    shutil.copy(bank / "Dataset of 3 cases.xlsx", bank / "another.xlsx")
+    with pytest.raises(InputError, match=r"cases\.xlsx and .*another\.xlsx: all have the columns Case Number, Histop"):
+        load("iarc_colposcopy", bank)
+
+
 def sheet(path: Path, *rows: Sequence[object]) -> openpyxl.Workbook:
     book = openpyxl.Workbook()
     for row in rows:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from cervix_tf.data import manifest, names, spreadsheet
-from cervix_tf.data.importers import FLAT_COPIES, Options, tables
+from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
 from cervix_tf.data.importers.found import Found
 from cervix_tf.errors import InputError
 
@@ -60,6 +60,7 @@ def read(root: Path, options: Options) -> Found:
         values["label"] = options.labels.get(values["label"], values["label"])
         found.add(path, **{**values, "group": values["group"] or values["case"] or path})
     tables.refuse(problems, str(table.path))
+    files.note_twins(list(lines), found)
     if not table.has(options.group_column):
         known = "the cases are the groups" if table.has(options.case_column) else "every image is its own group"
         found.notes.append(f"{table.path.name} has no column {options.group_column!r}: {known}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,15 @@ def images(root: Path, found: Found) -> list[str]:
     """
     paths, left_out = walk.images(root)
     found.left_out += left_out
+    note_twins(paths, found)
+    if not paths:
+        example = f"; there is {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
+        raise InputError(f"{root}: no image below this folder; looked for {', '.join(walk.SUFFIXES)} files{example}")
+    return paths
+
+
+def note_twins(paths: Sequence[str], found: Found) -> None:
+    """Say in `found.notes` which paths are one but for case or Unicode form."""
     twins = names.alike(paths, names.fold)
     if twins:
         found.notes.append(
@@ -35,10 +45,6 @@ def images(root: Path, found: Found) -> list[str]:
             f"({'; '.join(' and '.join(same) for same in twins[:_SHOWN])}{'; ...' if len(twins) > _SHOWN else ''}): "
             "is one a copy of the other?"
         )
-    if not paths:
-        example = f"; there is {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
-        raise InputError(f"{root}: no image below this folder; looked for {', '.join(walk.SUFFIXES)} files{example}")
-    return paths
 
 
 def describe(records: list[dict[str, object]], root: Path, hashed: bool) -> list[str]:

@@ -37,12 +37,14 @@ def cases(
 ) -> list[Case]:
     """The cases that have images, by number; images by `Sort` where the table has it, untabled ones last.
 
-    Table rows without a file, and cases without any, go to `found.left_out`; cases and
+    The tables are the spreadsheets as downloaded, banner and all, or the same saved as CSV. Table rows without a
+    file, and cases without any, go to `found.left_out`; cases and
     files that the tables lack are named in `found.notes`.
     """
     paths = files.images(root, found)
-    meta = tables.read(tables.need(root, META), [case_column, *meta_columns])
-    images = tables.read(tables.need(root, IMAGES), [case_column, "File", *image_columns], ["Sort", "Type"])
+    of_cases, of_images = [case_column, *meta_columns], [case_column, "File", *image_columns]
+    meta = tables.read(tables.need(root, META, of_cases), of_cases)
+    images = tables.read(tables.need(root, IMAGES, of_images), of_images, ["Sort", "Type"])
     on_disk = _on_disk(root, paths, found)
     number = _numbers(meta, case_column)
     _check_once(meta, number, lambda row: f"{case_column} {row[case_column]}")

@@ -11,6 +11,7 @@ from cervix_tf.data.importers import FLAT_COPIES
 from cervix_tf.data.tables import Row, Table, key, read, refuse
 from cervix_tf.errors import InputError
 
+_READABLE = (".csv", *spreadsheet.SUFFIXES)
 __all__ = ["Row", "Table", "find", "key", "need", "read", "refuse"]
 
 
@@ -35,14 +36,33 @@ def find(root: Path, names: Sequence[str]) -> Path | None:
     return None
 
 
-def need(root: Path, names: Sequence[str]) -> Path:
-    """As `find`; raises `InputError` when there is none."""
+def need(root: Path, names: Sequence[str], columns: Sequence[str]) -> Path:
+    """As `find`, else the one table in `root` or a folder in it that has `columns`, whatever it is called.
+
+    Raises `InputError` when there is none, or several.
+    """
     path = find(root, names)
-    if path is None:
+    if path is not None:
+        return path
+    fits = [path for path in sorted(_near(root)) if path.suffix.lower() in _READABLE and _has(path, columns)]
+    if len(fits) > 1:
         raise InputError(
-            f"{root}: no {' or '.join(names)} (or .xlsx) here or one folder down; put the table there. {FLAT_COPIES}"
+            f"{' and '.join(map(str, fits))}: all have the columns {', '.join(columns)}; call the right one {Path(names[0]).stem}"
         )
-    return path
+    if not fits:
+        raise InputError(
+            f"{root}: no {' or '.join(names)} (or .xlsx) here or one folder down, and no other table with the columns "
+            f"{', '.join(columns)}; put it there. {FLAT_COPIES}"
+        )
+    return fits[0]
+
+
+def _has(path: Path, columns: Sequence[str]) -> bool:
+    try:
+        read(path, columns)
+    except InputError:
+        return False
+    return True
 
 
 def _near(root: Path) -> Iterator[Path]:
