@@ -86,11 +86,12 @@ def _predictions(path: Path, contract: Contract) -> pd.DataFrame:
     """Probabilities by id, columns in the contract's order."""
     import pandas as pd
 
+    from cervix_tf.data import tables
+
     columns = [f"p_{name}" for name in contract.classes]
-    try:
-        found = pd.read_csv(path, dtype={"id": str, **dict.fromkeys(columns, float)}, keep_default_na=False)
-        return found.set_index("id")[columns]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; has this run finished?") from None
-    except (ValueError, KeyError) as error:  # pandas' own parser errors are ValueErrors
-        raise InputError(f"{path}: not predictions of the classes {', '.join(contract.classes)} ({error})") from None
+    found = tables.read(path, ["id", *columns], exact=True, missing="has this run finished?")
+    values = {name: pd.Series([tables.number(cell) for cell in found.column(name)], dtype=float) for name in columns}
+    table = pd.DataFrame(values)
+    wrong = table.index[table.isna().any(axis=1)]
+    tables.refuse([f"{found.where(at)}: not every class has a probability; predict again" for at in wrong], str(path))
+    return table.set_index(pd.Index(found.column("id"), dtype=object, name="id"))

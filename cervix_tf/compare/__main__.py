@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from cervix_tf import atomic
+from cervix_tf.data import tables
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -93,7 +94,8 @@ def _csv(found: dict[str, Any]) -> str:
     for pair in found["pairs"]:
         difference, kappa = pair["difference"], pair["kappa"]
         flat = {**pair, **difference, "difference": difference["value"], "kappa": kappa["value"]}
-        writer.writerow({**flat, "kappa_low": kappa["low"], "kappa_high": kappa["high"]})
+        flat = {**flat, "kappa_low": kappa["low"], "kappa_high": kappa["high"]}
+        writer.writerow({name: tables.shielded(cell) if isinstance(cell, str) else cell for name, cell in flat.items()})
     return text.getvalue()
 
 

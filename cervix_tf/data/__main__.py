@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -89,13 +90,13 @@ def audit(
         near_bits: most differing bits, of 64, of the perceptual hashes of near-duplicates
     """
     from cervix_tf.data import audit as audits
+    from cervix_tf.data import groups
     from cervix_tf.data import manifest as manifests
 
     if workers < 0 or max_megapixels <= 0 or not 0 <= near_bits <= 32:
         raise errors.InputError("--workers must be 0 or more, --max-megapixels above 0, --near-bits 0 to 32")
-    report = audits.audit(
-        manifests.read(manifest, root), workers=workers, max_megapixels=max_megapixels, threshold=near_bits
-    )
+    table = manifests.read(manifest, root)
+    report = audits.audit(table, workers=workers, max_megapixels=max_megapixels, threshold=near_bits)
     for (severity, kind), count in report.counts().items():
         print(f"{severity:8} {kind:32} {count}")
     worst = report.findings[report.findings["severity"] == "error"]
@@ -103,6 +104,15 @@ def audit(
         print(f"{path}: {kind}: {reason}{f' ({other})' if other else ''}")
     if len(worst) > _MOST_SHOWN:
         print(f"... and {len(worst) - _MOST_SHOWN} more errors; -o FILE writes all")
+    near = report.findings[report.findings["kind"].str.startswith("near_duplicate")]
+    for path, _, _, reason, other in near.head(_EXAMPLES).itertuples(index=False, name=None):
+        print(f"nearly the same: {other} and {path} ({reason})")
+    if len(near):
+        at = f" --root {shlex.quote(str(root))}" if root else ""
+        command = f"python -m cervix_tf.data split {shlex.quote(str(manifest))}{at} --similar"
+        print(f"{len(near)} such pairs; this keeps each in one split: {command}")
+    for doubt in groups.doubts(table):
+        print(f"warning: {doubt}")
     if out is not None:
         audits.write_findings(report, out)
         print(f"findings written: {out}")
@@ -126,6 +136,7 @@ def split(
     root: Root = None,
     exclude: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None,
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="CSV")] = None,
+    dry_run: bool = False,
 ) -> int:
     """Fill a manifest's split column with train, validation and test.
 
@@ -137,22 +148,27 @@ def split(
         seed: the same seed gives the same split, whatever the order of the rows
         similar: put near-duplicates into one group first; reads every image
         root: folder that its paths are relative to; default: the manifest's own
-        exclude: exclusion list of an audit: these images are left out
-        out: manifest to write; without it only the counts are printed
+        exclude: exclusion list of an audit: these images are left out; needs --out
+        out: manifest to write; without it the manifest itself is rewritten
+        dry_run: only print the counts
     """
     from cervix_tf.data import audit as audits
+    from cervix_tf.data import groups, splits
     from cervix_tf.data import manifest as manifests
-    from cervix_tf.data import splits
 
     table = manifests.read(manifest, root)
     if exclude is not None:
         kept = audits.apply_exclusions(table, exclude)
+        if out is None and not dry_run:
+            raise errors.InputError(f"--exclude leaves rows out; -o FILE writes the others, and {manifest} keeps all")
         print(f"left out: {len(table) - len(kept)} images named in {exclude}")
         table = kept
     if similar:
         before = len(set(splits.leak_units(table)))
         table = audits.group_by_similarity(table)
         print(f"near-duplicates grouped: {before} groups before, {len(set(splits.leak_units(table)))} now")
+    for doubt in groups.doubts(table):
+        print(f"warning: {doubt}", file=sys.stderr)
     shares = {"train": 1 - test - validation, "validation": validation, "test": test}
     shares = {name: share for name, share in shares.items() if share != 0}
     parts = (splits.grouped if by == "group" else splits.random_by_class)(table, shares, seed)
@@ -162,8 +178,13 @@ def split(
         splits.check_disjoint(parts)
     except errors.InputError as error:
         print(f"warning: {str(error).splitlines()[-1]}", file=sys.stderr)
-    if out is not None:
-        _write(whole, out)
+    if dry_run:
+        print("nothing was written: --dry-run")
+        return 0
+    held = Counter(name for name in table.rows["split"] if name)
+    if held:
+        print(f"before, the split column held {', '.join(f'{name} ({n} rows)' for name, n in held.items())}")
+    _write(whole, out or manifest)
     return 0
 
 
@@ -174,12 +195,12 @@ def show(
     columns: int = 8,
     seed: int = 0,
 ) -> int:
-    """Count a manifest by class, view, site and split; draw a contact sheet.
+    """Count a manifest by class, view, site and split; with --out, draw a contact sheet.
 
     Args:
         manifest: manifest CSV
         root: folder that its paths are relative to; default: the manifest's own
-        out: contact sheet to write
+        out: contact sheet to write; without it none is drawn
         columns: most images in a line of the sheet
         seed: which images the sheet shows
     """
@@ -193,6 +214,8 @@ def show(
     if out is not None:
         contact_sheet.write(table, out, columns=columns, seed=seed)
         print(f"contact sheet written: {out}")
+    else:
+        print("-o sheet.png draws a contact sheet")
     return 0
 
 
@@ -202,8 +225,11 @@ def _write(manifest: Manifest, out: Path) -> None:
 
     manifests.write(manifest, out)
     print(f"written: {out}")
+    root = ""
     if out.resolve().parent != manifest.root.resolve():
         print(f"paths in it are relative to {manifest.root}: read it with --root '{manifest.root}'")
+        root = f" --data.root '{manifest.root}'"
+    print(f"a study takes it by --data.manifest '{out}'{root}")
 
 
 def _print_counts(manifest: Manifest, title: str) -> None:

@@ -14,6 +14,7 @@ Nothing is dropped here: `audit` reports, `write_exclusions` writes the list, an
 | same_image_two_labels | error | every labelled copy |
 | same_image_two_splits | error | the later copies |
 | same_image_two_groups | warning | the later copies |
+| group_two_splits: of a group, or a case without one | error | no: split again |
 | near_duplicate, near_duplicate_two_labels, ..._splits, ..._groups | warning | no: `group_by_similarity` |
 
 Of identical images the copy that is kept is a labelled one before an unlabelled one,
@@ -24,7 +25,6 @@ then the one that stands first in the manifest.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from cervix_tf import atomic
-from cervix_tf.data import fingerprints, splits
+from cervix_tf.data import fingerprints, groups, splits, tables
 from cervix_tf.data.fingerprints import NEAR_BITS, Fingerprint
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
@@ -42,7 +42,6 @@ FINDING = ("path", "kind", "severity", "reason", "other")
 EXCLUSION = ("path", "reason")
 _KEPT_FIRST = {"test": 0, "validation": 1}
 _TWO = ("label", "split", "group")
-_NAMED_IN_ERRORS = 10
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,7 @@ def audit(manifest: Manifest, *, workers: int = 0, max_megapixels: float = 50, t
     prints = fingerprints.inspect_all([Path(path) for path in manifest.paths()], workers, max_megapixels)
     rows = manifest.rows
     found = [*_of_files(rows, prints), *_of_copies(rows, prints), *_of_near(rows, prints, threshold)]
+    found += _of_groups(rows)
     found.sort(key=lambda finding: finding.at)
     paths = rows["path"].tolist()
     table = [
@@ -123,12 +123,12 @@ def group_by_similarity(
 
 def write_findings(report: Report, path: Path) -> None:
     """Write the findings as CSV, one line a finding; a header alone when there are none."""
-    atomic.write_text(path, report.findings.to_csv(index=False, lineterminator="\n"))
+    atomic.write_text(path, tables.csv_text(report.findings))
 
 
 def write_exclusions(report: Report, path: Path) -> None:
     """Write the exclusion list as CSV, `path,reason`; a header alone when nothing is left out."""
-    atomic.write_text(path, report.exclusions.to_csv(index=False, lineterminator="\n"))
+    atomic.write_text(path, tables.csv_text(report.exclusions))
 
 
 def apply_exclusions(manifest: Manifest, path: Path) -> Manifest:
@@ -137,25 +137,16 @@ def apply_exclusions(manifest: Manifest, path: Path) -> Manifest:
     Raises `InputError` when the file is no such table, names an image that the manifest
     lacks, gives no reason, or leaves nothing.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make one with `python -m cervix_tf.data audit`") from None
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        cause = str(error).strip()
-        raise InputError(f"{path}: not a CSV table in UTF-8 ({cause}); its header is path,reason") from None
-    if list(table.columns) != list(EXCLUSION):
-        raise InputError(f"{path}: line 1: columns {','.join(table.columns)}; an exclusion list has path,reason")
-    unreasoned = table["path"][table["reason"] == ""]
-    unknown = table["path"][~table["path"].isin(manifest.rows["path"])]
-    problems = [f"{path}: {name}: no reason; say why it is left out" for name in unreasoned]
-    problems += [f"{path}: {name}: not in the manifest; remove the line or audit again" for name in unknown]
-    if problems:
-        if len(problems) > _NAMED_IN_ERRORS:
-            problems[_NAMED_IN_ERRORS:] = [f"{path}: and {len(problems) - _NAMED_IN_ERRORS} more"]
-        raise InputError("\n".join(problems))
-    kept = manifest.where(~manifest.rows["path"].isin(table["path"]))
+    table = tables.read(path, EXCLUSION, exact=True, missing="make one with `python -m cervix_tf.data audit`")
+    known = set(manifest.rows["path"])
+    problems = [f"{row.where}: {row['path']}: no reason; say why it is left out" for row in table if not row["reason"]]
+    problems += [
+        f"{row.where}: {row['path']}: not in the manifest; remove the line or audit again"
+        for row in table
+        if row["path"] not in known
+    ]
+    tables.refuse(problems, str(path))
+    kept = manifest.where(~manifest.rows["path"].isin(table.column("path")))
     if not len(kept):
         raise InputError(f"{path}: leaves out all {len(manifest)} images; is it another data set's list?")
     return kept
@@ -199,6 +190,13 @@ def _of_near(rows: pd.DataFrame, prints: list[Fingerprint], threshold: int) -> I
             kind = f"near_duplicate_two_{differing[0]}s" if differing else "near_duplicate"
             reasons = [f"{bits} of 64 bits differ", *(_both(rows, column, one, two) for column in differing)]
             yield _Finding(two, kind, "warning", "; ".join(reasons), one)
+
+
+def _of_groups(rows: pd.DataFrame) -> Iterator[_Finding]:
+    for group, first in groups.in_several_splits(rows):
+        (one, first_at), *others = first.items()
+        for other, at in others:
+            yield _Finding(at, "group_two_splits", "error", f"{group!r} is in {one} and in {other}", first_at)
 
 
 def _left_out(rows: pd.DataFrame, prints: list[Fingerprint]) -> dict[int, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cervix_tf import atomic
+from cervix_tf.data import names
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
 
@@ -51,9 +52,10 @@ def strips(manifest: Manifest, columns: int, seed: int) -> list[Strip]:
         if by_case:
             cases = sorted(set(members["case"]))
             for case in sorted(rng.permutation(np.array(cases, dtype=object))[:4]):
-                views = members[members["case"] == case].sort_values(["view", "path"]).head(columns)
-                files = tuple(zip(views["path"], views["view"], strict=True))
-                found.append(Strip(f"{name}, {case or '(no case)'}", files))
+                of_case = members[members["case"] == case]
+                views = zip(of_case["path"], of_case["view"], strict=True)
+                in_order = sorted(views, key=lambda one: (names.natural(one[1]), one[0]))
+                found.append(Strip(f"{name}, {case or '(no case)'}", tuple(in_order[:columns])))
         else:
             some = members.iloc[np.sort(rng.permutation(len(members))[:columns])]
             files = tuple((path, Path(path).name) for path in some["path"])

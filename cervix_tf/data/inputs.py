@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cervix_tf.data.manifest import Manifest
+from cervix_tf.data.views import kind, number
 from cervix_tf.errors import InputError
 
 ROW_COLUMNS = ("id", "group", "case", "view", "site", "age", "label")
@@ -32,11 +32,6 @@ class Inputs:
 
     def __len__(self) -> int:
         return len(self.files)
-
-
-def kind(view: str) -> str:
-    """The view's kind: its name without a trailing number (`acetic_3` -> `acetic`)."""
-    return re.sub(r"_\d+$", "", view)
 
 
 def units(rows: pd.DataFrame) -> np.ndarray:
@@ -91,22 +86,33 @@ def of_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str]) -
     need = Counter(wanted)
     left_out: Counter[str] = Counter()
     files, described = [], []
-    ordered = manifest.rows.assign(file=manifest.paths())
-    for case, images in ordered[ordered["case"] != ""].groupby("case", sort=True):
+    rows = manifest.rows
+    paths, columns = manifest.paths(), {name: rows[name].tolist() for name in ROW_COLUMNS[1:]}
+    cases: dict[str, list[int]] = {}
+    for at, case in enumerate(columns["case"]):
+        if case:
+            cases.setdefault(case, []).append(at)
+    for case, images in sorted(cases.items()):
         for column in ("label", "group"):
-            if images[column].nunique() > 1:
+            several = sorted({columns[column][at] for at in images})
+            if len(several) > 1:
                 raise InputError(
-                    f"{manifest.root}: case {case!r} has several values of {column} "
-                    f"({', '.join(sorted(images[column].unique()))}); give all its images the same"
+                    f"{manifest.root}: case {case!r} has several values of {column} ({', '.join(several)}); "
+                    "give all its images the same"
                 )
-        first = images.iloc[0]
-        if first["label"] not in classes:
+        first = images[0]
+        if columns["label"][first] not in classes:
             left_out["no label among the classes"] += 1
             continue
-        by_kind = {
-            name: [file for _, file in sorted(zip(some["view"].map(_number), some["file"], strict=True))]
-            for name, some in images.groupby(images["view"].map(kind))
-        }
+        by_kind: dict[str, dict[int, str]] = {}
+        for at in sorted(images, key=lambda at: paths[at]):
+            view = columns["view"][at]
+            of_kind = by_kind.setdefault(kind(view), {})
+            if of_kind.setdefault(number(view), paths[at]) != paths[at] and kind(view) in need:
+                raise InputError(
+                    f"{manifest.root}: case {case!r} has two images of the view {view!r}, leading zeros aside: "
+                    f"{of_kind[number(view)]} and {paths[at]}; number them in their order"
+                )
         missing = [name for name in need if name not in by_kind]
         if missing:
             left_out[f"no {' and no '.join(missing)} image"] += 1
@@ -114,11 +120,11 @@ def of_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str]) -
         taken: Counter[str] = Counter()
         slots = []
         for name in wanted:
-            some = by_kind[name]
+            some = [by_kind[name][index] for index in sorted(by_kind[name])]
             slots.append(some[taken[name] * len(some) // need[name]])
             taken[name] += 1
         files.append(tuple(slots))
-        described.append({**{name: first[name] for name in ROW_COLUMNS[1:]}, "id": case, "view": ""})
+        described.append({**{name: columns[name][first] for name in ROW_COLUMNS[1:]}, "id": case, "view": ""})
     if not files:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "no row names a case"
         raise InputError(
@@ -126,11 +132,6 @@ def of_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str]) -
         )
     table = pd.DataFrame(described, columns=list(ROW_COLUMNS))
     return Inputs(tuple(files), _indices(table["label"], classes), table, tuple(classes), tuple(views)), left_out
-
-
-def _number(view: str) -> int:
-    found = re.search(r"_(\d+)$", view)
-    return int(found.group(1)) if found else 0
 
 
 def _indices(labels: pd.Series, classes: Sequence[str]) -> np.ndarray:

@@ -13,28 +13,31 @@ Columns (all may be empty but `path`):
 | split | part prescribed by the source or by `cervix_tf.data split` |
 | age | years |
 | width, height | pixels |
+
+A cell that begins with = + - @ is written with a ' before it, so that no spreadsheet program runs it as a
+formula; `read` takes the ' away again (see `tables`).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from cervix_tf import atomic
+from cervix_tf.data import names, spreadsheet, tables
 from cervix_tf.errors import InputError
 
 COLUMNS = ("path", "sha256", "label", "group", "case", "view", "site", "split", "age", "width", "height")
 TEXT = COLUMNS[:8]
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff]")  # lone surrogates: file names that are not UTF-8
 _LONGEST_NAME = 200
-_MOST_PROBLEMS = 50
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -61,68 +64,63 @@ class Manifest:
         return [str(self.root / path) for path in self.rows["path"]]
 
 
-def of_records(records: Sequence[dict[str, object]], root: Path, name: str = "rows") -> Manifest:
+def of_records(
+    records: Sequence[Mapping[str, object]],
+    root: Path,
+    name: str = "rows",
+    where: Callable[[int], str] | None = None,
+) -> Manifest:
     """A validated manifest from dictionaries of column -> value; missing columns are empty.
 
-    Raises `InputError` as `read` does; `name` stands in the messages for the file.
+    Raises `InputError` as `read` does; `where` says for a message where row `at` comes from, which is else the
+    row's number in `name`.
     """
-    text = [["" if record.get(column) is None else str(record[column]) for column in COLUMNS] for record in records]
-    table = pd.DataFrame(text, columns=list(COLUMNS), dtype=object)
-    return _validated(table, Path(root), name, range(1, len(table) + 1), [])
+    columns = {
+        column: ["" if value is None else str(value) for value in (record.get(column) for record in records)]
+        for column in COLUMNS
+    }
+    return _validated(columns, Path(root), name, where or (lambda at: f"{name}: line {at + 1}"), [])
 
 
 def read(path: Path, root: Path | None = None) -> Manifest:
-    """The manifest in a CSV file (UTF-8, one header line); `root` defaults to the file's folder.
+    """The manifest in a CSV file, as `tables.read` takes them; `root` defaults to the file's folder.
 
     Raises `InputError` that lists every wrong row at once: line, column, value, remedy.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; give the manifest CSV inside it") from None
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make one with `python -m cervix_tf.data import`") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}: line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; save the table as CSV in UTF-8"
-        ) from None
-    if "\0" in text:
-        raise InputError(f"{path}: holds NUL bytes, so it is no CSV text; export the table again")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    records: list[list[str]] = []
-    lines: list[int] = []
     problems: list[str] = []
-    try:
-        header = next(reader, [])
-        _check_header(header, str(path))
-        line = reader.line_num + 1
-        for row in reader:
-            if len(row) == len(header):
-                records.append(row)
-                lines.append(line)
-            elif row:  # a blank line is no row
-                problems.append(
-                    f"{path}: line {line}: {len(row)} fields, the header has {len(header)}; "
-                    "put fields with commas in quotes"
-                )
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not CSV ({error}); mend the quotes") from None
-    if not records and not problems:
+    table = tables.read(
+        path,
+        ["path"],
+        COLUMNS,
+        exact=True,
+        missing="make one with `python -m cervix_tf.data import`",
+        problems=problems,
+    )
+    unknown = [column for column, cells in zip(table.header, table.cells, strict=True) if column or any(cells)]
+    unknown = [column for column in unknown if column not in COLUMNS]
+    if unknown:
+        raise InputError(
+            f"{path}: {table.unit} {table.header_line}: unknown column {', '.join(map(repr, unknown[:_MOST_NAMED]))}; "
+            f"a manifest has {', '.join(COLUMNS)}: rename or remove it, or bring the table in with "
+            "`python -m cervix_tf.data import csv`"
+        )
+    if not len(table) and not problems:
         raise InputError(f"{path}: no rows; a manifest needs one line an image below its header")
-    table = pd.DataFrame(records, columns=header, dtype=object).reindex(columns=list(COLUMNS), fill_value="")
-    return _validated(table, Path(root) if root is not None else path.parent, str(path), lines, problems)
+    columns = {column: table.column(column) for column in COLUMNS}
+    return _validated(columns, Path(root) if root is not None else path.parent, str(path), table.where, problems)
 
 
 def write(manifest: Manifest, path: Path) -> None:
-    """Write the manifest as CSV, whole or not at all: one header line and one line an image."""
-    table = manifest.rows.copy()
-    table["age"] = [_short(age) for age in table["age"]]
-    atomic.write_text(Path(path), table.to_csv(index=False, columns=list(COLUMNS), lineterminator="\n"))
+    """Write the manifest as CSV, whole or not at all: one header line and one line an image.
+
+    Raises `InputError` for a name that says it is something else, such as the spreadsheet it was read from.
+    """
+    if Path(path).suffix.lower() in (*spreadsheet.SUFFIXES, *spreadsheet.UNREADABLE):
+        raise InputError(f"{path}: a manifest is written as CSV; give a name that ends in .csv")
+    table = manifest.rows[list(COLUMNS)].copy()
+    table["age"] = table["age"].map(_short).astype(object)
+    atomic.write_text(Path(path), tables.csv_text(table))
 
 
 def joined(manifests: Sequence[Manifest]) -> Manifest:
@@ -143,13 +141,16 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
 def check_labels(manifest: Manifest, classes: Sequence[str], name: str = "manifest") -> None:
     """Raise `InputError` unless every label is empty or one of `classes`, and at least two classes occur."""
     labels = manifest.rows["label"]
-    wrong = labels[(labels != "") & ~labels.isin(classes)]
-    if len(wrong):
-        row = manifest.rows.loc[wrong.index[0]]
-        raise InputError(
-            f"{name}: {row['path']}: label {row['label']!r} is not among the classes {', '.join(classes)} "
-            f"({len(wrong)} such rows); mend the label or the class list"
+    of_class = {names.plain(each): each for each in classes}
+    problems = []
+    for label, rows in manifest.rows[(labels != "") & ~labels.isin(classes)].groupby("label", sort=False):
+        meant = of_class.get(names.plain(str(label)))
+        remedy = f"write it {meant!r}" if meant else "mend the label or the class list"
+        problems.append(
+            f"{name}: {rows['path'].iloc[0]}: label {label!r} is not among the classes {', '.join(classes)} "
+            f"({len(rows)} such rows); {remedy}"
         )
+    tables.refuse(problems, name)
     present = set(labels) - {""}
     if len(present) < 2:
         what = f"only one class, {present.pop()}," if present else "no label"
@@ -158,57 +159,8 @@ def check_labels(manifest: Manifest, classes: Sequence[str], name: str = "manife
         )
 
 
-def _check_header(header: list[str], name: str) -> None:
-    remedy = f"a manifest has {', '.join(COLUMNS)}"
-    unknown = [column for column in header if column not in COLUMNS]
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if unknown:
-        raise InputError(
-            f"{name}: line 1: unknown column {', '.join(map(repr, unknown[:_MOST_PROBLEMS]))}; {remedy}: "
-            "rename or remove it, or bring the table in with `python -m cervix_tf.data import csv`"
-        )
-    if twice:
-        raise InputError(f"{name}: line 1: column {twice[0]!r} occurs twice; remove one of them")
-    if "path" not in header:
-        raise InputError(f"{name}: line 1: no column 'path'; {remedy}")
-
-
-def _validated(table: pd.DataFrame, root: Path, name: str, lines: Sequence[int], problems: list[str]) -> Manifest:
-    """The manifest of a table of strings; `lines`: where rows stand in `name`; `problems`: found before."""
-
-    def wrong(at: int, column: str, remedy: str) -> None:
-        value = table[column][at][:_LONGEST_NAME]
-        problems.append(f"{name}: line {lines[at]}: {column} {value!r}: {remedy}")
-
-    seen: dict[str, int] = {}
-    for at, value in enumerate(table["path"]):
-        remedy = _path_remedy(value)
-        if not remedy and value in seen:
-            remedy = f"stands on line {lines[seen[value]]} already; keep one of them"
-        if remedy:
-            wrong(at, "path", remedy)
-        seen.setdefault(value, at)
-    for column, fits, remedy in _FITTING:
-        for at, value in enumerate(table[column]):
-            if value and not fits(value):
-                wrong(at, column, remedy)
-    both = table[(table["case"] != "") & (table["view"] != "")]
-    for at in both.index[both.duplicated(["case", "view"])]:
-        wrong(int(at), "view", f"case {table['case'][at]!r} has this view already; number them")
-    if problems:
-        more = len(problems) - _MOST_PROBLEMS
-        tail = [f"{name}: and {more} more problems of these kinds"] if more > 0 else []
-        raise InputError("\n".join(problems[:_MOST_PROBLEMS] + tail))
-
-    rows = table[list(COLUMNS)].reset_index(drop=True).astype(dict.fromkeys(TEXT, object))
-    rows["age"] = pd.Series([_number(value) for value in rows["age"]], dtype="float64")
-    for column in ("width", "height"):
-        rows[column] = pd.array([int(value) if value else None for value in rows[column]], dtype="Int64")
-    return Manifest(rows, root)
-
-
-def _path_remedy(value: str) -> str:
-    """What is wrong with a path, or ""."""
+def path_remedy(value: str) -> str:
+    """What is wrong with a path, and what to do; "" for one that can stand in a manifest."""
     pure = PurePosixPath(value)
     remedy = ""
     if not value:
@@ -226,18 +178,78 @@ def _path_remedy(value: str) -> str:
     return remedy
 
 
-def _number(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
+def is_age(text: str) -> bool:
+    """Whether the text is an age in years, `34.5` or `34,5`."""
+    return 0 <= tables.number(text) <= 130
+
+
+def _validated(
+    columns: Mapping[str, Sequence[str]], root: Path, name: str, where: Callable[[int], str], problems: list[str]
+) -> Manifest:
+    """The manifest of columns of text; `where` says where a row stands, `problems` were found before."""
+
+    def wrong(at: int, column: str, remedy: str) -> None:
+        problems.append(f"{where(at)}: {column} {columns[column][at][:_LONGEST_NAME]!r}: {remedy}")
+
+    rows = pd.DataFrame({column: pd.Series(columns[column], dtype=object) for column in COLUMNS})
+    remedies = {at: path_remedy(path) for at, path in enumerate(columns["path"]) if not _SOUND_PATH(path)}
+    repeats = np.flatnonzero(rows["path"].duplicated()).tolist()
+    first = {path: at for at, path in reversed(list(enumerate(columns["path"])))} if repeats else {}
+    for at in sorted({*remedies, *repeats}):
+        remedy = remedies.get(at, "")
+        if not remedy and at in repeats:
+            remedy = f"stands on {_briefly(where(first[columns['path'][at]]), name)} already; keep one of them"
+        if remedy:
+            wrong(at, "path", remedy)
+    for column, fits, remedy in _FITTING:
+        misfits = {value for value in set(columns[column]) if value and not fits(value)}
+        for at in np.flatnonzero(rows[column].isin(misfits)).tolist() if misfits else ():
+            wrong(at, column, remedy)
+    for column in _NAMING:
+        problems += _spelt_twice(column, columns[column], name, where)
+    both = rows[(rows["case"] != "") & (rows["view"] != "")]
+    for at in both.index[both.duplicated(["case", "view"])].tolist():
+        wrong(at, "view", f"case {columns['case'][at]!r} has this view already; number them")
+    tables.refuse(problems, name)
+
+    ages = {text: tables.number(text) for text in set(columns["age"])}
+    rows["age"] = pd.Series([ages[text] for text in columns["age"]], dtype="float64")
+    for column in ("width", "height"):
+        rows[column] = pd.array([int(text) if text else None for text in columns[column]], dtype="Int64")
+    return Manifest(rows, root)
+
+
+def _spelt_twice(column: str, values: Sequence[str], name: str, where: Callable[[int], str]) -> list[str]:
+    """One line for each name that is spelt in several ways which a reader cannot tell apart, with its rows."""
+    problems = []
+    for same in names.alike(values, names.plain):
+        told = []
+        for value in same:
+            rows = [at for at, other in enumerate(values) if other == value]
+            shown = ", ".join(_briefly(where(at), name) for at in rows[:_MOST_NAMED])
+            told.append(f"{value!r} ({len(rows)} rows: {shown}{', ...' if len(rows) > _MOST_NAMED else ''})")
+        problems.append(
+            f"{name}: {column} {' and '.join(told)}: differ only in case, blanks or characters that cannot be "
+            "seen; write them in one way"
+        )
+    return problems
+
+
+def _briefly(place: str, name: str) -> str:
+    return place.removeprefix(f"{name}: ")
 
 
 def _short(age: float) -> str:
     return "" if math.isnan(age) else repr(float(age)).removesuffix(".0")
 
 
+_PART = r"(?!\.{1,2}(?:/|\Z))[^/\\\x00-\x1f\ud800-\udfff]+"
+_SOUND_PATH = re.compile(rf"(?![A-Za-z]:)(?:{_PART}/)*{_PART}").fullmatch
+"""Matches what `path_remedy` has nothing against, ten times as fast."""
+_NAMING = ("label", "view", "site", "split")
+"""Columns whose values name a kind that several rows share: two spellings are a mistake there."""
 _NAME_REMEDY = f"has control characters or over {_LONGEST_NAME} characters; shorten it"
+_PIXELS = (re.compile(r"[1-9][0-9]{0,5}").fullmatch, "is not a number of pixels; leave it empty if unknown")
 _FITTING: tuple[tuple[str, Callable[[str], object], str], ...] = (
     *((column, lambda v: len(v) <= _LONGEST_NAME and not _CONTROL.search(v), _NAME_REMEDY) for column in TEXT[2:]),
     (
@@ -245,16 +257,8 @@ _FITTING: tuple[tuple[str, Callable[[str], object], str], ...] = (
         re.compile(r"[0-9a-f]{64}").fullmatch,
         "is not 64 lower-case hex digits; leave it empty or import again",
     ),
-    ("age", lambda v: 0 <= _number(v) <= 130, "is not an age in years (0 to 130); leave it empty if unknown"),
-    (
-        "width",
-        re.compile(r"[1-9][0-9]{0,5}").fullmatch,
-        "is not a number of pixels; leave it empty if unknown",
-    ),
-    (
-        "height",
-        re.compile(r"[1-9][0-9]{0,5}").fullmatch,
-        "is not a number of pixels; leave it empty if unknown",
-    ),
+    ("age", is_age, "is not an age in years (0 to 130); leave it empty if unknown"),
+    ("width", *_PIXELS),
+    ("height", *_PIXELS),
 )
 """Column, what a value that is not empty must satisfy, and the remedy if it does not."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cervix_tf import atomic
+from cervix_tf.data import tables
 from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import Weights
 from cervix_tf.federated.client import Client
@@ -52,6 +53,7 @@ class Keeper:
         self.history = pd.read_csv(self.out.history)
         done = len(self.history)
         events = pd.read_csv(self.out.federation, keep_default_na=False, na_values={"loss": "", "seconds": ""})
+        events = events.map(lambda cell: tables.unshielded(cell) if isinstance(cell, str) else cell)
         self.events = events[events["round"] <= done]  # those of a round that was killed are told anew
         state = self._state(done)
         if not state.exists():
@@ -79,7 +81,7 @@ class Keeper:
             if best:
                 _write(self._best, arrays)
             _write(self._state(done), arrays)
-            atomic.write_text(self.out.federation, told.to_csv(index=False, lineterminator="\n"))
+            atomic.write_text(self.out.federation, tables.csv_text(told))
             atomic.write_text(self.out.history, history.to_csv(index=False, lineterminator="\n"))
             self._state(done - 1).unlink(missing_ok=True)
 

@@ -9,13 +9,15 @@ One line an image, or a case where several images make one input:
 | case, view, site, age | as in the manifest; may be empty |
 | label | true class; empty = unlabelled |
 | p_<class> | probability of the class; the columns' order is the classes' order |
+
+A cell that begins with = + - @ is written with a ' before it, so that no spreadsheet program runs it as a
+formula; `read` takes the ' away again (see `tables`).
 """
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +28,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cervix_tf import atomic
-from cervix_tf.data import inputs
+from cervix_tf.data import inputs, tables
 from cervix_tf.errors import InputError
 
 TEXT = ("id", "group", "case", "view", "site", "age", "label")
 SUM_TOLERANCE = 1e-3
-_MOST_PROBLEMS = 50
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def of(
     )
     for at, name in enumerate(classes):
         table[f"p_{name}"] = values[:, at]
-    _check(table, tuple(classes), "predictions", first_line=1)
+    _check(table, tuple(classes), "predictions", lambda at: f"predictions: line {at + 1}")
     return Predictions(table, tuple(classes))
 
 
@@ -150,50 +151,41 @@ def read(path: Path) -> Predictions:
     [0, 1] or do not sum to 1 within 1e-3, unknown labels, ids that occur twice.
     """
     path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_filter=False, index_col=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file: has this run finished?") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; give the predictions CSV inside it") from None
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: not a CSV table in UTF-8 ({error}); evaluate the model again") from None
-    classes = tuple(column[2:] for column in table.columns if column.startswith("p_"))
-    unknown = [column for column in table.columns if column not in TEXT and not column.startswith("p_")]
+    table = tables.read(path, ["id"], TEXT[1:], exact=True, missing="has this run finished?")
+    known = dict(zip(table.header, table.cells, strict=True))
+    classes = tuple(name[2:] for name in table.header if name.startswith("p_"))
+    unknown = [name for name in table.header if name not in TEXT and not name.startswith("p_")]
+    top = f"{path}: {table.unit} {table.header_line}"
     if unknown:
-        raise InputError(
-            f"{path}: line 1: unknown column {unknown[0]!r}; predictions have {', '.join(TEXT)}, p_<class>"
-        )
-    if "id" not in table.columns or len(classes) < 2:
-        raise InputError(
-            f"{path}: line 1: needs a column 'id' and at least two columns p_<class>; is this the right file?"
-        )
-    if table.empty:
+        raise InputError(f"{top}: unknown column {unknown[0]!r}; predictions have {', '.join(TEXT)}, p_<class>")
+    if len(classes) < 2:
+        raise InputError(f"{top}: needs at least two columns p_<class>; is this the right file?")
+    if len(known) < len(table.header):
+        raise InputError(f"{top}: classes {', '.join(classes)}: one occurs twice; keep one column each")
+    if not len(table):
         raise InputError(f"{path}: no rows; evaluate the model on a split that has some")
-    for column in TEXT:
-        if column not in table:
-            table[column] = ""
-    table = table[[*TEXT, *(f"p_{name}" for name in classes)]].astype(dict.fromkeys(TEXT, object))
-    bad_ages = [
-        f"{path}: line {at + 2}: age {value!r}: is not an age in years (0 to 130); leave it empty if unknown"
-        for at, value in enumerate(table["age"])
-        if value and not 0 <= _number(value) <= 130
-    ]
-    if bad_ages:
-        raise InputError("\n".join(bad_ages[:_MOST_PROBLEMS]))
-    for column in ("age", *(f"p_{name}" for name in classes)):
-        table[column] = pd.Series([_number(value) for value in table[column]], dtype="float64")
-    _check(table, classes, str(path), first_line=2)
-    return Predictions(table, classes)
+    tables.refuse(
+        [
+            f"{table.where(at)}: age {value!r}: is not an age in years (0 to 130); leave it empty if unknown"
+            for at, value in enumerate(table.column("age"))
+            if value and not 0 <= tables.number(value) <= 130
+        ],
+        str(path),
+    )
+    columns: dict[str, pd.Series] = {name: pd.Series(table.column(name), dtype=object) for name in TEXT}
+    for name in ("age", *(f"p_{each}" for each in classes)):
+        cells = table.column(name) if name == "age" else known[name]
+        columns[name] = pd.Series([tables.number(cell) for cell in cells], dtype="float64")
+    found = pd.DataFrame(columns)
+    _check(found, classes, str(path), table.where)
+    return Predictions(found, classes)
 
 
 def write(predictions: Predictions, path: Path) -> None:
     """Write the predictions as CSV, whole or not at all; `read` gives the same numbers to the last bit."""
-    table = predictions.table.copy()
-    table["age"] = ["" if math.isnan(age) else f"{age:g}" for age in table["age"]]
-    columns = [*TEXT, *(f"p_{name}" for name in predictions.classes)]
-    atomic.write_text(Path(path), table.to_csv(index=False, columns=columns, lineterminator="\n"))
+    table = predictions.table[[*TEXT, *(f"p_{name}" for name in predictions.classes)]].copy()
+    table["age"] = pd.Series(["" if math.isnan(age) else f"{age:g}" for age in table["age"]], table.index, object)
+    atomic.write_text(Path(path), tables.csv_text(table))
 
 
 def aggregate(
@@ -243,7 +235,7 @@ def _agreed(values: pd.Series) -> str:
     return str(different[0]) if len(different) == 1 else ""
 
 
-def _check(table: pd.DataFrame, classes: tuple[str, ...], name: str, first_line: int) -> None:
+def _check(table: pd.DataFrame, classes: tuple[str, ...], name: str, where: Callable[[int], str]) -> None:
     if len(set(classes)) != len(classes):
         raise InputError(f"{name}: classes {', '.join(classes)}: one occurs twice; keep one column each")
     problems: list[tuple[int, str]] = []
@@ -262,15 +254,4 @@ def _check(table: pd.DataFrame, classes: tuple[str, ...], name: str, first_line:
         problems.append((at, "id '': is empty; give the image's path or the case"))
     for at in np.flatnonzero(table["id"].duplicated() & (table["id"] != "")).tolist():
         problems.append((at, f"id {table['id'][at]!r}: occurs twice; keep one of the rows"))
-    if problems:
-        lines = [f"{name}: line {at + first_line}: {text}" for at, text in sorted(problems)]
-        more = len(lines) - _MOST_PROBLEMS
-        tail = [f"{name}: and {more} more problems of these kinds"] if more > 0 else []
-        raise InputError("\n".join(lines[:_MOST_PROBLEMS] + tail))
-
-
-def _number(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
+    tables.refuse([f"{where(at)}: {text}" for at, text in sorted(problems)], name)

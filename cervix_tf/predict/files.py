@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cervix_tf.contract import Contract
-from cervix_tf.data.images import SUFFIXES
+from cervix_tf.data import views, walk
 from cervix_tf.errors import InputError
 
 
@@ -14,10 +14,11 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list
     """Name and image files of every input that `paths` stand for, in order.
 
     A model of single images takes image files and folders of them, subfolders included.
-    A model of several views takes case folders, or folders of case folders; the
-    images of a case, sorted by name, are its views in the contract's order.
+    A model of several views takes case folders, or folders of case folders; `views.assign` says which image of a
+    case is which view.
 
-    Raises `InputError` for a path that is missing, holds no image, or does not fit the model.
+    Raises `InputError` for a path that is missing, holds no image or does not fit the model, and for a case whose
+    file names leave open which view is which.
     """
     found: list[tuple[str, list[str]]] = []
     for path in paths:
@@ -30,9 +31,9 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list
 def _images(path: Path) -> list[tuple[str, list[str]]]:
     if path.is_file():
         return [(str(path), [str(path)])]
-    files = sorted(file for file in path.rglob("*") if _is_image(file))
+    files = [path / name for name in _images_in(path)]
     if not files:
-        raise InputError(f"{path}: no image in this folder ({', '.join(SUFFIXES)}); check the path")
+        raise InputError(f"{path}: no image in this folder ({', '.join(walk.SUFFIXES)}); check the path")
     return [(str(file), [str(file)]) for file in files]
 
 
@@ -40,16 +41,24 @@ def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
     needed = f"a folder of {len(contract.views)} images, by name in the order {', '.join(contract.views)}"
     if path.is_file():
         raise InputError(f"{path}: is one file, but {contract.task} takes cases: give {needed}")
-    files = sorted(file for file in path.iterdir() if _is_image(file))
-    if not files:
-        folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    names = [name for name in _images_in(path) if "/" not in name]
+    if not names:
+        folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not walk.strange((folder.name,)))
         if not folders:
             raise InputError(f"{path}: no image in this folder; give {needed}")
         return [case for folder in folders for case in _cases(folder, contract)]
-    if len(files) != len(contract.views):
-        raise InputError(f"{path}: holds {len(files)} images, but {contract.task} takes {needed}")
-    return [(str(path), [str(file) for file in files])]
+    if len(names) != len(contract.views):
+        raise InputError(f"{path}: holds {len(names)} images, but {contract.task} takes {needed}")
+    file_of = {view: name for name, view in views.assign(names, contract.views, str(path)).items()}
+    return [(str(path), [str(path / file_of[view]) for view in contract.views])]
 
 
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+def _images_in(path: Path) -> list[str]:
+    """The images below a folder, relative to it; what is called like one and is none is refused, thumbnails are not."""
+    if not path.is_dir():
+        raise InputError(f"{path}: is a pipe or a device, no image; give files or folders")
+    names, left_out = walk.images(path)
+    for name, reason in left_out:
+        if not walk.strange(PurePosixPath(name).parts):
+            raise InputError(f"{path / name}: {reason}")
+    return names

@@ -222,6 +222,24 @@ def test_the_same_image_in_two_splits_or_groups_is_found(
     }
 
 
+def test_a_group_or_a_case_without_one_in_two_splits_is_an_error(tmp_path: Path, picture: Picture) -> None:
+    splits = ("train", "test", "train", "validation", "test", "", "test")
+    names = ("g", "g", "g", "g", "", "g", "")
+    cases = ("c", "d", "d", "d", "c", "c", "e")  # the case c without a group is in test only, that of g is g's
+    rows = [
+        {"path": f"{at}.png", "group": group, "case": case, "split": split}
+        for at, (group, case, split) in enumerate(zip(names, cases, splits, strict=True))
+    ]
+    for at, row in enumerate(rows):
+        save(tmp_path / str(row["path"]), picture(at))
+    report = audited(manifests.of_records(rows, tmp_path))
+    assert report.findings[["path", "kind", "severity", "reason", "other"]].values.tolist() == [
+        ["1.png", "group_two_splits", "error", "'g' is in train and in test", "0.png"],
+        ["3.png", "group_two_splits", "error", "'g' is in train and in validation", "0.png"],
+    ]
+    assert report.errors == 2 and not len(report.exclusions)
+
+
 COPIES = {
     "re-encoded.jpg": lambda picture: picture,
     "brighter.png": lambda picture: np.clip(picture.astype(int) + 30, 0, 255).astype(np.uint8),
@@ -271,7 +289,7 @@ def test_a_near_duplicate_says_which_labels_splits_and_groups_differ(tmp_path: P
         split={"a.png": "train", "b.jpg": "test"},
         group={"a.png": "g", "b.jpg": "g"},
     )
-    (row,) = audited(manifest).findings.itertuples()
+    row, _ = audited(manifest).findings.itertuples()  # the other says that g is in two splits
     assert row.kind == "near_duplicate_two_labels"
     assert str(row.reason).endswith("bits differ; labels 'x' and 'y'; splits 'train' and 'test'")
 
@@ -331,12 +349,12 @@ def test_findings_are_written_as_a_table(tmp_path: Path, picture: Picture) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"path\na.png\n", "columns path; an exclusion list has path,reason"),
+        (b"path\na.png\n", "no column 'reason'; there are path"),
         (b"path,reason\nb.png,bad\n", "b.png: not in the manifest"),
         (b"path,reason\na.png,\n", "a.png: no reason"),
         (b"path,reason\na.png,bad\n", "leaves out all 1 images"),
-        (b"", "not a CSV table"),
-        (b"path,reason\na.png,\xff\n", "not a CSV table in UTF-8"),
+        (b"", "is empty; its header names the columns path, reason"),
+        (b"path,reason\na.png,\xff\n", "line 2: byte 0xff is not UTF-8"),
     ],
 )
 def test_an_exclusion_list_that_does_not_fit_is_refused(content: bytes, message: str, tmp_path: Path) -> None:

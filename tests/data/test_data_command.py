@@ -139,6 +139,115 @@ def test_split_puts_near_duplicates_into_one_group_when_asked(
     assert (rows["split"] == "test").sum() == 4
 
 
+def test_split_fills_the_manifest_itself_unless_told_another_file_or_nothing(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = manifest.read_bytes()
+    assert main(["split", str(manifest), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "nothing was written: --dry-run" in said and "images by class and split" in said
+    assert main(["split", str(manifest), "-o", str(manifest.parent / "other.csv")]) == 0
+    assert manifest.read_bytes() == before
+    capsys.readouterr()
+    assert main(["split", str(manifest)]) == 0
+    said = capsys.readouterr().out
+    assert f"a study takes it by --data.manifest '{manifest}'\n" in said and "before" not in said
+    assert manifest.read_bytes() == (manifest.parent / "other.csv").read_bytes()
+    assert set(manifests.read(manifest).rows["split"]) == {"train", "test"}
+    assert main(["split", str(manifest), "--seed", "1"]) == 0
+    assert "before, the split column held train (" in capsys.readouterr().out
+    assert not list(manifest.parent.glob(".part-*"))
+
+
+def test_split_says_the_root_that_a_study_needs(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moved = manifest.rename(manifest.parent.parent / "m.csv")
+    assert main(["split", str(moved), "--root", str(manifest.parent)]) == 0
+    assert f"--data.manifest '{moved}' --data.root '{manifest.parent}'" in capsys.readouterr().out
+
+
+def test_split_does_not_drop_excluded_rows_from_the_manifest_itself(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "exclude.csv").write_text("path,reason\nnormal/00.png,empty\n")
+    before = manifest.read_bytes()
+    said = refusal(capsys, "split", str(manifest), "--exclude", str(tmp_path / "exclude.csv"))
+    assert "-o FILE writes the others" in said
+    assert manifest.read_bytes() == before
+
+
+def test_split_does_not_write_csv_over_a_spreadsheet(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in manifests.read(manifest).rows[["path", "label", "group"]].values.tolist():
+        book.active.append(row)
+    book.active.insert_rows(1)
+    for column, name in enumerate(("path", "label", "group"), start=1):
+        book.active.cell(1, column, name)
+    book.save(manifest.parent / "m.xlsx")
+    before = (manifest.parent / "m.xlsx").read_bytes()
+    assert "give a name that ends in .csv" in refusal(capsys, "split", str(manifest.parent / "m.xlsx"))
+    assert (manifest.parent / "m.xlsx").read_bytes() == before
+    assert main(["split", str(manifest.parent / "m.xlsx"), "-o", str(manifest)]) == 0
+    assert len(manifests.read(manifest)) == 20
+
+
+@pytest.mark.parametrize(
+    ("groups", "digests", "said"),
+    [
+        (["", "", "", ""], "abcd", "no row names a group or a case"),
+        (["a", "b", "", ""], "abcd", "2 of 4 rows name neither group nor case"),
+        (["a", "b", "c", "d"], "abcd", "every row is a group of its own"),
+        (["woman 12", "Woman_012", "b", "b"], "abcd", "('Woman_012' and 'woman 12')"),
+        (["a", "a", "b", "b"], "abac", "1 files stand under several groups with the same bytes (0.png of 'a' and 2."),
+    ],
+)
+def test_audit_and_split_warn_of_groups_that_cannot_be_trusted(
+    groups: list[str], digests: str, said: str, tmp_path: Path, picture: Picture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"path": f"{at}.png", "label": "x", "group": group, "sha256": 64 * digest}
+        for at, (group, digest) in enumerate(zip(groups, digests, strict=True))
+    ]
+    for at, row in enumerate(rows):
+        cv2.imwrite(str(tmp_path / str(row["path"])), picture(at))
+    manifests.write(manifests.of_records(rows, tmp_path), tmp_path / "m.csv")
+    main(["audit", str(tmp_path / "m.csv")])
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert said in warning
+    assert main(["split", str(tmp_path / "m.csv"), "--test", "0.5"]) == 0
+    assert said in capsys.readouterr().err
+
+
+def test_groups_that_can_be_trusted_are_passed_without_a_word(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", str(manifest)]) == 0
+    assert main(["split", str(manifest)]) == 0
+    said = capsys.readouterr()
+    assert "warning: " not in said.out + said.err
+
+
+def test_audit_shows_three_near_duplicates_and_the_command_that_keeps_them_together(
+    manifest: Path, picture: Picture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shlex
+
+    records = [{"path": f"{seed}{suffix}", "label": "x"} for seed in range(5) for suffix in (".jpg", ".png")]
+    for record in records:
+        cv2.imwrite(str(manifest.parent / record["path"]), picture(int(record["path"][0])))
+    manifests.write(manifests.of_records(records, manifest.parent), manifest)
+    assert main(["audit", str(manifest), "--root", str(manifest.parent)]) == 0
+    said = capsys.readouterr().out
+    assert said.count("nearly the same: ") == 3 and "nearly the same: 0.jpg and 0.png (" in said
+    (line,) = [line for line in said.splitlines() if line.startswith("5 such pairs; this keeps each in one split: ")]
+    command = shlex.split(line.rpartition("cervix_tf.data ")[2])
+    assert command == ["split", str(manifest), "--root", str(manifest.parent), "--similar"]
+    assert main(command) == 0
+    rows = manifests.read(manifest).rows
+    assert (rows.groupby(rows["path"].str[0])["split"].nunique() == 1).all()
+
+
 def test_show_counts_and_draws_a_sheet(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet = tmp_path / "sheet.png"
     assert main(["show", str(manifest), "-o", str(sheet), "--columns", "3"]) == 0
@@ -146,6 +255,10 @@ def test_show_counts_and_draws_a_sheet(manifest: Path, tmp_path: Path, capsys: p
     assert ["abnormal", "10", "5", "0"] in counts and ["all", "20", "5", "0"] in counts
     drawn = cv2.imread(str(sheet))
     assert drawn is not None
+    before = sorted(manifest.parent.rglob("*"))
+    assert main(["show", str(manifest)]) == 0
+    assert "-o sheet.png draws a contact sheet" in capsys.readouterr().out
+    assert sorted(manifest.parent.rglob("*")) == before
     assert drawn.shape[1] == 3 * (128 + 4) + 4
 
 
@@ -166,11 +279,11 @@ def test_a_sheet_of_cases_has_a_line_a_case_with_its_views_in_order(tmp_path: Pa
     records = [
         {"path": f"{case}/{view}.png", "label": "cin1", "case": case, "view": view}
         for case in ("v1", "v2")
-        for view in ("iodine", "acetic_1", "green")
+        for view in ("iodine", "acetic_10", "acetic_2", "green")
     ]
     strips = contact_sheet.strips(manifests.of_records(records, tmp_path), columns=8, seed=0)
     assert [strip.heading for strip in strips] == ["cin1, v1", "cin1, v2"]
-    assert [caption for _, caption in strips[0].images] == ["acetic_1", "green", "iodine"]
+    assert [caption for _, caption in strips[0].images] == ["acetic_2", "acetic_10", "green", "iodine"]
 
 
 @pytest.mark.parametrize(

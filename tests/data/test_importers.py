@@ -307,10 +307,10 @@ def test_iarc_colposcopy_joins_two_tables_and_says_what_does_not_meet(tmp_path: 
     assert any(note.startswith("Case 004/AAA9.JPG: not in Cases - Images.csv") for note in imported.notes)
 
 
-def test_iarc_spreadsheets_are_refused_with_the_name_to_save_them_under(tmp_path: Path) -> None:
+def test_old_spreadsheets_are_refused_with_how_to_save_them(tmp_path: Path) -> None:
     root = iarc(tmp_path)
-    (root / "Cases Meta data.csv").rename(root / "Cases Meta data.xlsx")
-    with pytest.raises(InputError, match=r"save it as Cases Meta data\.csv"):
+    (root / "Cases Meta data.csv").rename(root / "Cases Meta data.xls")
+    with pytest.raises(InputError, match=r"Cases Meta data\.xls: .*save it as \.xlsx or as CSV"):
         load("iarc_colposcopy", root)
 
 

@@ -97,10 +97,11 @@ def test_rounded_probabilities_are_accepted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a CSV table"),
+        ("", "is empty; its header names the columns id"),
         (HEADER, "no rows"),
-        ("path,label\nx,y\n", "unknown column 'path'"),
-        ("id,label\nx,y\n", "needs a column 'id' and at least two columns p_<class>"),
+        ("path,label\nx,y\n", "no column 'id'; there are path, label"),
+        ("id,path,p_a,p_b\nx,y,1,0\n", "line 1: unknown column 'path'"),
+        ("id,label\nx,y\n", "needs at least two columns p_<class>"),
     ],
 )
 def test_a_file_that_holds_no_predictions_is_refused(tmp_path, text, message):

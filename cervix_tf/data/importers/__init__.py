@@ -32,6 +32,12 @@ NAMES = (
     "csv",
 )
 
+FLAT_COPIES = (
+    "Copies with one folder a class come in by `import folder ROOT`, with groups from their file names by a pattern: "
+    r"--group-pattern '(\d+)_\d+'"
+)
+"""The way out that a refusal names."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -41,6 +47,9 @@ class Options:
     """Write each file's sha256 (reads every byte); mobileodt hashes always, its groups come from it."""
     labels: dict[str, str] = field(default_factory=dict)
     """cervigram_visits, folder, csv: class folder or label in the source -> label in the manifest."""
+    group_pattern: str = ""
+    r"""folder: regular expression whose one group is the leak unit, such as (\d+)_\d+; it has to match the whole
+    file name without ending or, if it has a /, the path without ending."""
     train_folder: str = "train"
     """cervigram_visits: folder of the training visits, relative to the root."""
     test_folder: str = "test"
@@ -100,10 +109,17 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
     found: Found = module.read(Path(root), options)
     if not found.records:
         example = f"; there is, for example, {found.left_out[-1][0]}" if found.left_out else ""
-        raise InputError(f"{root}: nothing here is laid out as {name}; looked for {module.LAYOUT}{example}")
+        raise InputError(
+            f"{root}: nothing here is laid out as {name}; looked for {module.LAYOUT}{example}. {FLAT_COPIES}"
+        )
     at = found.root or Path(root)
     unreadable = files.describe(found.records, at, options.hash)
-    table = manifest.of_records(found.records, at, name=f"{name} in {root}")
+    table = manifest.of_records(
+        found.records,
+        at,
+        str(found.table.path if found.table else root),
+        found.table.where if found.table else lambda row: str(at / str(found.records[row]["path"])),
+    )
     notes = list(found.notes)
     if unreadable:
         notes.append(

@@ -7,10 +7,10 @@ that are understood anyway (0 to 3, `Type 0`, `class_1`, normal, CIN1, CIN2/3, c
 Without train and test folders the split stays empty.
 
 Sorted by name, a visit's images are five after acetic acid, one through the green
-lens, one after iodine (sec. 3.1). Visits for which that is not so are told in an
-override table, columns visit (folder relative to the root, or its name where only one
-visit has it), file, view; files of such a visit that it does not list take the views
-that are left, in the order of their names. An empty view leaves the file out.
+lens, one after iodine (sec. 3.1), unless their names say otherwise (see `views`). Visits for
+which that is not so are told in an override table, columns visit (folder relative to the
+root, or its name where only one visit has it), file, view; files of such a visit that it does not list take the views
+that are left, by the same rule. An empty view leaves the file out.
 
 The visit is the case and the group. Source: Buiu et al. 2020, sec. 3.1.
 """
@@ -21,6 +21,7 @@ import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
+from cervix_tf.data import names, views
 from cervix_tf.data.importers import Options, files, tables
 from cervix_tf.data.importers.found import Found
 from cervix_tf.errors import InputError
@@ -40,7 +41,6 @@ _CLASSES = {
     "3": "cancer",
     "cancer": "cancer",
 }
-_MOST_PROBLEMS = 50
 
 
 def read(root: Path, options: Options) -> Found:
@@ -65,30 +65,24 @@ def read(root: Path, options: Options) -> Found:
     overrides = _overrides(options.overrides, visits) if options.overrides else {}
     problems: list[str] = []
     for visit in sorted(visits):
-        names = sorted(visits[visit], key=lambda name: (name.casefold(), name))
-        views = _views(names, overrides.get(visit, {}))
-        if views is None:
-            problems.append(
-                f"{root / visit}: {len(names)} images, a visit has {len(VIEWS)} (five after acetic acid, "
-                "green lens, iodine); complete the folder, or name each file's view in an override table"
-            )
+        try:
+            views_of = _views(visits[visit], overrides.get(visit, {}), str(root / visit))
+        except InputError as error:
+            problems.append(f"{error}; or name each file's view in an override table")
             continue
-        for name in names:
-            if views[name]:
+        for name in sorted(visits[visit], key=lambda name: (names.natural(name), name)):
+            if views_of[name]:
                 found.add(
                     f"{visit}/{name}",
                     label=classes[visit],
                     group=visit,
                     case=visit,
-                    view=views[name],
+                    view=views_of[name],
                     split=_split(visit, options),
                 )
             else:
                 found.leave_out(f"{visit}/{name}", "left out by the override table")
-    if problems:
-        more = len(problems) - _MOST_PROBLEMS
-        tail = [f"{root}: and {more} more visits like these"] if more > 0 else []
-        raise InputError("\n".join(problems[:_MOST_PROBLEMS] + tail))
+    tables.refuse(problems, str(root))
     if overrides:
         found.notes.append(f"{len(overrides)} visits take their views from {options.overrides}")
     if found.records and not any(record["split"] for record in found.records):
@@ -111,13 +105,16 @@ def _split(visit: str, options: Options) -> str:
     return ""
 
 
-def _views(names: list[str], told: dict[str, str]) -> dict[str, str] | None:
-    """File -> view; None when the number of files does not fit the number of views."""
-    free = [name for name in names if name not in told]
+def _views(files: list[str], told: dict[str, str], where: str) -> dict[str, str]:
+    """File -> view; raises `InputError` when the number of files does not fit, or their names leave it open."""
+    free = [name for name in files if name not in told]
     left = [view for view in VIEWS if view not in told.values()]
     if free and len(free) != len(left):
-        return None
-    return told | dict(zip(free, left, strict=False))
+        raise InputError(
+            f"{where}: {len(files)} images, a visit has {len(VIEWS)} (five after acetic acid, green lens, iodine); "
+            "complete the folder"
+        )
+    return told | (views.assign(free, left, where) if free else {})
 
 
 def _overrides(path: Path, visits: dict[str, list[str]]) -> dict[str, dict[str, str]]:
@@ -127,7 +124,7 @@ def _overrides(path: Path, visits: dict[str, list[str]]) -> dict[str, dict[str, 
     told: dict[str, dict[str, str]] = defaultdict(dict)
     problems: list[str] = []
     for row in tables.read(path, ["visit", "file", "view"]):
-        where = f"{path}: line {row.line}"
+        where = row.where
         name, file, view = row["visit"].replace("\\", "/").strip("/"), row["file"], row["view"]
         fits = [name] if name in visits else by_name.get(name, [])
         if len(fits) != 1:
@@ -147,6 +144,5 @@ def _overrides(path: Path, visits: dict[str, list[str]]) -> dict[str, dict[str, 
             problems.append(f"{where}: view {view!r}: another file of {fits[0]} has it already; name each view once")
         else:
             here[file] = view
-    if problems:
-        raise InputError("\n".join(problems[:_MOST_PROBLEMS]))
+    tables.refuse(problems, str(path))
     return dict(told)

@@ -17,6 +17,7 @@ of the crops; the leak unit is the field.
 
 from __future__ import annotations
 
+import filecmp
 import json
 import re
 from collections import defaultdict
@@ -26,7 +27,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from cervix_tf import atomic
-from cervix_tf.data.importers import Options, files, tables
+from cervix_tf.data import bounded, names
+from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
 from cervix_tf.data.importers.cric_crops import CLASSES
 from cervix_tf.data.importers.found import Found
 from cervix_tf.errors import InputError
@@ -34,6 +36,7 @@ from cervix_tf.errors import InputError
 LAYOUT = "fields <hash>.png and classifications.csv or classifications.json"
 FRAMES = ((1376, 1020), (1388, 1040))
 """(width, height) of a published field, and of the camera's frame; both have the table's origin."""
+_MOST_BYTES = 2**28
 _COLUMNS = ("image_id", "image_filename", "cell_id", "bethesda_system", "nucleus_x", "nucleus_y")
 _LABELS = {name.casefold(): name for name in CLASSES} | {
     "negative for intraepithelial lesion": "NILM",
@@ -75,12 +78,15 @@ def read(root: Path, options: Options) -> Found:
     for path in paths:
         if (root / path).resolve().is_relative_to(options.crops.resolve()):
             continue  # crops of an earlier import
-        if on_disk.setdefault(PurePosixPath(path).name.casefold(), path) != path:
-            found.leave_out(path, "another picture has this name; the first in order of paths is used")
+        first = on_disk.setdefault(names.fold(PurePosixPath(path).name), path)
+        if first != path and not filecmp.cmp(root / first, root / path, shallow=False):
+            raise InputError(f"{root / first} and {root / path}: two pictures of one name; move one away")
+        if first != path:
+            found.leave_out(path, f"copy of {first}")
     scaled = 0
     for filename in sorted(by_field):
         here = by_field[filename]
-        path = on_disk.pop(filename.casefold(), "")
+        path = on_disk.pop(names.fold(filename), "")
         pixels = decoded(root / path) if path else None
         if pixels is None:
             what = "cannot be decoded" if path else "is not in this copy"
@@ -153,7 +159,8 @@ def cells(root: Path) -> dict[str, list[Cell]]:
     path = tables.find(root, ["classifications.csv", "classifications.json"])
     if path is None:
         raise InputError(
-            f"{root}: no classifications.csv or classifications.json here or one folder down; looked for {LAYOUT}"
+            f"{root}: no classifications.csv or classifications.json here or one folder down; looked for {LAYOUT}. "
+            f"{FLAT_COPIES}"
         )
     entries = _from_json(path) if path.suffix.lower() == ".json" else _from_csv(path)
     problems: list[str] = []
@@ -180,18 +187,18 @@ def cells(root: Path) -> dict[str, list[Cell]]:
             problems.append(f"{where}: cell_id {cell.number} of image_id {cell.field} stands there twice; keep one")
         seen.add((cell.field, cell.number))
         by_field[cell.filename].append(cell)
-    if problems:
-        raise InputError("\n".join(problems[:50]))
+    tables.refuse(problems, str(path))
     return {name: sorted(here, key=lambda cell: (cell.field, cell.number)) for name, here in by_field.items()}
 
 
 def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
-    return [(f"{path}: line {row.line}", {name: row[name] for name in _COLUMNS}) for row in tables.read(path, _COLUMNS)]
+    return [(row.where, {name: row[name] for name in _COLUMNS}) for row in tables.read(path, _COLUMNS)]
 
 
 def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8-sig"))
+        with bounded.opened(path, _MOST_BYTES) as file:
+            fields = json.loads(file.read(_MOST_BYTES).decode("utf-8-sig"))
         return [
             (
                 f"{path}: image_id {field['image_id']}",
@@ -208,5 +215,5 @@ def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
         raise InputError(f"{path}: is not UTF-8; download the file again") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno}: not JSON ({error.msg}); download the file again") from None
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError) as error:
         raise InputError(f"{path}: a field or cell lacks {error}; download the file again") from None

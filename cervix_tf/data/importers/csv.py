@@ -6,14 +6,16 @@ Defaults: path, label, woman (the group), case, view, site, split, age.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
-from cervix_tf.data.importers import Options, tables
+from cervix_tf.data import manifest, names, spreadsheet
+from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
 from cervix_tf.data.importers.found import Found
 from cervix_tf.errors import InputError
 
 LAYOUT = "a CSV with one line an image"
-_MOST_PROBLEMS = 50
 
 
 def read(root: Path, options: Options) -> Found:
@@ -27,35 +29,38 @@ def read(root: Path, options: Options) -> Found:
         "split": options.split_column,
         "age": options.age_column,
     }
-    table = tables.read(_table(root, options), [options.path_column])
-    found = Found()
+    table = tables.read(_table(root, options), [options.path_column], list(columns.values()))
+    found = Found(table=table)
     problems: list[str] = []
+    names_in = cache(_names_in)
     lines: dict[str, int] = {}
     places: dict[tuple[str, str], int] = {}
-    for row in table:
-        path = row[options.path_column].replace("\\", "/")
-        values = {name: row[column] for name, column in columns.items()}
-        where = f"{table.path}: line {row.line}"
-        if remedy := _wrong_path(root, path):
-            problems.append(f"{where}: {options.path_column} {path!r}: {remedy}")
-        elif path in lines:
-            problems.append(f"{where}: {options.path_column} {path!r}: stands on line {lines[path]} already; keep one")
-        if values["age"] and not _is_age(values["age"]):
-            problems.append(f"{where}: {options.age_column} {values['age']!r}: is not an age in years; leave it empty")
+
+    def wrong(at: int, column: str, value: str, remedy: str) -> None:
+        problems.append(f"{table.where(at)}: {column} {value!r}: {remedy}")
+
+    cells = zip(*(table.column(column) for column in columns.values()), strict=True)
+    for at, (told, row) in enumerate(zip(table.column(options.path_column), cells, strict=True)):
+        path, values = _normal(told), dict(zip(columns, row, strict=True))
+        if remedy := _wrong_path(root, path, names_in):
+            wrong(at, options.path_column, told, remedy)
+        elif lines.setdefault(path, at) != at:
+            first = f"{table.unit} {table.lines[lines[path]]}"
+            wrong(at, options.path_column, told, f"stands on {first} already; keep one")
+        if values["age"]:
+            if manifest.is_age(values["age"]):
+                values["age"] = values["age"].replace(",", ".")
+            else:
+                wrong(at, options.age_column, values["age"], "is not an age in years; leave it empty")
         place = (values["case"], values["view"])
-        if all(place) and place in places:
-            problems.append(
-                f"{where}: {options.view_column} {values['view']!r}: case {values['case']!r} has this view "
-                f"on line {places[place]} already; number them"
-            )
-        lines.setdefault(path, row.line)
-        places.setdefault(place, row.line)
+        if all(place) and places.setdefault(place, at) != at:
+            first = f"{table.unit} {table.lines[places[place]]}"
+            remedy = f"case {values['case']!r} has this view on {first} already; number them"
+            wrong(at, options.view_column, values["view"], remedy)
         values["label"] = options.labels.get(values["label"], values["label"])
         found.add(path, **{**values, "group": values["group"] or values["case"] or path})
-    if problems:
-        more = len(problems) - _MOST_PROBLEMS
-        tail = [f"{table.path}: and {more} more problems of these kinds"] if more > 0 else []
-        raise InputError("\n".join(problems[:_MOST_PROBLEMS] + tail))
+    tables.refuse(problems, str(table.path))
+    files.note_twins(list(lines), found)
     if not table.has(options.group_column):
         known = "the cases are the groups" if table.has(options.case_column) else "every image is its own group"
         found.notes.append(f"{table.path.name} has no column {options.group_column!r}: {known}")
@@ -67,29 +72,38 @@ def _table(root: Path, options: Options) -> Path:
         return options.table
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give the folder that the table's paths start from")
-    here = sorted(path for path in root.iterdir() if path.suffix.lower() == ".csv")
+    kinds = (".csv", *spreadsheet.SUFFIXES)
+    here = sorted(path for path in root.iterdir() if path.suffix.lower() in kinds and not path.name.startswith("~$"))
     if len(here) != 1:
-        names = ", ".join(path.name for path in here) or "none"
-        raise InputError(f"{root}: one .csv file was expected, found {names}; name the table with the option table")
+        there = ", ".join(path.name for path in here) or "none"
+        raise InputError(
+            f"{root}: one .csv or .xlsx file was expected, found {there}; name the table with the option table. "
+            f"{FLAT_COPIES}"
+        )
     return here[0]
 
 
-def _wrong_path(root: Path, path: str) -> str:
+def _normal(path: str) -> str:
+    """The path as manifests write it: folders with /, neither `./` nor `//`; what `..` would mean stays."""
+    parts = path.replace("\\", "/").split("/")
+    return "/".join(part for at, part in enumerate(parts) if part != "." and (part or at == 0))
+
+
+def _wrong_path(root: Path, path: str, names_in: Callable[[Path], list[str]]) -> str:
     """Why `path` cannot stand in a manifest, and what to do; "" when it can."""
-    pure = PurePosixPath(path)
-    if not path:
-        return "is empty; give the image's path relative to the root"
-    if pure.is_absolute() or path[1:2] == ":":
-        return "is absolute; make it relative to the root"
-    if ".." in pure.parts:
-        return "leaves the root with ..; choose the root above all images"
-    if not (root / path).is_file():
-        return f"no such file below {root}; check the name or the root"
-    return ""
+    remedy = manifest.path_remedy(path)
+    if remedy:
+        return remedy
+    file = root / path
+    if file.is_file():
+        return ""
+    if file.exists():
+        return f"is {'a folder' if file.is_dir() else 'a pipe or a device'}, no image file; mend the path"
+    alike = [each for each in names_in(file.parent) if names.fold(each) == names.fold(file.name)]
+    if alike:
+        return f"no such file below {root}, but {alike[0]!r}, which differs in case or Unicode form; write it so"
+    return f"no such file below {root}; check the name or the root"
 
 
-def _is_age(text: str) -> bool:
-    try:
-        return 0 <= float(text) <= 130
-    except ValueError:
-        return False
+def _names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []

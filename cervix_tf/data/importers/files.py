@@ -5,77 +5,81 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+from cervix_tf.data import bounded, names, walk
 from cervix_tf.data.importers.found import Found
 from cervix_tf.errors import InputError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+_AT_A_TIME = 256
+_SHOWN = 3
+_MOST_BYTES = 2**31
 _JPEG_SIZE_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MOST_PIXELS_A_SIDE = 999_999
 
 
 def images(root: Path, found: Found) -> list[str]:
-    """POSIX paths, relative to `root`, of all image files below it, sorted by code point.
+    """The images below `root` as `walk.images` gives them; the others go to `found.left_out`.
 
-    Hidden files and folders, and the shadow copies in `__MACOSX`, go to `found.left_out`.
-    Raises `InputError` when `root` is missing, is not a folder, or holds no image.
+    Names that are equal but for case or Unicode form go to `found.notes`. Raises `InputError` when `root` is
+    missing, is not a folder, or holds no image.
     """
-    if not root.exists():
-        raise InputError(f"{root}: no such folder; give the folder that the data set was unpacked to")
-    if not root.is_dir():
-        raise InputError(f"{root}: is a file; give the folder that the data set was unpacked to")
-    paths = []
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if not name.lower().endswith(SUFFIXES):
-                continue
-            path = (Path(folder) / name).relative_to(root)
-            posix = path.as_posix()
-            if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
-                found.leave_out(posix, "hidden file: left by an operating system, not part of the data set")
-            elif not posix.isprintable() or "\\" in posix:
-                # also catches names that are not UTF-8: Python holds their bytes as lone surrogates
-                shown = posix.encode("utf-8", "backslashreplace").decode()
-                found.leave_out(shown, "name has control characters, backslashes or is not UTF-8; rename it")
-            else:
-                paths.append(posix)
-    found.left_out.sort()
+    paths, left_out = walk.images(root)
+    found.left_out += left_out
+    note_twins(paths, found)
     if not paths:
-        raise InputError(f"{root}: no image below this folder; looked for {', '.join(SUFFIXES)} files")
-    return sorted(paths)
+        example = f"; there is {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
+        raise InputError(f"{root}: no image below this folder; looked for {', '.join(walk.SUFFIXES)} files{example}")
+    return paths
+
+
+def note_twins(paths: Sequence[str], found: Found) -> None:
+    """Say in `found.notes` which paths are one but for case or Unicode form."""
+    twins = names.alike(paths, names.fold)
+    if twins:
+        found.notes.append(
+            f"{len(twins)} names differ only in case or Unicode form, which some systems take for one file "
+            f"({'; '.join(' and '.join(same) for same in twins[:_SHOWN])}{'; ...' if len(twins) > _SHOWN else ''}): "
+            "is one a copy of the other?"
+        )
 
 
 def describe(records: list[dict[str, object]], root: Path, hashed: bool) -> list[str]:
     """Fill in sha256 (where `hashed` and not yet there), width and height; returns paths without a size."""
 
-    def one(record: dict[str, object]) -> str:
-        path = str(record["path"])
-        try:
-            with (root / path).open("rb") as file:
-                if hashed and not record.get("sha256"):
-                    record["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-                    file.seek(0)
-                found = size(file)
-        except OSError:
-            found = None
-        if found is None:
-            return path
-        record["width"], record["height"] = found
-        return ""
+    def some(at: int) -> list[str]:
+        return [path for record in records[at : at + _AT_A_TIME] if (path := _describe(record, root, hashed))]
 
     with ThreadPoolExecutor() as pool:  # reading and hashing both give up Python's lock
-        return [path for path in pool.map(one, records) if path]
+        return [path for paths in pool.map(some, range(0, len(records), _AT_A_TIME)) for path in paths]
+
+
+def _describe(record: dict[str, object], root: Path, hashed: bool) -> str:
+    """The record's path if its file has no size that can be read, else ""."""
+    path = str(record["path"])
+    try:
+        with bounded.opened(root / path, _MOST_BYTES) as file:
+            if hashed and not record.get("sha256"):
+                record["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+                file.seek(0)
+            found = size(file)
+    except (OSError, InputError):
+        found = None
+    if found is None:
+        return path
+    record["width"], record["height"] = found
+    return ""
 
 
 def sha256(path: Path) -> str:
     """Hex digest of the file's bytes; "" when it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with bounded.opened(path, _MOST_BYTES) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, InputError):
         return ""
 
 

@@ -1,16 +1,24 @@
-"""Any images sorted into class folders.
+r"""Any images sorted into class folders.
 
 `<class>/.../image` or `<split>/<class>/.../image`, where a first folder called train,
 training, val, valid, validation or test is the split. Images in no class folder are
-unlabelled. No groups are known, so every image is its own.
+unlabelled. Small or flat copies of known data sets come in too: where the name of every class (or split)
+folder ends in `_flat` or `_mini`, that ending is no part of it (`Dyskeratotic_flat`, `train_mini/Type_1_mini`).
+
+Which images belong together only their names can tell: the option `group_pattern` is a regular
+expression with one group, which is the leak unit. It has to match the whole file name without its
+ending, `(\d+)_\d+` say, or, if it has a /, the whole path without its ending: `.*?(\w+/\d+)_\d+` takes numbers
+that start again in each class folder for different ones. Without it every image is its own group.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data.importers import Options, files
 from cervix_tf.data.importers.found import Found
+from cervix_tf.errors import InputError
 
 LAYOUT = "images in class folders"
 _SPLITS = {
@@ -21,20 +29,70 @@ _SPLITS = {
     "validation": "validation",
     "test": "test",
 }
+_COPY = re.compile(r"[_ -](flat|mini)$", re.IGNORECASE)
 
 
 def read(root: Path, options: Options) -> Found:
-    """One row an image, labelled with its class folder as `labels` renames it."""
+    """One row an image, labelled with its class folder as `labels` renames it.
+
+    Raises `InputError` that names the first file which `group_pattern` does not match.
+    """
     found = Found()
-    for path in files.images(root, found):
-        folders = list(PurePosixPath(path).parts[:-1])
-        split = _SPLITS.get(folders[0].casefold(), "") if folders else ""
+    paths = files.images(root, found)
+    pattern = _pattern(options.group_pattern)
+    folders = {path: list(PurePosixPath(path).parts[:-1]) for path in paths}
+    for path, parts in folders.items():
+        split = _SPLITS.get(_COPY.sub("", parts[0]).casefold(), "") if parts else ""
         if split:
-            folders.pop(0)
-        name = folders[0] if folders else ""
-        found.add(path, label=options.labels.get(name, name), group=path, split=split)
+            parts.pop(0)
+        name = parts[0] if parts else ""
+        group = _group(path, pattern, root) if pattern else path
+        found.add(path, label=name, group=group, split=split)
+    labels = {str(record["label"]) for record in found.records} - {""}
+    endings = {match[0] if (match := _COPY.search(label)) else "" for label in labels}
+    copied = endings and "" not in endings
+    for record in found.records:
+        label = str(record["label"])
+        plain = _COPY.sub("", label) if copied else label
+        record["label"] = options.labels.get(label, options.labels.get(plain, plain))
+    if copied:
+        found.notes.append(f"every class folder ends in {' or '.join(sorted(endings))}: left out of the labels")
     unlabelled = sum(not record["label"] for record in found.records)
     if unlabelled:
         found.notes.append(f"{unlabelled} images lie in no class folder and are unlabelled")
-    found.notes.append("no groups are known: every image is its own, so a split may share a woman between its parts")
+    if pattern:
+        count = len({record["group"] for record in found.records})
+        found.notes.append(f"{count} groups by the pattern {options.group_pattern}")
+    else:
+        found.notes.append(
+            "no groups are known: every image is its own, so a split may share a woman between its parts; "
+            "--group-pattern takes groups from the file names"
+        )
     return found
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
+    if not text:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(f"--group-pattern {text!r}: is no regular expression ({error}); mend it") from None
+    if pattern.groups != 1:
+        raise InputError(
+            f"--group-pattern {text!r}: has {pattern.groups} groups in parentheses, one is the leak unit; "
+            r"write (\d+)_\d+, say, and (?:...) around others"
+        )
+    return pattern
+
+
+def _group(path: str, pattern: re.Pattern[str], root: Path) -> str:
+    pure = PurePosixPath(path)
+    name = pure.with_suffix("").as_posix() if "/" in pattern.pattern else pure.stem
+    match = pattern.fullmatch(name)
+    if match is None or not match[1]:
+        raise InputError(
+            f"{root / path}: --group-pattern {pattern.pattern!r} does not match {name!r}; mend the pattern so that it "
+            "matches every image's name without its ending, or move this file away"
+        )
+    return match[1]

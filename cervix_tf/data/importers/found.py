@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cervix_tf.data.tables import Table
+
 
 @dataclass
 class Found:
@@ -16,6 +18,8 @@ class Found:
     notes: list[str] = field(default_factory=list)
     root: Path | None = None
     """The folder that the paths are relative to, where it is not the one given."""
+    table: Table | None = None
+    """The table that the rows were taken from, one by one, so that a message can name its lines."""
 
     def add(self, path: str, **columns: object) -> None:
         """Add the row of the image at `path`."""

@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from cervix_tf.data import names
 from cervix_tf.data.importers import files, tables
 from cervix_tf.data.importers.found import Found
 from cervix_tf.errors import InputError
 
+_MOST_NAMED = 5
+_NUMBER = re.compile(r"[0-9]+(\.0)?").fullmatch
 _CASE = re.compile(r"case[ _-]*0*(\d+)", re.IGNORECASE)
 META = ("cases.csv", "Cases Meta data.csv", "Cases Metadata.csv")
 IMAGES = ("images.csv", "Cases - Images.csv", "Cases Images.csv")
@@ -34,29 +37,33 @@ def cases(
 ) -> list[Case]:
     """The cases that have images, by number; images by `Sort` where the table has it, untabled ones last.
 
-    Table rows without a file, and cases without any, go to `found.left_out`; cases and
+    The tables are the spreadsheets as downloaded, banner and all, or the same saved as CSV. Table rows without a
+    file, and cases without any, go to `found.left_out`; cases and
     files that the tables lack are named in `found.notes`.
     """
     paths = files.images(root, found)
-    meta = tables.read(tables.need(root, META), [case_column, *meta_columns])
-    images = tables.read(tables.need(root, IMAGES), [case_column, "File", *image_columns])
-    on_disk: dict[int, dict[str, str]] = defaultdict(dict)
-    for path in paths:
-        folder = PurePosixPath(path).parent.name
-        if match := _CASE.fullmatch(folder):
-            on_disk[int(match[1])][PurePosixPath(path).name.casefold()] = path
-        else:
-            found.leave_out(path, "not in a folder called Case NNN")
+    of_cases, of_images = [case_column, *meta_columns], [case_column, "File", *image_columns]
+    meta = tables.read(tables.need(root, META, of_cases), of_cases)
+    images = tables.read(tables.need(root, IMAGES, of_images), of_images, ["Sort", "Type"])
+    on_disk = _on_disk(root, paths, found)
     number = _numbers(meta, case_column)
+    _check_once(meta, number, lambda row: f"{case_column} {row[case_column]}")
     every = {number(row): Case(_name(number(row)), row) for row in meta}
     number = _numbers(images, case_column)
+    _check_once(images, lambda row: (number(row), names.fold(row["File"])), lambda row: f"File {row['File']!r}")
+    _check_once(
+        images,
+        lambda row: (number(row), row["Sort"], names.plain(row["Type"])) if row["Sort"] else row.line,
+        lambda row: f"Sort {row['Sort']} of case {row[case_column]} for the type {row['Type']!r}",
+    )
     for row in sorted(images, key=lambda row: (number(row), _sort(images, row))):
         case = every.setdefault(number(row), Case(_name(number(row))))
-        path = on_disk[number(row)].pop(row["File"].casefold(), "")
+        path = on_disk[number(row)].pop(names.fold(row["File"]), "")
         if path:
             case.images.append((path, row["Type"]))
         else:
-            found.leave_out(f"{case.name}/{row['File']}", f"{images.path.name} line {row.line} lists it, no such file")
+            what = f"{images.path.name} {images.unit} {row.line} lists it, no such file"
+            found.leave_out(f"{case.name}/{row['File']}", what)
     for at in sorted(on_disk):
         for path in sorted(on_disk[at].values()):
             every.setdefault(at, Case(_name(at))).images.append((path, ""))
@@ -69,19 +76,57 @@ def cases(
     return [every[at] for at in sorted(every) if every[at].images]
 
 
+def _on_disk(root: Path, paths: Sequence[str], found: Found) -> dict[int, dict[str, str]]:
+    """Case number -> folded file name -> path.
+
+    Raises `InputError` where two folders have the number of one case (a backup, say, or the other bank), or two
+    files of a case have one name but for case: which of them the tables mean cannot be known.
+    """
+    on_disk: dict[int, dict[str, str]] = defaultdict(dict)
+    folders: dict[int, str] = {}
+    problems: list[str] = []
+    refused: set[str] = set()
+    for path in paths:
+        pure = PurePosixPath(path)
+        match = _CASE.fullmatch(pure.parent.name)
+        if match is None:
+            found.leave_out(path, "not in a folder called Case NNN")
+            continue
+        number, folder, name = int(match[1]), pure.parent.as_posix(), names.fold(pure.name)
+        first = folders.setdefault(number, folder)
+        if first != folder:
+            if folder not in refused:
+                problems.append(f"{root / first} and {root / folder}: two folders of {_name(number)}; move one away")
+            refused.add(folder)
+        elif on_disk[number].setdefault(name, path) != path:
+            twin = on_disk[number][name]
+            problems.append(f"{root / twin} and {root / path}: one name but for case or Unicode form; rename one")
+    tables.refuse(problems, str(root))
+    return on_disk
+
+
 def _name(number: int) -> str:
     return f"Case {number:03d}"
 
 
 def _numbers(table: tables.Table, column: str) -> Callable[[tables.Row], int]:
-    wrong = [row for row in table if not re.fullmatch(r"\d+(\.0)?", row[column])]
-    if wrong:
-        raise InputError(
-            "\n".join(
-                f"{table.path}: line {row.line}: {column} {row[column]!r} is not a number; mend it" for row in wrong
-            )
-        )
+    wrong = [row for row in table if not _NUMBER(row[column])]
+    tables.refuse([f"{row.where}: {column} {row[column]!r} is not a number; mend it" for row in wrong], str(table.path))
     return lambda row: int(row[column].removesuffix(".0"))
+
+
+def _check_once(table: tables.Table, key: Callable[[tables.Row], object], what: Callable[[tables.Row], str]) -> None:
+    """Raise `InputError` that names the lines of what stands in the table more than once."""
+    lines: dict[object, list[tables.Row]] = defaultdict(list)
+    for row in table:
+        lines[key(row)].append(row)
+    problems = []
+    for rows in lines.values():
+        if len(rows) > 1:
+            where = " and ".join(str(row.line) for row in rows[:_MOST_NAMED]) + " and more" * (len(rows) > _MOST_NAMED)
+            said = f"{what(rows[0])} stands there {len(rows)} times; keep the right row"
+            problems.append(f"{table.path}: {table.unit}s {where}: {said}")
+    tables.refuse(problems, str(table.path))
 
 
 def _sort(table: tables.Table, row: tables.Row) -> float:
@@ -90,9 +135,7 @@ def _sort(table: tables.Table, row: tables.Row) -> float:
     try:
         return float(row["Sort"])
     except ValueError:
-        raise InputError(
-            f"{table.path}: line {row.line}: Sort {row['Sort']!r} is not a number; mend it or leave it empty"
-        ) from None
+        raise InputError(f"{row.where}: Sort {row['Sort']!r} is not a number; mend it or leave it empty") from None
 
 
 def numbered(view: str, used: dict[str, int]) -> str:

@@ -21,9 +21,10 @@ known: let the audit group the near-duplicates before splitting.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
+from cervix_tf.data import names
 from cervix_tf.data.importers import Options, files, tables
 from cervix_tf.data.importers.found import Found
 from cervix_tf.errors import InputError
@@ -73,28 +74,42 @@ def read(root: Path, options: Options) -> Found:
     return found
 
 
-def _matches(row: tables.Row, label: str, labels: dict[str, str]) -> list[str]:
+def _by_name(labels: dict[str, str]) -> dict[str, list[str]]:
+    """Folded file name -> the files in class folders that have it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path, label in labels.items():
+        if label:
+            found[names.fold(PurePosixPath(path).name)].append(path)
+    return found
+
+
+def _matches(row: tables.Row, label: str, by_name: dict[str, list[str]]) -> list[str]:
     """The training files that a table row means: by name and, where the row has one, by class folder."""
-    wanted = PurePosixPath(row["filename"].replace("\\", "/"))
-    return [
-        path
-        for path in labels
-        if labels[path]
-        and PurePosixPath(path).name == wanted.name
-        and (len(wanted.parts) < 2 or wanted.parts[-2] == PurePosixPath(path).parts[-2])
-        and (not label or label == PurePosixPath(path).parts[-2])
-    ]
+    wanted = PurePosixPath(names.fold(row["filename"].replace("\\", "/")))
+    fits = []
+    for path in by_name.get(wanted.name, ()):
+        folders = [names.fold(part) for part in PurePosixPath(path).parts[:-1]]
+        if (len(wanted.parts) < 2 or wanted.parts[-2] == folders[-1]) and names.fold(label) in ("", *folders):
+            fits.append(path)
+    return fits
 
 
 def _removed(root: Path, labels: dict[str, str], found: Found) -> set[str]:
     path = tables.find(root, ["removed_files.csv"])
+    if path is None:
+        return set()
+    by_name = _by_name(labels)
     removed: set[str] = set()
-    for row in tables.read(path, ["filename"]) if path else ():
-        fits = _matches(row, row["old_label"] or row["label"] or row["type"], labels)
+    unknown = 0
+    for row in tables.read(path, ["filename"], ["old_label", "label", "type"]):
+        fits = _matches(row, row["old_label"] or row["label"] or row["type"], by_name)
         if len(fits) == 1:
             removed.add(fits[0])
         elif fits:
-            found.notes.append(f"removed_files.csv line {row.line}: {row['filename']} fits {', '.join(fits)}; all kept")
+            found.notes.append(f"{path.name} line {row.line}: {row['filename']} fits {', '.join(fits)}; all kept")
+        unknown += not fits
+    if unknown:
+        found.notes.append(f"{path.name}: {unknown} rows name no file of this copy")
     return removed
 
 
@@ -102,38 +117,48 @@ def _correct(root: Path, labels: dict[str, str], found: Found) -> None:
     path = tables.find(root, ["fixed_labels_v2.csv"])
     if path is None:
         return
-    changed: dict[str, str] = {}
+    by_name, classes = _by_name(labels), {names.fold(name): name for name in CLASSES}
+    changed: dict[str, tuple[str, int]] = {}
+    unknown = 0
     for row in tables.read(path, ["filename", "old_label", "new_label"]):
-        if row["new_label"] not in CLASSES:
-            raise InputError(
-                f"{path}: line {row.line}: new_label {row['new_label']!r} is none of {', '.join(CLASSES)}; mend it"
-            )
-        fits = _matches(row, row["old_label"], labels)
+        label = classes.get(names.fold(row["new_label"]))
+        if label is None:
+            raise InputError(f"{row.where}: new_label {row['new_label']!r} is none of {', '.join(CLASSES)}; mend it")
+        fits = _matches(row, row["old_label"], by_name)
         if len(fits) == 1:
-            changed[fits[0]] = row["new_label"]
+            other, line = changed.setdefault(fits[0], (label, row.line))
+            if other != label:
+                raise InputError(
+                    f"{row.where}: new_label {label!r}: {fits[0]} has {other!r} on line {line}; keep the right one"
+                )
         elif fits:
-            found.notes.append(
-                f"fixed_labels_v2.csv line {row.line}: {row['filename']} fits {', '.join(fits)}; left as is"
-            )
-    labels.update(changed)
-    found.notes.append(f"fixed_labels_v2.csv: {len(changed)} labels corrected")
+            found.notes.append(f"{path.name} line {row.line}: {row['filename']} fits {', '.join(fits)}; left as is")
+        unknown += not fits
+    labels.update({file: label for file, (label, _) in changed.items()})
+    idle = f", {unknown} rows name no file of this copy" if unknown else ""
+    found.notes.append(f"{path.name}: {len(changed)} labels corrected{idle}")
 
 
 def _solve(root: Path, labels: dict[str, str], found: Found) -> None:
     path = tables.find(root, ["solution_stg1_release.csv"])
     if path is None:
         return
-    answers: dict[str, str] = {}
+    answers: dict[str, tuple[str, int]] = {}
     for row in tables.read(path, ["image_name", *CLASSES]):
         marked = [name for name in CLASSES if row[name] in ("1", "1.0")]
         if len(marked) != 1:
-            raise InputError(f"{path}: line {row.line}: {row['image_name']}: not exactly one type is marked 1; mend it")
-        answers[row["image_name"]] = marked[0]
+            raise InputError(f"{row.where}: {row['image_name']}: not exactly one type is marked 1; mend it")
+        other, line = answers.setdefault(names.fold(row["image_name"]), (marked[0], row.line))
+        if other != marked[0]:
+            raise InputError(
+                f"{row.where}: {row['image_name']}: is {marked[0]} here and {other} on line {line}; keep the right one"
+            )
     solved = 0
     for file in labels:
         folders = [part.casefold() for part in PurePosixPath(file).parts[:-1]]
         first_stage = "test" in folders or "test_stg1" in folders
-        if first_stage and "test_stg2" not in folders and PurePosixPath(file).name in answers:
-            labels[file] = answers[PurePosixPath(file).name]
+        answer = answers.get(names.fold(PurePosixPath(file).name))
+        if first_stage and "test_stg2" not in folders and answer:
+            labels[file] = answer[0]
             solved += 1
-    found.notes.append(f"solution_stg1_release.csv: {solved} test images labelled")
+    found.notes.append(f"{path.name}: {solved} test images labelled")
