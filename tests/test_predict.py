@@ -1,6 +1,7 @@
 """`python -m cervix_tf.predict`: from files on disk to a table or JSON."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,11 +117,19 @@ def test_paths_that_do_not_fit_the_model_are_input_errors(tmp_path, views):
 
 def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    size = b"IHDR" + (32_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\r" + size + bytes(4))
+    os.mkfifo(tmp_path / "pipe.jpg")
+    paint(tmp_path / "some" / "1.png", 0)
+    (tmp_path / "some" / "nowhere.png").symlink_to("none.png")
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(single.read_bytes()[:-100])
     good = paint(tmp_path / "good.png", 0)
     for arguments, words in (
         ((single, tmp_path / "bad.jpg"), "bad.jpg: truncated or damaged"),
+        ((single, tmp_path / "huge.png"), "huge.png: has 32000 x 32000 pixels, the limit is 50000000"),
+        ((single, tmp_path / "pipe.jpg"), "pipe.jpg: is a pipe or a device"),
+        ((single, tmp_path / "some"), "nowhere.png: no such image file"),
         ((damaged, good), "damaged.tflite: truncated, or not written by"),
         ((tmp_path / "none.tflite", good), "none.tflite: no such file or folder"),
         ((single,), "nothing to predict"),

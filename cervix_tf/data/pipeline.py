@@ -171,7 +171,7 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        found = re.search(r"InputError: (.+)", error.message)
+        found = re.search(r"(?:InputError|UnreadableImage): (.+)", error.message)
         if found is None:
             raise
         raise InputError(found.group(1).strip()) from error

@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError("nothing to predict: give images, folders or case folders after the model")
         if options.batch_size < 1:
             raise InputError("--batch-size must be at least 1")
+        from cervix_tf.data import images
         from cervix_tf.export import runtime
         from cervix_tf.predict import files
 
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.heatmap is not None:
             _check_heat_maps(options.model, model.contract)
         found = files.inputs_of(options.inputs, model.contract)
+        if len(found) > 1:  # all damaged images at once, and before the work
+            images.check_files(file for _, each in found for file in each)
         probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
         show = as_json if options.json else as_table

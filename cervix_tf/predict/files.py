@@ -28,7 +28,7 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list
 
 
 def _images(path: Path) -> list[tuple[str, list[str]]]:
-    if path.is_file():
+    if not path.is_dir():
         return [(str(path), [str(path)])]
     files = sorted(file for file in path.rglob("*") if _is_image(file))
     if not files:
@@ -38,7 +38,7 @@ def _images(path: Path) -> list[tuple[str, list[str]]]:
 
 def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
     needed = f"a folder of {len(contract.views)} images, by name in the order {', '.join(contract.views)}"
-    if path.is_file():
+    if not path.is_dir():
         raise InputError(f"{path}: is one file, but {contract.task} takes cases: give {needed}")
     files = sorted(file for file in path.iterdir() if _is_image(file))
     if not files:
@@ -52,4 +52,5 @@ def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    # A link that leads nowhere, a pipe and the like are refused when they are read, not passed over.
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir()
