@@ -55,8 +55,8 @@ class Images:
     batch_size: int = 32
     """Images (or cases) a step, over all devices together."""
     cache: Literal["none", "memory", "disk"] = "none"
-    """Keep decoded images (about 0.9 MB each at 480 x 640), on disk in the folder CERVIX_TF_CACHE or else the
-    system's temporary folder: every epoch after the first skips decoding."""
+    """Keep decoded images (about 0.9 MB each at 480 x 640): every epoch after the first skips decoding. On disk they
+    lie in the user's cache folder (~/.cache/cervix_tf, or CERVIX_TF_CACHE), which nobody else can read."""
 
 
 @dataclass(frozen=True)
