@@ -79,3 +79,6 @@ class Source:
     """Folder of the images in their original layout."""
     manifest: Path | None = None
     """Manifest CSV made before with `python -m cervix_tf.data import`; without it the root is imported."""
+    damaged: Literal["fail", "skip"] = "fail"
+    """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
+    named and counted in the report."""
