@@ -141,7 +141,31 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
             check=False,
         )
         assert done.returncode == 2
-        errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO: Created TensorFlow Lite")]
-        assert len(errors) == 1
-        assert errors[0].startswith("error: ")
-        assert words in errors[0]
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("error: ")
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "model"),
+    [
+        (["predict"], "model.tflite"),
+        (["evaluate", "--manifest", "m.csv", "--resamples", "100"], "saved_model"),
+    ],
+)
+def test_no_library_writes_to_the_terminal(command, model, single, tmp_path):
+    for at, name in enumerate(("a.png", "b.png", "c.png")):
+        paint(tmp_path / name, at)
+    (tmp_path / "m.csv").write_text("path,label,split\na.png,red,test\nb.png,green,test\nc.png,blue,test\n")
+    name, *options = command
+    given = [single.parent / model, *options, *([tmp_path / "a.png"] if name == "predict" else [])]
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-m", f"cervix_tf.{name}", *map(str, given)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.stderr == ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from cervix_tf import quiet
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -88,7 +89,8 @@ def evaluate(options: Options, command: str = "") -> str:
     _check(options, out)
     rows = manifest.read(options.manifest, options.root)
     tested, left_out = _sound(_part(rows, options.split, options.manifest), options)
-    model = runtime.load(options.model)
+    with quiet.libraries():
+        model = runtime.load(options.model)
     contract = model.contract
     manifest.check_labels(tested, contract.classes, str(options.manifest))
     found, notes = _predict(model, tested, options)
@@ -180,7 +182,8 @@ def _predict(model: Any, rows: Manifest, options: Options) -> tuple[Predictions,
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
     images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
-    probabilities = runtime.probabilities(model, chosen.files, options.batch_size)
+    with quiet.libraries():  # LiteRT announces its delegate at the first input
+        probabilities = runtime.probabilities(model, chosen.files, options.batch_size)
     return predictions.of_rows(chosen.rows, probabilities, contract.classes), notes
 
 
