@@ -62,8 +62,8 @@ class Images:
     batch_size: Count = 32
     """Images (or cases) a step, over all devices together."""
     cache: Literal["none", "memory", "disk"] = "none"
-    """Keep decoded images (about 0.9 MB each at 480 x 640), on disk in the folder CERVIX_TF_CACHE or else the
-    system's temporary folder: every epoch after the first skips decoding."""
+    """Keep decoded images (about 0.9 MB each at 480 x 640): every epoch after the first skips decoding. On disk they
+    lie in the user's cache folder (~/.cache/cervix_tf, or CERVIX_TF_CACHE), which nobody else can read."""
 
     def __post_init__(self) -> None:
         """Height and width are what networks ask for, so that `size` is written there."""
@@ -104,3 +104,6 @@ class Source:
     """Folder of the images in their original layout."""
     manifest: Path | None = None
     """Manifest CSV made before with `python -m cervix_tf.data import`; without it the root is imported."""
+    damaged: Literal["fail", "skip"] = "fail"
+    """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
+    named and counted in the report."""

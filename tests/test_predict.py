@@ -1,6 +1,7 @@
 """`python -m cervix_tf.predict`: from files on disk to a table or JSON."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,11 +117,19 @@ def test_paths_that_do_not_fit_the_model_are_input_errors(tmp_path, views):
 
 def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    size = b"IHDR" + (32_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\r" + size + bytes(4))
+    os.mkfifo(tmp_path / "pipe.jpg")
+    paint(tmp_path / "some" / "1.png", 0)
+    (tmp_path / "some" / "nowhere.png").symlink_to("none.png")
     damaged = tmp_path / "damaged.tflite"
     damaged.write_bytes(single.read_bytes()[:-100])
     good = paint(tmp_path / "good.png", 0)
     for arguments, words in (
         ((single, tmp_path / "bad.jpg"), "bad.jpg: truncated or damaged"),
+        ((single, tmp_path / "huge.png"), "huge.png: has 32000 x 32000 pixels, the limit is 50000000"),
+        ((single, tmp_path / "pipe.jpg"), "pipe.jpg: is a pipe or a device"),
+        ((single, tmp_path / "some"), "nowhere.png: no such image file"),
         ((damaged, good), "damaged.tflite: truncated, or not written by"),
         ((tmp_path / "none.tflite", good), "none.tflite: no such file or folder"),
         ((single,), "nothing to predict"),
@@ -132,7 +141,31 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
             check=False,
         )
         assert done.returncode == 2
-        errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO: Created TensorFlow Lite")]
-        assert len(errors) == 1
-        assert errors[0].startswith("error: ")
-        assert words in errors[0]
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("error: ")
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "model"),
+    [
+        (["predict"], "model.tflite"),
+        (["evaluate", "--manifest", "m.csv", "--resamples", "100"], "saved_model"),
+    ],
+)
+def test_no_library_writes_to_the_terminal(command, model, single, tmp_path):
+    for at, name in enumerate(("a.png", "b.png", "c.png")):
+        paint(tmp_path / name, at)
+    (tmp_path / "m.csv").write_text("path,label,split\na.png,red,test\nb.png,green,test\nc.png,blue,test\n")
+    name, *options = command
+    given = [single.parent / model, *options, *([tmp_path / "a.png"] if name == "predict" else [])]
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-m", f"cervix_tf.{name}", *map(str, given)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.stderr == ""

@@ -73,7 +73,7 @@ def audit(
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="CSV")] = None,
     exclusions: Annotated[Path | None, tyro.conf.arg(metavar="CSV")] = None,
     workers: int = 0,
-    max_megapixels: float = 50,
+    max_megapixels: float | None = None,
     near_bits: int = 8,
 ) -> int:
     """Read every image of a manifest; find broken files, copies, conflicting labels and leaks.
@@ -86,14 +86,14 @@ def audit(
         out: write the findings there: path, kind, severity, reason, other
         exclusions: write the images to leave out there: path, reason
         workers: threads; 0 = one a core
-        max_megapixels: larger images are errors and are not decoded
+        max_megapixels: larger images are errors and are not decoded; default: as everywhere, 50 or CERVIX_TF_MAX_PIXELS
         near_bits: most differing bits, of 64, of the perceptual hashes of near-duplicates
     """
     from cervix_tf.data import audit as audits
     from cervix_tf.data import groups
     from cervix_tf.data import manifest as manifests
 
-    if workers < 0 or max_megapixels <= 0 or not 0 <= near_bits <= 32:
+    if workers < 0 or (max_megapixels is not None and max_megapixels <= 0) or not 0 <= near_bits <= 32:
         raise errors.InputError("--workers must be 0 or more, --max-megapixels above 0, --near-bits 0 to 32")
     table = manifests.read(manifest, root)
     report = audits.audit(table, workers=workers, max_megapixels=max_megapixels, threshold=near_bits)

@@ -1,6 +1,7 @@
 """What is wrong with the images of a manifest, and what must be left out, with a reason a row.
 
-Nothing is dropped here: `audit` reports, `write_exclusions` writes the list, and
+What is an error of a file is what `images.decode_file` refuses, so what no network is
+trained, evaluated or asked on. Nothing is dropped here: `audit` reports, `write_exclusions` writes the list, and
 `apply_exclusions` leaves out what the (perhaps edited) list names.
 
 | kind | severity | left out |
@@ -8,7 +9,7 @@ Nothing is dropped here: `audit` reports, `write_exclusions` writes the list, an
 | missing, empty, unreadable, truncated, damaged, not_an_image | error | yes |
 | too_large, wrong_format, sixteen_bit | error | yes |
 | wrong_channels | error for CMYK and the like, warning for grey and alpha | if an error |
-| wrong_extension, blank | warning | no |
+| wrong_extension, blank, orientation (stored turned by EXIF, read upright) | warning | no |
 | changed: the bytes are not those whose sha256 the manifest holds | error | no: import again |
 | identical_bytes, identical_pixels | warning | the later copies |
 | same_image_two_labels | error | every labelled copy |
@@ -68,11 +69,13 @@ class Report:
         }
 
 
-def audit(manifest: Manifest, *, workers: int = 0, max_megapixels: float = 50, threshold: int = NEAR_BITS) -> Report:
+def audit(
+    manifest: Manifest, *, workers: int = 0, max_megapixels: float | None = None, threshold: int = NEAR_BITS
+) -> Report:
     """Findings and exclusions for every image of `manifest`; each file is read and decoded once.
 
-    `workers` threads (0 = one a core); `threshold` is the most differing bits of 64 that
-    near-duplicates may have (see `fingerprints`).
+    `workers` threads (0 = one a core); `max_megapixels` instead of the reader's own limit;
+    `threshold` is the most differing bits of 64 that near-duplicates may have (see `fingerprints`).
     """
     prints = fingerprints.inspect_all([Path(path) for path in manifest.paths()], workers, max_megapixels)
     rows = manifest.rows
@@ -93,7 +96,7 @@ def audit(manifest: Manifest, *, workers: int = 0, max_megapixels: float = 50, t
 
 
 def group_by_similarity(
-    manifest: Manifest, threshold: int = NEAR_BITS, *, workers: int = 0, max_megapixels: float = 50
+    manifest: Manifest, threshold: int = NEAR_BITS, *, workers: int = 0, max_megapixels: float | None = None
 ) -> Manifest:
     """The manifest with near-duplicates in one group, for sets that name no woman or slide.
 

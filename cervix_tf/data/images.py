@@ -1,73 +1,89 @@
-"""Image files to pixels, the same pixels everywhere: training, evaluation, prediction.
+"""Image files to pixels, the same pixels and the same verdict everywhere: audit, training, evaluation, prediction.
 
-OpenCV decodes JPEG, PNG and BMP bit for bit as tf.io does (JPEG with
-dct_method="INTEGER_ACCURATE"), and starts without TensorFlow.
+| stored as | read as |
+|---|---|
+| gray, 1 to 8 bits | three equal channels |
+| palette | the colors that it names |
+| alpha, as a channel or as one color | dropped, not blended: the colors are those that are stored |
+| EXIF orientation | turned upright, as viewers, phones and browsers show it |
+| several images in one file | the first |
+| more than 8 bits a channel, CMYK, YCbCr, CIELAB | refused: how to convert it is the user's choice |
+| more pixels than `headers.most_pixels` | refused before a pixel is decoded |
+| truncated, or anything that a codec warns of | refused |
+
+Pixels of JPEG (dct_method="INTEGER_ACCURATE"), PNG and BMP are bit for bit those of
+tf.io where it reads the file at all and no orientation is given; TensorFlow is not needed.
+
+What no decoder can see stays unseen: a changed byte that is a legitimate code of another
+image, as in an uncompressed BMP or TIFF and, rarely, in a JPEG. For that the manifest
+keeps each file's sha256, and the audit compares it.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable
+import contextlib
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from cervix_tf.data import decoders, headers
+from cervix_tf.data.headers import UnreadableImage, damaged
 from cervix_tf.errors import InputError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 """Lower-case endings of the image files that `decode_file` reads."""
 
 _MOST_PROBLEMS = 20
-_TIFF = (b"II*\0", b"MM\0*")
-_NO_FRAME = (0xC4, 0xC8, 0xCC)  # JPEG markers among C0 ... CF that are not frame headers
-
-# OpenCV's own lines about a damaged file would stand between the user and our message.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_DECODERS = {"JPEG": decoders.jpeg, "PNG": decoders.png, "BMP": decoders.bmp, "TIFF": decoders.tiff}
 
 
 def decode_file(path: str | Path) -> np.ndarray:
     """(height, width, 3) uint8 RGB pixels of a JPEG, PNG, BMP or TIFF file.
 
-    Grey is repeated to three channels and alpha dropped; the EXIF orientation is
-    ignored, as in tf.io. Raises `InputError` for a file that is missing, empty, truncated,
-    no such image, CMYK, or of more than 8 bits a channel.
+    Raises `UnreadableImage`, an `InputError`, for a file that is missing, no regular file,
+    empty, no such image, or one that the table above refuses.
     """
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image file: check the path") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; an image file was expected") from None
-    return decode(data, str(path))
+    return decode(read(path), str(path))
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
+def read(path: str | Path, limit: int | None = None) -> bytes:
+    """The bytes of a file that can be an image of at most `limit` pixels (default: `headers.most_pixels`).
+
+    Raises `UnreadableImage` for a file that is missing, no regular file, or longer than that.
+    """
+    limit = headers.most_pixels() if limit is None else limit
+    most = headers.most_bytes(limit)
+    with _named(path):
+        try:
+            found = Path(path).stat()  # before it is opened: to open a pipe waits for its other end
+            if not stat.S_ISREG(found.st_mode):
+                what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+                raise UnreadableImage("unreadable", f"is {what}; an image file was expected")
+            if found.st_size > most:
+                too_long = f"is longer than any image of {limit} pixels; make it smaller or raise {headers.LIMIT}"
+                raise UnreadableImage("too_large", too_long)
+            with Path(path).open("rb") as file:
+                return file.read(found.st_size)
+        except FileNotFoundError:
+            raise UnreadableImage("missing", "no such image file: check the path") from None
+        except OSError as error:
+            raise UnreadableImage("unreadable", f"cannot be read ({error.strerror}); check the path") from None
+
+
+def decode(data: bytes, name: str, limit: int | None = None) -> np.ndarray:
     """What `decode_file` gives for a file of these bytes; `name` stands for it in messages."""
-    if not data:
-        raise InputError(f"{name}: the file is empty; copy it again from its source or leave it out")
-    if data.startswith(b"\xff\xd8"):
-        components, scan = _jpeg_frame(data)
-        whole, cmyk = 0 < scan < data.rfind(b"\xff\xd9"), components == 4
-    elif data.startswith(b"\x89PNG\r\n\x1a\n"):
-        whole, cmyk = b"IEND" in data[-4096:], False
-    elif data.startswith(b"BM"):
-        whole, cmyk = True, False
-    elif data.startswith(_TIFF):
-        whole, cmyk = True, _tiff_is_cmyk(data)
-    else:
-        raise InputError(f"{name}: not a JPEG, PNG, BMP or TIFF image; convert it or leave it out")
-    if cmyk:
-        raise InputError(f"{name}: a CMYK image; convert it to RGB")
-    pixels = _pixels(data) if whole else None
-    if pixels is None:
-        raise InputError(f"{name}: truncated or damaged; copy it again from its source or leave it out")
-    if pixels.dtype != np.uint8:
-        raise InputError(f"{name}: {8 * pixels.dtype.itemsize} bits a channel; convert it to 8 bits a channel")
-    if pixels.ndim == 2:
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    with _named(name):
+        header = headers.read(data)
+        headers.check(header, headers.most_pixels() if limit is None else limit)
+        pixels = _DECODERS[header.format](data, header)
+        if header.format != "TIFF":  # Pillow has turned it
+            pixels = _upright(pixels, header.orientation)
+        if pixels.shape != (*header.shape, 3):
+            raise damaged(f"its header says {header.shape}, its pixels are {pixels.shape[:2]}")
+        return pixels
 
 
 def check_files(paths: Iterable[str | Path]) -> None:
@@ -75,55 +91,48 @@ def check_files(paths: Iterable[str | Path]) -> None:
 
     Raises `InputError` that names all files that `decode_file` refuses, one line a file.
     """
+    refuse([problem for problem in unreadable(paths) if problem is not None])
 
-    def problem(path: str | Path) -> str:
-        try:
-            decode_file(path)
-        except InputError as error:
-            return str(error)
-        return ""
 
-    with ThreadPoolExecutor() as pool:
-        problems = [found for found in pool.map(problem, paths) if found]
+def refuse(problems: Sequence[UnreadableImage]) -> None:
+    """Raises `InputError` with one line for each of the first problems, unless there is none."""
     if problems:
         more = len(problems) - _MOST_PROBLEMS
         tail = [f"and {more} more such files: `python -m cervix_tf.data audit` lists all"] if more > 0 else []
-        raise InputError("\n".join(problems[:_MOST_PROBLEMS] + tail))
+        raise InputError("\n".join([*map(str, problems[:_MOST_PROBLEMS]), *tail]))
 
 
-def _pixels(data: bytes) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+def unreadable(paths: Iterable[str | Path]) -> list[UnreadableImage | None]:
+    """Why `decode_file` refuses each file, in order; None for a sound one. Files are decoded in parallel."""
+
+    def problem(path: str | Path) -> UnreadableImage | None:
+        try:
+            decode_file(path)
+        except UnreadableImage as error:
+            return error
         return None
 
-
-def _jpeg_frame(data: bytes) -> tuple[int, int]:
-    """Number of colour components, and where the first scan begins (0 = there is none)."""
-    at, components = 2, 0
-    while at + 10 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # padding
-            at += 1
-            continue
-        if marker == 0xDA:
-            return components, at
-        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
-            components = data[at + 9]
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return components, 0
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(problem, paths))
 
 
-def _tiff_is_cmyk(data: bytes) -> bool:
-    """Whether the first image's PhotometricInterpretation (tag 262) is 5, "separated"."""
-    order = "<" if data.startswith(b"II") else ">"
+@contextlib.contextmanager
+def _named(name: str | Path) -> Iterator[None]:
     try:
-        (at,) = struct.unpack_from(order + "I", data, 4)
-        (entries,) = struct.unpack_from(order + "H", data, at)
-        for entry in range(entries):
-            tag, _, _, value = struct.unpack_from(order + "HHIH", data, at + 2 + 12 * entry)
-            if tag == 262:
-                return value == 5
-    except struct.error:
-        pass
-    return False
+        yield
+    except UnreadableImage as error:
+        error.name = str(name)
+        raise
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """The image as it is to be seen, of one that is stored in an EXIF orientation of 1 to 8."""
+    if orientation == 1:
+        return pixels
+    if orientation > 4:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

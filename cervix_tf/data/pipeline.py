@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from cervix_tf import atomic
 from cervix_tf.config import Augmentation, Images
-from cervix_tf.data import augment
+from cervix_tf.data import augment, pixel_cache
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.inputs import Inputs
+from cervix_tf.data.pixel_cache import PixelCache
 from cervix_tf.errors import InputError
 
 _THREADS = os.cpu_count() or 1
@@ -190,7 +187,7 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        found = re.search(r"InputError: (.+)", error.message)
+        found = re.search(r"(?:InputError|UnreadableImage): (.+)", error.message)
         if found is None:
             raise
         raise InputError(found.group(1).strip()) from error
@@ -268,23 +265,5 @@ def _decoder(images: Images) -> Decode:
     if images.cache == "memory":
         return functools.cache(decode_file)
     if images.cache == "disk":
-        folder = Path(os.environ.get("CERVIX_TF_CACHE") or Path(tempfile.gettempdir()) / "cervix_tf")
-        return functools.partial(_kept_on_disk, folder)
+        return PixelCache(pixel_cache.folder(), decode_file)
     raise ValueError(f"unknown cache {images.cache!r}")
-
-
-def _kept_on_disk(folder: Path, file: str) -> np.ndarray:
-    """The pixels of an image file, from `folder` if they were decoded before and the file has not changed since."""
-    try:
-        found = Path(file).stat()
-    except OSError:
-        return decode_file(file)  # says what is wrong
-    name = hashlib.sha256(f"{Path(file).resolve()} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()
-    kept = folder / f"{name}.npy"
-    try:
-        return np.load(kept, mmap_mode="r")
-    except FileNotFoundError:
-        pixels = decode_file(file)
-    with atomic.replacing(kept) as part:
-        np.save(part, pixels)
-    return pixels

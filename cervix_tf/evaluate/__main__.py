@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from cervix_tf import quiet
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
 if TYPE_CHECKING:
+    from cervix_tf.data.headers import UnreadableImage
     from cervix_tf.data.manifest import Manifest
     from cervix_tf.metrics.predictions import Predictions
 
@@ -41,6 +43,9 @@ class Options:
     """For a model of single images: only this kind of view, such as green or acetic."""
     by: tuple[Literal["age", "site", "view"], ...] = ()
     """Metrics also for each age group, site or kind of view."""
+    damaged: Literal["fail", "skip"] = "fail"
+    """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
+    named and counted."""
     aggregate: Literal["mean", "max"] | None = None
     """One prediction a case (a group, where cases are not named) instead of one an image."""
     validation_split: str = "validation"
@@ -75,7 +80,7 @@ def evaluate(options: Options, command: str = "") -> str:
 
     Raises `InputError` when manifest and model do not fit together.
     """
-    from cervix_tf.data import manifest
+    from cervix_tf.data import manifest, readable
     from cervix_tf.export import runtime
     from cervix_tf.metrics import classification, predictions, strata
     from cervix_tf.report import page
@@ -83,11 +88,13 @@ def evaluate(options: Options, command: str = "") -> str:
     out = RunDir(options.out)
     _check(options, out)
     rows = manifest.read(options.manifest, options.root)
-    tested = _part(rows, options.split, options.manifest)
-    model = runtime.load(options.model)
+    tested, left_out = _sound(_part(rows, options.split, options.manifest), options)
+    with quiet.libraries():
+        model = runtime.load(options.model)
     contract = model.contract
     manifest.check_labels(tested, contract.classes, str(options.manifest))
     found, notes = _predict(model, tested, options)
+    notes += [f"left out: {problem}" for problem in left_out]
     notes += _trained_on(options, tested)
     validation = _validation(model, rows, options) if contract.positive else None
     if contract.positive and validation is None:
@@ -116,6 +123,7 @@ def evaluate(options: Options, command: str = "") -> str:
     contract.write(out.contract)
     write_json(out.environment, {"command_line": command, "data_root": str(rows.root.resolve())})
     write_json(out.metrics, summary)
+    write_json(out.audit, readable.counts(left_out))
     page.evaluation(out.root)
     return "\n".join([*_table(summary), *(f"note: {note}" for note in notes), f"written to {out.root}"])
 
@@ -142,9 +150,16 @@ def _part(rows: Manifest, split: str, name: Path) -> Manifest:
     return part
 
 
+def _sound(rows: Manifest, options: Options) -> tuple[Manifest, list[UnreadableImage]]:
+    """The rows without those of damaged images, where they are to be skipped, and what was left out."""
+    from cervix_tf.data import readable
+
+    return readable.only(rows, "skip") if options.damaged == "skip" else (rows, [])
+
+
 def _predict(model: Any, rows: Manifest, options: Options) -> tuple[Predictions, list[str]]:
     """Predictions of one split and what a reader should know about them."""
-    from cervix_tf.data import inputs
+    from cervix_tf.data import images, inputs
     from cervix_tf.export import runtime
     from cervix_tf.metrics import predictions
 
@@ -166,7 +181,9 @@ def _predict(model: Any, rows: Manifest, options: Options) -> tuple[Predictions,
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
-    probabilities = runtime.probabilities(model, chosen.files, options.batch_size)
+    images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
+    with quiet.libraries():  # LiteRT announces its delegate at the first input
+        probabilities = runtime.probabilities(model, chosen.files, options.batch_size)
     return predictions.of_rows(chosen.rows, probabilities, contract.classes), notes
 
 
@@ -177,7 +194,7 @@ def _validation(model: Any, rows: Manifest, options: Options) -> Predictions | N
     if options.split not in (EVERYTHING, options.validation_split):
         part = rows.part(options.validation_split)
         if (part.rows["label"] != "").any():
-            return _predict(model, part, options)[0]
+            return _predict(model, _sound(part, options)[0], options)[0]
     kept = RunDir(options.model).validation_predictions
     return predictions.read(kept) if kept.is_file() else None
 

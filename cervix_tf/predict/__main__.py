@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from cervix_tf import quiet
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 
@@ -48,21 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError("nothing to predict: give images, folders or case folders after the model")
         if options.batch_size < 1:
             raise InputError("--batch-size must be at least 1")
+        from cervix_tf.data import images
         from cervix_tf.export import runtime
         from cervix_tf.predict import files
 
-        model = runtime.load(options.model)
+        with quiet.libraries():
+            model = runtime.load(options.model)
         if options.heatmap is not None:
             _check_heat_maps(options.model, model.contract)
         found = files.inputs_of(options.inputs, model.contract)
-        probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
+        if len(found) > 1:  # all damaged images at once, and before the work
+            images.check_files(file for _, each in found for file in each)
+        with quiet.libraries():  # LiteRT announces its delegate at the first input
+            probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
         show = as_json if options.json else as_table
         print(show(model.contract, names, probabilities))
         if options.heatmap is not None:
             from cervix_tf.predict import pictures
 
-            for path in pictures.draw(options.model, model.contract, found, options.heatmap):
+            with quiet.libraries():
+                drawn = pictures.draw(options.model, model.contract, found, options.heatmap)
+            for path in drawn:
                 print(path, file=sys.stderr)
 
 

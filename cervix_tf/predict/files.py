@@ -29,7 +29,7 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list
 
 
 def _images(path: Path) -> list[tuple[str, list[str]]]:
-    if path.is_file():
+    if not path.is_dir():
         return [(str(path), [str(path)])]
     files = [path / name for name in _images_in(path)]
     if not files:
@@ -39,7 +39,7 @@ def _images(path: Path) -> list[tuple[str, list[str]]]:
 
 def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
     needed = f"a folder of {len(contract.views)} images, by name in the order {', '.join(contract.views)}"
-    if path.is_file():
+    if not path.is_dir():
         raise InputError(f"{path}: is one file, but {contract.task} takes cases: give {needed}")
     names = [name for name in _images_in(path) if "/" not in name]
     if not names:

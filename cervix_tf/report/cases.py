@@ -101,16 +101,15 @@ def described(predictions: Predictions, row: int, manifest: Manifest | None, vie
 def thumbnail(path: Path, side: int) -> str:
     """A JPEG of the image with its longer side at most `side` pixels, as a `data:` URI.
 
-    Empty if it cannot be read. The EXIF orientation is ignored, as the networks' pipelines do.
+    Empty if it cannot be read. Upright, as the networks see it.
     """
     import cv2
-    import numpy as np
+
+    from cervix_tf.data import images
 
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, cv2.error):
-        return ""
-    if image is None:
+        image = images.decode_file(path)[..., ::-1]
+    except images.UnreadableImage:
         return ""
     scale = min(1.0, side / max(image.shape[:2]))
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from cervix_tf.config import Source
-from cervix_tf.data import audit, images, manifest, splits
+from cervix_tf.data import audit, manifest, readable, splits
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
@@ -120,16 +121,22 @@ def labeled(
     return kept
 
 
-def check(images_used: Manifest, out: RunDir) -> None:
-    """Decode every image once, and write what the audit found and where the images are into the run.
+def check(images_used: Manifest, out: RunDir, damaged: Literal["fail", "skip"] = "fail") -> Manifest:
+    """The images that can be read: every one is decoded once, and the run notes what the audit found.
+
+    Damaged ones are refused, or with `damaged="skip"` left out, which is said and counted.
 
     Raises `InputError` that names each broken file.
     """
-    images.check_files(images_used.paths())
+    kept, left_out = readable.only(images_used, damaged)
+    for problem in left_out:
+        print(f"note: left out: {problem}")
     if not out.audit.exists():
-        counts = audit.audit(images_used).counts()
-        write_json(out.audit, [{"kind": f"{kind} ({how})", "count": count} for (how, kind), count in counts.items()])
-    write_json(out.environment, {**read_json(out.environment), "data_root": str(images_used.root.resolve())})
+        counts = audit.audit(kept).counts()
+        found = [{"kind": f"{kind} ({how})", "count": count} for (how, kind), count in counts.items()]
+        write_json(out.audit, [*readable.counts(left_out), *found])
+    write_json(out.environment, {**read_json(out.environment), "data_root": str(kept.root.resolve())})
+    return kept
 
 
 def check_classes(parts: Mapping[str, Manifest], classes: Collection[str], where: str = "") -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -37,6 +37,8 @@ class Config:
     """CSV with one row an image, from `python -m cervix_tf.data import`."""
     root: Path | None = None
     """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
+    damaged: Literal["fail", "skip"] = "fail"
+    """What to do with damaged images: end with their names, or leave them out, named and counted in the report."""
     network: str = "mobilenet_v2"
     """One of those that `python -m cervix_tf.models list` prints."""
     weights: str = "imagenet"
@@ -172,8 +174,7 @@ def read(config: Config, out: RunDir) -> Manifest:
     classes = sorted(set(listed.rows["label"]) - {""})
     manifest.check_labels(listed, classes, str(config.manifest))
     labeled = data.labeled(Imported(listed, [], []), {name: (name,) for name in classes}, str(config.manifest))
-    data.check(labeled, out)
-    return labeled
+    return data.check(labeled, out, config.damaged)
 
 
 def split(images: Manifest, config: Config) -> Splits:

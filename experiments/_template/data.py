@@ -30,8 +30,7 @@ def read(config: Config, out: RunDir) -> Manifest:
     imported = data.load(config.data, "SIPaKMeD", importer, out, draw if config.synthetic_cells else None)
     label_map = {name: (name,) for name in CLASSES}
     labeled = data.labeled(imported, label_map, data.name_of(config.data, imported.manifest))
-    data.check(labeled, out)
-    return labeled
+    return data.check(labeled, out, config.data.damaged)
 
 
 def split(everything: Manifest, config: Config) -> Splits:

@@ -39,8 +39,7 @@ def read(config: Config, out: RunDir) -> Manifest:
         data.name_of(config.data, imported.manifest),
         hint="check the names of the class folders, or choose the --task of these images",
     )
-    data.check(labeled, out)
-    return labeled
+    return data.check(labeled, out, config.data.damaged)
 
 
 def _imported(config: Config, root: Path) -> Imported:

@@ -51,14 +51,14 @@ def read(config: Config, out: RunDir) -> Manifest:
         draw if config.synthetic_women else None,
     )
     manifest.check_labels(imported.manifest, CLASSES, data.name_of(config.data, imported.manifest))
+    sound = data.check(imported.manifest, out, config.data.damaged)
     parts = {}
-    for name, images in partition.by_site(imported.manifest).items():
+    for name, images in partition.by_site(sound).items():
         parts[name] = _split(images, config)
         if _labeled(images):
             data.check_classes({each: parts[name].part(each) for each in SPLITS}, CLASSES, f"site {name}: ")
     whole = manifest.joined(list(parts.values()))
     manifest.write(whole, out.manifest)
-    data.check(whole, out)
     return whole
 
 

@@ -35,8 +35,7 @@ def read(config: Config, out: RunDir) -> Manifest:
         imported = replace(imported, manifest=seen)
     name = data.name_of(config.data, imported.manifest)
     labeled = data.labeled(imported, task.label_map, name, others="leave out")
-    data.check(labeled, out)
-    return labeled
+    return data.check(labeled, out, config.data.damaged)
 
 
 def split(everything: Manifest, config: Config) -> Splits:

@@ -55,8 +55,7 @@ def read(config: Config, out: RunDir) -> Manifest:
     imported = data.load(config.data, config.layout, importer, out, draw if drawn else None)
     name = data.name_of(config.data, imported.manifest)
     labeled = data.labeled(imported, {each: (each,) for each in CLASSES}, name, at_least=2)
-    data.check(labeled, out)
-    return labeled
+    return data.check(labeled, out, config.data.damaged)
 
 
 def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:

@@ -49,12 +49,12 @@ def read(config: Config, out: RunDir) -> dict[Protocol, Manifest]:
             data.name_of(config.data, used),
             hint="check the class folders, train/train/{0} or additional_{0}_v2/{0}",
         )
-    published = labeled["as_published"]
-    data.check(published, out)
+    published = data.check(labeled["as_published"], out, config.data.damaged)
     group = audit.group_by_similarity(published).rows.set_index("path")["group"]
+    sound = {protocol: each.where(each.rows["path"].isin(group.index)) for protocol, each in labeled.items()}
     return {
         protocol: replace(each, rows=each.rows.assign(group=each.rows["path"].map(group)))
-        for protocol, each in labeled.items()
+        for protocol, each in sound.items()
     }
 
 

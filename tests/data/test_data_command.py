@@ -91,7 +91,7 @@ def test_audit_ends_with_0_when_clean_and_1_when_errors_were_found(
     argv = ["audit", str(manifest), "-o", str(findings), "--exclusions", str(exclusions), "--workers", "2"]
     assert main(argv) == 1
     said = capsys.readouterr().out
-    assert "normal/00.png: empty: has 0 bytes" in said
+    assert "normal/00.png: empty: the file is empty" in said
     assert "20 images, 1 errors, 0 warnings, 1 to leave out" in said
     assert pd.read_csv(findings)["kind"].tolist() == ["empty"]
     assert pd.read_csv(exclusions)["path"].tolist() == ["normal/00.png"]

@@ -146,7 +146,7 @@ def test_the_cache_on_disk_serves_the_next_run_and_notices_a_changed_file(pictur
         return np.concatenate([batch for batch, _ in pipeline.evaluation(pictures, on_disk).as_numpy_iterator()])
 
     first = pixels()
-    assert len(list((tmp_path / "kept").iterdir())) == 10
+    assert len(list((tmp_path / "kept" / "images").iterdir())) == 10
     with monkeypatch.context() as patched:
         patched.setattr(pipeline, "decode_file", lambda path: pytest.fail(f"{path} was decoded again"))
         np.testing.assert_array_equal(pixels(), first)

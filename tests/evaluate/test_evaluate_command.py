@@ -135,6 +135,23 @@ def test_images_of_a_case_become_one_row_when_aggregated(model, tmp_path):
     assert predictions.read(tmp_path / "cases" / "predictions.csv").table["id"][0] == "v0"
 
 
+def test_damaged_images_end_it_or_are_left_out_named_and_counted(model, tmp_path, capsys):
+    images(tmp_path)
+    for broken in ("0/0.png", "9/1.png"):  # a tested one and one of validation
+        (tmp_path / broken).write_bytes((tmp_path / broken).read_bytes()[:50])
+    assert "0/0.png: truncated or damaged" in refused(capsys, "--resamples", "100")
+    assert not (tmp_path / "evaluation").exists()
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--damaged", "skip"])
+    found = results(tmp_path / "evaluation")
+    assert (found["n"], found["groups"]) == (14, 7)
+    assert len(manifest.read(tmp_path / "evaluation" / "manifest.csv")) == 14
+    assert json.loads((tmp_path / "evaluation" / "audit.json").read_text()) == [
+        {"kind": "of an incomplete case (left out)", "count": 1},
+        {"kind": "truncated (left out)", "count": 1},
+    ]
+    assert "note: left out: 0/0.png: truncated or damaged" in capsys.readouterr().out
+
+
 def test_a_model_of_seven_views_gets_cases_and_incomplete_ones_are_told(model, tmp_path, capsys):
     images(tmp_path, views=SEVEN)
     rows = manifest.read(tmp_path / "manifest.csv")

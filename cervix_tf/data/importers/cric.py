@@ -131,13 +131,12 @@ def cut(field: np.ndarray, x: float, y: float, size: int) -> np.ndarray | None:
 
 
 def decoded(path: Path) -> np.ndarray | None:
-    """Pixels (height, width, 3) uint8, blue first, or None when the file is no picture."""
-    import cv2
+    """Pixels (height, width, 3) uint8, blue first, or None when the file cannot be read as an image."""
+    from cervix_tf.data import images
 
     try:
-        data = np.fromfile(path, np.uint8)
-        return cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
-    except (cv2.error, OSError):
+        return images.decode_file(path)[..., ::-1]
+    except images.UnreadableImage:
         return None
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
-from cervix_tf.data import bounded, names, walk
+from cervix_tf.data import bounded, headers, names, walk
 from cervix_tf.data.importers.found import Found
 from cervix_tf.errors import InputError
 
 _AT_A_TIME = 256
 _SHOWN = 3
 _MOST_BYTES = 2**31
-_JPEG_SIZE_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_HEAD = 2**16
 _MOST_PIXELS_A_SIDE = 999_999
 
 
@@ -84,65 +82,15 @@ def sha256(path: Path) -> str:
 
 
 def size(file: BinaryIO) -> tuple[int, int] | None:
-    """(width, height) in pixels as stored, EXIF orientation ignored; None when no image header is found.
-
-    JPEG, PNG and BMP are read from the header alone; anything else is decoded.
-    """
-    head = file.read(32)
-    found: tuple[int, int] | None
-    try:
-        if head.startswith(b"\x89PNG\r\n\x1a\n"):
-            found = _pair(">II", head[16:24])
-        elif head.startswith(b"BM"):
-            old = struct.unpack("<I", head[14:18])[0] == 12
-            found = _pair("<HH", head[18:22]) if old else _pair("<ii", head[18:26])
-            found = (found[0], abs(found[1]))  # a negative height means that rows run downwards
-        elif head.startswith(b"\xff\xd8"):
-            found = _jpeg_size(file)
-        else:
-            found = _decoded_size(head + file.read())
-    except struct.error:
-        return None
-    if found is None or not all(0 < side <= _MOST_PIXELS_A_SIDE for side in found):
-        return None
-    return found
-
-
-def _pair(form: str, data: bytes) -> tuple[int, int]:
-    first, second = struct.unpack(form, data)
-    return first, second
-
-
-def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
-    file.seek(2)
-    while True:
-        byte = file.read(1)
-        while byte not in (b"", b"\xff"):  # skip to the next marker
-            byte = file.read(1)
-        while byte == b"\xff":  # any number of fill bytes
-            byte = file.read(1)
-        if not byte:
-            return None
-        marker = byte[0]
-        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:  # these carry no length
-            continue
-        if marker in (0xD9, 0xDA):  # the picture begins or ends, and no size came
-            return None
-        length = struct.unpack(">H", file.read(2))[0]
-        if marker in _JPEG_SIZE_MARKERS:
-            height, width = struct.unpack(">xHH", file.read(5))
-            return width, height
-        file.seek(max(length - 2, 0), os.SEEK_CUR)
-
-
-def _decoded_size(data: bytes) -> tuple[int, int] | None:
-    import cv2
-    import numpy as np
-
-    if not data:
-        return None
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-    return None if pixels is None else (pixels.shape[1], pixels.shape[0])
+    """(width, height) in pixels of the upright image; None when no image header is found. No pixel is decoded."""
+    data = file.read(_HEAD)
+    for more in (0, headers.most_bytes(headers.most_pixels())):
+        data += file.read(more)
+        try:
+            header = headers.read(data)
+        except InputError:
+            continue  # a camera's own notes and small pictures may stand before the size
+        if more or header.format in ("JPEG", "BMP"):  # PNG and TIFF may say at their end that they are turned
+            height, width = header.shape
+            return (width, height) if max(width, height) <= _MOST_PIXELS_A_SIDE else None
+    return None
