@@ -12,6 +12,8 @@ from typing import Literal
 
 Protocol = Literal["as_published", "leak_free"]
 Precision = Literal["float32", "bfloat16"]
+Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
+"""How class weights grow with the error rate (see `cervix_tf.losses.dynamic_weights`)."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cervix_tf.config import Augmentation, Images, Optimiser, Precision, Protocol, Source
-from cervix_tf.losses.dynamic_weights import Phi
+from cervix_tf.config import Augmentation, Images, Optimiser, Phi, Precision, Protocol, Source
 
 TITLE = "MobileNetV2 Ensemble for Cervical Precancerous Lesions Classification (Processes 2020, 8, 595)"
 CLASSES = ("normal", "cin1", "cin2_3", "cancer")  # sec. 3.1: class labels 0 to 3

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cervix_tf.config import Phi
 from cervix_tf.errors import InputError
-from cervix_tf.losses.dynamic_weights import Phi
 from experiments.mobilenetv2_ensemble.config import KINDS, Config
 
 ALL_TYPES, CASES = "all-types", "cases"
