@@ -40,10 +40,9 @@ def run(
     import shutil
     import tempfile
 
-    from cervix_tf.export import contract as contracts
     from cervix_tf.export import finished_run, latency, parity, runtime, saved_model, tflite
 
-    contract = contracts.read(out.contract)
+    contract = finished_run.contract(out)
     listed = finished_run.manifest(out, root)
     tests, expected = finished_run.tests(out, listed, contract)
     variants: dict[str, tflite.Variant] = {
@@ -56,7 +55,8 @@ def run(
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "saved_model"
-        saved_model.write(finished_run.model(out), contract, graph)
+        model = finished_run.model(out)
+        saved_model.write(model, contract, graph, finished_run.seal(out, contract, listed))
         for name in dict.fromkeys(formats):
             variant = variants.get(name)
             target = out.tflite(variant) if variant else out.saved_model

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cervix_tf import atomic
-from cervix_tf.export import contract as contracts
+from cervix_tf.export import finished_run
 from cervix_tf.export.contract import Contract
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -35,7 +35,7 @@ def write(out: RunDir) -> None:
 
 def card(out: RunDir) -> dict[str, Any]:
     """The card's sections as JSON values."""
-    contract = contracts.read(out.contract)
+    contract = finished_run.contract(out)
     metrics = read_json(out.metrics)
     environment = _read(out.environment, {})
     return {
