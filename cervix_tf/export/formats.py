@@ -55,8 +55,8 @@ def run(
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "saved_model"
-        model = finished_run.model(out)
-        saved_model.write(model, contract, graph, finished_run.seal(out, contract, listed))
+        record = finished_run.seal(out, contract, listed)
+        saved_model.write(runtime.load(out.model).serving, contract, graph, record)
         for name in dict.fromkeys(formats):
             variant = variants.get(name)
             target = out.tflite(variant) if variant else out.saved_model

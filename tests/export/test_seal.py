@@ -7,6 +7,8 @@ import re
 import shutil
 import zipfile
 
+import hypothesis
+import hypothesis.strategies as st
 import keras
 import numpy as np
 import pytest
@@ -203,6 +205,26 @@ def test_a_contract_that_the_model_does_not_keep_is_refused_though_its_digest_is
         with pytest.raises(InputError, match=re.escape(words)) as refusal:
             runtime.load(path)
         assert "\n" not in str(refusal.value)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("scratch") / "model.tflite"
+
+
+@hypothesis.given(st.data())
+def test_a_tflite_with_any_bytes_changed_says_the_same_as_before_or_is_refused(made, scratch, data):
+    whole = bytearray(made.tflite().read_bytes())
+    for at in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=3)):
+        whole[at] = data.draw(st.integers(0, 255))
+    scratch.write_bytes(whole[: data.draw(st.sampled_from([len(whole), len(whole) - 7]) | st.integers(0, len(whole)))])
+    try:
+        found = associated_files.read(scratch)
+    except InputError as refusal:
+        assert str(refusal).isprintable()
+    else:  # a date in the archive, for one, says nothing
+        assert found.contract == CONTRACT
+        assert found.seen.text() == associated_files.read(made.tflite()).seen.text()
 
 
 def test_the_fixed_signature_has_the_native_size(run):
