@@ -14,6 +14,8 @@ from cervix_tf.ranges import BelowOne, Count, NotNegative, Positive, Probability
 
 Protocol = Literal["as_published", "leak_free"]
 Precision = Literal["float32", "bfloat16"]
+Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
+"""How class weights grow with the error rate (see `cervix_tf.losses.dynamic_weights`)."""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,29 @@
-"""What an exported model takes and gives, and what it is for: it travels with every exported file."""
+"""What an exported model takes and gives, and what it is for: it travels with every exported file.
+
+One digest in it covers the contract itself, the model and what travels with both. It tells that they
+are the ones that were exported together, so it finds every accident and every careless change. It is
+no signature: whoever changes a model on purpose can write the digest of the change.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
+from cervix_tf import bounded
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import write_json
+
+_BYTES = 1 << 20
+_LONGEST_NAME, _LONGEST_TEXT = 200, 20_000
+_MOST_CLASSES, _MOST_VIEWS, _LARGEST_SIDE = 10_000, 100, 16_384
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # these turn text around too
+_DIGEST = re.compile("[0-9a-f]{64}|")
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,8 @@ class Contract:
     neighbours: str = ""
     """Digest of the neighbours that turn the model's embeddings into probabilities (see
     `cervix_tf.metrics.neighbors`); empty = the model gives probabilities itself."""
+    digest: str = field(default="", compare=False)
+    """SHA-256 over this contract and the files it was sealed with; empty = not sealed."""
 
     @property
     def output(self) -> str:
@@ -53,6 +70,25 @@ class Contract:
         """Image files that make one input."""
         return len(self.views) or 1
 
+    def sealed(self, files: Mapping[str, str]) -> Contract:
+        """The same contract with the digest over it and `files`, name -> SHA-256."""
+        terms = {name: value for name, value in asdict(self).items() if name != "digest"}
+        whole = json.dumps([terms, dict(files)], sort_keys=True)
+        return replace(self, digest=hashlib.sha256(whole.encode()).hexdigest())
+
+    def check_seal(self, files: Mapping[str, str], name: str) -> None:
+        """Raise `InputError` unless the digest is that of this contract and `files`; `name` stands for them."""
+        if not self.digest:
+            raise InputError(
+                f"{name}: holds no digest of model and contract, so it is of an earlier version, or unfinished; "
+                "export the run again with `python -m cervix_tf.export`"
+            )
+        if self.sealed(files).digest != self.digest:
+            raise InputError(
+                f"{name}: damaged or changed, its model and contract are not those that were exported together; "
+                "copy it again or export the run again"
+            )
+
     def text(self) -> str:
         """The contract as JSON text."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
@@ -63,25 +99,29 @@ class Contract:
 
 
 def read(path: Path) -> Contract:
-    """The contract in a contract.json file.
+    """The contract in a contract.json file, sealed or not.
 
     Raises `InputError` when it is missing or says something else than a contract does.
     """
     path = Path(path)
     try:
-        raw = path.read_bytes()
+        raw = bounded.read(path, _BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: no such file; was this model exported by cervix_tf?") from None
+    except bounded.Unreadable as error:
+        raise InputError(f"{path}: {error}; export the model again") from None
     return parse(raw, str(path))
 
 
 def parse(raw: bytes, name: str) -> Contract:
     """The contract in the bytes of a contract.json; `name` stands for it in messages. Raises `InputError`."""
     try:
-        value = json.loads(raw)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{name}: not readable as JSON ({error}); export the model again") from None
-    names = [field.name for field in fields(Contract)]
+        value = bounded.json_value(raw, _BYTES)
+    except bounded.Unreadable as error:
+        raise InputError(f"{name}: {error}; export the model again") from None
+    names = [each.name for each in fields(Contract)]
+    if isinstance(value, dict):
+        value.setdefault("digest", "")  # contracts of the versions before digests
     if not isinstance(value, dict) or set(value) != set(names):
         missing = ", ".join(sorted(set(names) - set(value))) if isinstance(value, dict) else "everything"
         raise InputError(
@@ -89,14 +129,48 @@ def parse(raw: bytes, name: str) -> Contract:
         )
     kinds = get_type_hints(Contract)
     given: dict[str, Any] = {}
-    for field in names:
-        kind, each = kinds[field], value[field]
+    for each in names:
+        kind, found = kinds[each], value[each]
         if get_origin(kind) is tuple:
-            wrong = not isinstance(each, list) or not all(isinstance(part, str) for part in each)
-            each = tuple(each) if not wrong else each
+            wrong = not isinstance(found, list) or not all(isinstance(part, str) for part in found)
+            found = tuple(found) if not wrong else found
         else:
-            wrong = type(each) is not kind
+            wrong = type(found) is not kind
         if wrong:
-            raise InputError(f"{name}: {field} {each!r}: is not what a contract holds there; export the model again")
-        given[field] = each
-    return Contract(**given)
+            raise InputError(
+                f"{name}: {each} {_short(found)}: is not what a contract holds there; export the model again"
+            )
+        given[each] = found
+    contract = Contract(**given)
+    for problem in _problems(contract):
+        raise InputError(f"{name}: {problem}; export the model again")
+    return contract
+
+
+def _problems(contract: Contract) -> Iterator[str]:
+    """What no contract can say, though each value is of the right kind."""
+    for name, value in asdict(contract).items():
+        texts = [value] if isinstance(value, str) else value if isinstance(value, tuple) else []
+        longest = _LONGEST_NAME if isinstance(value, tuple) else _LONGEST_TEXT
+        for text in texts:
+            if len(text) > longest or _CONTROL.search(text):
+                yield f"{name} {_short(text)}: has control characters or over {longest} characters"
+        if isinstance(value, tuple) and (len(set(value)) < len(value) or "" in value):
+            yield f"{name} {_short(value)}: names are empty or stand there twice"
+    for name in ("height", "width", "native_height", "native_width"):
+        if not 1 <= getattr(contract, name) <= _LARGEST_SIDE:
+            yield f"{name} {getattr(contract, name)}: an image has 1 to {_LARGEST_SIDE} pixels a side"
+    if not 2 <= len(contract.classes) <= _MOST_CLASSES:
+        yield f"classes: {len(contract.classes)} of them; a model has 2 to {_MOST_CLASSES}"
+    if len(contract.views) > _MOST_VIEWS:
+        yield f"views: {len(contract.views)} of them; an input has at most {_MOST_VIEWS}"
+    if not set(contract.positive) <= set(contract.classes):
+        yield f"positive {_short(contract.positive)}: is not among the classes {_short(contract.classes)}"
+    for name in ("neighbours", "digest"):
+        if not _DIGEST.fullmatch(getattr(contract, name)):
+            yield f"{name} {_short(getattr(contract, name))}: is no SHA-256"
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}..."

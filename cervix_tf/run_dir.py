@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import atomic
+from cervix_tf import atomic, bounded
 from cervix_tf.errors import InputError
+
+_JSON_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,11 @@ class RunDir:
         return self.root / "neighbours.npz"
 
     @property
+    def seen(self) -> Path:
+        """Digests of what the model was trained and chosen on (see `cervix_tf.data.seen`), JSON."""
+        return self.root / "seen.json"
+
+    @property
     def exports(self) -> Path:
         """Size, latency and parity of every exported file, JSON."""
         return self.root / "exports.json"
@@ -196,8 +203,8 @@ def read_json(path: Path) -> Any:
     Raises `InputError` when the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return bounded.json_value(bounded.read(path, _JSON_BYTES), _JSON_BYTES)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: is this a finished run?") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error}): restore it or run the stage again") from None
+    except bounded.Unreadable as error:
+        raise InputError(f"{path}: {error}: restore it or run the stage again") from None

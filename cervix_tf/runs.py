@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cervix_tf import bounded
+from cervix_tf import contract as contracts
 from cervix_tf.contract import Contract
+from cervix_tf.data import seen
+from cervix_tf.data.seen import Seen
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json
 
@@ -21,18 +26,67 @@ if TYPE_CHECKING:
 
 
 def model(out: RunDir) -> keras.Model:
-    """The serving model. Raises `InputError` when it is missing or cannot be loaded."""
-    if not out.model.is_file():
-        raise InputError(f"{out.model}: no such file; has this run finished, and is it the run's own folder?")
-    import keras
+    """The serving model. Raises `InputError` when it is missing, damaged, or not the one that the contract was sealed
+    with.
+    """
+    if out.contract.is_file():
+        contract(out)
+    from cervix_tf.models import keras_file
 
-    import cervix_tf.layers  # noqa: F401  (so that Keras knows the layers in the file)
+    return keras_file.load(out.model)
 
+
+def contract(out: RunDir) -> Contract:
+    """What the run's model takes and gives; sealed or, before the run was exported, not.
+
+    Raises `InputError` when it is missing, or sealed with another model than the one there.
+    """
+    found = contracts.read(out.contract)
+    if found.digest:
+        found.check_seal(_digests(out, out.model), str(out.model))
+    return found
+
+
+def sealed(out: RunDir, model: Path) -> tuple[Contract, Seen | None]:
+    """The contract beside a .keras file, sealed with it, and what the model was trained and chosen on.
+
+    Raises `InputError` unless they are those that were sealed together.
+    """
+    found = contracts.read(out.contract)
+    found.check_seal(_digests(out, model), str(model))
+    return found, seen.read(out.seen) if out.seen.is_file() else None
+
+
+def seal(out: RunDir, terms: Contract, listed: Manifest) -> Seen:
+    """Write down what the model was trained and chosen on, and the digest over it, model and contract.
+
+    Sealed again, the same run keeps its salt, so that its files stay the same.
+    """
     try:
-        return keras.models.load_model(out.model, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{out.model}: not a model that Keras can load ({first}); finish the run again") from None
+        salt = seen.read(out.seen).salt
+    except (FileNotFoundError, InputError):
+        salt = ""
+    found = seen.of(listed, salt)
+    replace(terms, digest="").write(out.contract)  # killed between the two, the run is to be exported again
+    found.write(out.seen)
+    terms.sealed(_digests(out, out.model)).write(out.contract)
+    return found
+
+
+def _digests(out: RunDir, model: Path) -> dict[str, str]:
+    """SHA-256 of the .keras file and of what lies beside it."""
+    found = {}
+    try:
+        for name, path in (("model", model), ("seen", out.seen)):
+            if name == "model" or path.exists():
+                bounded.size(path)
+                with path.open("rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{model}: no such file; has this run finished, and is it the run's own folder?") from None
+    except bounded.Unreadable as error:
+        raise InputError(f"{model}: {error}; copy it again or export the run again") from None
+    return found
 
 
 def manifest(out: RunDir, root: Path | None = None) -> Manifest:

@@ -95,11 +95,11 @@ def spoilt(there):
 
 MODELS = {
     "none.tflite": "none.tflite: no such file or folder",
-    "flipped.tflite": "flipped.tflite: damaged, its bytes are not those that were exported",
+    "flipped.tflite": "flipped.tflite: damaged or changed, its model and contract are not those that were exported",
     "short.tflite": "short.tflite: truncated, or not written by",
     "text.tflite": "text.tflite: not a TFLite model",
     "foreign.tflite": "foreign.tflite: truncated, or not written by `python -m cervix_tf.export`: no contract",
-    "broken": "broken: not a SavedModel that TensorFlow can load",
+    "broken": "broken: holds no digest of model and contract",
     "cases": "cases: neither a run nor a SavedModel",
 }
 WRONG = [
@@ -117,7 +117,7 @@ WRONG = [
     (predict, ["run", "manifest.csv"], "manifest.csv: "),
     (predict, ["run", "cases/bad.png"], "bad.png: "),
     (predict, ["of_views", "cases/0.png"], "0.png: is one file, but made up takes cases: give a folder of 2 images"),
-    (predict, ["run/model.tflite", "cases/0.png", "--heatmap", "maps"], "--heatmap needs a run directory"),
+    (predict, ["run/model.tflite", "cases/0.png", "--heatmap", "maps"], "heat maps need a run directory"),
     (export, ["none"], "none: no such folder"),
     (export, ["cases"], "cases/contract.json: no such file"),
     (export, ["run", "--root", "of_views"], "of_views/cases/0.png: no such file"),

@@ -13,6 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from cervix_tf.compare import comparison, forest, pairing, significance
 from cervix_tf.compare.__main__ import main
+from cervix_tf.data import manifest, seen
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
 
@@ -256,6 +257,51 @@ def test_the_command_writes_numbers_and_pictures(tmp_path, capsys):
     assert lines[0].startswith("first,second,difference,low,high,n,method,p,p_corrected")
     assert (tmp_path / "out" / "forest.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "out" / "forest.svg").read_text().lstrip().startswith("<?xml")
+
+
+def run_with(folder, found, split, **config):
+    """A study's run: predictions, and a manifest in which women 0 to 29 are of `split` and the others train."""
+    folder.mkdir(parents=True)
+    rows = found.table
+    records = [
+        {"path": row.id, "group": row.group, "split": split if at < 30 else "train"}
+        for at, row in enumerate(rows.itertuples())
+    ]
+    manifest.write(manifest.of_records(records, folder), folder / "manifest.csv")
+    (folder / "config.json").write_text(json.dumps(config))
+    return save(found, folder)
+
+
+def test_models_that_had_seen_what_they_are_compared_on_are_named_first(tmp_path, capsys):
+    found = model(1.0, 1, rows=60)
+    sound, leaking = run_with(tmp_path / "sound", found, "test"), run_with(tmp_path / "leaking", found, "train")
+    for name in ("sound", "leaking"):
+        predictions.write(found.where(np.arange(60) < 30), tmp_path / name / "predictions.csv")
+    main([sound, leaking, "-o", str(tmp_path / "out"), "--resamples", "100"])
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("WARNING: leaking: the model was trained on 0 of these 30 files and on ALL of these 30")
+    said = json.loads((tmp_path / "out" / "comparison.json").read_text())["seen"]
+    assert (said["sound"]["trained_groups"], said["leaking"]["trained_groups"]) == (0, 30)
+
+
+def test_an_evaluation_carries_the_record_of_its_model_and_folds_and_bare_tables_are_not_guessed(tmp_path, capsys):
+    found = model(1.0, 1, rows=60)
+    folds = run_with(tmp_path / "folds", found, "test", folds=5)
+    bare = tmp_path / "bare" / "predictions.csv"
+    bare.parent.mkdir()
+    predictions.write(found, bare)
+    evaluation = tmp_path / "evaluation"
+    evaluation.mkdir()
+    save(found, evaluation)
+    records = [{"path": "other", "group": "woman 3", "split": "validation"}]
+    seen.of(manifest.of_records(records, tmp_path)).write(evaluation / "seen.json")
+    main([folds, str(bare), str(evaluation), "-o", str(tmp_path / "out"), "--resamples", "100"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith(
+        "WARNING: evaluation: the model was chosen on 0 of these 60 files and on 1 of these 60"
+    )
+    assert printed[1].startswith("note: folds: cross-validated")
+    assert printed[2] == "note: bare: does not say what its model was trained on"
 
 
 def test_the_forest_plot_shows_what_is_not_defined(tmp_path):

@@ -1,6 +1,8 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 
 from cervix_tf import contract as contracts
@@ -46,3 +48,17 @@ def test_a_lacking_field_no_json_and_no_file_are_input_errors(tmp_path):
             contracts.parse(raw, "x")
     with pytest.raises(InputError, match="no such file"):
         contracts.read(tmp_path / "contract.json")
+
+
+KINDS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
+
+
+@hypothesis.given(st.dictionaries(st.sampled_from([each.name for each in fields(Contract)]), KINDS, min_size=1))
+def test_any_value_in_any_field_gives_a_contract_or_one_readable_line(change):
+    try:
+        found = contracts.parse(json.dumps({**asdict(WHOLE), **change}).encode(), "c.json")
+    except InputError as refusal:
+        assert str(refusal).isprintable()
+    else:
+        assert all(1 <= side <= 16_384 for side in (found.height, found.width, found.native_height, found.native_width))
+        assert len(set(found.classes)) == len(found.classes) >= 2

@@ -53,7 +53,7 @@ def run(options: Options) -> str:
 
     Raises `InputError` when the runs cannot be paired.
     """
-    from cervix_tf.compare import comparison, forest, pairing
+    from cervix_tf.compare import comparison, forest, overlaps, pairing
 
     if len(options.runs) < 2:
         raise InputError("a comparison needs at least two runs; name them one after the other")
@@ -70,10 +70,20 @@ def run(options: Options) -> str:
         seed=options.seed,
     )
     found["labels"] = _labels(options.runs)
+    overlapping = overlaps.of(options.runs, models)
+    found["seen"] = {
+        name: {"unknown": each} if isinstance(each, str) else each.summary() for name, each in overlapping.items()
+    }
     write_json(options.out / "comparison.json", found)
     atomic.write_text(options.out / "comparison.csv", _csv(found))
     forest.draw(found, [options.out / "forest.png", options.out / "forest.svg"])
-    return "\n".join([*_table(found), f"written to {options.out}"])
+    return "\n".join([*_seen(found["seen"]), *_table(found), f"written to {options.out}"])
+
+
+def _seen(found: dict[str, dict[str, Any]]) -> list[str]:
+    """What a reader has to know first: models that had seen what they are compared on."""
+    warnings = [f"WARNING: {name}: {each}" for name, said in found.items() for each in said.get("warnings", ())]
+    return warnings + [f"note: {name}: {said['unknown']}" for name, said in found.items() if "unknown" in said]
 
 
 def _labels(runs: tuple[Path, ...]) -> list[str]:

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from cervix_tf import quiet
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
-
-if TYPE_CHECKING:
-    from cervix_tf.data.headers import UnreadableImage
-    from cervix_tf.data.manifest import Manifest
-    from cervix_tf.metrics.predictions import Predictions
-
-EVERYTHING = "all"
 
 
 @dataclass(frozen=True)
@@ -80,52 +72,48 @@ def evaluate(options: Options, command: str = "") -> str:
 
     Raises `InputError` when manifest and model do not fit together.
     """
+    from dataclasses import replace
+
     from cervix_tf.data import manifest, readable
+    from cervix_tf.evaluate import evaluation
     from cervix_tf.export import runtime
-    from cervix_tf.metrics import classification, predictions, strata
+    from cervix_tf.metrics import predictions
     from cervix_tf.report import page
 
     out = RunDir(options.out)
     _check(options, out)
     rows = manifest.read(options.manifest, options.root)
-    tested, left_out = _sound(_part(rows, options.split, options.manifest), options)
     with quiet.libraries():
         model = runtime.load(options.model)
-    contract = model.contract
-    manifest.check_labels(tested, contract.classes, str(options.manifest))
-    found, notes = _predict(model, tested, options)
-    notes += [f"left out: {problem}" for problem in left_out]
-    notes += _trained_on(options, tested)
-    validation = _validation(model, rows, options) if contract.positive else None
-    if contract.positive and validation is None:
-        notes.append("no validation rows: no threshold for a fixed specificity was chosen")
-    if options.aggregate:
-        found = _aggregated(found, options.aggregate)
-        validation = _aggregated(validation, options.aggregate) if validation else None
-    synthetic = contract.synthetic if options.synthetic is None else options.synthetic
-    stand_in = contract.stand_in if options.stand_in is None else options.stand_in
-    summary = classification.summary(
-        found,
-        positive=contract.positive,
-        validation=validation,
-        seed=options.seed,
-        resamples=options.resamples,
+    found = evaluation.evaluate(
+        model,
+        rows,
+        str(options.manifest),
+        split=options.split,
+        view=options.view,
+        by=options.by,
+        aggregate=options.aggregate,
+        validation_split=options.validation_split,
+        damaged=options.damaged,
         data=options.data or f"{options.manifest.name}, split {options.split}",
-        synthetic=synthetic,
-        stand_in=stand_in,
+        synthetic=options.synthetic,
+        stand_in=options.stand_in,
+        batch_size=options.batch_size,
+        resamples=options.resamples,
+        seed=options.seed,
     )
-    summary["strata"] = {
-        by: strata.stratified(found, by, positive=contract.positive, seed=options.seed, resamples=options.resamples)
-        for by in options.by
-    }
-    predictions.write(found, out.predictions)
-    manifest.write(tested, out.manifest)
-    contract.write(out.contract)
+    predictions.write(found.predictions, out.predictions)
+    manifest.write(found.tested, out.manifest)
+    replace(model.contract, digest="").write(out.contract)  # the model it was sealed with is not here
+    if model.seen is not None:
+        model.seen.write(out.seen)
     write_json(out.environment, {"command_line": command, "data_root": str(rows.root.resolve())})
-    write_json(out.metrics, summary)
-    write_json(out.audit, readable.counts(left_out))
+    write_json(out.metrics, found.metrics)
+    write_json(out.audit, readable.counts(found.left_out))
     page.evaluation(out.root)
-    return "\n".join([*_table(summary), *(f"note: {note}" for note in notes), f"written to {out.root}"])
+    warnings = [note for note in found.notes if note.startswith("WARNING")]
+    notes = [f"note: {note}" for note in found.notes if note not in warnings]
+    return "\n".join([*warnings, *_table(found.metrics), *notes, f"written to {out.root}"])
 
 
 def _check(options: Options, out: RunDir) -> None:
@@ -133,91 +121,8 @@ def _check(options: Options, out: RunDir) -> None:
         raise InputError(f"{options.model}: no such file or folder; give a run, a SavedModel or a .tflite")
     if out.config.exists() or out.root.resolve() == options.model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
-    if options.aggregate and "view" in options.by:
-        raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
-
-
-def _part(rows: Manifest, split: str, name: Path) -> Manifest:
-    if split == EVERYTHING:
-        return rows
-    part = rows.part(split)
-    if not len(part):
-        there = Counter(value or "(none)" for value in rows.rows["split"])
-        counts = ", ".join(f"{value} ({count} rows)" for value, count in there.items())
-        raise InputError(f"{name}: no row with split {split!r}; there is {counts}: choose with --split, or --split all")
-    return part
-
-
-def _sound(rows: Manifest, options: Options) -> tuple[Manifest, list[UnreadableImage]]:
-    """The rows without those of damaged images, where they are to be skipped, and what was left out."""
-    from cervix_tf.data import readable
-
-    return readable.only(rows, "skip") if options.damaged == "skip" else (rows, [])
-
-
-def _predict(model: Any, rows: Manifest, options: Options) -> tuple[Predictions, list[str]]:
-    """Predictions of one split and what a reader should know about them."""
-    from cervix_tf.data import images, inputs
-    from cervix_tf.export import runtime
-    from cervix_tf.metrics import predictions
-
-    contract, notes = model.contract, []
-    if contract.views:
-        if (rows.rows["view"] == "").all():
-            raise InputError(
-                f"{options.manifest}: no row names its view, but {options.model} ({contract.task}) takes "
-                f"cases of {', '.join(contract.views)}; fill the columns case and view, "
-                "or use a model of single images"
-            )
-        chosen, left_out = inputs.of_cases(rows, contract.classes, contract.views)
-        notes = [f"{count} cases left out: {reason}" for reason, count in left_out.items()]
-    else:
-        chosen = inputs.of_images(rows, contract.classes, options.view)
-        unlabelled = len(rows) - len(chosen)
-        notes = [f"{unlabelled} rows left out: unlabelled or another view"] if unlabelled else []
-    missing = [file for files in chosen.files for file in files if not Path(file).is_file()]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
-    images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
-    with quiet.libraries():  # LiteRT announces its delegate at the first input
-        probabilities = runtime.probabilities(model, chosen.files, options.batch_size)
-    return predictions.of_rows(chosen.rows, probabilities, contract.classes), notes
-
-
-def _validation(model: Any, rows: Manifest, options: Options) -> Predictions | None:
-    """Predictions on the validation rows of the manifest, else those that the run itself kept, else None."""
-    from cervix_tf.metrics import predictions
-
-    if options.split not in (EVERYTHING, options.validation_split):
-        part = rows.part(options.validation_split)
-        if (part.rows["label"] != "").any():
-            return _predict(model, _sound(part, options)[0], options)[0]
-    kept = RunDir(options.model).validation_predictions
-    return predictions.read(kept) if kept.is_file() else None
-
-
-def _trained_on(options: Options, tested: Manifest) -> list[str]:
-    """A warning when the run's own manifest says that some of these files trained the model."""
-    from cervix_tf.data import manifest
-
-    used = RunDir(options.model).manifest
-    if not used.is_file():
-        return []
-    train = set(manifest.read(used).part("train").rows["sha256"]) - {""}
-    seen = int(tested.rows["sha256"].isin(train).sum())
-    return [f"WARNING: the model was trained on {seen} of these {len(tested)} files"] if seen else []
-
-
-def _aggregated(found: Predictions, how: Literal["mean", "max"]) -> Predictions:
-    from cervix_tf.metrics import predictions
-
-    named = (found.table["case"] != "").any()
-    if not named and not (found.table["group"] != "").any():
-        raise InputError("--aggregate: no row has a case or a group; fill one of these columns of the manifest")
-    return predictions.aggregate(found, "case" if named else "group", how)
 
 
 def _table(summary: dict[str, Any]) -> list[str]:

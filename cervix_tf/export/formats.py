@@ -53,18 +53,18 @@ def run(
     import shutil
     import tempfile
 
-    from cervix_tf import contract as contracts
     from cervix_tf import runs
     from cervix_tf.export import latency, parity, representative, runtime, saved_model, tflite
 
-    contract = contracts.read(out.contract)
+    contract = runs.contract(out)
     listed = runs.manifest(out, root)
     tests, expected = runs.tests(out, listed, contract)
     rows: list[dict[str, Any]] = []
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "saved_model"
-        saved_model.write(runs.model(out), contract, graph)
+        record = runs.seal(out, contract, listed)
+        saved_model.write(runtime.load(out.model).serving, contract, graph, record)
         for name in dict.fromkeys(formats):
             variant = VARIANTS.get(name)
             target = target_of(out, name)

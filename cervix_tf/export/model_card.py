@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import atomic
-from cervix_tf import contract as contracts
+from cervix_tf import atomic, runs
 from cervix_tf.contract import Contract
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -35,7 +34,7 @@ def write(out: RunDir) -> None:
 
 def card(out: RunDir) -> dict[str, Any]:
     """The card's sections as JSON values."""
-    contract = contracts.read(out.contract)
+    contract = runs.contract(out)
     metrics = read_json(out.metrics)
     environment = _read(out.environment, {})
     return {

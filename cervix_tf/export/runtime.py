@@ -5,24 +5,33 @@ A .tflite needs no TensorFlow, so that a single case takes about a second with s
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from cervix_tf import contract as contracts
+from cervix_tf import runs
 from cervix_tf.contract import Contract
 from cervix_tf.data.images import decode_file
+from cervix_tf.data.seen import Seen
 from cervix_tf.errors import InputError
 from cervix_tf.export import associated_files, saved_model
 from cervix_tf.metrics import neighbors
 from cervix_tf.metrics.neighbors import Neighbours
 from cervix_tf.run_dir import RunDir
+
+if TYPE_CHECKING:
+    import keras
+
+Image = str | np.ndarray
+"""An image file, or RGB pixels (height, width, 3) uint8."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,12 @@ class Model:
     (batch, features) embeddings; uint8 of any size, or float32 pixels at the contract's size."""
     neighbours: Neighbours | None = None
     """What turns embeddings into probabilities, where the contract says so."""
+    seen: Seen | None = None
+    """Digests of what the model was trained and chosen on; None = its run did not say."""
+    run_dir: RunDir | None = None
+    """The run directory that was asked for, if it was one."""
+    serving: keras.Model | None = None
+    """The model in Keras, where it was loaded from a .keras file."""
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """(batch, classes) probabilities of what `network` takes."""
@@ -45,7 +60,7 @@ class Model:
 
 
 def load(path: Path, threads: int | None = None) -> Model:
-    """The model in a .tflite file, a SavedModel folder or a run directory.
+    """The model in a .tflite file, a SavedModel folder, a .keras file beside its contract.json, or a run directory.
 
     Of a run: the SavedModel where there is a GPU, else the float32 .tflite, both exact.
     `threads` limits the CPU threads; None = all. A model of embeddings needs its
@@ -55,28 +70,29 @@ def load(path: Path, threads: int | None = None) -> Model:
     """
     path = Path(path)
     if path.is_file():
-        return _tflite(path, threads)
+        return _keras(path, threads) if path.suffix == ".keras" else _tflite(path, threads)
     if (path / "saved_model.pb").is_file():
         return _saved_model(path, threads)
     if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder; give a run, a SavedModel folder or a .tflite file")
+        problem = "is no regular file" if path.exists() else "no such file or folder"
+        raise InputError(f"{path}: {problem}; give a run, a SavedModel folder, a .tflite or a .keras file")
     run = RunDir(path)
     if run.saved_model.is_dir() and (_gpu() or not run.tflite().is_file()):
-        return _saved_model(run.saved_model, threads)
+        return replace(_saved_model(run.saved_model, threads), run_dir=run)
     if run.tflite().is_file():
-        return _tflite(run.tflite(), threads)
+        return replace(_tflite(run.tflite(), threads), run_dir=run)
     if run.model.is_file():
         raise InputError(f"{path}: nothing exported yet; run `python -m cervix_tf.export {path}` first")
     raise InputError(f"{path}: neither a run nor a SavedModel (no {run.model.name}, no saved_model.pb in it)")
 
 
 def probabilities(
-    model: Model, inputs: Sequence[Sequence[str]], batch_size: int = 1, *, in_graph: bool = False
+    model: Model, inputs: Sequence[Sequence[Image]], batch_size: int = 1, *, in_graph: bool = False
 ) -> np.ndarray:
     """Class probabilities, (inputs, classes) float32, in the order of `inputs`.
 
-    Each of `inputs` names the image files of one input: one file, or one a view in the
-    order of `model.contract.views`. Files are decoded and resized while the model
+    Each of `inputs` holds the images of one input: one, or one a view in the order of
+    `model.contract.views`; files, or pixels as they would be decoded. Files are decoded and resized while the model
     computes: OpenCV resizes ten times as fast as LiteRT, within float tolerance.
     `in_graph` leaves resizing to the model, as users without this package do.
     Consecutive inputs of one size go through together, up to `batch_size`.
@@ -87,8 +103,9 @@ def probabilities(
     for files in inputs:
         if len(files) != needed:
             views = f" ({', '.join(model.contract.views)})" if model.contract.views else ""
+            names = [file if isinstance(file, str) else f"pixels {file.shape}" for file in files]
             raise InputError(
-                f"{', '.join(map(str, files)) or 'no files'}: {len(files)} image files given as one input, "
+                f"{', '.join(names) or 'no files'}: {len(files)} image files given as one input, "
                 f"but {model.path} ({model.contract.task}) takes {needed}{views}"
             )
     found: list[np.ndarray] = []
@@ -103,9 +120,20 @@ def probabilities(
     return np.concatenate(found) if found else np.zeros((0, len(model.contract.classes)), np.float32)
 
 
-def read_input(files: Sequence[str], contract: Contract, *, resize: bool = False) -> np.ndarray:
+def read_input(images: Sequence[Image], contract: Contract, *, resize: bool = False) -> np.ndarray:
     """One input, ([views,] height, width, 3): uint8 as decoded; float32 resized if asked or if views differ in size."""
-    return stacked([decode_file(file) for file in files], contract, resize=resize)
+    return stacked([pixels_of(image) for image in images], contract, resize=resize)
+
+
+def pixels_of(image: Image) -> np.ndarray:
+    """(height, width, 3) uint8 of a file, or of pixels that are so already. Raises `InputError` for others."""
+    if isinstance(image, str):
+        return decode_file(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise InputError(
+            f"pixels {image.shape} {image.dtype}: an image is (height, width, 3) uint8, RGB values from 0 to 255"
+        )
+    return image
 
 
 def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) -> np.ndarray:
@@ -117,7 +145,7 @@ def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) ->
     return np.stack(views) if contract.views else views[0]
 
 
-def _loaded(inputs: Sequence[Sequence[str]], contract: Contract, *, resize: bool) -> Iterator[np.ndarray]:
+def _loaded(inputs: Sequence[Sequence[Image]], contract: Contract, *, resize: bool) -> Iterator[np.ndarray]:
     """Inputs in order, decoded a few ahead by other threads: OpenCV gives up Python's lock while it works."""
     workers = min(4, os.cpu_count() or 1)
     ahead: deque[Future[np.ndarray]] = deque()
@@ -133,53 +161,162 @@ def _loaded(inputs: Sequence[Sequence[str]], contract: Contract, *, resize: bool
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def keras_model(model: Model) -> keras.Model:
+    """The same model in Keras, whose gradients heat maps need.
+
+    Raises `InputError` where only exported files are, or the model gives embeddings.
+    """
+    if model.contract.neighbours:
+        raise InputError(
+            f"{model.path}: heat maps explain class scores, and this model gives embeddings; leave them out"
+        )
+    if model.serving is not None:
+        return model.serving
+    if model.run_dir is None or not model.run_dir.model.is_file():
+        raise InputError(
+            f"{model.path}: heat maps need a run directory with {RunDir(Path()).model.name}, or that file: "
+            "they need gradients, which exported files do not have"
+        )
+    kept = _keras(model.run_dir.model)
+    if kept.contract != model.contract:
+        raise InputError(f"{model.run_dir.model}: is another model than {model.path} beside it; export the run again")
+    assert kept.serving is not None
+    return kept.serving
+
+
+class _Signature(NamedTuple):
+    """What one entry of a model takes and gives: name -> shape, None = any, and type."""
+
+    inputs: Mapping[str, tuple[tuple[int | None, ...], str]]
+    outputs: Mapping[str, tuple[tuple[int | None, ...], str]]
+
+
 def _tflite(path: Path, threads: int | None) -> Model:
+    contract, seen = associated_files.read(path)
     from ai_edge_litert.interpreter import Interpreter
 
-    contract = associated_files.read_contract(path)
+    def described(details: Mapping[str, Any]) -> dict[str, tuple[tuple[int | None, ...], str]]:
+        return {
+            name: (tuple(None if side < 0 else int(side) for side in each["shape_signature"]), each["dtype"].__name__)
+            for name, each in details.items()
+        }
+
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
-        of_images, of_pixels = (
-            interpreter.get_signature_runner(name) for name in (saved_model.ANY_SIZE, saved_model.PIXELS)
-        )
+        runners = {name: interpreter.get_signature_runner(name) for name in interpreter.get_signature_list()}
+        signatures = {
+            name: _Signature(described(runner.get_input_details()), described(runner.get_output_details()))
+            for name, runner in runners.items()
+        }
     except (ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"{path}: not a model that LiteRT can run ({error}); export the run again") from None
+        raise InputError(f"{path}: not a model that LiteRT can run ({_first(error)}); export the run again") from None
 
     def run(images: np.ndarray) -> np.ndarray:
         if images.dtype == np.uint8:
-            return of_images(images=images)[contract.output]
-        return of_pixels(pixels=images)[contract.output]
+            return runners[saved_model.ANY_SIZE](images=images)[contract.output]
+        return runners[saved_model.PIXELS](pixels=images)[contract.output]
 
-    return _ready(contract, path, run)
+    return _ready(Model(contract, path, run, seen=seen), signatures)
 
 
 def _saved_model(path: Path, threads: int | None) -> Model:
+    contract, seen = saved_model.read(path)
     import tensorflow as tf
 
-    contract = contracts.read(saved_model.contract_of(path))
-    if threads is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    _limit(threads)
+
+    def described(specs: Mapping[str, Any]) -> dict[str, tuple[tuple[int | None, ...], str]]:
+        return {name: (tuple(each.shape), each.dtype.name) for name, each in specs.items()}
+
     try:
         loaded = tf.saved_model.load(str(path))
-        of_images, of_pixels = (loaded.signatures[name] for name in (saved_model.ANY_SIZE, saved_model.PIXELS))
-    except (OSError, ValueError, KeyError, IndexError, tf.errors.OpError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a SavedModel that TensorFlow can load ({first}); export it again") from None
+        signatures = {
+            name: _Signature(described(each.structured_input_signature[1]), described(each.structured_outputs))
+            for name, each in loaded.signatures.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, tf.errors.OpError) as error:
+        raise InputError(
+            f"{path}: not a SavedModel that TensorFlow can load ({_first(error)}); export it again"
+        ) from None
 
     def run(images: np.ndarray) -> np.ndarray:
         if images.dtype == np.uint8:
-            return of_images(images=tf.constant(images))[contract.output].numpy()
-        return of_pixels(pixels=tf.constant(images))[contract.output].numpy()
+            return loaded.signatures[saved_model.ANY_SIZE](images=tf.constant(images))[contract.output].numpy()
+        return loaded.signatures[saved_model.PIXELS](pixels=tf.constant(images))[contract.output].numpy()
 
-    return _ready(contract, path, run)
+    return _ready(Model(contract, path, run, seen=seen), signatures)
 
 
-def _ready(contract: Contract, path: Path, network: Callable[[np.ndarray], np.ndarray]) -> Model:
+def _keras(path: Path, threads: int | None = None) -> Model:
+    run = RunDir(path.parent)
+    contract, seen = runs.sealed(run, path)
+    _limit(threads)
+    from cervix_tf.models import keras_file
+
+    serving = keras_file.load(path)
+    try:
+        images, resize, *after = serving.layers
+        resized = (None, *resize.compute_output_shape(serving.input_shape)[1:])
+        gives = {serving.layers[-1].name: (serving.output_shape, serving.outputs[0].dtype)}
+        signatures = {
+            saved_model.ANY_SIZE: _Signature({images.name: (serving.input_shape, serving.inputs[0].dtype)}, gives),
+            saved_model.PIXELS: _Signature({"pixels": (resized, "float32")}, gives),
+        }
+    except (ValueError, TypeError, AttributeError):
+        raise InputError(f"{path}: is no model that cervix_tf exports; give the model.keras of a run") from None
+
+    def network(pixels: np.ndarray) -> np.ndarray:
+        if pixels.dtype == np.uint8:
+            return np.asarray(serving(pixels, training=False))
+        return np.asarray(functools.reduce(lambda x, layer: layer(x, training=False), after, pixels))
+
+    return _ready(Model(contract, path, network, seen=seen, serving=serving), signatures)
+
+
+def _ready(model: Model, signatures: Mapping[str, _Signature]) -> Model:
+    """The model with its neighbours, once what it takes and gives has proved to be what its contract says."""
+    contract, path = model.contract, model.path
     found = neighbors.read(neighbors.beside(path), contract.neighbours) if contract.neighbours else None
     if found is not None and found.classes != contract.classes:
         raise InputError(f"{neighbors.beside(path)}: has other classes than {path}; copy both from the same run")
-    return Model(contract, path, network, found)
+    views = (len(contract.views),) if contract.views else ()
+    expected = {
+        saved_model.ANY_SIZE: ("images", (None, *views, None, None, 3), "uint8"),
+        saved_model.FIXED: ("images", (1, *views, contract.native_height, contract.native_width, 3), "uint8"),
+        saved_model.PIXELS: ("pixels", (None, *views, contract.height, contract.width, 3), "float32"),
+    }
+    width = len(contract.classes) if found is None else found.embeddings.shape[1]
+    for name, (argument, shape, kind) in expected.items():
+        if name not in signatures and name == saved_model.FIXED:  # Keras has no use for it
+            continue
+        there = signatures.get(name, _Signature({}, {}))
+        gives = (shape[0], width)
+        for what, says, has in (
+            ("takes", {argument: (shape, kind)}, there.inputs),
+            ("gives", {contract.output: (gives, "float32")}, there.outputs),
+        ):
+            if says != has:
+                raise InputError(
+                    f"{path}: by its contract {name} {what} {_listed(says)}, but the model {what} {_listed(has)}; "
+                    "export the run again"
+                )
+    return replace(model, neighbours=found)
+
+
+def _listed(tensors: Mapping[str, tuple[tuple[int | None, ...], str]]) -> str:
+    return ", ".join(f"{name} {shape} {kind}" for name, (shape, kind) in tensors.items()) or "nothing"
+
+
+def _limit(threads: int | None) -> None:
+    import tensorflow as tf
+
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _gpu() -> bool:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cervix_tf import atomic
+from cervix_tf import atomic, bounded
+from cervix_tf import contract as contracts
+from cervix_tf.data import seen as seen_data
+from cervix_tf.errors import InputError
 
 if TYPE_CHECKING:
     import keras
 
     from cervix_tf.contract import Contract
+    from cervix_tf.data.seen import Seen
 
 ANY_SIZE, FIXED, PIXELS = "serving_default", "fixed", "pixels"
+_LEFT_BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
 
 
 def contract_of(folder: Path) -> Path:
@@ -21,7 +27,12 @@ def contract_of(folder: Path) -> Path:
     return folder / "assets.extra" / "contract.json"
 
 
-def write(model: keras.Model, contract: Contract, target: Path) -> None:
+def seen_of(folder: Path) -> Path:
+    """Where a SavedModel keeps what it was trained and chosen on."""
+    return folder / "assets.extra" / "seen.json"
+
+
+def write(model: keras.Model, contract: Contract, target: Path, seen: Seen | None = None) -> None:
     """Write a SavedModel of three signatures, whole or not at all.
 
     All give {"probabilities": (batch, classes)}, or {"embeddings": (batch, features)} where
@@ -37,7 +48,39 @@ def write(model: keras.Model, contract: Contract, target: Path) -> None:
     """
     with atomic.replacing(target) as part:
         _write(model, contract, part)
-        contract.write(contract_of(part))
+        if seen is not None:
+            seen.write(seen_of(part))
+        contract.sealed(_digests(part)).write(contract_of(part))
+
+
+def read(folder: Path) -> tuple[Contract, Seen | None]:
+    """What a SavedModel folder says of itself, once its digest has shown that all files are those that were written.
+
+    Raises `InputError` when it holds no contract or was changed since.
+    """
+    contract = contracts.read(contract_of(folder))
+    try:
+        contract.check_seal(_digests(folder), str(folder))
+    except (bounded.Unreadable, FileNotFoundError) as error:  # the latter is a link to nothing
+        raise InputError(f"{folder}: {error}; copy it again or export the run again") from None
+    return contract, seen_data.read(seen_of(folder)) if seen_of(folder).exists() else None
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 by path of every file in the folder but its contract and what operating systems leave everywhere."""
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not (path.is_dir() or path.name.startswith(".") or path.name in _LEFT_BY_SYSTEMS)
+        and path != contract_of(folder)
+    ]
+    if sum(map(bounded.size, files)) > bounded.MODEL_BYTES:
+        raise bounded.Unreadable(f"over {bounded.MODEL_BYTES:,} bytes; no model of ours is as large")
+    found = {}
+    for path in files:
+        with path.open("rb") as file:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def _write(model: keras.Model, contract: Contract, folder: Path) -> None:

@@ -11,15 +11,16 @@ from typing import Any, Literal
 import numpy as np
 
 from cervix_tf.contract import Contract
-from cervix_tf.export import associated_files, flatbuffer, rounding, runtime, tflite_metadata
+from cervix_tf.data import seen as seen_data
+from cervix_tf.export import associated_files, flatbuffer, rounding, runtime, saved_model, tflite_metadata
 from cervix_tf.export.saved_model import ANY_SIZE, FIXED, PIXELS
 
 Variant = Literal["float32", "float16", "dynamic", "int8"]
 _MEANS_FROM = 16  # calibration inputs whose mean activations correct the biases
 
 
-def convert(saved_model: Path, contract: Contract, variant: Variant, calibration: Iterable[np.ndarray] = ()) -> bytes:
-    """The bytes of a .tflite file: uint8 images in, float32 outputs, labels and contract inside.
+def convert(folder: Path, contract: Contract, variant: Variant, calibration: Iterable[np.ndarray] = ()) -> bytes:
+    """The bytes of a .tflite file of a SavedModel: uint8 images in, float32 outputs, labels and contract inside.
 
     | variant | weights | arithmetic |
     |---|---|---|
@@ -29,14 +30,14 @@ def convert(saved_model: Path, contract: Contract, variant: Variant, calibration
     | int8 | 8 bit | 8 bit, ranges taken once from `calibration`; in float what comes before the first and after the
       last large layer (see `cervix_tf.export.flatbuffer.edges`) |
 
-    The signatures are those of `cervix_tf.export.saved_model.write`. `calibration` gives
+    Signatures, and what the model was trained on, are those of the SavedModel in `folder`. `calibration` gives
     typical inputs at the contract's native size, ([views,] height, width, 3) uint8.
 
     Raises `RuntimeError` when the network needs an operation that is not built into TFLite.
     """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[ANY_SIZE, FIXED, PIXELS])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[ANY_SIZE, FIXED, PIXELS])
     if variant != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if variant == "float16":
@@ -46,7 +47,9 @@ def convert(saved_model: Path, contract: Contract, variant: Variant, calibration
         model = _int8(converter, contract, iter(calibration)) if variant == "int8" else converter.convert()
     check_built_in(model)
     described = {tflite_metadata.NAME: tflite_metadata.written(contract, flatbuffer.inputs(model))}
-    return associated_files.appended(flatbuffer.compacted(model, described), contract)
+    kept = saved_model.seen_of(folder)
+    seen = seen_data.read(kept) if kept.exists() else None
+    return associated_files.appended(flatbuffer.compacted(model, described), contract, seen)
 
 
 def _int8(converter: Any, contract: Contract, calibration: Iterator[np.ndarray]) -> bytes:

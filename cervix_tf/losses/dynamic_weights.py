@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
+from cervix_tf.config import Phi
 
 _STEEPNESS = {"exp(x)": 1.0, "exp(10x)": 10.0, "exp(100x)": 100.0}
 

@@ -6,7 +6,6 @@ of each of `COLUMNS`, as in the manifest; the id is the image's path.
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cervix_tf import atomic
+from cervix_tf import atomic, bounded
 from cervix_tf.errors import InputError
 
 COLUMNS = ("id", "group", "case", "view", "site", "age", "label", "split")
@@ -71,14 +70,15 @@ def read(path: Path) -> Embeddings:
     Raises `InputError` when it is missing, damaged or another kind of file.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            table = pd.DataFrame(
-                {name: archive[name].astype(np.float64 if name == "age" else object) for name in COLUMNS}
-            )
-            values, classes = archive["values"], tuple(map(str, archive["classes"]))
+        values, names, *columns = bounded.arrays(path, ("values", "classes", *COLUMNS), bounded.MODEL_BYTES)
+        described = dict(zip(COLUMNS, columns, strict=True))
+        table = pd.DataFrame(
+            {name: column.astype(np.float64 if name == "age" else object) for name, column in described.items()}
+        )
+        classes = tuple(map(str, names))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: has this row finished?") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError) as error:  # `bounded.Unreadable` is such
         raise InputError(f"{path}: not embeddings ({error}); remove the file and run the row again") from None
     if len(values) != len(table):
         raise InputError(f"{path}: {len(values)} vectors of {len(table)} images; remove the file and run the row again")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cervix_tf import atomic
+from cervix_tf import atomic, bounded
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 
@@ -88,15 +87,14 @@ def read(path: Path, digest: str = "") -> Neighbours:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            embeddings, labels, classes, k = (archive[name] for name in _ARRAYS)
-            found = of(embeddings, labels, tuple(map(str, classes)), int(k))
+        embeddings, labels, classes, k = bounded.arrays(path, _ARRAYS, bounded.MODEL_BYTES)
+        found = of(embeddings, labels, tuple(map(str, classes)), int(k))
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file; this model gives embeddings and needs its neighbours beside it: "
             "copy that file from the run too"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OverflowError) as error:  # `bounded.Unreadable` is such
         raise InputError(f"{path}: not the neighbours of a model ({error}); copy the file again") from None
     if digest and found.digest != digest:
         raise InputError(f"{path}: belongs to another model than the one beside it; copy both from the same run")

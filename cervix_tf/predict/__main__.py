@@ -13,7 +13,6 @@ import tyro
 
 from cervix_tf import quiet
 from cervix_tf.errors import InputError, exit_cleanly
-from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +28,15 @@ class Options:
     """
 
     model: tyro.conf.Positional[Path]
-    """Run directory, SavedModel folder or .tflite file."""
+    """Run directory, SavedModel folder, .tflite file, or a run's model.keras beside its contract.json."""
     inputs: tyro.conf.Positional[tuple[Path, ...]]
     """Images, folders of images, or, for a model of several views, case folders: one image a view, by name in
     the order of the views."""
     json: bool = False
     """Print JSON instead of a table."""
     heatmap: Path | None = None
-    """Folder for pictures of where the evidence lies (Grad-CAM++), one an input; the model must be a run directory."""
+    """Folder for pictures of where the evidence lies (Grad-CAM++), one an input; the model must be a run directory or a
+    .keras file."""
     batch_size: int = 1
     """Inputs at a time; more only helps on a GPU."""
 
@@ -55,8 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         with quiet.libraries():
             model = runtime.load(options.model)
-        if options.heatmap is not None:
-            _check_heat_maps(options.model, model.contract)
+            network = runtime.keras_model(model) if options.heatmap is not None else None
         found = files.inputs_of(options.inputs, model.contract)
         if len(found) > 1:  # all damaged images at once, and before the work
             images.check_files(file for _, each in found for file in each)
@@ -65,24 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         names = [name for name, _ in found]
         show = as_json if options.json else as_table
         print(show(model.contract, names, probabilities))
-        if options.heatmap is not None:
+        if network is not None and options.heatmap is not None:
             from cervix_tf.predict import pictures
 
             with quiet.libraries():
-                drawn = pictures.draw(options.model, model.contract, found, options.heatmap)
+                drawn = pictures.draw(network, model.contract, found, options.heatmap)
             for path in drawn:
                 print(path, file=sys.stderr)
-
-
-def _check_heat_maps(model: Path, contract: Contract) -> None:
-    """Raises `InputError` for a model without heat maps, before any image is looked at."""
-    if not RunDir(model).model.is_file():
-        raise InputError(
-            f"{model}: --heatmap needs a run directory with {RunDir(model).model.name}: "
-            "heat maps need gradients, which exported files do not have"
-        )
-    if contract.neighbours:
-        raise InputError(f"{model}: --heatmap explains class scores, and this model gives embeddings; leave it out")
 
 
 def as_table(contract: Contract, names: Sequence[str], probabilities: np.ndarray) -> str:

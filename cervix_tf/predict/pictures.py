@@ -5,23 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
-from cervix_tf import atomic, runs
+from cervix_tf import atomic
 from cervix_tf.contract import Contract
 from cervix_tf.data import images
-from cervix_tf.run_dir import RunDir
+
+if TYPE_CHECKING:
+    import keras
 
 
-def draw(model: Path, contract: Contract, inputs: Sequence[tuple[str, Sequence[str]]], folder: Path) -> list[Path]:
+def draw(
+    network: keras.Model, contract: Contract, inputs: Sequence[tuple[str, Sequence[str]]], folder: Path
+) -> list[Path]:
     """The PNG files written to `folder`, one an input: its images, below each its Grad-CAM++ heat map.
 
-    `model` is a run directory: heat maps need gradients, which exported files do not have.
+    `network` is the model in Keras: heat maps need gradients, which exported files do not have.
     """
     from cervix_tf.explain import model_maps
 
-    network = runs.model(RunDir(model))
     written = []
     for name, files in inputs:
         pixels = [images.decode_file(file) for file in files]

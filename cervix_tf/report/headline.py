@@ -87,6 +87,7 @@ def banners(metrics: Mapping[str, Any], contract: Mapping[str, Any], published: 
         found.append(("SYNTHETIC DATA", drawn))
     if metrics.get("stand_in") or contract.get("stand_in"):
         found.append(("STAND-IN DATA", other))
+    found += [("SEEN IN TRAINING", f"{each}.") for each in (metrics.get("seen") or {}).get("warnings", ())]
     if published:
         found.append(("SELECTED ON THE TEST PART", chosen))
     return found

@@ -15,6 +15,7 @@ from cervix_tf import atomic, run_dir
 from cervix_tf.errors import InputError
 from cervix_tf.report import cases, data_counts, figures, headline, paper_figures, tables, wording
 from cervix_tf.run_dir import RunDir
+from cervix_tf.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,8 +81,6 @@ def _write(run: RunDir, title: str, missing: list[str]) -> Path:
 
 def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
     """Everything that the template shows."""
-    import cervix_tf
-
     config, environment, contract, metrics = (
         _json(path, dict) for path in (run.config, run.environment, run.contract, run.metrics)
     )
@@ -119,7 +118,7 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
         "environment": wording.flat(environment),
         "config": wording.flat(config),
         "command": _command(environment),
-        "version": cervix_tf.__version__,
+        "version": __version__,
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import cervix_tf
 from cervix_tf import atomic, contract
 from cervix_tf.config import Images
 from cervix_tf.contract import Contract
@@ -15,6 +14,7 @@ from cervix_tf.metrics import neighbors as neighbor_files
 from cervix_tf.metrics.neighbors import Neighbours
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.data import DataDescription
+from cervix_tf.version import __version__
 
 if TYPE_CHECKING:
     import keras
@@ -48,7 +48,7 @@ def terms(
         width=images.width,
         native_height=int(native_height),
         native_width=int(native_width),
-        version=cervix_tf.__version__,
+        version=__version__,
         licence=LICENSE,
         intended_use=f"{intended_use} Not a medical device.",
         data=data.text,

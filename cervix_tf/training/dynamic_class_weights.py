@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from cervix_tf.losses.dynamic_weights import Phi, dynamic_weights
+from cervix_tf.config import Phi
+from cervix_tf.losses.dynamic_weights import dynamic_weights
 from cervix_tf.losses.weighted_cross_entropy import WeightedCrossEntropy
 from cervix_tf.run_dir import RunDir
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, Protocol, Source
-from cervix_tf.losses.dynamic_weights import Phi
+from cervix_tf.config import AdamConfig, Augmentation, Images, Phi, Precision, Protocol, Source
 from cervix_tf.ranges import BelowOne, Count, CountOrNone, Devices, FileOr, OneOf, Positive, Range, Seed, Share
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import Preset, RunRequest

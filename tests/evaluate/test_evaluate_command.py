@@ -1,15 +1,15 @@
 import json
-import sys
 import types
 
 import cv2
 import numpy as np
 import pytest
 
-import cervix_tf.export
 from cervix_tf.contract import Contract
-from cervix_tf.data import manifest
+from cervix_tf.data import manifest, seen
+from cervix_tf.data.manifest import Manifest
 from cervix_tf.evaluate.__main__ import main
+from cervix_tf.export import runtime
 from cervix_tf.metrics import predictions
 from cervix_tf.report import page
 
@@ -39,23 +39,22 @@ def contract(**changes):
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
-    """Stands in for a loaded model; its contract may be set. Brighter images are surer of cancer."""
+    """Stands in for a loaded model; contract, record and run may be set. Brighter images are surer of cancer."""
     (tmp_path / "model.tflite").write_bytes(b"any")
     monkeypatch.chdir(tmp_path)
-    loaded = types.SimpleNamespace(contract=contract())
+    stand_in = types.SimpleNamespace(contract=contract(), seen=None, run_dir=None, pages=[])
 
-    def probabilities(_, paths, batch_size):
-        assert all(len(files) == max(1, len(loaded.contract.views)) for files in paths)
-        brightness = [np.mean([cv2.imread(file).mean() for file in files]) / 255 for files in paths]
-        return np.stack([1 - np.array(brightness), brightness], axis=1)
+    def network(pixels):
+        assert pixels.ndim == (5 if stand_in.contract.views else 4)
+        brightness = pixels.mean(axis=tuple(range(1, pixels.ndim))) / 255
+        return np.stack([1 - brightness, brightness], axis=1)
 
-    fake = types.SimpleNamespace(load=lambda path: loaded, probabilities=probabilities)
-    monkeypatch.setitem(sys.modules, "cervix_tf.export.runtime", fake)
-    monkeypatch.setattr(cervix_tf.export, "runtime", fake, raising=False)
-    pages = []
-    monkeypatch.setattr(page, "evaluation", pages.append)
-    loaded.pages = pages
-    return loaded
+    def load(path):
+        return runtime.Model(stand_in.contract, path, network, seen=stand_in.seen, run_dir=stand_in.run_dir)
+
+    monkeypatch.setattr(runtime, "load", load)
+    monkeypatch.setattr(page, "evaluation", stand_in.pages.append)
+    return stand_in
 
 
 def images(folder, visits=16, views=("green", "iodine"), **columns):
@@ -175,19 +174,33 @@ def test_one_kind_of_view_can_be_evaluated_alone(model, tmp_path):
     assert results(tmp_path / "evaluation")["n"] == 8
 
 
-def test_images_that_trained_the_run_are_told(model, tmp_path, capsys):
+def trained_on(rows, root, **changes):
+    """The record of a run that was trained on these rows of a manifest."""
+    return seen.of(Manifest(rows.assign(split="train", **changes).reset_index(drop=True), root))
+
+
+def test_images_that_trained_the_model_are_told_first_and_in_the_results(model, tmp_path, capsys):
     images(tmp_path)
-    rows = manifest.read(tmp_path / "manifest.csv").rows
-    records = [
-        {"path": path, "sha256": f"{at:064x}", "split": "test", "label": label}
-        for at, (path, label) in enumerate(zip(rows["path"], rows["label"], strict=True))
-    ]
-    manifest.write(manifest.of_records(records, tmp_path), tmp_path / "manifest.csv")
-    (tmp_path / "run").mkdir()
-    trained = manifest.of_records([{**record, "split": "train"} for record in records[:5]], tmp_path)
-    manifest.write(trained, tmp_path / "run" / "manifest.csv")
-    main(["run", "--manifest", "manifest.csv", "--resamples", "100"])
-    assert f"WARNING: the model was trained on 5 of these {len(records)} files" in capsys.readouterr().out
+    rows = manifest.read(tmp_path / "manifest.csv").part("test").rows
+    model.seen = trained_on(rows[:4], tmp_path)  # two women's
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("WARNING: the model was trained on 4 of these 16 files and on 2 of these 8 groups")
+    found = results(tmp_path / "evaluation")["seen"]
+    assert (found["trained_files"], found["trained_groups"], found["chosen_groups"]) == (4, 2, 0)
+    assert found["warnings"] == [printed[0].removeprefix("WARNING: ")]
+    assert seen.read(tmp_path / "evaluation" / "seen.json").salt == model.seen.salt
+
+
+def test_a_model_that_does_not_say_what_it_was_trained_on_is_told(model, tmp_path, capsys):
+    images(tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+    assert "note: the model does not say what it was trained on" in capsys.readouterr().out
+    model.seen = trained_on(manifest.read(tmp_path / "manifest.csv").part("validation").rows, tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+    printed = capsys.readouterr().out
+    assert "WARNING" not in printed
+    assert "note: the model's run does not say which images it was chosen on" in printed
 
 
 def test_wrong_input_ends_in_one_clear_line(model, tmp_path, capsys):

@@ -161,7 +161,7 @@ def test_predict_answers_with_shares_of_neighbours_and_refuses_heat_maps(run, tm
     assert all(3 * value == pytest.approx(round(3 * value)) for value in found["probabilities"].values())
     refused = command("cervix_tf.predict", run.root, image, "--heatmap", tmp_path / "maps")
     assert refused.returncode == 2
-    assert "explains class scores, and this model gives embeddings" in refused.stderr
+    assert "heat maps explain class scores, and this model gives embeddings" in refused.stderr
 
 
 def test_evaluate_uses_both_files(run, tmp_path):

@@ -1,5 +1,6 @@
 """The same files through TFLite, SavedModel and the evaluation pipeline."""
 
+import hashlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -126,5 +127,9 @@ def test_a_damaged_saved_model_is_an_input_error(tmp_path, single_run):
         runtime.load(folder)
     contract = replace(contracts.read(single_run.contract), version="2")
     contract.write(folder / "assets.extra" / "contract.json")
+    with pytest.raises(InputError, match=r"holds no digest .* earlier version.* export the run again with"):
+        runtime.load(folder)
+    sealed = contract.sealed({"saved_model.pb": hashlib.sha256(b"rubbish").hexdigest()})
+    sealed.write(folder / "assets.extra" / "contract.json")
     with pytest.raises(InputError, match="not a SavedModel that TensorFlow can load"):
         runtime.load(folder)

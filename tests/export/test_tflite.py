@@ -20,7 +20,7 @@ def test_labels_contract_and_terms_travel_inside(single_run):
         assert archive.read("labels.txt").decode().split() == ["red", "green", "blue"]
         assert archive.read("licence.txt").decode() == "Apache-2.0\n"
         assert archive.read("intended_use.txt").decode() == "Tests.\n"
-    assert associated_files.read_contract(single_run.tflite()) == contracts.read(single_run.contract)
+    assert associated_files.read(single_run.tflite()).contract == contracts.read(single_run.contract)
 
 
 class Read:
@@ -167,7 +167,7 @@ def test_a_damaged_truncated_or_foreign_file_is_an_input_error(tmp_path, single_
     for words, data in broken.items():
         (tmp_path / "model.tflite").write_bytes(data)
         with pytest.raises(InputError, match=rf"model\.tflite: .*{words}"):
-            associated_files.read_contract(tmp_path / "model.tflite")
+            associated_files.read(tmp_path / "model.tflite")
 
 
 def test_the_same_model_gives_the_same_bytes(single_run):

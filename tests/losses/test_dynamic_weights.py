@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cervix_tf.losses.dynamic_weights import Phi, dynamic_weights
+from cervix_tf.config import Phi
+from cervix_tf.losses.dynamic_weights import dynamic_weights
 
 
 def eq_5(confusion):

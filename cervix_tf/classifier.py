@@ -1,0 +1,134 @@
+"""A finished model as Python code uses it: images in, a table of probabilities out.
+
+>>> model = cervix_tf.load("saved_models/mobilenetv2_ensemble/demo")
+>>> model.predict(["visit_1", "visit_2"])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cervix_tf.contract import Contract
+from cervix_tf.errors import InputError
+from cervix_tf.export import runtime
+from cervix_tf.export.runtime import Image, Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cervix_tf.data.manifest import Manifest
+    from cervix_tf.evaluate.evaluation import Evaluation
+
+Images = str | os.PathLike[str] | np.ndarray | Sequence[Any]
+"""What `Classifier.predict` and `heatmap` take."""
+
+
+def load(path: str | os.PathLike[str], threads: int | None = None) -> Classifier:
+    """The model of a run directory, a SavedModel folder, a .tflite file or a .keras file beside its contract.json.
+
+    `threads` limits the CPU threads; None = all.
+
+    Raises `InputError` when there is no such model, or it is damaged, changed, or not of cervix_tf.
+    """
+    return Classifier(runtime.load(Path(path), threads))
+
+
+class Classifier:
+    """A model with its contract. Research only: not a medical device.
+
+    Wherever it takes images, they are
+
+    - files or folders, as the predict command takes them: for a model of several views case folders, or for each
+      input a list of its files in the order of `contract.views`;
+    - or pixels, RGB, uint8, of any size: an array ([views,] height, width, 3), a stack of such arrays, or a list.
+    """
+
+    def __init__(self, model: Model):
+        self.model = model
+
+    def __repr__(self) -> str:
+        return f"<{self.contract.task} {self.contract.version}: {', '.join(self.contract.classes)}; {self.model.path}>"
+
+    @property
+    def contract(self) -> Contract:
+        """What the model takes and gives, and what it is for."""
+        return self.model.contract
+
+    def predict(self, images: Images, *, batch_size: int = 1) -> pd.DataFrame:
+        """One row an input, by its name: a column `p_<class>` for each class's probability, and `most_probable`.
+
+        Arrays are named by their place. More than one at a time only helps on a GPU.
+
+        Raises `InputError` for images that cannot be read or do not fit the model.
+        """
+        import pandas as pd
+
+        inputs = self._inputs(images)
+        found = runtime.probabilities(self.model, [each for _, each in inputs], batch_size)
+        table = pd.DataFrame(found, columns=[f"p_{name}" for name in self.contract.classes])
+        table.index = pd.Index([name for name, _ in inputs], name="input")
+        return table.assign(most_probable=[self.contract.classes[at] for at in found.argmax(axis=1)])
+
+    def evaluate(
+        self, manifest: Manifest | str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None, **options: Any
+    ) -> Evaluation:
+        """Predictions and metrics on the images of a manifest, and how many of them the model has seen before.
+
+        `root` is the folder of the images, if not that of the manifest; `options` are those of
+        `cervix_tf.evaluate.evaluation.evaluate`.
+
+        Raises `InputError` when manifest and model do not fit together.
+        """
+        from cervix_tf.data import manifest as manifests
+        from cervix_tf.evaluate import evaluation
+
+        if isinstance(manifest, str | os.PathLike):
+            options = {"name": os.fspath(manifest), **options}
+            manifest = manifests.read(Path(manifest), None if root is None else Path(root))
+        return evaluation.evaluate(self.model, manifest, **options)
+
+    def heatmap(self, images: Images) -> list[list[np.ndarray]]:
+        """Where the evidence for the most probable class lies (Grad-CAM++): a list an input, a map an image.
+
+        Maps are (h, w) in [0, 1], coarser than the image; `cervix_tf.explain.overlay` lays them over it.
+
+        Raises `InputError` for a model without gradients (load the run or its model.keras) or without feature maps.
+        """
+        from cervix_tf.explain import model_maps
+
+        network = runtime.keras_model(self.model)
+        return [
+            model_maps.heat_maps(network, [runtime.pixels_of(image) for image in each], self.contract.views)
+            for _, each in self._inputs(images)
+        ]
+
+    def _inputs(self, images: Images) -> list[tuple[str, list[Image]]]:
+        """Name and images of each input."""
+        from cervix_tf.predict import files
+
+        if isinstance(images, str | os.PathLike):
+            images = [images]
+        if isinstance(images, np.ndarray) and images.ndim <= (4 if self.contract.views else 3):
+            images = [images]
+        found: list[tuple[str, list[Image]]] = []
+        for at, each in enumerate(images):
+            if isinstance(each, str | os.PathLike):
+                found += [(name, [*paths]) for name, paths in files.inputs_of([Path(each)], self.contract)]
+            else:
+                several = isinstance(each, Sequence) or (isinstance(each, np.ndarray) and bool(self.contract.views))
+                whole = each if several else [each]
+                found.append((str(at), [_image(image) for image in whole]))
+        return found
+
+
+def _image(image: Any) -> Image:
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image)
+    if isinstance(image, np.ndarray):
+        return image
+    raise InputError(f"{type(image).__name__}: is no image; give files, or arrays (height, width, 3) uint8")

@@ -1,0 +1,191 @@
+"""A finished model on the images of a manifest: predictions, metrics with intervals, and what to know about both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cervix_tf import quiet
+from cervix_tf.data import images, inputs, readable, seen
+from cervix_tf.data import manifest as manifests
+from cervix_tf.data.headers import UnreadableImage
+from cervix_tf.data.manifest import Manifest
+from cervix_tf.data.seen import Overlap
+from cervix_tf.errors import InputError
+from cervix_tf.metrics import classification, predictions, strata
+from cervix_tf.metrics.predictions import Predictions
+
+if TYPE_CHECKING:
+    from cervix_tf.export.runtime import Model
+
+EVERYTHING = "all"
+Stratum = Literal["age", "site", "view"]
+Aggregate = Literal["mean", "max"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model said of a manifest's images, and how good that was."""
+
+    predictions: Predictions
+    metrics: dict[str, Any]
+    """As metrics.json has them: each number with n, interval and method."""
+    tested: Manifest
+    """The rows of the split."""
+    overlap: Overlap | None
+    """How much of them the model had seen before; None = it does not say what it was trained on."""
+    left_out: tuple[UnreadableImage, ...]
+    """Damaged images of the split that were skipped."""
+    notes: tuple[str, ...]
+    """What a reader should know; warnings of what was seen before come first."""
+
+
+def evaluate(
+    model: Model,
+    listed: Manifest,
+    name: str = "manifest",
+    *,
+    split: str = "test",
+    view: str = "",
+    by: Sequence[Stratum] = (),
+    aggregate: Aggregate | None = None,
+    validation_split: str = "validation",
+    damaged: Literal["fail", "skip"] = "fail",
+    data: str = "",
+    synthetic: bool | None = None,
+    stand_in: bool | None = None,
+    batch_size: int = 32,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Evaluation:
+    """The model's predictions of one split of a manifest, and their metrics.
+
+    Args:
+        model: What `cervix_tf.export.runtime.load` gave.
+        listed: Manifest with labels.
+        name: Of the manifest, for messages and results.
+        split: Rows to evaluate; "all" = every row.
+        view: For a model of single images: only this kind of view.
+        by: Metrics also for each age group, site or kind of view.
+        aggregate: One prediction a case (a group, where cases are not named) instead of one an image.
+        validation_split: Rows on which thresholds are chosen; without any, those that the run kept.
+        damaged: Whether damaged images are refused or left out.
+        data: Name of the data in the results.
+        synthetic: Label of the results; as the contract says if None.
+        stand_in: Likewise.
+        batch_size: Inputs at a time.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Raises `InputError` when manifest and model do not fit together.
+    """
+    contract = model.contract
+    if aggregate and "view" in by:
+        raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
+    tested, left_out = _sound(_part(listed, split, name), damaged)
+    manifests.check_labels(tested, contract.classes, name)
+    found, notes = _predict(model, tested, name, view, batch_size)
+    notes += [f"left out: {problem}" for problem in left_out]
+    overlap = None if model.seen is None else seen.overlap(model.seen, _predicted(tested, found))
+    validation = None
+    if contract.positive:
+        validation = _validation(model, listed, name, split, validation_split, view, batch_size, damaged)
+        if validation is None:
+            notes.append("no validation rows: no threshold for a fixed specificity was chosen")
+    if aggregate:
+        found = _aggregated(found, aggregate)
+        validation = _aggregated(validation, aggregate) if validation else None
+    summary = classification.summary(
+        found,
+        positive=contract.positive,
+        validation=validation,
+        seed=seed,
+        resamples=resamples,
+        data=data or f"{name}, split {split}",
+        synthetic=contract.synthetic if synthetic is None else synthetic,
+        stand_in=contract.stand_in if stand_in is None else stand_in,
+    )
+    summary["strata"] = {
+        each: strata.stratified(found, each, positive=contract.positive, seed=seed, resamples=resamples) for each in by
+    }
+    summary["seen"] = overlap.summary() if overlap else None
+    return Evaluation(found, summary, tested, overlap, tuple(left_out), (*seen.remarks(model.seen, overlap), *notes))
+
+
+def _part(rows: Manifest, split: str, name: str) -> Manifest:
+    if split == EVERYTHING:
+        return rows
+    part = rows.part(split)
+    if not len(part):
+        there = Counter(value or "(none)" for value in rows.rows["split"])
+        counts = ", ".join(f"{value} ({count} rows)" for value, count in there.items())
+        raise InputError(f"{name}: no row with split {split!r}; there is {counts}: choose with --split, or --split all")
+    return part
+
+
+def _sound(rows: Manifest, damaged: Literal["fail", "skip"]) -> tuple[Manifest, list[UnreadableImage]]:
+    """The rows without those of damaged images, where they are to be skipped, and what was left out."""
+    return readable.only(rows, damaged) if damaged == "skip" else (rows, [])
+
+
+def _predict(model: Model, rows: Manifest, name: str, view: str, batch_size: int) -> tuple[Predictions, list[str]]:
+    """Predictions of one split and what a reader should know about them."""
+    from cervix_tf.export import runtime
+
+    contract = model.contract
+    if contract.views:
+        if (rows.rows["view"] == "").all():
+            raise InputError(
+                f"{name}: no row names its view, but {model.path} ({contract.task}) takes "
+                f"cases of {', '.join(contract.views)}; fill the columns case and view, "
+                "or use a model of single images"
+            )
+        chosen, left_out = inputs.of_cases(rows, contract.classes, contract.views)
+        notes = [f"{count} cases left out: {reason}" for reason, count in left_out.items()]
+    else:
+        chosen = inputs.of_images(rows, contract.classes, view)
+        unlabelled = len(rows) - len(chosen)
+        notes = [f"{unlabelled} rows left out: unlabelled or another view"] if unlabelled else []
+    missing = [file for files in chosen.files for file in files if not Path(file).is_file()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
+    images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
+    with quiet.libraries():  # LiteRT announces its delegate at the first input
+        probabilities = runtime.probabilities(model, chosen.files, batch_size)
+    return predictions.of_rows(chosen.rows, probabilities, contract.classes), notes
+
+
+def _predicted(rows: Manifest, found: Predictions) -> Manifest:
+    """The rows whose image or case was predicted."""
+    ids = set(found.table["id"])
+    return rows.where(rows.rows["path"].isin(ids) | rows.rows["case"].isin(ids))
+
+
+def _validation(
+    model: Model,
+    rows: Manifest,
+    name: str,
+    split: str,
+    validation_split: str,
+    view: str,
+    batch_size: int,
+    damaged: Literal["fail", "skip"],
+) -> Predictions | None:
+    """Predictions on the validation rows of the manifest, else those that the run itself kept, else None."""
+    if split not in (EVERYTHING, validation_split):
+        part = rows.part(validation_split)
+        if (part.rows["label"] != "").any():
+            return _predict(model, _sound(part, damaged)[0], name, view, batch_size)[0]
+    kept = model.run_dir and model.run_dir.validation_predictions
+    return predictions.read(kept) if kept and kept.is_file() else None
+
+
+def _aggregated(found: Predictions, how: Aggregate) -> Predictions:
+    named = (found.table["case"] != "").any()
+    if not named and not (found.table["group"] != "").any():
+        raise InputError("--aggregate: no row has a case or a group; fill one of these columns of the manifest")
+    return predictions.aggregate(found, "case" if named else "group", how)

@@ -1,0 +1,84 @@
+"""A .keras file as a Keras model, looked at before anything of it is built.
+
+What a layer's configuration asks for is memory, and a few digits of it can ask for all there is: so
+the file says first how large its weights are, and the configuration how large they would become.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import cervix_tf.layers  # noqa: F401  (so that Keras knows the layers in the file)
+from cervix_tf import bounded
+from cervix_tf.errors import InputError
+
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_CONFIG_BYTES = 64 << 20
+_SPARE = 1 << 20  # bytes of weights that a file may lack: seeds and the like are written in other types
+
+
+def load(path: Path) -> keras.Model:
+    """The model in a .keras file, not compiled.
+
+    Raises `InputError` when it is missing, damaged, no model, or would need more memory
+    than its own weights account for.
+    """
+    try:
+        asked, stored = _weights(path)
+        if asked > stored + _SPARE or asked > bounded.MODEL_BYTES:
+            raise bounded.Unreadable(
+                f"its layers ask for {asked:,} bytes of weights, but it holds {stored:,} and may hold "
+                f"{bounded.MODEL_BYTES:,}"
+            )
+        return keras.models.load_model(path, compile=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; has this run finished, and is it the run's own folder?") from None
+    except Exception as error:  # there is no end to what Keras and HDF5 raise for a file that is not theirs
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a model that Keras can load ({first}); finish the run again") from None
+
+
+def _weights(path: Path) -> tuple[int, int]:
+    """Bytes of the weights that the configuration asks for, and of those in the file."""
+    if bounded.size(path) > bounded.MODEL_BYTES:
+        raise bounded.Unreadable(f"over {bounded.MODEL_BYTES:,} bytes; no model of ours is as large")
+    with path.open("rb") as file, bounded.open_zip(file, bounded.MODEL_BYTES) as archive:
+        config = bounded.json_value(bounded.member(archive, _CONFIG), _CONFIG_BYTES)
+        return _asked(config), _stored(archive)
+
+
+def _stored(archive: zipfile.ZipFile) -> int:
+    try:
+        return archive.getinfo(_WEIGHTS).file_size
+    except KeyError:
+        raise bounded.Unreadable(f"its archive has no {_WEIGHTS}") from None
+
+
+def _asked(config: Any) -> int:
+    """Bytes of the variables of a configuration, none of which is made."""
+    found: list[int] = []
+    problems: list[Exception] = []
+
+    def build() -> None:
+        try:
+            with keras.StatelessScope(initialize_variables=False):  # variables get a shape but no value
+                model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+                found.append(sum(math.prod(each.shape) * np.dtype(each.dtype).itemsize for each in model.variables))
+        except Exception as error:
+            problems.append(error)
+
+    # Keras keeps a list of variables without a value for each thread and gives them one as soon as it can: this
+    # list has to end with its thread.
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    for problem in problems:
+        raise problem
+    return found[0]
