@@ -129,7 +129,7 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
         ((single, tmp_path / "bad.jpg"), "bad.jpg: truncated or damaged"),
         ((single, tmp_path / "huge.png"), "huge.png: has 32000 x 32000 pixels, the limit is 50000000"),
         ((single, tmp_path / "pipe.jpg"), "pipe.jpg: is a pipe or a device"),
-        ((single, tmp_path / "some"), "nowhere.png: no such image file"),
+        ((single, tmp_path / "some"), "nowhere.png: link that leads to no file"),
         ((damaged, good), "damaged.tflite: truncated, or not written by"),
         ((tmp_path / "none.tflite", good), "none.tflite: no such file or folder"),
         ((single,), "nothing to predict"),
