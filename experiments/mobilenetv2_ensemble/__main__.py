@@ -34,9 +34,9 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
                 continue
             is_main = row.name == MAIN_ROW and fold is folds[0]
             network = main_model() if is_main else training.network(config, row, fold)
-            tested.append(evaluation.predict(network, fold.test(row.images), config.images_of(row)))
+            tested.append(evaluation.predict(network, fold.inputs("test", row.images), config.images_of(row)))
             if len(folds) == 1 and "validation" in fold.splits:
-                validated = evaluation.predict(network, fold.selection(row.images), config.images_of(row))
+                validated = evaluation.predict(network, fold.inputs("validation", row.images), config.images_of(row))
             del network
             evaluation.release()
         predicted, about = evaluation.pooled(tested), described(config)

@@ -23,7 +23,8 @@ class Fold:
     """The splits of one fold (the only one, unless cross-validated), and where networks are trained on them."""
 
     splits: Splits
-    """train, test and, leak_free, validation; under "" the images of test cases that lack a view."""
+    """train, test and, leak_free, validation: as published, the test split chooses the checkpoint (sec. 3.5.2).
+    Under "" the images of test cases that lack a view."""
     out: RunDir
     prefix: str
 
@@ -31,17 +32,9 @@ class Fold:
         """The folder of a row's training."""
         return self.out.row(self.prefix + row)
 
-    def train(self, images: str) -> Inputs:
-        """What a network that sees `images` is trained on."""
-        return inputs_of(self.splits["train"], images)
-
-    def test(self, images: str) -> Inputs:
-        """What it is tested on."""
-        return inputs_of(self.splits["test"], images)
-
-    def selection(self, images: str) -> Inputs:
-        """What its checkpoint is chosen on: as published, there is no validation split, and the test split is that."""
-        return inputs_of(self.splits.get("validation", self.splits["test"]), images)
+    def inputs(self, split: str, images: str) -> Inputs:
+        """What a network that sees `images` takes of a split; where there is no validation, test is that too."""
+        return inputs_of(self.splits.get(split, self.splits["test"]), images)
 
 
 def read(config: Config, out: RunDir) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -40,16 +41,16 @@ def draw(config: Config, out: RunDir) -> None:
     drawn: dict[str, Picture | None] = {
         "Fig. 3": figures.population(counts, "Training images of each class"),
         "Fig. 4": _rates(results, {CE: "acetic"}, "acetic acid images"),
-        "Fig. 5": _rates(results, {CE: "acetic", WCE: "acetic-exp100"}, "acetic acid images", whole=True),
+        "Fig. 5": _rates(results, {CE: "acetic", WCE: "acetic-exp100"}, "acetic acid images"),
         "Fig. 6": _roc(results, fused, CLASSES),
-        "Fig. 7": _roc(results, fused, ["binary"]),
+        "Fig. 7": _roc(results, fused, ["CIN2/3 or cancer"]),
     }
     for name in BASELINES:
         both = {CE: f"{name}-balanced", WCE: f"{name}-weighted"}
-        drawn[f"Fig. 8 {name}"] = _rates(results, both, name, whole=True)
+        drawn[f"Fig. 8 {name}"] = _rates(results, both, name)
     for kind in (*KINDS, "ensemble"):
         other = "ensemble-weighted" if kind == "ensemble" else f"{kind}-exp100"
-        drawn[f"Fig. 9 {kind}"] = _rates(results, {CE: kind, WCE: other}, kind, whole=True)
+        drawn[f"Fig. 9 {kind}"] = _rates(results, {CE: kind, WCE: other}, kind)
     if out.model.exists() and out.predictions.exists():
         drawn["Fig. 10"] = gradcam_examples(config, out)
     for row, metrics in results.items():
@@ -58,26 +59,24 @@ def draw(config: Config, out: RunDir) -> None:
     paper_figures.write(out, drawn)
 
 
-def _rates(results: Results, series: Mapping[str, str], name: str, whole: bool = False) -> Picture | None:
-    """Per-class bars of the series whose rows are finished; None without any, or where `whole` wants them all."""
+def _rates(results: Results, series: Mapping[str, str], name: str) -> Picture | None:
+    """Per-class bars of the series; None until the rows of all of them are finished."""
+    if not all(row in results for row in series.values()):
+        return None
     rates = {
         label: {each: results[row]["per_class"][each]["sensitivity"] for each in CLASSES}
         for label, row in series.items()
-        if row in results
     }
-    return figures.rates(rates, name) if rates and not (whole and len(rates) < len(series)) else None
+    return figures.rates(rates, name)
 
 
-def _roc(results: Results, row: str, sides: Any) -> Picture | None:
+def _roc(results: Results, row: str, sides: Sequence[str]) -> Picture | None:
     """Margin ROC curves of the ensemble: of each class, or of the binary reading."""
     if not row:
         return None
     margin = results[row]["margin"]
-    curves = []
-    for side in sides:
-        each = margin["binary"] if side == "binary" else margin["per_class"][side]
-        label = "CIN2/3 or cancer" if side == "binary" else side
-        curves.append((label, each["curve"], headline.text("auc", each["auc"])))
+    of = {**margin["per_class"], "CIN2/3 or cancer": margin["binary"]}
+    curves = [(side, of[side]["curve"], headline.text("auc", of[side]["auc"])) for side in sides]
     return figures.roc(curves, f"{row}, margin to the strongest candidate against a threshold in [-1, 1]")
 
 
@@ -99,8 +98,7 @@ def gradcam_examples(config: Config, out: RunDir) -> Picture:
         with atomic.replacing(out.heat_map(case)) as part:
             cv2.imwrite(str(part), model_maps.strip(pixels, maps, VIEWS)[..., ::-1])
     if config.synthetic_visits:
-        boxes = visits.evidence(manifest.root)
-        write_json(out.evidence, _evidence(network, boxes, files, tested))
+        write_json(out.evidence, _evidence(network, manifest.root, files, tested))
     right, wrong, uncertain = chosen
     four = [*right[:2], *wrong[:1], *uncertain[:1], *right[2:], *wrong[1:]][:4]
     decided = {case: tested.classes[at] for case, at in zip(tested.table["id"], tested.decisions, strict=True)}
@@ -112,15 +110,13 @@ def gradcam_examples(config: Config, out: RunDir) -> Picture:
 
 
 def _evidence(
-    network: keras.Model,
-    boxes: Mapping[str, Mapping[str, evidence.Box]],
-    files: Mapping[str, Sequence[str]],
-    tested: Predictions,
+    network: keras.Model, root: Path, files: Mapping[str, Sequence[str]], tested: Predictions
 ) -> dict[str, Any]:
     """Mean share of the heat within the boxes around the evidence over correctly classified cases, and of an even map.
 
     Of a case, the mean over the views that show its class; normal visits have nothing to show.
     """
+    boxes = visits.evidence(root)
     known = [case for case in tested.table["id"][tested.labels == tested.decisions] if case in boxes][:MEASURED_CASES]
     shares: dict[str, list[float]] = {"heat": [], "even": []}
     for case in known:

@@ -55,7 +55,7 @@ def probe(config: Config, row: Row, fold: Fold) -> Predictions:
     images = config.images
     with study_training.building(config.devices, _seed(config, row, fold)):  # random ones, too, are the row's own
         trunk = mobilenet_v2(images.height, images.width, alpha=config.network.alpha, weights=config.weights)
-    train, test = fold.train(row.images), fold.test(row.images)
+    train, test = fold.inputs("train", row.images), fold.inputs("test", row.images)
     features, tested = (evaluation.features(trunk, each, images).mean(axis=(1, 2)) for each in (train, test))
     return predictions.of_rows(test.rows, evaluation.probe(features, train.labels, tested), CLASSES)
 
@@ -80,7 +80,7 @@ def _reusable(config: Config, row: Row, fold: Fold) -> ReusableNetwork:
     if isinstance(trained.loss, WeightedCrossEntropy):
         weights = np.full(len(CLASSES), 1 / len(CLASSES))
         if row.loss.population:
-            weights = population_weights(np.bincount(fold.train(row.images).labels, minlength=len(CLASSES)))
+            weights = population_weights(np.bincount(fold.inputs("train", row.images).labels, minlength=len(CLASSES)))
         trained.loss.assign(weights)
     return _REUSABLE[key]
 
@@ -97,7 +97,7 @@ def _ensemble(config: Config, row: Row, fold: Fold) -> keras.Model:
         trained = network(config, ROWS[name], fold)
         views[kind] = keras.models.clone_model(trained)  # to be frozen, while other rows train this one
         views[kind].set_weights(trained.get_weights())
-    train, selection = fold.train(row.images), fold.selection(row.images)
+    train, validation = fold.inputs("train", row.images), fold.inputs("validation", row.images)
     images, epochs, seed = config.images, config.optimizer_of(row).epochs, _seed(config, row, fold)
     with study_training.building(config.devices, seed):
         trunks = model.stacked(config, {kind: model.trunk_of(view, kind) for kind, view in views.items()})
@@ -112,11 +112,11 @@ def _ensemble(config: Config, row: Row, fold: Fold) -> keras.Model:
             ]
         return pipeline.training_features(np.stack(copies), train, images, seed=seed, epochs=epochs, first_epoch=first)
 
-    def validation() -> tf.data.Dataset:
-        features = evaluation.features(trunks, selection, images)
-        return tf.data.Dataset.from_tensor_slices((features, selection.labels)).batch(images.batch_size)
+    def held_out() -> tf.data.Dataset:
+        features = evaluation.features(trunks, validation, images)
+        return tf.data.Dataset.from_tensor_slices((features, validation.labels)).batch(images.batch_size)
 
-    _train(config, row, fold, head, batches, validation)
+    _train(config, row, fold, head, batches, held_out)
     fusion = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimizer state in the saved model
     fusion.set_weights(head.get_weights())
     return model.ensemble(trunks, fusion)
@@ -165,13 +165,13 @@ def _train(
     fold: Fold,
     compiled: keras.Model,
     batches: Callable[[int], tf.data.Dataset] | None = None,
-    validation: Callable[[], tf.data.Dataset] | None = None,
+    held_out: Callable[[], tf.data.Dataset] | None = None,
 ) -> None:
     """Train a compiled network as the configuration says of its row, from image files unless other batches are given.
 
     The datasets are made only where there is something left to train.
     """
-    train, selection = fold.train(row.images), fold.selection(row.images)
+    train, validation = fold.inputs("train", row.images), fold.inputs("validation", row.images)
     images, epochs, out = config.images_of(row), config.optimizer_of(row).epochs, fold.training_dir(row.name)
 
     def from_files(first: int) -> tf.data.Dataset:
@@ -182,7 +182,7 @@ def _train(
     study_training.train(
         compiled,
         batches or from_files,
-        validation or (lambda: pipeline.evaluation(selection, images)),
+        held_out or (lambda: pipeline.evaluation(validation, images)),
         inputs=len(train),
         epochs=epochs,
         steps_per_epoch=pipeline.steps(train, images),

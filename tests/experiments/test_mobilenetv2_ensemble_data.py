@@ -36,12 +36,13 @@ def visits(tmp_path, splits=("train", "train", "train", "test"), lacking=()):
 def test_as_published_chooses_the_checkpoint_on_the_test_split_and_leak_free_on_part_of_train(tmp_path):
     (published,) = data.folds_of(visits(tmp_path), AS_PUBLISHED, RunDir(tmp_path))
     (free,) = data.folds_of(visits(tmp_path), LEAK_FREE, RunDir(tmp_path))
-    tested = list(published.test(config.CASES).rows["id"])
-    assert list(published.selection(config.CASES).rows["id"]) == tested == list(free.test(config.CASES).rows["id"])
+    tested = set(published.inputs("test", config.CASES).rows["id"])
+    assert set(published.inputs("validation", config.CASES).rows["id"]) == tested
     assert "validation" not in published.splits  # so that no threshold is chosen on the test split
-    chosen = set(free.selection("acetic").rows["case"])
-    assert chosen and not chosen & {*tested, *free.train("acetic").rows["case"]}
-    assert set(published.train("acetic").rows["case"]) == chosen | set(free.train("acetic").rows["case"])
+    assert set(free.inputs("test", config.CASES).rows["id"]) == tested
+    chosen, train = (set(free.inputs(split, "acetic").rows["case"]) for split in ("validation", "train"))
+    assert chosen and not chosen & (tested | train)
+    assert set(published.inputs("train", "acetic").rows["case"]) == chosen | train
 
 
 def test_a_test_case_that_lacks_a_view_is_not_tested_and_stands_in_the_manifest_without_a_split(tmp_path, capsys):
@@ -49,12 +50,12 @@ def test_a_test_case_that_lacks_a_view_is_not_tested_and_stands_in_the_manifest_
     assert "2 cases train single views only and are never tested: no iodine image" in capsys.readouterr().out
     kept = study_data.keep_manifest(fold.splits, RunDir(tmp_path)).rows
     assert set(kept[kept["case"] == "case 12"]["split"]) == {""}
-    assert "case 12" not in set(fold.test("acetic").rows["case"]) and len(kept) == 24 * 7 - 2
+    assert "case 12" not in set(fold.inputs("test", "acetic").rows["case"]) and len(kept) == 24 * 7 - 2
 
 
 def test_a_prescribed_validation_split_is_used_leak_free_and_refused_as_published(tmp_path):
     three = visits(tmp_path, splits=("train", "validation", "test"))
     (fold,) = data.folds_of(three, LEAK_FREE, RunDir(tmp_path))
-    assert set(fold.selection("green").rows["case"]) == set(three.part("validation").rows["case"])
+    assert set(fold.inputs("validation", "green").rows["case"]) == set(three.part("validation").rows["case"])
     with pytest.raises(InputError, match="validation; give train, test, or leave it empty"):
         data.folds_of(three, AS_PUBLISHED, RunDir(tmp_path))
