@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there."""
+"""Files and folders that are either whole or not there, and that never take the place of somebody else's."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from cervix_tf.errors import InputError
+
+MARKER = ".cervix_tf"
+"""File in a folder that lists what this program wrote there; nothing else in it is ever replaced."""
+_TITLE = "# Written by cervix_tf, which replaces the files listed here and no others."
+_PART = ".part-"
+_LONGEST = 50  # characters of the target's name in a temporary one: with these, too, it is a file name anywhere
 
 
 @contextlib.contextmanager
@@ -16,14 +24,21 @@ def replacing(target: Path) -> Iterator[Path]:
 
     The name ends as the target's does, since writers look at suffixes. When the
     block fails, what it wrote is removed and an older `target` stays as it was.
+
+    Raises `InputError` where `check_target` does; what is found out only once the block has written (a file
+    where a folder is, or the other way round) is refused then.
     """
-    target = Path(target)
+    given, target = Path(target), Path(os.path.realpath(target))
+    check_target(given, folder=target.is_dir())
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".part-{uuid.uuid4().hex[:8]}-{target.name}")
+    part = target.with_name(f"{_PART}{uuid.uuid4().hex[:8]}-{target.name[-_LONGEST:]}")
     try:
         yield part
+        check_target(given, folder=part.is_dir())
+        if part.is_dir():
+            _mark(part, _files(part))
         if target.is_dir():  # a folder cannot be renamed over a folder that holds something
-            old = target.with_name(f".part-{uuid.uuid4().hex[:8]}-old")
+            old = target.with_name(f"{_PART}{uuid.uuid4().hex[:8]}-old")
             target.rename(old)
             part.rename(target)
             shutil.rmtree(old)
@@ -36,9 +51,63 @@ def replacing(target: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def check_target(target: Path, *, folder: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Raise `InputError` unless a file (a whole folder, with `folder`) may be written to `target`.
+
+    A file replaces nothing but a file, and none of `inputs`. A folder replaces nothing but an empty folder and one of
+    which this program wrote every file. What is above `target` must be folders, the last that is there one to write
+    to. Commands call this for all that they are going to write, before they compute anything.
+    """
+    target = Path(target)
+    if target.is_dir():
+        if not folder:
+            raise InputError(f"{target}: is a folder; give the name of a file to write, or of one inside this folder")
+        strangers = sorted(_files(target) - _written(target))
+        if strangers:
+            raise InputError(
+                f"{target}: holds {strangers[0]!r}, which this program did not write, and would be replaced as a "
+                "whole; choose another name, or move that folder away"
+            )
+    elif target.is_file() and folder:
+        raise InputError(f"{target}: is a file, and a folder is to be written; choose another name")
+    elif target.exists() and not target.is_file():
+        raise InputError(f"{target}: is a device or a pipe, which cannot be replaced; give the name of a file")
+    if any(target.exists() and each.exists() and target.samefile(each) for each in inputs):
+        raise InputError(f"{target}: is what the command reads; choose another name for what it writes")
+    _check_writable(Path(os.path.realpath(target)).parent, target)
+
+
+def check_results(folder: Path, names: Iterable[str]) -> None:
+    """Raise `InputError` unless files of these `names` may be written into `folder`, which need not be there.
+
+    Those that are there already must have been written by this program: `claim` says so to later calls.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file, and a folder for results is needed; choose another name")
+    ours = _written(folder)
+    theirs = [name for name in names if os.path.lexists(folder / name) and name not in ours]
+    if theirs:
+        raise InputError(
+            f"{folder / theirs[0]}: is there already, and this program did not write it; "
+            "choose a new folder for the results, or move that file away"
+        )
+    _check_writable(Path(os.path.realpath(folder)), folder)
+
+
+def claim(folder: Path, names: Iterable[str]) -> None:
+    """Check as `check_results` does, and note in `folder` that the files of these `names` are this program's."""
+    names = set(names)
+    check_results(folder, names)
+    before = _written(folder)
+    if not names <= before:
+        folder.mkdir(parents=True, exist_ok=True)
+        _mark(folder, before | names)
+
+
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed writers left below `folder`: files and folders that were never renamed to their target."""
-    for part in sorted(folder.rglob(".part-*")):
+    for part in sorted(folder.rglob(f"{_PART}*")):
         if part.is_dir():
             shutil.rmtree(part)
         else:
@@ -51,3 +120,38 @@ def write_text(target: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _mark(folder: Path, files: Iterable[str]) -> None:
+    write_text(folder / MARKER, "\n".join([_TITLE, *sorted(files)]) + "\n")
+
+
+def _written(folder: Path) -> set[str]:
+    """The files below `folder` that its marker says are this program's; none without a marker."""
+    try:
+        lines = (folder / MARKER).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return set()
+    return set(lines[1:]) if lines[:1] == [_TITLE] else set()
+
+
+def _files(folder: Path) -> set[str]:
+    """Every file, link and empty folder below `folder` by its POSIX path in it, without marker and leftovers."""
+    found = set()
+    for root, folders, files in os.walk(folder):
+        here = Path(root).relative_to(folder)
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
+        found |= {(here / name).as_posix() for name in (*files, *links)}
+        if not folders and not files and root != str(folder):
+            found.add(here.as_posix())
+    return found - {MARKER}
+
+
+def _check_writable(folder: Path, target: Path) -> None:
+    """Raise `InputError` unless `folder`, or the nearest above it that is there, can take a new file."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{target}: {folder} is a file, not a folder; check the path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{target}: {folder} is read-only or not yours; choose a folder that you may write to")

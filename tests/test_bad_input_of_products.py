@@ -171,3 +171,37 @@ def test_a_report_names_the_broken_file_in_one_line(there, name, text, said):
 def test_an_evaluation_of_the_same_files_that_are_right_succeeds(there, capsys):
     evaluate.main(["run/model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
     assert json.loads((there / "evaluation" / "metrics.json").read_text())["n"] == 2
+
+
+PRECIOUS = [
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "."], "manifest.csv", "is there already"),
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv"], "mine.csv", "is a file, and a folder"),
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv/deep"], "mine.csv", "is a file, not a folder"),
+    (compare, ["run", "run", "-o", "mine"], "mine/comparison.csv", "is there already"),
+    (export, ["run", "--formats", "saved_model"], "run/saved_model/mine.txt", "which this program did not write"),
+    (export, ["run", "--formats", "tflite-float16"], "run/model_float16.tflite/mine.txt", "is a folder"),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "file", "said"), PRECIOUS)
+def test_no_command_replaces_what_it_did_not_write(there, capfd, monkeypatch, command, arguments, file, said):
+    from cervix_tf.export import runtime
+
+    def computed(*arguments, **options):
+        raise AssertionError("refused too late")
+
+    monkeypatch.setattr(runtime, "load", computed)
+    if not (there / file).exists():
+        (there / file).parent.mkdir(exist_ok=True)
+        (there / file).write_text("years of work")
+    before = (there / file).read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert ended.value.code == 2
+    assert said in capfd.readouterr().err
+    assert (there / file).read_bytes() == before
+
+
+def test_an_evaluation_may_be_done_again_into_its_folder(there, capsys):
+    for _ in range(2):
+        evaluate.main(["run/model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])

@@ -58,6 +58,9 @@ def run(options: Options) -> str:
         raise InputError("a comparison needs at least two runs; name them one after the other")
     if options.resamples < 100:
         raise InputError("--resamples must be at least 100")
+    names = ("comparison.json", "comparison.csv", "forest.png", "forest.svg")
+    table, lines, *plots = (options.out / name for name in names)
+    atomic.check_results(options.out, names)
     models = pairing.read(options.runs)
     positive = options.positive or pairing.positive(options.runs, models)
     found = comparison.compare(
@@ -69,9 +72,10 @@ def run(options: Options) -> str:
         seed=options.seed,
     )
     found["labels"] = _labels(options.runs)
-    write_json(options.out / "comparison.json", found)
-    atomic.write_text(options.out / "comparison.csv", _csv(found))
-    forest.draw(found, [options.out / "forest.png", options.out / "forest.svg"])
+    atomic.claim(options.out, names)
+    write_json(table, found)
+    atomic.write_text(lines, _csv(found))
+    forest.draw(found, plots)
     return "\n".join([*_table(found), f"written to {options.out}"])
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from cervix_tf import atomic
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -111,6 +112,7 @@ def evaluate(options: Options, command: str = "") -> str:
         by: strata.stratified(found, by, positive=contract.positive, seed=options.seed, resamples=options.resamples)
         for by in options.by
     }
+    atomic.claim(out.root, _names(out))
     predictions.write(found, out.predictions)
     manifest.write(tested, out.manifest)
     contract.write(out.contract)
@@ -125,10 +127,17 @@ def _check(options: Options, out: RunDir) -> None:
         raise InputError(f"{options.model}: no such file or folder; give a run, a SavedModel or a .tflite")
     if out.config.exists() or out.root.resolve() == options.model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
+    atomic.check_results(out.root, _names(out))
     if options.aggregate and "view" in options.by:
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
+
+
+def _names(out: RunDir) -> list[str]:
+    """The files that an evaluation writes."""
+    written = (out.predictions, out.manifest, out.contract, out.environment, out.metrics, out.report)
+    return [path.name for path in written]
 
 
 def _part(rows: Manifest, split: str, name: Path) -> Manifest:

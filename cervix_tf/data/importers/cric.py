@@ -70,6 +70,7 @@ def read(root: Path, options: Options) -> Found:
         raise InputError(f"{root}: CRIC's cells have to be cut out of its fields; name a folder with the option crops")
     if options.crop_size < 1:
         raise InputError(f"crop_size {options.crop_size}: give the side of a crop in pixels, 1 or more")
+    atomic.claim(options.crops, [cell.crop for here in by_field.values() for cell in here])
     found.root = options.crops
     on_disk: dict[str, str] = {}
     for path in paths:
