@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import tyro
 
-from cervix_tf import atomic
+from cervix_tf import atomic, file_names
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -72,6 +72,8 @@ def main(
                 ]
             ),
         )
+        if command.run:
+            file_names.check_plain(command.run, "--run")
         name = (command.run or preset) + _of_worker()
         runs = {
             seed: RunDir(command.out / paper / (name if seed == command.config.seed else f"{name}-seed-{seed}"))

@@ -60,7 +60,11 @@ def test_the_same_command_goes_on_but_another_configuration_is_refused(tmp_path,
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--preset", "nope"], "there are paper, demo"), (["--net.epochs", "many"], "many")],
+    [
+        (["--preset", "nope"], "there are paper, demo"),
+        (["--net.epochs", "many"], "many"),
+        (["--run", "../../x"], "--run '../../x': has a separator"),
+    ],
 )
 def test_wrong_options_end_with_exit_code_2(tmp_path, capsys, arguments, said):
     with pytest.raises(SystemExit) as ended:

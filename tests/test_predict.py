@@ -136,3 +136,46 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
         assert len(errors) == 1
         assert errors[0].startswith("error: ")
         assert words in errors[0]
+
+
+@pytest.fixture
+def mapped(single, tmp_path, monkeypatch):
+    """A run with a model.keras, whose heat maps are made up."""
+    from cervix_tf.explain import model_maps
+    from cervix_tf.export import finished_run
+
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.tflite").write_bytes(single.read_bytes())
+    (run / "model.keras").write_bytes(b"")
+    monkeypatch.setattr(finished_run, "model", lambda run: None)
+    monkeypatch.setattr(model_maps, "heat_maps", lambda network, pixels, views: [np.zeros((2, 2)) for _ in pixels])
+    return run
+
+
+def test_every_input_has_a_heat_map_of_its_own_whatever_its_name(mapped, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = ["case А", "case Б", "a b", "a_b", "синий", "A_B"]
+    names += ["deep/" * 60 + end for end in "ab"]
+    for name in names:
+        paint(Path(f"{name}.png"), 0)
+    command.main([str(mapped), *(f"{name}.png" for name in names), "--heatmap", "maps"])
+    written = sorted(path.name for path in (tmp_path / "maps").glob("*.png"))
+    assert sorted(Path(line).name for line in capsys.readouterr().err.splitlines() if "maps" in line) == written
+    assert len(written) == len(names) and len({name.casefold() for name in written}) == len(names)
+    assert not [name for name in written if name.startswith(".")]
+    assert len([name for name in written if name.startswith("синий")]) == 1
+    command.main([str(mapped), "a b.png", "--heatmap", "maps"])  # drawn again, since it is ours
+
+
+def test_heat_maps_replace_no_picture_of_somebody_else(mapped, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    paint(Path("a.jpg"), 0)
+    theirs = Path("a.jpg.png")
+    theirs.write_text("mine")
+    with pytest.raises(SystemExit) as ended:
+        command.main([str(mapped), "a.jpg", "--heatmap", "."])
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert "a.jpg.png: is there already, and this program did not write it" in printed.err and not printed.out
+    assert theirs.read_text() == "mine"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from cervix_tf import atomic
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 
@@ -55,13 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.heatmap is not None:
             _check_heat_maps(options.model, model.contract)
         found = files.inputs_of(options.inputs, model.contract)
+        if options.heatmap is not None:
+            from cervix_tf.predict import pictures
+
+            atomic.check_results(options.heatmap, [pictures.file_name(name) for name, _ in found])
         probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
         show = as_json if options.json else as_table
         print(show(model.contract, names, probabilities))
         if options.heatmap is not None:
-            from cervix_tf.predict import pictures
-
             for path in pictures.draw(options.model, model.contract, found, options.heatmap):
                 print(path, file=sys.stderr)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 
-from cervix_tf import atomic
+from cervix_tf import atomic, file_names
 from cervix_tf.data import images
 from cervix_tf.export import finished_run
 from cervix_tf.export.contract import Contract
 from cervix_tf.run_dir import RunDir
+
+
+def file_name(name: str) -> str:
+    """The name of the picture of the input of that name, in the folder given."""
+    return f"{file_names.of_id(name)}.png"
 
 
 def draw(model: Path, contract: Contract, inputs: Sequence[tuple[str, Sequence[str]]], folder: Path) -> list[Path]:
@@ -23,11 +27,12 @@ def draw(model: Path, contract: Contract, inputs: Sequence[tuple[str, Sequence[s
     from cervix_tf.explain import model_maps
 
     network = finished_run.model(RunDir(model))
+    atomic.claim(folder, [file_name(name) for name, _ in inputs])
     written = []
     for name, files in inputs:
         pixels = [images.decode_file(file) for file in files]
         maps = model_maps.heat_maps(network, pixels, contract.views)
-        target = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('_')}.png"
+        target = folder / file_name(name)
         with atomic.replacing(target) as part:
             cv2.imwrite(str(part), model_maps.strip(pixels, maps, contract.views)[..., ::-1])
         written.append(target)
