@@ -9,46 +9,69 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from cervix_tf import durable
 from cervix_tf.errors import InputError
 
 MARKER = ".cervix_tf"
 """File in a folder that lists what this program wrote there; nothing else in it is ever replaced."""
 _TITLE = "# Written by cervix_tf, which replaces the files listed here and no others."
-_PART = ".part-"
+_PART, _OLD = ".part-", ".old-"
 _LONGEST = 50  # characters of the target's name in a temporary one: with these, too, it is a file name anywhere
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, synced: bool = True) -> Iterator[Path]:
     """A path beside `target` to write a file or folder to; renamed to `target` once the block ends well.
 
     The name ends as the target's does, since writers look at suffixes. When the
     block fails, what it wrote is removed and an older `target` stays as it was.
+    At every moment, also of a kill or a power failure, `target` is the old or the new one, whole; without `synced` a
+    power failure may spoil it, for many small files that can be made again.
 
     Raises `InputError` where `check_target` does; what is found out only once the block has written (a file
     where a folder is, or the other way round) is refused then.
     """
     given, target = Path(target), Path(os.path.realpath(target))
+    _recover(target)
     check_target(given, folder=target.is_dir())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{_PART}{uuid.uuid4().hex[:8]}-{target.name[-_LONGEST:]}")
+    durable.make_folder(target.parent)
+    part = target.with_name(_part(target.name))
     try:
         yield part
         check_target(given, folder=part.is_dir())
         if part.is_dir():
-            _mark(part, _files(part))
-        if target.is_dir():  # a folder cannot be renamed over a folder that holds something
-            old = target.with_name(f"{_PART}{uuid.uuid4().hex[:8]}-old")
-            target.rename(old)
-            part.rename(target)
-            shutil.rmtree(old)
+            (part / MARKER).write_text(_listing(_files(part)), encoding="utf-8")
+        if synced:
+            durable.sync(part)
+        if target.is_dir() and any(target.iterdir()):  # such a folder cannot be renamed over
+            _swap(part, target)
         else:
             part.replace(target)
+        if synced:
+            durable.sync_names(target.parent)
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
+        _remove(part)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed writers left below `folder`: files and folders that were never renamed to their target.
+
+    What a kill has left between two names comes back first (see `_swap`). Call this only while no other process
+    writes there (see `cervix_tf.run_lock`).
+    """
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        for name in [name for name in folders if name.startswith(_OLD)]:
+            _recover(here / name.removeprefix(_OLD))
+        for name in [name for name in (*folders, *files) if name.startswith(_PART)]:
+            _remove(here / name)
+        folders[:] = [name for name in folders if not name.startswith((_PART, _OLD))]
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `target`, whole or not at all."""
+    with replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
 
 
 def check_target(target: Path, *, folder: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -101,29 +124,51 @@ def claim(folder: Path, names: Iterable[str]) -> None:
     check_results(folder, names)
     before = _written(folder)
     if not names <= before:
-        folder.mkdir(parents=True, exist_ok=True)
-        _mark(folder, before | names)
+        write_text(folder / MARKER, _listing(before | names))
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Remove what killed writers left below `folder`: files and folders that were never renamed to their target."""
-    for part in sorted(folder.rglob(f"{_PART}*")):
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
+def _swap(part: Path, target: Path) -> None:
+    """Let the folders `part` and `target` change places.
+
+    In one step where the system has it. Elsewhere the old folder is set aside first, under a name that says whose
+    place it had: if a kill leaves nothing at `target` then, `_recover` puts it back.
+    """
+    if durable.exchange(part, target):
+        return
+    aside = target.with_name(f"{_OLD}{target.name}")
+    target.rename(aside)
+    durable.sync_names(target.parent)
+    part.rename(target)
+    durable.sync_names(target.parent)
+    aside.rename(part)
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `target`, whole or not at all."""
-    with replacing(target) as part, part.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _recover(target: Path) -> None:
+    """Bring back, or remove, the folder that a killed `_swap` set aside to make place for `target`."""
+    aside = target.with_name(f"{_OLD}{target.name}")
+    if not os.path.isfile(aside / MARKER):  # noqa: PTH113 (Path's own method fails where the name is too long)
+        return
+    if os.path.lexists(target):
+        part = target.with_name(_part(target.name))
+        aside.rename(part)  # first, so that what is called `aside` is whole
+        _remove(part)
+    else:
+        aside.rename(target)
 
 
-def _mark(folder: Path, files: Iterable[str]) -> None:
-    write_text(folder / MARKER, "\n".join([_TITLE, *sorted(files)]) + "\n")
+def _part(name: str) -> str:
+    return f"{_PART}{uuid.uuid4().hex[:8]}-{name[-_LONGEST:]}"
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
+
+
+def _listing(files: Iterable[str]) -> str:
+    return "\n".join([_TITLE, *sorted(files)]) + "\n"
 
 
 def _written(folder: Path) -> set[str]:

@@ -1,9 +1,10 @@
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
-from cervix_tf import atomic
+from cervix_tf import atomic, durable
 from cervix_tf.errors import InputError
 
 
@@ -44,6 +45,49 @@ def test_a_folder_replaces_an_older_one_of_ours(tmp_path):
         write_folder(target, content)
     assert sorted(path.name for path in target.iterdir()) == [atomic.MARKER, "new"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_system_that_cannot_swap_two_folders_in_one_step_ends_with_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(durable, "exchange", lambda one, other: False)
+    test_a_folder_replaces_an_older_one_of_ours(tmp_path)
+
+
+@pytest.mark.parametrize("start", [atomic.clear_leftovers, lambda folder: atomic.write_text(folder / "model", "x")])
+@pytest.mark.parametrize("killed_at", range(1, 4))
+def test_a_kill_within_such_a_swap_loses_neither_folder(tmp_path, monkeypatch, killed_at, start):
+    class Killed(BaseException):
+        pass
+
+    real, left = Path.rename, [killed_at]
+
+    def renamed(path, target):
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        return real(path, target)
+
+    write_folder(tmp_path / "model", "old")
+    monkeypatch.setattr(durable, "exchange", lambda one, other: False)
+    monkeypatch.setattr(atomic, "_remove", lambda part: None)  # what is dead tidies nothing up
+    monkeypatch.setattr(Path, "rename", renamed)
+    with contextlib.suppress(Killed):
+        write_folder(tmp_path / "model", "new")
+    monkeypatch.undo()
+    with contextlib.suppress(InputError):  # a file is not written over a folder, also not over one that came back
+        start(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        atomic.MARKER, "old" if killed_at == 1 else "new"
+    ]  # fmt: skip
+    atomic.clear_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_folders_of_others_that_are_named_like_ours_are_let_be(tmp_path):
+    (tmp_path / ".old-model").mkdir()
+    (tmp_path / ".old-model" / "thesis.txt").write_text("mine")
+    atomic.clear_leftovers(tmp_path)
+    write_folder(tmp_path / "model", "new")
+    assert (tmp_path / ".old-model" / "thesis.txt").exists()
 
 
 def test_an_empty_folder_may_become_a_folder_of_ours_but_not_a_file(tmp_path):
