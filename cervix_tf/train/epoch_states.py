@@ -1,4 +1,4 @@
-"""What a training has on disk so that a kill, a power failure or a damaged file loses one epoch at most.
+"""What a training has on disk so that a kill, a power failure or a damaged file loses one epoch (or round) at most.
 
 While a network trains, `checkpoints/` holds the states after the last two epochs, `epoch-<n>.npz`, and the best
 weights, one file a criterion; where the last epoch replaced these, also those before, so that the state before has its
@@ -13,7 +13,7 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,16 +29,16 @@ class Restored(NamedTuple):
     """A training as far as it got."""
 
     history: pd.DataFrame
-    arrays: list[np.ndarray] | None
+    arrays: dict[str, np.ndarray] | None
     """Of the newest state; None where none is needed any more, since training has ended."""
 
 
 class EpochStates:
     """The states of one training. An epoch counts once its state is on the disk; the one before stays until then."""
 
-    def __init__(self, out: RunDir, best: Mapping[str, Path]) -> None:
-        """`best`: where the best weights in each criterion go."""
-        self.out, self.paths = out, best
+    def __init__(self, out: RunDir, best: Mapping[str, Path], unit: str = "epoch") -> None:
+        """`best`: where the best weights in each criterion go; `unit`: what a line of the history is."""
+        self.out, self.paths, self.unit = out, best, unit
         self.best: dict[str, dict[str, Any]] = {}
         """Epoch and sha256 of the best weights in each criterion."""
         self._before = self.best
@@ -49,7 +49,7 @@ class EpochStates:
         Where a newer one is damaged or missing, one line says so. Raises `InputError` when no state is whole, and
         when history.csv or the best weights are not those of the state.
         """
-        there = self._text()
+        there = self._there()
         if self._finished.exists():
             record, about, arrays, lost = self._finished, read_json(self._finished), None, ""
         elif newest := self._newest():
@@ -58,11 +58,8 @@ class EpochStates:
             return Restored(_parsed(there, self.out.history), None)  # of a version without records, if it is whole
         else:
             return None
-        if (
-            not isinstance(about, dict)
-            or about.keys() != {"history", "best"}
-            or about["best"].keys() != set(self.paths)
-        ):
+        fits = isinstance(about, dict) and about.keys() == {"history", "best"}
+        if not fits or set(about["best"]) not in (set(), set(self.paths)):
             raise InputError(f"{record}: is of another training; {self._remedy}")
         history = _parsed(about["history"], record)
         if there != about["history"]:
@@ -70,9 +67,9 @@ class EpochStates:
         self._check_best(about["best"], record)
         self.best = self._before = about["best"]
         if lost:
-            print(f"warning: {lost}; training goes on after epoch {len(history)}", file=sys.stderr, flush=True)
+            print(f"warning: {lost}; training goes on after {self.unit} {len(history)}", file=sys.stderr, flush=True)
         if arrays is None:
-            self._remove(range(0))
+            self.clear()
         return Restored(history, arrays)
 
     def keep_best(self, criterion: str, epoch: int, save: Callable[[Path], None]) -> None:
@@ -84,10 +81,10 @@ class EpochStates:
             save(part)
         self.best = {**self.best, criterion: {"epoch": epoch, "sha256": _digest(path)}}
 
-    def keep(self, history: pd.DataFrame, arrays: Sequence[np.ndarray]) -> None:
+    def keep(self, history: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the state after the last epoch of `history`, then history.csv; remove the state before the last two."""
         epoch, text = len(history), _text(history)
-        write_state(self.state(epoch), {"history": text, "best": self.best}, arrays)
+        write_state(self.state(epoch), arrays, {"history": text, "best": self.best})
         atomic.write_text(self.out.history, text)
         self._remove(range(epoch - 1, epoch + 1))
         self._before = self.best
@@ -97,14 +94,18 @@ class EpochStates:
         text = _text(history)
         write_json(self._finished, {"history": text, "best": self.best})
         atomic.write_text(self.out.history, text)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what only going on needs."""
         self._remove(range(0))
 
     def state(self, epoch: int) -> Path:
         """The state after an epoch."""
-        return self.out.checkpoints / f"epoch-{epoch}.npz"
+        return self.out.checkpoints / f"{self.unit}-{epoch}.npz"
 
     def _states(self) -> dict[int, Path]:
-        found = {path.stem.removeprefix("epoch-"): path for path in self.out.checkpoints.glob("epoch-*.npz")}
+        found = {path.stem.rpartition("-")[2]: path for path in self.out.checkpoints.glob(f"{self.unit}-*.npz")}
         return {int(epoch): path for epoch, path in found.items() if epoch.isdecimal()}
 
     @property
@@ -118,15 +119,15 @@ class EpochStates:
     def _retained(self, criterion: str, epoch: int) -> Path:
         """Where the best weights of an epoch are once there are better ones."""
         path = self.paths[criterion]
-        return path.with_name(f"epoch-{epoch}-{path.name}")
+        return path.with_name(f"{self.unit}-{epoch}-{path.name}")
 
-    def _text(self) -> str | None:
+    def _there(self) -> str | None:
         try:
             return self.out.history.read_bytes().decode("utf-8", "replace")
         except FileNotFoundError:
             return None
 
-    def _newest(self) -> tuple[Path, Any, list[np.ndarray], str] | None:
+    def _newest(self) -> tuple[Path, Any, dict[str, np.ndarray], str] | None:
         """Path, record and arrays of the newest whole state, and what is wrong with the one after it."""
         lost = ""
         for _, path in sorted(self._states().items(), reverse=True):
@@ -154,14 +155,15 @@ class EpochStates:
 
     def _check_best(self, best: Mapping[str, Mapping[str, Any]], record: Path) -> None:
         """Raise `InputError` unless the best weights are those of the record; put those of an earlier epoch back."""
-        for criterion, path in self.paths.items():
-            epoch, wanted = best[criterion]["epoch"], best[criterion]["sha256"]
+        for criterion, kept in best.items():
+            path, epoch, wanted = self.paths[criterion], kept["epoch"], kept["sha256"]
             retained = self._retained(criterion, epoch)
             if path.is_file() and _digest(path) == wanted:
                 continue
             if not (retained.is_file() and _digest(retained) == wanted):
                 raise InputError(
-                    f"{path}: is missing, damaged or not the weights of epoch {epoch} in {record.name}; {self._remedy}"
+                    f"{path}: is missing, damaged or not the weights of {self.unit} {epoch} in {record.name}; "
+                    f"{self._remedy}"
                 )
             retained.replace(path)
 
@@ -177,30 +179,30 @@ class EpochStates:
                     path.unlink(missing_ok=True)
 
 
-def write_state(path: Path, about: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> None:
-    """Write arrays and what is to be known of them, JSON, whole or not at all.
+def write_state(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> None:
+    """Write arrays by their names and what is to be known of them, JSON, whole or not at all.
 
     A plain archive: Keras' weight files lack the counters of random layers and take ten times as long.
     """
-    said = np.frombuffer(json.dumps(about).encode(), np.uint8)
     with atomic.replacing(path) as part:
-        np.savez(part, *arrays, about=said)
+        np.savez(part, allow_pickle=False, **arrays, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
 
 
-def read_state(path: Path) -> tuple[Any, list[np.ndarray]]:
-    """What `write_state` wrote. Raises `InputError`, without a remedy, when it is damaged or something else."""
+def read_state(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
+    """What is known of the arrays, and they. Raises `InputError`, without a remedy, when the file is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged:
             raise ValueError(f"wrong check sum of {damaged}")
         with np.load(path, allow_pickle=False) as stored:
-            arrays = [stored[f"arr_{at}"] for at in range(len(stored.files) - 1)]
-            return json.loads(stored["about"].tobytes()), arrays
+            arrays = dict(stored)
+        about = arrays.pop("about", None)
+        return None if about is None else json.loads(about.tobytes()), arrays
     except PermissionError:
         raise
     except Exception as error:  # what a damaged archive does to its readers is listed nowhere
-        raise InputError(f"{path}: is damaged, or not a state of this version ({error})") from error
+        raise InputError(f"{path}: is damaged or cut short ({error})") from error
 
 
 def _text(history: pd.DataFrame) -> str:

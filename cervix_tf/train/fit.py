@@ -177,12 +177,12 @@ class _Keeper(keras.callbacks.Callback):
                     f"remove {self.out.root} to train this network anew"
                 )
             return done
-        variables = _variables(network)
-        if [tuple(variable.shape) for variable in variables] != [array.shape for array in restored.arrays]:
+        variables, arrays = _variables(network), list(restored.arrays.values())
+        if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
             raise InputError(
                 f"{self.states.state(done)}: is of another network; remove {self.out.root} to train this network anew"
             )
-        for variable, array in zip(variables, restored.arrays, strict=True):
+        for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         return done
 
@@ -215,7 +215,8 @@ class _Keeper(keras.callbacks.Callback):
             self.states.finish(self.history)
             self.model.stop_training = True
         else:
-            self.states.keep(self.history, [_value(variable) for variable in _variables(self.model)])
+            values = {f"variable-{at}": _value(each) for at, each in enumerate(_variables(self.model))}
+            self.states.keep(self.history, values)
 
 
 def _variables(network: keras.Model) -> list[keras.Variable]:

@@ -22,7 +22,10 @@ class Training:
         restored = self.states.restore()
         if restored:
             self.history = restored.history
-            assert restored.arrays is None or [a.tolist() for a in restored.arrays] == [[len(self.history)] * 1000, 7]
+            assert restored.arrays is None or [a.tolist() for a in restored.arrays.values()] == [
+                [len(self.history)] * 1000,
+                7,
+            ]
         for epoch in range(len(self.history) + 1, until + 1):
             loss = self.losses[epoch - 1]
             if loss < min(self.losses[: epoch - 1], default=9):
@@ -32,7 +35,7 @@ class Training:
             if finish and epoch == until:
                 self.states.finish(self.history)
             else:
-                self.states.keep(self.history, [np.full(1000, epoch), np.array(7)])
+                self.states.keep(self.history, {"weights": np.full(1000, epoch), "counter": np.array(7)})
         return self
 
     @property
