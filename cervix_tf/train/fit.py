@@ -215,8 +215,8 @@ class _Keeper(keras.callbacks.Callback):
             self.states.finish(self.history)
             self.model.stop_training = True
         else:
-            values = {f"variable-{at}": _value(each) for at, each in enumerate(_variables(self.model))}
-            self.states.keep(self.history, values)
+            arrays = {f"variable-{at}": _value(each) for at, each in enumerate(_variables(self.model))}
+            self.states.keep(self.history, arrays)
 
 
 def _variables(network: keras.Model) -> list[keras.Variable]:
