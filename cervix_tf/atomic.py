@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cervix_tf import durable
-from cervix_tf.errors import InputError
+from cervix_tf.errors import InputError, system_code
 
 MARKER = ".cervix_tf"
 """File in a folder that lists what this program wrote there; nothing else in it is ever replaced."""
@@ -28,7 +28,8 @@ def replacing(target: Path, *, synced: bool = True) -> Iterator[Path]:
     At every moment, also of a kill or a power failure, `target` is the old or the new one, whole; without `synced` a
     power failure may spoil it, for many small files that can be made again.
 
-    Raises `InputError` where `check_target` does; what is found out only once the block has written (a file
+    Raises `OSError` about `target` when the disk is full or the like, whatever the writer makes of it, and
+    `InputError` where `check_target` does; what is found out only once the block has written (a file
     where a folder is, or the other way round) is refused then.
     """
     given, target = Path(target), Path(os.path.realpath(target))
@@ -49,6 +50,11 @@ def replacing(target: Path, *, synced: bool = True) -> Iterator[Path]:
             part.replace(target)
         if synced:
             durable.sync_names(target.parent)
+    except Exception as error:
+        code = None if isinstance(error, InputError) else system_code(error)
+        if code is None or part.name not in (getattr(error, "filename", None) or part.name):
+            raise
+        raise OSError(code, os.strerror(code), str(given)) from error  # users know the target, not the part
     finally:
         _remove(part)
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,21 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
         sync_names(each.parent)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Raise `OSError` unless a file of `size` bytes can be written to the new `path`; none is left there."""
+    with path.open("wb") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            elif shutil.disk_usage(path.parent).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        except OSError as error:
+            if error.errno not in _CANNOT:
+                raise
+        finally:
+            path.unlink()
 
 
 def exchange(one: Path, other: Path) -> bool:

@@ -1,6 +1,7 @@
 """`python -m cervix_tf.predict`: from files on disk to a table or JSON."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,25 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
         assert len(errors) == 1
         assert errors[0].startswith("error: ")
         assert words in errors[0]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_names_that_the_terminal_cannot_show_are_spelled_out(single, tmp_path, encoding, form):
+    paint(tmp_path / "x.png", 0).rename(tmp_path / "синий 😀.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "cervix_tf.predict", str(single), "синий 😀.png", *(["--json"] * (form == "json"))],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    said = done.stdout.decode(encoding)
+    if form == "json":
+        assert json.loads(said)["predictions"][0]["input"] == "синий 😀.png"
+    else:
+        assert said.splitlines()[1].startswith("синий" if encoding == "utf-8" else r"\u0441\u0438\u043d\u0438\u0439")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import functools
 import hashlib
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -258,8 +259,17 @@ def _kept_on_disk(folder: Path, file: str) -> np.ndarray:
     kept = folder / f"{name}.npy"
     try:
         return np.load(kept, mmap_mode="r")
-    except FileNotFoundError:
+    except (OSError, ValueError, EOFError):  # none yet, or a power failure has cut it short
         pixels = decode_file(file)
-    with atomic.replacing(kept) as part:
-        np.save(part, pixels)
+    try:
+        with atomic.replacing(kept, synced=False) as part:
+            np.save(part, pixels)
+    except (OSError, InputError):
+        _not_kept(folder)
     return pixels
+
+
+@functools.cache
+def _not_kept(folder: Path) -> None:
+    """Say so, once."""
+    print(f"warning: {folder}: full or read-only, so images are decoded anew each time", file=sys.stderr)

@@ -93,7 +93,7 @@ def as_table(contract: Contract, names: Sequence[str], probabilities: np.ndarray
 
 
 def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray) -> str:
-    """The same as JSON, with what the model is."""
+    """The same as JSON, with what the model is; ASCII where the terminal's code page is not Unicode."""
     return json.dumps(
         {
             "model": {
@@ -114,7 +114,7 @@ def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray)
             ],
         },
         indent=2,
-        ensure_ascii=False,
+        ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
     )
 
 

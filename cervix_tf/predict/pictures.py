@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-
 from cervix_tf import atomic, file_names
-from cervix_tf.data import images
+from cervix_tf.data import images, png
 from cervix_tf.export import finished_run
 from cervix_tf.export.contract import Contract
 from cervix_tf.run_dir import RunDir
@@ -33,7 +31,6 @@ def draw(model: Path, contract: Contract, inputs: Sequence[tuple[str, Sequence[s
         pixels = [images.decode_file(file) for file in files]
         maps = model_maps.heat_maps(network, pixels, contract.views)
         target = folder / file_name(name)
-        with atomic.replacing(target) as part:
-            cv2.imwrite(str(part), model_maps.strip(pixels, maps, contract.views)[..., ::-1])
+        png.write(target, model_maps.strip(pixels, maps, contract.views))
         written.append(target)
     return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 import time
@@ -16,6 +17,7 @@ import tensorflow as tf
 from cervix_tf.config import Optimiser
 from cervix_tf.data import pipeline
 from cervix_tf.errors import InputError
+from cervix_tf.models import weights
 from cervix_tf.run_dir import RunDir
 from cervix_tf.train import devices
 from cervix_tf.train.epoch_states import EpochStates
@@ -209,7 +211,7 @@ class _Keeper(keras.callbacks.Callback):
             sign = -1.0 if criterion.endswith("loss") else 1.0
             before = [sign * value for value in self.history.get(criterion, [])]
             if not before or sign * values[criterion] > max(before):
-                self.states.keep_best(criterion, epoch + 1, self.model.save_weights)
+                self.states.keep_best(criterion, epoch + 1, functools.partial(weights.save, self.model))
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         if self.finished:
             self.states.finish(self.history)

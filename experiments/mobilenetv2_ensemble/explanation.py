@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 
-from cervix_tf import atomic
-from cervix_tf.data import images
+from cervix_tf.data import images, png
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import visits
@@ -46,8 +44,7 @@ def explain(config: Config, out: RunDir, everything: Manifest) -> Picture:
         pixels = _pixels(listed, case)
         maps = model_maps.heat_maps(network, pixels, VIEWS)
         drawn[case] = (pixels, maps)
-        with atomic.replacing(out.heat_map(case)) as part:
-            cv2.imwrite(str(part), model_maps.strip(pixels, maps, VIEWS)[..., ::-1])
+        png.write(out.heat_map(case), model_maps.strip(pixels, maps, VIEWS))
     if config.synthetic_visits:
         write_json(out.evidence, _evidence(network, everything.root, listed, tested))
     right, wrong, uncertain = chosen.values()
