@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test venv lint types contracts unit bench oracle lock clean
+.PHONY: demo test venv lint types contracts unit reliability bench oracle lock clean
 
 demo: venv
 	$(BIN)/python -m experiments.mobilenetv2_ensemble --preset demo
@@ -35,6 +35,10 @@ contracts: venv
 # Two processes: most of a test's time is tracing, which uses one core. Fixtures are a file's, so files stay whole.
 unit: venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Kills, power failures, full disks and two processes on one run, as often as SECURITY.md says; `unit` has a sample.
+reliability: venv
+	$(BIN)/python -m pytest -m 'reliability or not reliability' tests/reliability
 
 # Record anew what tensorflow-addons' losses give; it needs Keras 2, so an environment of its own, Python 3.9 to 3.11.
 ORACLE_PYTHON ?= python3.11

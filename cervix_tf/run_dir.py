@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import atomic, bounded
+from cervix_tf import atomic, bounded, file_names
 from cervix_tf.errors import InputError
 
 _JSON_BYTES = 256 << 20
@@ -21,11 +21,11 @@ class RunDir:
 
     def row(self, name: str) -> RunDir:
         """The folder of one trained model inside this run, laid out like a run itself."""
-        return RunDir(self.root / "rows" / name)
+        return RunDir(self.root / "rows" / file_names.of_id(name))
 
     @property
     def rows(self) -> dict[str, RunDir]:
-        """The rows that this run has begun, by name."""
+        """The rows that this run has begun, by the name of their folder."""
         found = sorted((self.root / "rows").glob("*/"))
         return {path.name: RunDir(path) for path in found if not path.name.startswith(".")}
 
@@ -179,7 +179,7 @@ class RunDir:
 
     def heat_map(self, id: str) -> Path:
         """The picture of one case's images and heat maps."""
-        return self.figures / "heatmaps" / f"{id}.png"
+        return self.figures / "heatmaps" / f"{file_names.of_id(id)}.png"
 
     @property
     def audit(self) -> Path:

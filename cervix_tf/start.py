@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import atomic
+from cervix_tf import run_lock
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -17,7 +18,6 @@ def import_tensorflow() -> None:
 
     Which devices there are stands in environment.json.
     """
-    import os
     import tempfile
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -37,24 +37,34 @@ def import_tensorflow() -> None:
 def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> None:
     """Write config.json and environment.json of a run, or check that the run that is there has the same config.
 
-    Raises `InputError` that names the first fields that differ.
+    A run that holds no computed thing yet, such as one whose start failed for want of an option, takes the new one.
+    The caller has the run's lock (see `cervix_tf.run_lock`).
+
+    Raises `InputError` that names the first fields that differ, or the first file of what is no run.
     """
-    atomic.clear_leftovers(out.root)
-    asked = _plain(dataclasses.asdict(config))
-    if out.config.exists():
-        there = read_json(out.config)
-        changed = [
-            f"{name} was {there_value!r}, now {asked_value!r}"
-            for name, there_value, asked_value in _differences(there, asked)
-        ]
-        if changed:
-            raise InputError(
-                f"{out.root}: holds a run with another configuration ({'; '.join(changed[:3])}); "
-                "choose another --run name, or remove that folder"
-            )
-    else:
-        write_json(out.config, asked)
+    wanted = _plain(dataclasses.asdict(config))
+    there = read_json(out.config) if out.config.exists() else None
+    computed = None if there == wanted else _computed(out)
+    if computed and there is None:
+        raise InputError(f"{computed}: is in a folder that is no run (it has no {out.config.name}); choose another one")
+    if computed:
+        changed = [f"{name} was {was!r}, now {now!r}" for name, was, now in _differences(there, wanted)]
+        raise InputError(
+            f"{out.root}: holds a run with another configuration ({'; '.join(changed[:3])}); "
+            "choose another --run name, or remove that folder"
+        )
+    if there != wanted:
+        for path in (out.audit, out.manifest):  # of the data that the configuration named before
+            path.unlink(missing_ok=True)
+        write_json(out.config, wanted)
     write_json(out.environment, environment(command_line, seed))
+
+
+def _computed(out: RunDir) -> Path | None:
+    """A file of the run that a configuration has had a part in; None where there is none."""
+    remade = {out.config, out.environment, out.audit, out.manifest, out.root / run_lock.NAME}
+    every = (Path(root) / name for root, _, names in os.walk(out.root) for name in names)
+    return next((path for path in every if path not in remade), None)
 
 
 def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
@@ -98,7 +108,6 @@ def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    import os
     import platform
 
     try:

@@ -4,21 +4,25 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import keras
 import numpy as np
 import pytest
 
+from cervix_tf import run_lock
 from cervix_tf.compare import __main__ as compare
 from cervix_tf.contract import Contract
 from cervix_tf.data import manifest
+from cervix_tf.errors import exit_cleanly
 from cervix_tf.evaluate import __main__ as evaluate
 from cervix_tf.export import __main__ as export
 from cervix_tf.export import saved_model, tflite
 from cervix_tf.export.serving import serving_model
 from cervix_tf.metrics import predictions
 from cervix_tf.predict import __main__ as predict
+from cervix_tf.report.__main__ import report
 from cervix_tf.run_dir import RunDir, write_json
 
 CLASSES = ("normal", "cancer")
@@ -171,3 +175,61 @@ def test_a_report_names_the_broken_file_in_one_line(there, name, text, said):
 def test_an_evaluation_of_the_same_files_that_are_right_succeeds(there, capsys):
     evaluate.main(["run/model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
     assert json.loads((there / "evaluation" / "metrics.json").read_text())["n"] == 2
+
+
+PRECIOUS = [
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "."], "manifest.csv", "is there already"),
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv"], "mine.csv", "is a file, and a folder"),
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv/deep"], "mine.csv", "is a file, not a folder"),
+    (compare, ["run", "run", "-o", "mine"], "mine/comparison.csv", "is there already"),
+    (export, ["run", "--formats", "saved_model"], "run/saved_model/mine.txt", "which this program did not write"),
+    (export, ["run", "--formats", "tflite-float16"], "run/model_float16.tflite/mine.txt", "is a folder"),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "file", "said"), PRECIOUS)
+def test_no_command_replaces_what_it_did_not_write(there, capfd, monkeypatch, command, arguments, file, said):
+    from cervix_tf.export import runtime
+
+    def computed(*arguments, **options):
+        raise AssertionError("refused too late")
+
+    monkeypatch.setattr(runtime, "load", computed)
+    if not (there / file).exists():
+        (there / file).parent.mkdir(exist_ok=True)
+        (there / file).write_text("years of work")
+    before = (there / file).read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert ended.value.code == 2
+    assert said in capfd.readouterr().err
+    assert (there / file).read_bytes() == before
+
+
+def test_an_evaluation_may_be_done_again_into_its_folder(there, capsys):
+    for _ in range(2):
+        evaluate.main(["run/model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+
+
+def test_a_command_that_writes_into_a_run_is_refused_while_another_process_has_it(there, capsys):
+    before = {path: path.stat().st_mtime_ns for path in (there / "run").iterdir()}
+    with run_lock.held(there / "run"):
+        for command in (lambda: export.main(["run"]), lambda: report(Path("run"))):
+            with pytest.raises(SystemExit) as ended, exit_cleanly():
+                command()
+            assert ended.value.code == 2 and "is at work there" in capsys.readouterr().err
+    assert {path: at for path, at in before.items() if path.stat().st_mtime_ns != at} == {}
+
+
+def test_an_export_clears_what_a_killed_one_has_left(there, capsys):
+    (there / "run" / ".part-01234567-model.tflite").write_text("half")
+    with pytest.raises(SystemExit):
+        export.main(["run", "--root", "none"])
+    assert not [path for path in (there / "run").iterdir() if path.name.startswith(".part-")]
+
+
+@pytest.mark.parametrize("command", ["export", "report"])
+def test_a_folder_that_is_no_run_is_not_touched(there, capsys, command):
+    with pytest.raises(SystemExit), exit_cleanly():
+        export.main(["cases"]) if command == "export" else report(Path("cases"))
+    assert sorted(path.name for path in (there / "cases").iterdir()) == ["0.png", "1.png"]

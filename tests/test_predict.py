@@ -169,3 +169,65 @@ def test_no_library_writes_to_the_terminal(command, model, single, tmp_path):
         env=environment,
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_names_that_the_terminal_cannot_show_are_spelled_out(single, tmp_path, encoding, form):
+    paint(tmp_path / "x.png", 0).rename(tmp_path / "синий 😀.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "cervix_tf.predict", str(single), "синий 😀.png", *(["--json"] * (form == "json"))],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    said = done.stdout.decode(encoding)
+    if form == "json":
+        assert json.loads(said)["predictions"][0]["input"] == "синий 😀.png"
+    else:
+        assert said.splitlines()[1].startswith("синий" if encoding == "utf-8" else r"\u0441\u0438\u043d\u0438\u0439")
+
+
+@pytest.fixture
+def mapped(single, tmp_path, monkeypatch):
+    """A run with a model.keras, whose heat maps are made up."""
+    from cervix_tf import runs
+    from cervix_tf.explain import model_maps
+
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.tflite").write_bytes(single.read_bytes())
+    (run / "model.keras").write_bytes(b"")
+    monkeypatch.setattr(runs, "model", lambda run: None)
+    monkeypatch.setattr(model_maps, "heat_maps", lambda network, pixels, views: [np.zeros((2, 2)) for _ in pixels])
+    return run
+
+
+def test_every_input_has_a_heat_map_of_its_own_whatever_its_name(mapped, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = ["case А", "case Б", "a b", "a_b", "синий", "A_B"]
+    names += ["deep/" * 60 + end for end in "ab"]
+    for name in names:
+        paint(Path(f"{name}.png"), 0)
+    command.main([str(mapped), *(f"{name}.png" for name in names), "--heatmap", "maps"])
+    written = sorted(path.name for path in (tmp_path / "maps").glob("*.png"))
+    assert sorted(Path(line).name for line in capsys.readouterr().err.splitlines() if "maps" in line) == written
+    assert len(written) == len(names) and len({name.casefold() for name in written}) == len(names)
+    assert not [name for name in written if name.startswith(".")]
+    assert len([name for name in written if name.startswith("синий")]) == 1
+    command.main([str(mapped), "a b.png", "--heatmap", "maps"])  # drawn again, since it is ours
+
+
+def test_heat_maps_replace_no_picture_of_somebody_else(mapped, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    paint(Path("a.jpg"), 0)
+    theirs = Path("a.jpg.png")
+    theirs.write_text("mine")
+    with pytest.raises(SystemExit) as ended:
+        command.main([str(mapped), "a.jpg", "--heatmap", "."])
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert "a.jpg.png: is there already, and this program did not write it" in printed.err and not printed.out
+    assert theirs.read_text() == "mine"

@@ -59,6 +59,9 @@ def run(options: Options) -> str:
         raise InputError("a comparison needs at least two runs; name them one after the other")
     if options.resamples < 100:
         raise InputError("--resamples must be at least 100")
+    names = ("comparison.json", "comparison.csv", "forest.png", "forest.svg")
+    table, lines, *plots = (options.out / name for name in names)
+    atomic.check_results(options.out, names)
     models = pairing.read(options.runs)
     positive = options.positive or pairing.positive(options.runs, models)
     found = comparison.compare(
@@ -74,9 +77,10 @@ def run(options: Options) -> str:
     found["seen"] = {
         name: {"unknown": each} if isinstance(each, str) else each.summary() for name, each in overlapping.items()
     }
-    write_json(options.out / "comparison.json", found)
-    atomic.write_text(options.out / "comparison.csv", _csv(found))
-    forest.draw(found, [options.out / "forest.png", options.out / "forest.svg"])
+    atomic.claim(options.out, names)
+    write_json(table, found)
+    atomic.write_text(lines, _csv(found))
+    forest.draw(found, plots)
     return "\n".join([*_seen(found["seen"]), *_table(found), f"written to {options.out}"])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from cervix_tf import errors
+from cervix_tf import atomic, errors
 from cervix_tf.data import importers
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def import_(
         out: manifest to write
         options: what an importer may need to be told
     """
+    atomic.check_target(out)
     imported = importers.load(name, root, options)
     _print_counts(imported.manifest, f"{name}: {len(imported.manifest)} images")
     reasons = Counter(reason for _, reason in imported.left_out)
@@ -95,6 +96,11 @@ def audit(
 
     if workers < 0 or (max_megapixels is not None and max_megapixels <= 0) or not 0 <= near_bits <= 32:
         raise errors.InputError("--workers must be 0 or more, --max-megapixels above 0, --near-bits 0 to 32")
+    for target in (out, exclusions):
+        if target is not None:
+            atomic.check_target(target, inputs=[manifest])
+    if out is not None and exclusions is not None and out.resolve() == exclusions.resolve():
+        raise errors.InputError(f"{out}: findings and exclusions are two files; give each a name of its own")
     table = manifests.read(manifest, root)
     report = audits.audit(table, workers=workers, max_megapixels=max_megapixels, threshold=near_bits)
     for (severity, kind), count in report.counts().items():
@@ -156,6 +162,8 @@ def split(
     from cervix_tf.data import groups, splits
     from cervix_tf.data import manifest as manifests
 
+    if out is not None:
+        atomic.check_target(out, inputs=[] if exclude is None else [exclude])
     table = manifests.read(manifest, root)
     if exclude is not None:
         kept = audits.apply_exclusions(table, exclude)
@@ -209,6 +217,8 @@ def show(
 
     if columns < 1:
         raise errors.InputError("--columns must be at least 1")
+    if out is not None:
+        atomic.check_target(out, inputs=[manifest])
     table = manifests.read(manifest, root)
     _print_counts(table, f"{manifest}: {len(table)} images")
     if out is not None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cervix_tf import atomic
-from cervix_tf.data import names
+from cervix_tf.data import names, png
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
 
@@ -28,12 +27,7 @@ class Strip:
 
 def write(manifest: Manifest, path: Path, *, columns: int = 8, tile: int = 128, seed: int = 0) -> None:
     """Write the sheet of `strips` as PNG to `path`; tiles are `tile` pixels square, letterboxed."""
-    import cv2
-
-    sheet = draw(strips(manifest, columns, seed), tile)
-    encoded = cv2.imencode(".png", sheet)[1].tobytes()
-    with atomic.replacing(Path(path)) as part:
-        part.write_bytes(encoded)
+    png.write(Path(path), draw(strips(manifest, columns, seed), tile)[..., ::-1])
 
 
 def strips(manifest: Manifest, columns: int, seed: int) -> list[Strip]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cervix_tf import quiet
+from cervix_tf import atomic, quiet
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -102,6 +102,7 @@ def evaluate(options: Options, command: str = "") -> str:
         resamples=options.resamples,
         seed=options.seed,
     )
+    atomic.claim(out.root, _names(out))
     predictions.write(found.predictions, out.predictions)
     manifest.write(found.tested, out.manifest)
     replace(model.contract, digest="").write(out.contract)  # the model it was sealed with is not here
@@ -121,8 +122,15 @@ def _check(options: Options, out: RunDir) -> None:
         raise InputError(f"{options.model}: no such file or folder; give a run, a SavedModel or a .tflite")
     if out.config.exists() or out.root.resolve() == options.model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
+    atomic.check_results(out.root, _names(out))
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
+
+
+def _names(out: RunDir) -> list[str]:
+    """The files that an evaluation writes."""
+    written = (out.predictions, out.manifest, out.contract, out.seen, out.environment, out.metrics, out.audit)
+    return [path.name for path in (*written, out.report)]
 
 
 def _table(summary: dict[str, Any]) -> list[str]:

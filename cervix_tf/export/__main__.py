@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tyro
 
+from cervix_tf import run_lock
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.export.formats import FORMATS, Format
 from cervix_tf.run_dir import RunDir
@@ -51,20 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not options.run.is_dir():
             raise InputError(f"{options.run}: no such folder; give a run directory, saved_models/<paper>/<run>")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the converter tells a long story otherwise
+        from cervix_tf import contract
         from cervix_tf.export import formats
 
         out = RunDir(options.run)
-        rows = formats.run(
-            out,
-            options.formats,
-            max_drop=options.max_drop,
-            min_agreement=options.min_agreement,
-            force=options.force,
-            root=options.root,
-            calibration=options.calibration,
-            seed=options.seed,
-            repeats=options.repeats,
-        )
+        contract.read(out.contract)  # of a folder that is no run nothing is touched
+        with run_lock.held(out.root):
+            rows = formats.run(
+                out,
+                options.formats,
+                max_drop=options.max_drop,
+                min_agreement=options.min_agreement,
+                force=options.force,
+                root=options.root,
+                calibration=options.calibration,
+                seed=options.seed,
+                repeats=options.repeats,
+            )
         print(formats.table(rows))
         print(f"written to {out.root}")
 

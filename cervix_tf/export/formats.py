@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cervix_tf import atomic
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
+if TYPE_CHECKING:
+    from cervix_tf.export import tflite
+
 Format = Literal["saved_model", "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8"]
 FORMATS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8")
+_VARIANTS: dict[str, tflite.Variant] = {
+    "tflite-float32": "float32",
+    "tflite-float16": "float16",
+    "tflite-dynamic": "dynamic",
+    "tflite-int8": "int8",
+}
 
 
 VARIANTS: dict[str, Literal["float32", "float16", "dynamic", "int8"]] = {
@@ -56,6 +65,7 @@ def run(
     from cervix_tf import runs
     from cervix_tf.export import latency, parity, representative, runtime, saved_model, tflite
 
+    check(out, formats)
     contract = runs.contract(out)
     listed = runs.manifest(out, root)
     tests, expected = runs.tests(out, listed, contract)
@@ -66,12 +76,11 @@ def run(
         record = runs.seal(out, contract, listed)
         saved_model.write(runtime.load(out.model).serving, contract, graph, record)
         for name in dict.fromkeys(formats):
-            variant = VARIANTS.get(name)
-            target = target_of(out, name)
+            variant, target = VARIANTS.get(name), target_of(out, name)
             try:
                 with atomic.replacing(target) as part:
                     if variant is None:
-                        shutil.copytree(graph, part)
+                        shutil.copytree(graph, part, ignore=shutil.ignore_patterns(atomic.MARKER))
                     else:
                         images = representative.images(listed, contract, calibration, seed)
                         part.write_bytes(tflite.convert(graph, contract, variant, images))
@@ -97,6 +106,17 @@ def run(
     if refused:
         raise InputError("\n".join([*refused, "refused files are not kept; --force keeps them all the same"]))
     return rows
+
+
+def check(out: RunDir, formats: Sequence[Format]) -> None:
+    """Raise `InputError` unless every one of `formats` has a place in the run to be written to."""
+    for name in formats:
+        atomic.check_target(_target(out, name), folder=name not in _VARIANTS)
+    atomic.check_target(out.exports)
+
+
+def _target(out: RunDir, name: Format) -> Path:
+    return out.tflite(_VARIANTS[name]) if name in _VARIANTS else out.saved_model
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,16 @@ import numpy as np
 import pandas as pd
 
 from cervix_tf import atomic
-from cervix_tf.data import tables
 from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import Weights
 from cervix_tf.federated.client import Client
 from cervix_tf.run_dir import RunDir
 from cervix_tf.training import fit
+from cervix_tf.training.epoch_states import EpochStates, read_state, write_state
 
 Event = dict[str, Any]
 """A line of federation.csv: what became of one client in one round."""
+_EVENTS = "federation.csv"
 
 
 def check(minimum: int, events: Sequence[Event], at: int) -> None:
@@ -39,29 +41,29 @@ def check(minimum: int, events: Sequence[Event], at: int) -> None:
 class Keeper:
     """Keeps history, events, best weights and state, in an order that a kill between any two writes cannot harm.
 
-    A round counts once it stands in history.csv, which is written last.
+    A round counts once its state, with all events so far, is on the disk (see `EpochStates`).
     """
 
     def __init__(self, out: RunDir, clients: Sequence[Client], patience: int) -> None:
         self.out, self.clients, self.patience = out, clients, patience
+        self.states = EpochStates(out, {"val_loss": self._best}, "round")
         self.history, self.events = pd.DataFrame(), pd.DataFrame()
 
     def restore(self, first: Weights) -> tuple[Weights, int]:
         """The weights after the newest whole round, and how many rounds there were."""
-        if not self.out.history.exists():
+        restored = self.states.restore()
+        if restored is None:
             return list(first), 0
-        self.history = pd.read_csv(self.out.history)
-        done = len(self.history)
-        events = pd.read_csv(self.out.federation, keep_default_na=False, na_values={"loss": "", "seconds": ""})
-        events = events.map(lambda cell: tables.unshielded(cell) if isinstance(cell, str) else cell)
-        self.events = events[events["round"] <= done]  # those of a round that was killed are told anew
-        state = self._state(done)
-        if not state.exists():
+        self.history, done = restored.history, len(restored.history)
+        if restored.arrays is None:
             raise InputError(
-                f"{state}: is missing although {self.out.history.name} counts {done} rounds; "
+                f"{self.states.state(done)}: is missing although {self.out.history.name} counts {done} rounds; "
                 f"remove {self.out.root} to train this federation anew"
             )
-        return self.read(state), done
+        told = restored.arrays[_EVENTS].tobytes().decode()
+        self.events = pd.read_csv(io.StringIO(told), keep_default_na=False, na_values={"loss": "", "seconds": ""})
+        atomic.write_text(self.out.federation, told)  # without what a killed round has left there
+        return self._taken(restored.arrays), done
 
     def keep(self, weights: Weights, row: dict[str, Any], events: Sequence[Event]) -> None:
         """Write down a round."""
@@ -79,11 +81,10 @@ class Keeper:
 
         def write() -> None:
             if best:
-                _write(self._best, arrays)
-            _write(self._state(done), arrays)
-            atomic.write_text(self.out.federation, tables.csv_text(told))
-            atomic.write_text(self.out.history, history.to_csv(index=False, lineterminator="\n"))
-            self._state(done - 1).unlink(missing_ok=True)
+                self.states.keep_best("val_loss", done, lambda part: np.savez(part, allow_pickle=False, **arrays))
+            text = told.to_csv(index=False, lineterminator="\n")
+            self.states.keep(history, {**arrays, _EVENTS: np.frombuffer(text.encode(), np.uint8)})
+            atomic.write_text(self.out.federation, text)
 
         return write
 
@@ -93,17 +94,14 @@ class Keeper:
             weights = self.read(self._best)
         if recalibrate is not None:
             weights = recalibrate(weights)
-        _write(self.out.federated_weights, self._arrays(weights))
+        write_state(self.out.federated_weights, self._arrays(weights))
         self._best.unlink(missing_ok=True)
-        self._state(len(self.history)).unlink(missing_ok=True)
+        self.states.clear()
         return weights
 
     @property
     def _best(self) -> Path:
         return self.out.checkpoints / "best.npz"
-
-    def _state(self, done: int) -> Path:
-        return self.out.checkpoints / f"round-{done}.npz"
 
     def _arrays(self, weights: Weights) -> dict[str, np.ndarray]:
         arrays = {f"weight-{index}": array for index, array in enumerate(weights)}
@@ -112,13 +110,15 @@ class Keeper:
         return arrays
 
     def read(self, path: Path) -> Weights:
-        """The weights in a file; the clients get what they kept."""
-        with np.load(path) as arrays:
-            for at, client in enumerate(self.clients):
-                client.kept = [arrays[name] for name in arrays.files if name.startswith(f"client-{at}-")]
-            return [arrays[name] for name in arrays.files if name.startswith("weight-")]
+        """The weights in a file; the clients get what they kept. Raises `InputError` when it is damaged."""
+        try:
+            return self._taken(read_state(path)[1])
+        except InputError as error:
+            raise InputError(
+                f"{error}; copy the run again as a whole, or remove {self.out.root} to train this federation anew"
+            ) from None
 
-
-def _write(path: Path, arrays: dict[str, Any]) -> None:
-    with atomic.replacing(path) as part:
-        np.savez(part, **arrays)
+    def _taken(self, arrays: Mapping[str, np.ndarray]) -> Weights:
+        for at, client in enumerate(self.clients):
+            client.kept = [array for name, array in arrays.items() if name.startswith(f"client-{at}-")]
+        return [array for name, array in arrays.items() if name.startswith("weight-")]

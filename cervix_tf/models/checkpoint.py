@@ -11,7 +11,7 @@ import numpy as np
 
 from cervix_tf import atomic
 from cervix_tf.errors import InputError
-from cervix_tf.models import backbones
+from cervix_tf.models import backbones, weights
 
 # Heads, which a network without its top does not have, and counters.
 _LEFT_OUT = ("fc.", "head.", "classifier.", "aux1.", "aux2.", "logits.", "last_linear.", "last_bn.")
@@ -46,11 +46,12 @@ def convert(checkpoint: Path, network: str, out: Path) -> int:
         )
     if not out.name.endswith(".weights.h5"):
         raise InputError(f"-o {out}: the name must end in .weights.h5")
+    atomic.check_target(out, inputs=[checkpoint])
     state = read(checkpoint)
     features = backbones.backbone(network, 224, 224, weights="random").get_layer("features")
     count = assign(features, state, str(checkpoint))
     with atomic.replacing(out) as part:
-        features.save_weights(part)
+        weights.save(features, part)
     return count
 
 

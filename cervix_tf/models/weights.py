@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import keras
 
+from cervix_tf import durable
 from cervix_tf.errors import InputError
+
+_ROOM = 8192  # bytes beside its values that HDF5 may need for a variable, generously
 
 
 def build(application: Callable[..., keras.Model], weights: str, file_name: str, **arguments: Any) -> keras.Model:
@@ -46,6 +50,16 @@ def build(application: Callable[..., keras.Model], weights: str, file_name: str,
             "give weights saved from this architecture without its top"
         ) from error
     return network
+
+
+def save(network: keras.Model, path: Path) -> None:
+    """Write a network's weights as Keras' .weights.h5 file.
+
+    Raises `OSError` before anything is written where there is no room: HDF5 ends the process with signal 11 later on
+    when a disk fills up under it.
+    """
+    durable.reserve(path, sum(4 * math.prod(variable.shape) + _ROOM for variable in network.variables) + _ROOM)
+    network.save_weights(path)
 
 
 def _is_download(error: Exception) -> bool:

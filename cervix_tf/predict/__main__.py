@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from cervix_tf import quiet
+from cervix_tf import atomic, quiet
 from cervix_tf.errors import InputError, exit_cleanly
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             model = runtime.load(options.model)
             network = runtime.keras_model(model) if options.heatmap is not None else None
         found = files.inputs_of(options.inputs, model.contract)
+        if options.heatmap is not None:
+            from cervix_tf.predict import pictures
+
+            atomic.check_results(options.heatmap, [pictures.file_name(name) for name, _ in found])
         if len(found) > 1:  # all damaged images at once, and before the work
             images.check_files(file for _, each in found for file in each)
         with quiet.libraries():  # LiteRT announces its delegate at the first input
@@ -65,8 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show = as_json if options.json else as_table
         print(show(model.contract, names, probabilities))
         if network is not None and options.heatmap is not None:
-            from cervix_tf.predict import pictures
-
             with quiet.libraries():
                 drawn = pictures.draw(network, model.contract, found, options.heatmap)
             for path in drawn:
@@ -86,7 +88,7 @@ def as_table(contract: Contract, names: Sequence[str], probabilities: np.ndarray
 
 
 def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray) -> str:
-    """The same as JSON, with what the model is."""
+    """The same as JSON, with what the model is; ASCII where the terminal's code page is not Unicode."""
     return json.dumps(
         {
             "model": {
@@ -107,7 +109,7 @@ def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray)
             ],
         },
         indent=2,
-        ensure_ascii=False,
+        ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
     )
 
 

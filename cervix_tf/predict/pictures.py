@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-
-from cervix_tf import atomic
+from cervix_tf import atomic, file_names
 from cervix_tf.contract import Contract
-from cervix_tf.data import images
+from cervix_tf.data import images, png
 
 if TYPE_CHECKING:
     import keras
+
+
+def file_name(name: str) -> str:
+    """The name of the picture of the input of that name, in the folder given."""
+    return f"{file_names.of_id(name)}.png"
 
 
 def draw(
@@ -26,12 +28,12 @@ def draw(
     """
     from cervix_tf.explain import model_maps
 
+    atomic.claim(folder, [file_name(name) for name, _ in inputs])
     written = []
     for name, files in inputs:
         pixels = [images.decode_file(file) for file in files]
         maps = model_maps.heat_maps(network, pixels, contract.views)
-        target = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('_')}.png"
-        with atomic.replacing(target) as part:
-            cv2.imwrite(str(part), model_maps.strip(pixels, maps, contract.views)[..., ::-1])
+        target = folder / file_name(name)
+        png.write(target, model_maps.strip(pixels, maps, contract.views))
         written.append(target)
     return written

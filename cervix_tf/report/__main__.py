@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from cervix_tf import run_lock
 from cervix_tf.errors import exit_cleanly
 from cervix_tf.run_dir import RunDir
 
@@ -20,8 +21,10 @@ def report(run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN
     from cervix_tf.report import page
 
     files = RunDir(run)
+    page.check(files)
     evaluated = files.metrics.exists() and not files.config.exists() and not files.history.exists()
-    print(page.evaluation(run) if evaluated else page.run(files))
+    with run_lock.held(run):
+        print(page.evaluation(run) if evaluated else page.run(files))
 
 
 if __name__ == "__main__":

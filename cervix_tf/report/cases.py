@@ -94,7 +94,7 @@ def described(predictions: Predictions, row: int, manifest: Manifest | None, vie
         ],
         images=thumbnails,
         left_out=max(0, len(images) - MOST_IMAGES),
-        heat_map=_heat_map(run, str(entry["id"])),
+        heat_map=thumbnail(run.heat_map(str(entry["id"])), _HEAT_MAP_SIDE),
     )
 
 
@@ -129,9 +129,3 @@ def _images(manifest: Manifest, id: str, case: str, views: Sequence[str]) -> lis
         found = found[found["view"].map(kind).isin(kinds)]
     listed = [(str(view), manifest.root / path) for view, path in zip(found["view"], found["path"], strict=True)]
     return sorted(listed, key=lambda image: kinds.index(kind(image[0])) if kind(image[0]) in kinds else len(kinds))
-
-
-def _heat_map(run: RunDir, id: str) -> str:
-    path = run.heat_map(id).resolve()
-    inside = path.is_relative_to(run.heat_map("").parent.resolve())  # an id is data: it must not lead out of the run
-    return thumbnail(path, _HEAT_MAP_SIDE) if inside else ""

@@ -40,16 +40,21 @@ def run(run: RunDir) -> Path:
 
     Raises `InputError` when `run` is not a run, or when one of its files is broken.
     """
-    if not any(path.is_file() for path in (run.config, run.metrics, run.predictions, run.history)):
-        raise InputError(
-            f"{run.root}: is not a run: no {run.config.name}, {run.metrics.name}, {run.predictions.name} or "
-            f"{run.history.name} in it; give the folder that a study wrote, saved_models/<paper>/<run>"
-        )
+    check(run)
     name = " / ".join(run.root.resolve().parts[-2:])
     missing = [
         f"{getattr(run, part).name} ({what})" for part, what in _PARTS.items() if not getattr(run, part).exists()
     ]
     return _write(run, f"Run {name}", missing)
+
+
+def check(run: RunDir) -> None:
+    """Raise `InputError` when nothing in the folder says that it is a run or an evaluation."""
+    if not any(path.is_file() for path in (run.config, run.metrics, run.predictions, run.history)):
+        raise InputError(
+            f"{run.root}: is not a run: no {run.config.name}, {run.metrics.name}, {run.predictions.name} or "
+            f"{run.history.name} in it; give the folder that a study wrote, saved_models/<paper>/<run>"
+        )
 
 
 def evaluation(directory: Path) -> Path:

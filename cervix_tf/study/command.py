@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import tyro
 
-from cervix_tf import ranges, start
+from cervix_tf import durable, file_names, ranges, run_lock, start
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
@@ -77,6 +78,8 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
         )
         for seed in command.seeds or (command.config.seed,):
             ranges.check(dataclasses.replace(command.config, seed=seed))
+        if command.run:
+            file_names.check_plain(command.run, "--run")
         name = (command.run or preset) + _of_worker()
         runs = {
             seed: RunDir(command.out / study.name / (name if seed == command.config.seed else f"{name}-seed-{seed}"))
@@ -87,15 +90,19 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
             for seed, out in runs.items():
                 _print(out, study.rows(dataclasses.replace(command.config, seed=seed), out, request))
             return
-        start.import_tensorflow()
-        for seed, out in runs.items():
-            config = dataclasses.replace(command.config, seed=seed)
-            start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
-            study.run(config, out, request)
-        if len(runs) > 1:
-            from cervix_tf.report import seeds
+        with contextlib.ExitStack() as locks:
+            for out in runs.values():
+                durable.make_folder(out.root)
+                locks.enter_context(run_lock.held(out.root))
+            start.import_tensorflow()
+            for seed, out in runs.items():
+                config = dataclasses.replace(command.config, seed=seed)
+                start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
+                study.run(config, out, request)
+            if len(runs) > 1:
+                from cervix_tf.report import seeds
 
-            seeds.conclude(runs)
+                seeds.conclude(runs)
 
 
 def _of_worker() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cervix_tf.config import Source
-from cervix_tf.data import audit, manifest, readable, splits
+from cervix_tf.data import audit, manifest, readable, splits, used_manifest
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
@@ -163,9 +163,12 @@ def prescribed(images_used: Manifest, *allowed: Sequence[str]) -> Splits:
 
 
 def keep_manifest(parts: Mapping[str, Manifest], out: RunDir) -> Manifest:
-    """The manifest as used, each image's split in its `split` column, which is written into the run."""
+    """The manifest as used, each image's split in its `split` column, which is written into the run.
+
+    Raises `InputError` when the run was made with another one.
+    """
     whole = splits.with_split_column(parts)
-    manifest.write(whole, out.manifest)
+    used_manifest.keep(whole, out.manifest)
     return whole
 
 

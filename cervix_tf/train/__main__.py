@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from cervix_tf import ranges, start
+from cervix_tf import durable, ranges, run_lock, start
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
@@ -80,8 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ranges.check(command.config)
         start.import_tensorflow()
         out = RunDir(command.out)
-        start.begin(command.config, out, ["python", "-m", "cervix_tf.train", *arguments], command.config.seed)
-        run(command.config, out)
+        durable.make_folder(out.root)
+        with run_lock.held(out.root):
+            start.begin(command.config, out, ["python", "-m", "cervix_tf.train", *arguments], command.config.seed)
+            run(command.config, out)
 
 
 def run(config: Config, out: RunDir) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,12 +14,13 @@ import pandas as pd
 import scipy.special
 import tensorflow as tf
 
-from cervix_tf import atomic
 from cervix_tf.config import AdamConfig, SGDConfig
 from cervix_tf.data import pipeline
 from cervix_tf.errors import InputError
+from cervix_tf.models import weights
 from cervix_tf.run_dir import RunDir
 from cervix_tf.training import devices
+from cervix_tf.training.epoch_states import EpochStates
 from cervix_tf.training.finite import FiniteLoss
 from cervix_tf.training.fused_optimizers import FusedAdam, FusedSGD
 
@@ -122,7 +123,14 @@ def fit(
                 callbacks=[*(callbacks or []), finite, keeper],
                 verbose=verbose,
             )
-    network.load_weights(out.best_weights)
+    try:
+        network.load_weights(out.best_weights)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{out.best_weights}: does not fit this network ({first}); "
+            f"copy the run again as a whole, or remove {out.root} to train this network anew"
+        ) from error
     return keeper.history
 
 
@@ -145,16 +153,13 @@ def _as_vectors(step: Callable) -> Callable:
 
 
 class _Keeper(keras.callbacks.Callback):
-    """Keeps history, best weights and state, in an order that a kill between any two writes cannot harm.
-
-    An epoch counts once it stands in history.csv, which is written last; the state of
-    the epoch before is removed only after that.
-    """
+    """Decides after each epoch what is best and whether to go on, and has it written down (see `EpochStates`)."""
 
     def __init__(self, out: RunDir, criterion: str, also_by: Sequence[str], epochs: int, patience: int) -> None:
         super().__init__()
         self.out, self.criterion, self.epochs, self.patience = out, criterion, epochs, patience
         self.weights = {name: out.best_weights_by(name) for name in also_by} | {criterion: out.best_weights}
+        self.states = EpochStates(out, self.weights)
         self.history = pd.DataFrame()
 
     @property
@@ -166,21 +171,24 @@ class _Keeper(keras.callbacks.Callback):
     def restore(self, network: keras.Model) -> int:
         """Load the newest whole state into `network`; the number of epochs it has been trained for."""
         network.optimizer.build(network.trainable_variables)  # so that a state finds where to go
-        if not self.out.history.exists():
+        restored = self.states.restore()
+        if restored is None:
             return 0
-        self.history = pd.read_csv(self.out.history)
-        done = len(self.history)
-        state = self._state(done)
-        if self.finished and self.out.best_weights.exists():
+        self.history, done = restored.history, len(restored.history)
+        if restored.arrays is None:
+            if not (self.finished and self.out.best_weights.exists()):
+                raise InputError(
+                    f"{self.states.state(done)}: is missing although {self.out.history.name} counts {done} epochs; "
+                    f"remove {self.out.root} to train this network anew"
+                )
             return done
-        if not state.exists():
+        variables, arrays = _variables(network), list(restored.arrays.values())
+        if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
             raise InputError(
-                f"{state}: is missing although {self.out.history.name} counts {done} epochs; "
-                f"remove {self.out.root} to train this network anew"
+                f"{self.states.state(done)}: is of another network; remove {self.out.root} to train this network anew"
             )
-        with np.load(state) as arrays:
-            for variable, name in zip(_variables(network), arrays.files, strict=True):
-                variable.assign(arrays[name])
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
         return done
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -198,21 +206,15 @@ class _Keeper(keras.callbacks.Callback):
             **values,
         }
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
-        for criterion, path in self.weights.items():
+        for criterion in self.weights:
             if best_epoch(self.history, criterion) == len(self.history):
-                with atomic.replacing(path) as part:
-                    self.model.save_weights(part)
-        if not self.finished:
-            # A plain archive, since Keras' weight files lack the counters of random layers and take ten times as long.
-            with atomic.replacing(self._state(epoch + 1)) as part:
-                np.savez(part, *(_value(variable) for variable in _variables(self.model)))
-        atomic.write_text(self.out.history, self.history.to_csv(index=False, lineterminator="\n"))
-        self._state(epoch).unlink(missing_ok=True)
+                self.states.keep_best(criterion, epoch + 1, functools.partial(weights.save, self.model))
         if self.finished:
+            self.states.finish(self.history)
             self.model.stop_training = True
-
-    def _state(self, epoch: int) -> Path:
-        return self.out.checkpoints / f"epoch-{epoch}.npz"
+        else:
+            arrays = {f"variable-{at}": _value(each) for at, each in enumerate(_variables(self.model))}
+            self.states.keep(self.history, arrays)
 
 
 def _variables(network: keras.Model) -> list[keras.Variable]:

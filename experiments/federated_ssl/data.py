@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cervix_tf.data import importers, inputs, manifest, splits
+from cervix_tf.data import importers, inputs, manifest, splits, used_manifest
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs, kind
 from cervix_tf.data.manifest import Manifest
@@ -58,7 +58,7 @@ def read(config: Config, out: RunDir) -> Manifest:
         if _labeled(images):
             data.check_classes({each: parts[name].part(each) for each in SPLITS}, CLASSES, f"site {name}: ")
     whole = manifest.joined(list(parts.values()))
-    manifest.write(whole, out.manifest)
+    used_manifest.keep(whole, out.manifest)
     return whole
 
 

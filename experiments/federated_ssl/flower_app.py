@@ -115,15 +115,17 @@ def _answered(message: Message, context: Context) -> Message:
 @server.main()
 def main(grid: Grid, context: Context) -> None:
     """The federation; the backbone's weights, for `--weights` of a study, are the last line that it prints."""
-    from cervix_tf import atomic, start
+    from cervix_tf import atomic, durable, run_lock, start
     from cervix_tf.federated.flower.server import federate
     from cervix_tf.run_dir import RunDir
 
     federation, out = read(context.run_config), RunDir(Path(context.run_config["out"]))
-    start.begin(federation, out, sys.argv, federation.terms.seed)
-    study = federation.study
-    together = trainer(federation, study.weights if study.start == "imagenet" else "random")
-    federate(grid, together, federation.terms, out)
-    with atomic.replacing(out.best_weights) as part:
-        together.network.get_layer("features").save_weights(part)
-    print(f"weights of the backbone: {out.best_weights.resolve()}", flush=True)
+    durable.make_folder(out.root)
+    with run_lock.held(out.root):
+        start.begin(federation, out, sys.argv, federation.terms.seed)
+        study = federation.study
+        together = trainer(federation, study.weights if study.start == "imagenet" else "random")
+        federate(grid, together, federation.terms, out)
+        with atomic.replacing(out.best_weights) as part:
+            together.network.get_layer("features").save_weights(part)
+        print(f"weights of the backbone: {out.best_weights.resolve()}", flush=True)

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 import pandas as pd
 
-from cervix_tf import atomic, runs
+from cervix_tf import runs
+from cervix_tf.data import png
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.synthetic import visits
 from cervix_tf.explain import evidence, model_maps
@@ -95,8 +95,7 @@ def gradcam_examples(config: Config, out: RunDir) -> Picture:
         pixels = [decode_file(file) for file in files[case]]
         maps = model_maps.heat_maps(network, pixels, VIEWS)
         drawn[case] = (pixels, maps)
-        with atomic.replacing(out.heat_map(case)) as part:
-            cv2.imwrite(str(part), model_maps.strip(pixels, maps, VIEWS)[..., ::-1])
+        png.write(out.heat_map(case), model_maps.strip(pixels, maps, VIEWS))
     if config.synthetic_visits:
         write_json(out.evidence, _evidence(network, manifest.root, files, tested))
     right, wrong, uncertain = chosen

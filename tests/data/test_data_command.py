@@ -332,3 +332,32 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     assert said.stdout.splitlines()[-1] == "[]"
     assert "--root" in said.stdout or "ROOT" in said.stdout
     assert time.perf_counter() - start < 5  # about 0.2 s on an idle machine
+
+
+@pytest.mark.parametrize("command", ["import", "audit", "audit --exclusions", "split", "show"])
+def test_a_folder_named_as_output_is_refused_before_anything_is_read_and_keeps_what_it_holds(
+    command: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    name, _, option = command.partition(" ")
+    what = ["folder", "no such folder"] if name == "import" else ["no such manifest.csv"]  # is not looked at
+    assert "precious: is a folder; give the name of a file" in refusal(
+        capsys, name, *what, option or "-o", str(precious)
+    )
+    assert (precious / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("command", ["audit", "show"])
+def test_findings_and_sheets_never_replace_the_manifest_that_they_are_of(
+    command: str, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = manifest.read_bytes()
+    assert "is what the command reads" in refusal(capsys, command, str(manifest), "-o", str(manifest))
+    assert manifest.read_bytes() == before
+
+
+def test_findings_and_exclusions_cannot_be_one_file(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, "audit", str(manifest), "-o", "f.csv", "--exclusions", "./f.csv")
+    assert "f.csv: findings and exclusions are two files" in said

@@ -338,3 +338,49 @@ def test_clients_side_by_side_on_two_devices_equal_clients_in_turn_and_mirrored_
     command = [sys.executable, "-c", TWO_DEVICES, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.strip().endswith("same"), done.stderr[-2000:]
+
+
+def in_the_middle(federate, client, name="cut"):
+    """The run of a federation of three rounds that ended in its third."""
+    sites = [client("a", 1), client("b", 2)]
+    sites[1].batches = Failing(sites[1].batches, "dies", 2)
+    losses = iter([0.5, 0.4])
+    with pytest.raises(InputError, match="round 3: 1 of 2 clients came back"):
+        federate(sites, name, held_out=lambda weights: next(losses))
+    return RunDir(federate.root / name)
+
+
+def test_a_damaged_state_costs_one_round_and_a_line(federate, client, same, capsys):
+    losses = {0: 0.5, 1: 0.4, 2: 0.3}
+    whole = federate([client("a", 1), client("b", 2)], "whole", held_out=lambda weights: losses.pop(min(losses)))
+    state = in_the_middle(federate, client).checkpoints / "round-2.npz"
+    state.write_bytes(state.read_bytes()[:500])
+    left = iter([0.4, 0.3])
+    again = federate([client("a", 1), client("b", 2)], "cut", held_out=lambda weights: next(left))
+    assert "round-2.npz: is damaged or cut short" in capsys.readouterr().err
+    assert same(again, whole)
+
+
+@pytest.mark.parametrize("name", ["history.csv", "checkpoints/best.npz"])
+def test_a_federation_copied_by_halves_is_refused_with_the_files_name(name, federate, client):
+    run = in_the_middle(federate, client)
+    (run.root / name).write_bytes((run.root / name).read_bytes()[:20])
+    with pytest.raises(InputError, match=rf"{Path(name).name}: is missing.*or remove"):
+        federate([client("a", 1), client("b", 2)], "cut")
+
+
+def test_events_that_were_cut_come_back_from_the_state(federate, client):
+    run = in_the_middle(federate, client)
+    before = run.federation.read_text()
+    run.federation.write_bytes(run.federation.read_bytes()[:20])
+    left = iter([0.3])
+    federate([client("a", 1), client("b", 2)], "cut", held_out=lambda weights: next(left))
+    assert run.federation.read_text().startswith(before)
+
+
+def test_damaged_weights_of_a_finished_federation_are_named(federate, client):
+    federate([client("a", 1)])
+    weights = RunDir(federate.root / "run").federated_weights
+    weights.write_bytes(weights.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"federated\.npz: is damaged or cut short .*or remove"):
+        federate([client("a", 1)])

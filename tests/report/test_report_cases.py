@@ -110,3 +110,6 @@ def test_a_case_name_cannot_reach_outside_the_heat_maps(tmp_path):
     whole = made_up({"c": ("a", 0.9), "../secret": ("a", 0.9)})
     assert cases.described(whole, 0, None, (), run).heat_map
     assert not cases.described(whole, 1, None, (), run).heat_map
+    cv2.imwrite(str(run.heat_map("../secret")), picture)
+    assert cases.described(whole, 1, None, (), run).heat_map
+    assert len(list((run.figures / "heatmaps").iterdir())) == 2

@@ -1,8 +1,10 @@
 import dataclasses
 import json
+import os
 
 import pytest
 
+from cervix_tf import run_lock
 from cervix_tf.config import AdamConfig
 from cervix_tf.errors import InputError
 from cervix_tf.report import tables
@@ -48,7 +50,8 @@ def test_a_run_writes_its_configuration_and_environment_first(tmp_path):
 
 
 def test_the_same_command_goes_on_but_another_configuration_is_refused(tmp_path, capsys):
-    call(tmp_path, "--run", "mine")
+    _, out = call(tmp_path, "--run", "mine")
+    out.metrics.write_text("{}")
     assert call(tmp_path, "--run", "mine")
     with pytest.raises(SystemExit) as ended:
         call(tmp_path, "--run", "mine", "--net.epochs", "4")
@@ -56,9 +59,48 @@ def test_the_same_command_goes_on_but_another_configuration_is_refused(tmp_path,
     assert "net.epochs was 3, now 4" in capsys.readouterr().err
 
 
+def test_a_run_that_holds_nothing_computed_yet_takes_another_configuration(tmp_path):
+    def failing(config, out):
+        out.audit.write_text("[]")
+        out.manifest.write_text("path,label")
+        raise InputError("--data.root is missing")
+
+    with pytest.raises(SystemExit):
+        call(tmp_path, "--run", "mine", run=failing)
+    config, out = call(tmp_path, "--run", "mine", "--net.epochs", "4")
+    assert json.loads(out.config.read_text())["net"]["epochs"] == config.net.epochs == 4
+    assert not out.audit.exists() and not out.manifest.exists()  # of the other data, perhaps
+
+
+def test_a_folder_that_is_no_run_is_refused_and_stays_as_it_is(tmp_path, capsys):
+    precious = tmp_path / "study" / "mine" / "deep" / "thesis.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("years of work")
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, "--run", "mine")
+    assert ended.value.code == 2
+    assert "thesis.txt: is in a folder that is no run" in capsys.readouterr().err
+    assert precious.read_text() == "years of work"
+
+
+def test_a_run_that_another_process_has_is_refused_before_anything_else(tmp_path, capsys):
+    out = RunDir(tmp_path / "study" / "mine")
+    out.root.mkdir(parents=True)
+    with run_lock.held(out.root), pytest.raises(SystemExit) as ended:
+        call(tmp_path, "--run", "mine")
+    assert ended.value.code == 2
+    assert f"process {os.getpid()} on " in capsys.readouterr().err
+    assert not out.config.exists()
+    assert call(tmp_path, "--run", "mine")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--preset", "nope"], "there are paper, demo"), (["--net.epochs", "many"], "many")],
+    [
+        (["--preset", "nope"], "there are paper, demo"),
+        (["--net.epochs", "many"], "many"),
+        (["--run", "../../x"], "--run '../../x': has a separator"),
+    ],
 )
 def test_wrong_options_end_with_exit_code_2(tmp_path, capsys, arguments, said):
     with pytest.raises(SystemExit) as ended:

@@ -103,7 +103,8 @@ def test_the_kept_weights_are_those_of_the_best_epoch(tmp_path):
 
 def test_only_the_best_weights_remain_when_training_has_ended(tmp_path):
     train(tmp_path)
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["best.weights.h5"]
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert left == ["best.weights.h5", "finished.json"]
 
 
 def test_training_learns_a_separable_problem(tmp_path):
@@ -156,11 +157,44 @@ def test_less_than_one_epoch_is_an_error_with_a_remedy(epochs, tmp_path):
         train(tmp_path, epochs=epochs)
 
 
+def test_a_damaged_state_costs_one_epoch_and_the_end_is_that_of_an_uninterrupted_run(tmp_path, capsys):
+    whole, history = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", callbacks=[Killed(3)])
+    state = tmp_path / "run" / "checkpoints" / "epoch-3.npz"
+    state.write_bytes(state.read_bytes()[:3000])
+    resumed, again = train(tmp_path / "run")
+    assert "epoch-3.npz: is damaged" in capsys.readouterr().err
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    pd.testing.assert_frame_equal(history.drop(columns="seconds"), again.drop(columns="seconds"), check_exact=True)
+
+
 def test_a_missing_state_is_an_error_not_a_fresh_start(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, callbacks=[Killed(2)])
-    (tmp_path / "checkpoints" / "epoch-2.npz").unlink()
+    for epoch in (1, 2):
+        (tmp_path / "checkpoints" / f"epoch-{epoch}.npz").unlink()
     with pytest.raises(InputError, match=r"epoch-2\.npz: is missing"):
+        train(tmp_path)
+
+
+def test_a_state_of_another_network_is_an_error_with_a_remedy(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, callbacks=[Killed(2)])
+    other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    other.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(InputError, match=r"epoch-2\.npz: is of another network; remove"):
+        train(tmp_path, other)
+
+
+def test_a_finished_run_of_an_earlier_version_is_not_trained_again_unless_its_weights_are_cut(tmp_path):
+    train(tmp_path)
+    (tmp_path / "checkpoints" / "finished.json").unlink()
+    assert len(train(tmp_path, callbacks=[Killed(0)])[1]) == EPOCHS
+    best = RunDir(tmp_path).best_weights
+    best.write_bytes(best.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"best\.weights\.h5: does not fit this network .*or remove"):
         train(tmp_path)
 
 

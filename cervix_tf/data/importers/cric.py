@@ -26,8 +26,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cervix_tf import atomic
-from cervix_tf.data import bounded, names
+from cervix_tf import atomic, durable
+from cervix_tf.data import bounded, names, png
 from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
 from cervix_tf.data.importers.cric_crops import CLASSES
 from cervix_tf.data.importers.found import Found
@@ -73,6 +73,7 @@ def read(root: Path, options: Options) -> Found:
         raise InputError(f"{root}: CRIC's cells have to be cut out of its fields; name a folder with the option crops")
     if options.crop_size < 1:
         raise InputError(f"crop_size {options.crop_size}: give the side of a crop in pixels, 1 or more")
+    atomic.claim(options.crops, [cell.crop for here in by_field.values() for cell in here])
     found.root = options.crops
     on_disk: dict[str, str] = {}
     for path in paths:
@@ -98,12 +99,13 @@ def read(root: Path, options: Options) -> Found:
             if crop is None:
                 found.leave_out(f"{path} cell {cell.number}", f"nucleus ({cell.x:g}, {cell.y:g}) is outside the field")
                 continue
-            write_png(crop, options.crops / cell.crop)
+            png.write(options.crops / cell.crop, crop[..., ::-1], synced=False)
             found.add(cell.crop, label=cell.label, group=f"field {cell.field}")
     for path in sorted(on_disk.values()):
         found.leave_out(path, "no cell of this picture is in the table of nuclei")
     if scaled:
         found.notes.append(f"{scaled} fields were resized: the nuclei's coordinates were scaled to them")
+    durable.sync(options.crops)
     found.records.sort(key=lambda record: str(record["path"]))
     return found
 
@@ -138,15 +140,6 @@ def decoded(path: Path) -> np.ndarray | None:
         return images.decode_file(path)[..., ::-1]
     except images.UnreadableImage:
         return None
-
-
-def write_png(pixels: np.ndarray, path: Path) -> None:
-    """Write (height, width, 3) uint8, blue first, as PNG; a full disk raises `OSError` and leaves nothing."""
-    import cv2
-
-    _, data = cv2.imencode(".png", pixels)
-    with atomic.replacing(path) as part:
-        part.write_bytes(data.tobytes())
 
 
 def cells(root: Path) -> dict[str, list[Cell]]:

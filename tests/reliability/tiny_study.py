@@ -1,0 +1,105 @@
+"""A study of seconds with everything that a real one writes while it trains: states, best weights, tables, a folder."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cervix_tf import atomic, cli
+from cervix_tf.config import Optimiser
+from cervix_tf.metrics import classification, predictions
+from cervix_tf.run_dir import RunDir, write_json
+from cervix_tf.training import fit
+
+EPOCHS, STEPS = 8, 2
+CLASSES = ("normal", "cancer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A study of seconds."""
+
+    seed: int = 0
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([
+        keras.Input((6,)), keras.layers.Dense(8, activation="relu"), keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.3), keras.layers.Dense(2),
+    ])  # fmt: skip
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    model.compile(fit.adam(Optimiser(learning_rate=3e-2)), loss, metrics=[accuracy], jit_compile=False)
+    return model
+
+
+def batches(first):
+    def batch(step):
+        seed = tf.stack([step, 7])
+        labels = tf.random.stateless_uniform((16,), seed, maxval=2, dtype=tf.int32)
+        return tf.random.stateless_normal((16, 6), seed) + 0.5 * tf.cast(labels, tf.float32)[:, None], labels
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.range(first * STEPS, EPOCHS * STEPS).map(batch).with_options(options)
+
+
+class Told(keras.callbacks.Callback):
+    """Writes the number of every epoch that is on the disk to a file outside the run."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.path:
+            with Path(self.path).open("a") as file:
+                file.write(f"{epoch}\n")  # the callbacks before it, of which `fit`'s own is the last, wrote epoch - 1
+
+
+def run(config, out):
+    """Train, predict, measure."""
+    found = list(batches(0).as_numpy_iterator())
+    held_out = tf.data.Dataset.from_tensor_slices(tuple(map(np.concatenate, zip(*found, strict=True)))).batch(16)
+    model = network()
+    fit.fit(
+        model, batches, held_out, epochs=EPOCHS, steps_per_epoch=STEPS, criterion="val_loss", also_by=["val_accuracy"],
+        out=out, callbacks=[Told(os.environ.get("TOLD"))],
+    )  # fmt: skip
+    labels = [CLASSES[label] for _, each in found for label in each]
+    said = predictions.of([f"c{at}" for at in range(len(labels))], fit.probabilities(model, held_out), CLASSES,
+                          labels=labels, groups=[f"g{at // 2}" for at in range(len(labels))])  # fmt: skip
+    predictions.write(said, out.predictions)
+    write_json(out.metrics, classification.summary(said, positive=("cancer",), seed=0, resamples=100, data="tiny"))
+    with atomic.replacing(out.saved_model) as part:
+        (part / "variables").mkdir(parents=True)
+        (part / "variables" / "data").write_bytes(out.best_weights.read_bytes())
+
+
+def main(folder):
+    """The study as its command line would run it."""
+    cli.main("tiny", {"demo": Config()}, {"demo": "seconds"}, run, ["--out", str(folder)])
+
+
+def run_of(folder):
+    return RunDir(Path(folder) / "tiny" / "demo")
+
+
+def results(folder):
+    """What must be the same however often the study was killed."""
+    out = run_of(folder)
+    history = [line.split(",") for line in out.history.read_text().splitlines()]
+    seconds = history[0].index("seconds")
+    return {
+        "metrics.json": out.metrics.read_bytes(),
+        "predictions.csv": out.predictions.read_bytes(),
+        "history.csv": [line[:seconds] + line[seconds + 1 :] for line in history],
+        "config.json": out.config.read_bytes(),
+    }
