@@ -47,7 +47,8 @@ def need(root: Path, names: Sequence[str], columns: Sequence[str]) -> Path:
     fits = [path for path in sorted(_near(root)) if path.suffix.lower() in _READABLE and _has(path, columns)]
     if len(fits) > 1:
         raise InputError(
-            f"{' and '.join(map(str, fits))}: all have the columns {', '.join(columns)}; call the right one {Path(names[0]).stem}"
+            f"{' and '.join(map(str, fits))}: all have the columns {', '.join(columns)}; "
+            f"call the right one {Path(names[0]).stem}"
         )
     if not fits:
         raise InputError(
