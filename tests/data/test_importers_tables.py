@@ -122,7 +122,11 @@ def test_a_message_about_a_spreadsheet_names_its_row(bank: Path) -> None:
             IMAGES,
             r"cases\.csv: lines 2 and 5: Case Number 4 stands there 2 times",
         ),
-        (CASES, [*IMAGES, [5, "bbb0.JPG", 9, "x"]], r"images\.csv: lines 5 and 7: File 'BBB0\.jpg' stands there 2"),
+        (
+            CASES,
+            [*IMAGES, [5, "bbb0.JPG", 9, "x"]],
+            r"images\.csv: lines 5 and 7: File 'BBB0\.jpg' of case 5 stands there 2",
+        ),
         (CASES, [*IMAGES, [5, "C.jpg", 1, "after acetic  acid"]], r"images\.csv: lines 5 and 7: Sort 1 of case 5 for"),
     ],
     ids=["case", "file", "place"],
@@ -134,6 +138,17 @@ def test_what_stands_twice_in_a_banks_table_is_refused_with_both_lines(
     as_csv(images, bank / "images.csv")
     with pytest.raises(InputError, match=message):
         load("iarc_colposcopy", bank)
+
+
+def test_rows_without_a_file_are_no_doubles(bank: Path) -> None:
+    as_csv(CASES, bank / "cases.csv")
+    as_csv([*IMAGES, [7, "", "", ""], [7, "", "", ""]], bank / "images.csv")
+    imported = load("iarc_colposcopy", bank)
+    assert len(imported.manifest) == 5
+    assert imported.left_out[:2] == [
+        ("Case 007/", "images.csv line 7 lists it, no such file"),
+        ("Case 007/", "images.csv line 8 lists it, no such file"),
+    ]
 
 
 def test_two_folders_of_one_case_number_are_refused_each_pair_once(bank: Path) -> None:

@@ -37,9 +37,9 @@ def cases(
 ) -> list[Case]:
     """The cases that have images, by number; images by `Sort` where the table has it, untabled ones last.
 
-    The tables are the spreadsheets as downloaded, banner and all, or the same saved as CSV. Table rows without a
-    file, and cases without any, go to `found.left_out`; cases and
-    files that the tables lack are named in `found.notes`.
+    The tables are the spreadsheets as downloaded, banner and all, or the same saved as CSV. Table
+    rows without a file, and cases without any, go to `found.left_out`; cases and files that the
+    tables lack are named in `found.notes`.
     """
     paths = files.images(root, found)
     of_cases, of_images = [case_column, *meta_columns], [case_column, "File", *image_columns]
@@ -50,7 +50,11 @@ def cases(
     _check_once(meta, number, lambda row: f"{case_column} {row[case_column]}")
     every = {number(row): Case(_name(number(row)), row) for row in meta}
     number = _numbers(images, case_column)
-    _check_once(images, lambda row: (number(row), names.fold(row["File"])), lambda row: f"File {row['File']!r}")
+    _check_once(
+        images,
+        lambda row: (number(row), names.fold(row["File"])) if row["File"] else row.line,
+        lambda row: f"File {row['File']!r} of case {row[case_column]}",
+    )
     _check_once(
         images,
         lambda row: (number(row), row["Sort"], names.plain(row["Type"])) if row["Sort"] else row.line,
