@@ -69,9 +69,10 @@ def test_the_page_of_results_is_what_was_measured(folder):
     assert (folder / "README.md").read_text() == results.page(folder)
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", *(str(path.relative_to(PROJECT)) for path in PROJECT.glob("docs/**/*.md"))]
-)
+DOCUMENTS = [PROJECT / "README.md", *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("experiments/*/README.md")]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_numbers_in_the_documentation_are_those_that_were_measured(path):
     text = path.read_text()
     assert text == results.with_cells(text, PROJECT)
