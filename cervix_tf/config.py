@@ -20,7 +20,7 @@ Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of one training image, drawn anew each epoch: one affine resampling, then tones and colours."""
+    """Random changes of one training image, drawn anew each epoch: one affine resampling, then tones and colors."""
 
     rotation: Annotated[tuple[float, float], Range(-360, 360), Rising()] = (0.0, 0.0)
     """Degrees, counter-clockwise, uniform between the two."""
@@ -43,9 +43,9 @@ class Augmentation:
     brightness: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
     """Factor of the pixels after that, uniform between the two; what exceeds white is white."""
     contrast: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
-    """Factor of the distance to the image's mean grey, uniform between the two."""
+    """Factor of the distance to the image's mean gray, uniform between the two."""
     saturation: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
-    """Factor of the distance to each pixel's grey, uniform between the two."""
+    """Factor of the distance to each pixel's gray, uniform between the two."""
 
 
 _SIDE = Range(8, 8192)

@@ -46,7 +46,7 @@ class Contract:
     native_width: int
     version: str
     """Of cervix_tf, which made the model."""
-    licence: str
+    license: str
     intended_use: str
     data: str
     """What it was trained on."""
@@ -54,8 +54,8 @@ class Contract:
     """Trained on drawn images: good for trying the software, for nothing else."""
     stand_in: bool
     """Trained on another data set than the paper's."""
-    neighbours: str = ""
-    """Digest of the neighbours that turn the model's embeddings into probabilities (see
+    neighbors: str = ""
+    """Digest of the neighbors that turn the model's embeddings into probabilities (see
     `cervix_tf.metrics.neighbors`); empty = the model gives probabilities itself."""
     digest: str = field(default="", compare=False)
     """SHA-256 over this contract and the files it was sealed with; empty = not sealed."""
@@ -63,7 +63,7 @@ class Contract:
     @property
     def output(self) -> str:
         """Name of what every signature of the exported model gives."""
-        return "embeddings" if self.neighbours else "probabilities"
+        return "embeddings" if self.neighbors else "probabilities"
 
     @property
     def image_files(self) -> int:
@@ -166,7 +166,7 @@ def _problems(contract: Contract) -> Iterator[str]:
         yield f"views: {len(contract.views)} of them; an input has at most {_MOST_VIEWS}"
     if not set(contract.positive) <= set(contract.classes):
         yield f"positive {_short(contract.positive)}: is not among the classes {_short(contract.classes)}"
-    for name in ("neighbours", "digest"):
+    for name in ("neighbors", "digest"):
         if not _DIGEST.fullmatch(getattr(contract, name)):
             yield f"{name} {_short(getattr(contract, name))}: is no SHA-256"
 

@@ -138,9 +138,9 @@ class RunDir:
         return self.root / ("model.tflite" if variant == "float32" else f"model_{variant}.tflite")
 
     @property
-    def neighbours(self) -> Path:
+    def neighbors(self) -> Path:
         """What turns a model's embeddings into probabilities (see `cervix_tf.metrics.neighbors`)."""
-        return self.root / "neighbours.npz"
+        return self.root / "neighbors.npz"
 
     @property
     def seen(self) -> Path:

@@ -132,8 +132,8 @@ def inputs_of(part: Manifest, contract: Contract) -> Inputs:
     from cervix_tf.data import inputs
 
     if contract.views:
-        return inputs.of_cases(part, contract.classes, contract.views)[0]
-    return inputs.of_images(part, contract.classes)
+        return inputs.from_cases(part, contract.classes, contract.views)[0]
+    return inputs.from_images(part, contract.classes)
 
 
 def _predictions(path: Path, contract: Contract) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def picture() -> Callable[..., np.ndarray]:
-    """picture(seed, height=96, width=128): smooth random colours, (height, width, 3) uint8."""
+    """picture(seed, height=96, width=128): smooth random colors, (height, width, 3) uint8."""
 
     def draw(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
         import cv2

@@ -118,8 +118,8 @@ def path_that_leaves_the_root(tmp_path, visits):
 
 def unknown_column(tmp_path, visits):
     path = tmp_path / "manifest.csv"
-    path.write_text("path,colour\na.jpg,red\n")
-    return ["--data.manifest", path], "colour"
+    path.write_text("path,color\na.jpg,red\n")
+    return ["--data.manifest", path], "color"
 
 
 def manifest_that_is_missing(tmp_path, visits):

@@ -31,7 +31,7 @@ CLASSES = ("normal", "cancer")
 def contract(**changes):
     terms = {
         "task": "made up", "classes": CLASSES, "positive": ("cancer",), "views": (), "height": 8, "width": 8,
-        "native_height": 16, "native_width": 16, "version": "0", "licence": "none", "intended_use": "Tests.",
+        "native_height": 16, "native_width": 16, "version": "0", "license": "none", "intended_use": "Tests.",
         "data": "nothing", "synthetic": True, "stand_in": False,
     }  # fmt: skip
     return Contract(**{**terms, **changes})
@@ -56,10 +56,12 @@ def made(tmp_path_factory):
     for at in range(2):
         cv2.imwrite(str(folder / "cases" / f"{at}.png"), np.full((16, 16, 3), 60 + 90 * at, np.uint8))
     records = [{"path": f"cases/{at}.png", "label": CLASSES[at], "group": str(at), "split": "test"} for at in range(2)]
-    listed = manifest.of_records(records, folder)
+    listed = manifest.from_records(records, folder)
     manifest.write(listed, folder / "manifest.csv")
     manifest.write(listed, run.manifest)
-    found = predictions.of([f"cases/{at}.png" for at in range(2)], np.full((2, 2), 0.5), CLASSES, labels=CLASSES)
+    found = predictions.from_arrays(
+        [f"cases/{at}.png" for at in range(2)], np.full((2, 2), 0.5), CLASSES, labels=CLASSES
+    )
     predictions.write(found, run.predictions)
     write_json(run.environment, {"data_root": str(folder)})
     saved_model.write(model(("green", "iodine")), contract(views=("green", "iodine")), folder / "of_views")
@@ -86,14 +88,14 @@ def spoilt(there):
     contract().write(saved_model.contract_of(there / "broken"))
     other = contract(classes=("superficial", "koilocytotic"), positive=())
     saved_model.write(model(), other, there / "other")
-    (there / "words.csv").write_text("name;colour\na;b\n")
+    (there / "words.csv").write_text("name;color\na;b\n")
     (there / "picture.csv").write_bytes((there / "cases" / "0.png").read_bytes())
     (there / "cases" / "bad.png").write_bytes((there / "cases" / "0.png").read_bytes()[:40])
     rows = [
         {"path": f"cases/{name}.png", "label": label, "split": "test"}
         for name, label in zip(("0", "bad"), CLASSES, strict=True)
     ]
-    bad = manifest.of_records(rows, there)
+    bad = manifest.from_records(rows, there)
     manifest.write(bad, there / "bad.csv")
 
 
@@ -140,7 +142,7 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(there, capfd, comman
     spoilt(there)
     found = predictions.read(there / "run" / "predictions.csv")
     predictions.write(found.where([False, True]), there / "fewer.csv")
-    other = predictions.of(["a", "b"], np.full((2, 3), 1 / 3), ("a", "b", "c"))
+    other = predictions.from_arrays(["a", "b"], np.full((2, 3), 1 / 3), ("a", "b", "c"))
     predictions.write(other, there / "classes.csv")
     with pytest.raises(SystemExit) as ended:
         command.main(arguments)
@@ -159,7 +161,7 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(there, capfd, comman
         ("metrics.json", "{", "metrics.json: not readable as JSON"),
         ("metrics.json", "[]", "metrics.json: holds no JSON object"),
         ("predictions.csv", "id,p_a,p_b\nx,1,1\n", "predictions.csv: line 2: probabilities sum to 2"),
-        ("manifest.csv", "colour\nred\n", "manifest.csv: line 1"),
+        ("manifest.csv", "color\nred\n", "manifest.csv: line 1"),
     ],
 )
 def test_a_report_names_the_broken_file_in_one_line(there, name, text, said):

@@ -26,9 +26,9 @@ VIEWS = ("acetic_1", "green")
 
 
 def finished(folder, views):
-    """A run of a model that decides for the strongest colour (of its first view), exported."""
+    """A run of a model that decides for the strongest color (of its first view), exported."""
     contract = Contract(
-        *("brightest colour", CLASSES, ("red",), views, 8, 8, 16, 16, "1", "free", "Tests only.", "nothing"),
+        *("brightest color", CLASSES, ("red",), views, 8, 8, 16, 16, "1", "free", "Tests only.", "nothing"),
         synthetic=True,
         stand_in=False,
     )
@@ -40,7 +40,7 @@ def finished(folder, views):
     model = serving_model(keras.Model(pixels, keras.layers.Rescaling(0.1)(means)), contract)
     out = RunDir(folder)
     model.save(out.model)
-    listed = manifest.of_records([{"path": "a", "sha256": "0" * 64, "split": "train"}], folder)
+    listed = manifest.from_records([{"path": "a", "sha256": "0" * 64, "split": "train"}], folder)
     record = runs.seal(out, contract, listed)
     saved_model.write(model, contract, out.saved_model, record)
     out.tflite().write_bytes(tflite.convert(out.saved_model, contract, "float32"))
@@ -57,7 +57,7 @@ def of_views(tmp_path_factory):
     return finished(tmp_path_factory.mktemp("views"), VIEWS)
 
 
-def colour(at, height=16, width=16):
+def color(at, height=16, width=16):
     pixels = np.full((height, width, 3), 60, np.uint8)
     pixels[..., at] = 160
     return pixels
@@ -65,7 +65,7 @@ def colour(at, height=16, width=16):
 
 def paint(file: Path, at: int) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(file), colour(at)[..., ::-1])
+    assert cv2.imwrite(str(file), color(at)[..., ::-1])
     return file
 
 
@@ -93,9 +93,9 @@ def test_files_folders_arrays_and_stacks_of_arrays_are_taken(single, tmp_path):
     file = paint(tmp_path / "folder" / "b.png", 1)
     assert answers(model, str(file)) == ["green"]
     assert answers(model, file.parent) == ["blue", "green"]
-    assert answers(model, colour(2)) == ["blue"]
-    assert answers(model, np.stack([colour(2), colour(0)]), batch_size=2) == ["blue", "red"]
-    mixed = model.predict([colour(1, 40, 30), file, colour(0)])
+    assert answers(model, color(2)) == ["blue"]
+    assert answers(model, np.stack([color(2), color(0)]), batch_size=2) == ["blue", "red"]
+    mixed = model.predict([color(1, 40, 30), file, color(0)])
     assert list(mixed["most_probable"]) == ["green", "green", "red"]
     assert list(mixed.index) == ["0", str(file), "2"]
     assert len(model.predict([])) == 0
@@ -106,18 +106,18 @@ def test_a_case_is_a_folder_a_list_of_files_or_an_array_of_its_views(of_views, t
     files = [paint(tmp_path / "visit" / f"{at}.png", at) for at in (2, 0)]
     assert answers(model, tmp_path / "visit") == answers(model, files[0].parent) == ["red"]  # by name: 0.png first
     assert answers(model, [files]) == ["blue"]
-    assert answers(model, [[str(file) for file in files], [colour(1), colour(0, 30, 40)]]) == ["blue", "green"]
-    assert answers(model, np.stack([colour(2), colour(0)])) == ["blue"]
-    assert answers(model, np.stack([[colour(2), colour(0)], [colour(0), colour(1)]])) == ["blue", "red"]
+    assert answers(model, [[str(file) for file in files], [color(1), color(0, 30, 40)]]) == ["blue", "green"]
+    assert answers(model, np.stack([color(2), color(0)])) == ["blue"]
+    assert answers(model, np.stack([[color(2), color(0)], [color(0), color(1)]])) == ["blue", "red"]
 
 
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (colour(0).astype(np.float32), r"pixels \(16, 16, 3\) float32: an image is \(height, width, 3\) uint8"),
+        (color(0).astype(np.float32), r"pixels \(16, 16, 3\) float32: an image is \(height, width, 3\) uint8"),
         ([np.zeros((0, 4, 3), np.uint8)], r"pixels \(0, 4, 3\) uint8: an image is"),
         ([np.zeros((4, 4), np.uint8)], r"pixels \(4, 4\) uint8: an image is"),
-        ([[colour(0), colour(1)]], "2 image files given as one input.* takes 1"),
+        ([[color(0), color(1)]], "2 image files given as one input.* takes 1"),
         ([7], "int: is no image"),
         ("none.png", "none.png: no such file or folder"),
     ],
@@ -130,12 +130,12 @@ def test_what_is_no_image_is_an_input_error(single, images, words):
 
 def test_heat_maps_are_a_list_of_maps_an_input_and_need_gradients(single, of_views, tmp_path):
     for path in (single.root, single.model):
-        ((found,),) = cervix_tf.load(path).heatmap(colour(1))
+        ((found,),) = cervix_tf.load(path).heatmap(color(1))
         assert (found.shape, found.max()) == ((8, 8), 1)
     with pytest.raises(InputError, match=r"model\.tflite: heat maps need a run directory with model\.keras"):
-        cervix_tf.load(single.tflite()).heatmap(colour(1))
+        cervix_tf.load(single.tflite()).heatmap(color(1))
     with pytest.raises(InputError, match="no heat maps for this model: 0 layers"):
-        cervix_tf.load(of_views.root).heatmap([[colour(1), colour(1)]])
+        cervix_tf.load(of_views.root).heatmap([[color(1), color(1)]])
 
 
 def test_evaluate_gives_what_the_command_writes(single, tmp_path, monkeypatch):
@@ -144,7 +144,7 @@ def test_evaluate_gives_what_the_command_writes(single, tmp_path, monkeypatch):
     for at in range(12):
         paint(tmp_path / f"{at}.png", at % 3)
         records.append({"path": f"{at}.png", "label": CLASSES[at % 2], "group": str(at), "split": "test"})
-    manifest.write(manifest.of_records(records, tmp_path), tmp_path / "m.csv")
+    manifest.write(manifest.from_records(records, tmp_path), tmp_path / "m.csv")
     evaluate.main([str(single.root), "--manifest", "m.csv", "--resamples", "100"])
     written = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
     model = cervix_tf.load(single.root)
@@ -167,7 +167,7 @@ def test_predict_prints_what_the_table_holds(single, tmp_path, capsys):
 def test_a_model_says_what_it_is(single):
     model = cervix_tf.load(single.tflite())
     assert model.contract.classes == CLASSES
-    assert repr(model) == f"<brightest colour 1: red, green, blue; {single.tflite()}>"
+    assert repr(model) == f"<brightest color 1: red, green, blue; {single.tflite()}>"
     with pytest.raises(InputError, match="no such file or folder"):
         cervix_tf.load("none")
 

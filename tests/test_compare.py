@@ -26,7 +26,7 @@ def model(skill, seed, rows=120, images=1, classes=CLASSES):
     scores = np.random.default_rng(seed).normal(size=(rows, len(classes)))
     scores[np.arange(rows), truth] += skill
     scores = np.exp(scores)
-    return predictions.of(
+    return predictions.from_arrays(
         [f"{at:04}" for at in range(rows)],
         scores / scores.sum(1, keepdims=True),
         classes,
@@ -199,10 +199,10 @@ def test_rows_in_another_order_are_paired_by_id():
 
 
 def test_a_network_of_single_images_is_compared_with_one_of_whole_cases_by_the_mean_of_each_cases_images():
-    cases = predictions.of(
+    cases = predictions.from_arrays(
         ["a", "b"], [[0.9, 0.1], [0.2, 0.8]], CLASSES, labels=["control", "case"], cases=["a", "b"], groups=["a", "b"]
     )
-    images = predictions.of(
+    images = predictions.from_arrays(
         ["a/1.jpg", "a/2.jpg", "b/1.jpg"],
         [[0.4, 0.6], [0.8, 0.2], [0.3, 0.7]],
         CLASSES,
@@ -267,7 +267,7 @@ def run_with(folder, found, split, **config):
         {"path": row.id, "group": row.group, "split": split if at < 30 else "train"}
         for at, row in enumerate(rows.itertuples())
     ]
-    manifest.write(manifest.of_records(records, folder), folder / "manifest.csv")
+    manifest.write(manifest.from_records(records, folder), folder / "manifest.csv")
     (folder / "config.json").write_text(json.dumps(config))
     return save(found, folder)
 
@@ -294,7 +294,7 @@ def test_an_evaluation_carries_the_record_of_its_model_and_folds_and_bare_tables
     evaluation.mkdir()
     save(found, evaluation)
     records = [{"path": "other", "group": "woman 3", "split": "validation"}]
-    seen.of(manifest.of_records(records, tmp_path)).write(evaluation / "seen.json")
+    seen.of(manifest.from_records(records, tmp_path)).write(evaluation / "seen.json")
     main([folds, str(bare), str(evaluation), "-o", str(tmp_path / "out"), "--resamples", "100"])
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith(

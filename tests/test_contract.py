@@ -40,8 +40,8 @@ def test_another_value_than_a_contract_holds_is_an_input_error(change, words):
 
 def test_a_lacking_field_no_json_and_no_file_are_input_errors(tmp_path):
     lacking = asdict(WHOLE)
-    del lacking["licence"]
-    with pytest.raises(InputError, match="lacks: licence"):
+    del lacking["license"]
+    with pytest.raises(InputError, match="lacks: license"):
         contracts.parse(json.dumps(lacking).encode(), "x")
     for raw in (b"\xff", b"{", b"[]"):
         with pytest.raises(InputError, match=r"export (the model )?again"):

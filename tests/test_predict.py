@@ -21,14 +21,14 @@ from cervix_tf.predict import files
 
 def contract(views):
     return Contract(
-        *("brightest colour", ("red", "green", "blue"), (), views, 8, 8, 16, 16, "1", "free", "Tests only.", "nothing"),
+        *("brightest color", ("red", "green", "blue"), (), views, 8, 8, 16, 16, "1", "free", "Tests only.", "nothing"),
         synthetic=True,
         stand_in=False,
     )
 
 
 def exported(folder, views):
-    """A model that decides for the strongest colour (of its first view), as a .tflite."""
+    """A model that decides for the strongest color (of its first view), as a .tflite."""
     pixels = keras.Input((*([len(views)] if views else []), 8, 8, 3))
     first = pixels[:, 0] if views else pixels
     means = keras.layers.GlobalAveragePooling2D()(first)
@@ -48,10 +48,10 @@ def three_views(tmp_path_factory):
     return exported(tmp_path_factory.mktemp("views"), ("acetic_1", "green", "iodine"))
 
 
-def paint(file: Path, colour: int) -> Path:
+def paint(file: Path, color: int) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((16, 16, 3), 60, np.uint8)
-    pixels[..., 2 - colour] = 160  # OpenCV writes BGR
+    pixels[..., 2 - color] = 160  # OpenCV writes BGR
     assert cv2.imwrite(str(file), pixels)
     return file
 
@@ -80,14 +80,14 @@ def test_the_table_names_input_probabilities_and_decision_and_says_synthetic(sin
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["input", "red", "green", "blue", "most", "probable"]
     assert lines[1].split() == [str(file), "0.000", "1.000", "0.000", "green"]
-    assert lines[2] == "brightest colour 1, trained on nothing. Tests only."
+    assert lines[2] == "brightest color 1, trained on nothing. Tests only."
     assert lines[3].startswith("SYNTHETIC")
 
 
 def test_a_case_folder_is_one_input_sorted_by_name_and_a_folder_of_cases_several(three_views, tmp_path, capsys):
-    for case, colours in (("v1", (0, 1, 2)), ("v2", (2, 0, 0))):
-        for at, colour in enumerate(colours):
-            paint(tmp_path / "visits" / case / f"{at}.png", colour)
+    for case, colors in (("v1", (0, 1, 2)), ("v2", (2, 0, 0))):
+        for at, color in enumerate(colors):
+            paint(tmp_path / "visits" / case / f"{at}.png", color)
     one, _ = predicted(capsys, three_views, tmp_path / "visits" / "v1")
     assert one == {str(tmp_path / "visits" / "v1"): "red"}
     both, _ = predicted(capsys, three_views, tmp_path / "visits")
@@ -109,7 +109,7 @@ def test_paths_that_do_not_fit_the_model_are_input_errors(tmp_path, views):
     with pytest.raises(InputError, match="no image in this folder"):
         files.inputs_of([tmp_path / "empty"], contract(views))
     if views:
-        with pytest.raises(InputError, match="case: holds 1 images, but brightest colour takes a folder of 3 images"):
+        with pytest.raises(InputError, match="case: holds 1 images, but brightest color takes a folder of 3 images"):
             files.inputs_of([tmp_path / "case"], contract(views))
         with pytest.raises(InputError, match=r"1\.png: is one file, but .* order acetic_1, green, iodine"):
             files.inputs_of([file], contract(views))

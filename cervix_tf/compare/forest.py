@@ -44,9 +44,9 @@ def draw(comparison: Mapping[str, Any], paths: list[Path]) -> None:
         )
         entries = []
         for pair in pairs:
-            colour = _ORANGE if pair["p_corrected"] < 0.05 else _BLUE
+            color = _ORANGE if pair["p_corrected"] < 0.05 else _BLUE
             name = f"{pair['first']} - {pair['second']}"
-            entries.append((name, pair["difference"], colour, _p(pair["p_corrected"])))
+            entries.append((name, pair["difference"], color, _p(pair["p_corrected"])))
         correction = {"holm": "Holm", "bh": "Benjamini-Hochberg"}[comparison["correction"]]
         _panel(below, f"Difference, first minus second (p after {correction} over {len(pairs)})", entries)
         below.axvline(0, color=_INK, linewidth=1, linestyle="--", zorder=1)
@@ -58,16 +58,16 @@ def draw(comparison: Mapping[str, Any], paths: list[Path]) -> None:
 
 def _panel(axes: Axes, title: str, entries: list[tuple[str, Mapping[str, Any], str, str]]) -> None:
     axes.set_title(title, loc="left", fontsize=10, color=_INK)
-    for at, (_, found, colour, remark) in enumerate(entries):
+    for at, (_, found, color, remark) in enumerate(entries):
         if found["value"] is None:
             axes.text(1.02, at, "not defined", transform=axes.get_yaxis_transform(), va="center", color=_INK)
             continue
         if found["low"] is not None:
-            axes.plot([found["low"], found["high"]], [at, at], color=colour, linewidth=2, solid_capstyle="butt")
+            axes.plot([found["low"], found["high"]], [at, at], color=color, linewidth=2, solid_capstyle="butt")
             ends = f" [{_short(found['low'])}, {_short(found['high'])}]"
         else:
             ends = " [no interval]"
-        axes.plot(found["value"], at, "s", color=colour, markersize=6)
+        axes.plot(found["value"], at, "s", color=color, markersize=6)
         text = f"{_short(found['value'])}{ends}{remark}"
         axes.text(1.02, at, text, transform=axes.get_yaxis_transform(), va="center", color=_INK)
     axes.set_yticks(range(len(entries)), [name for name, *_ in entries])

@@ -58,7 +58,7 @@ def names(runs: Sequence[Path]) -> list[str]:
 
 
 def paired(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """The labelled rows of every model, in the first one's order.
+    """The labeled rows of every model, in the first one's order.
 
     Raises `InputError` that says how many and which, unless all have the same ids,
     classes, labels and groups.

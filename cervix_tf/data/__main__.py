@@ -259,7 +259,7 @@ def _print_counts(manifest: Manifest, title: str) -> None:
         if members is rows:
             counts.add_section()
         named = (members[column].replace("", None).nunique() for column in ("group", "case"))
-        counts.add_row(Text(str(label) or "(unlabelled)"), str(len(members)), *map(str, named))
+        counts.add_row(Text(str(label) or "(unlabeled)"), str(len(members)), *map(str, named))
     console.print(counts)
     for column in ("split", "view", "site"):
         if (rows[column] != "").any():

@@ -8,17 +8,17 @@ trained, evaluated or asked on. Nothing is dropped here: `audit` reports, `write
 |---|---|---|
 | missing, empty, unreadable, truncated, damaged, not_an_image | error | yes |
 | too_large, wrong_format, sixteen_bit | error | yes |
-| wrong_channels | error for CMYK and the like, warning for grey and alpha | if an error |
+| wrong_channels | error for CMYK and the like, warning for gray and alpha | if an error |
 | wrong_extension, blank, orientation (stored turned by EXIF, read upright) | warning | no |
 | changed: the bytes are not those whose sha256 the manifest holds | error | no: import again |
 | identical_bytes, identical_pixels | warning | the later copies |
-| same_image_two_labels | error | every labelled copy |
+| same_image_two_labels | error | every labeled copy |
 | same_image_two_splits | error | the later copies |
 | same_image_two_groups | warning | the later copies |
 | group_two_splits: of a group, or a case without one | error | no: split again |
 | near_duplicate, near_duplicate_two_labels, ..._splits, ..._groups | warning | no: `group_by_similarity` |
 
-Of identical images the copy that is kept is a labelled one before an unlabelled one,
+Of identical images the copy that is kept is a labeled one before an unlabeled one,
 then one in `test`, then in `validation` (so that published test parts stay whole),
 then the one that stands first in the manifest.
 """
@@ -113,7 +113,7 @@ def group_by_similarity(
             "`python -m cervix_tf.data audit MANIFEST --exclusions exclude.csv`"
         )
     near = [(one, two) for one, two, _ in fingerprints.near_pairs(prints, threshold)]
-    by_pixels: dict[str, int] = {}  # identical images of one colour have no hash, yet belong together
+    by_pixels: dict[str, int] = {}  # identical images of one color have no hash, yet belong together
     near += [(at, by_pixels.setdefault(mark.pixels, at)) for at, mark in enumerate(prints)]
     rows = manifest.rows.copy()
     for _, members in rows.groupby(splits.leak_units(manifest, near)):

@@ -1,4 +1,4 @@
-"""Random changes of an image: all geometry as one affine resampling, tones as one table, colours as one matrix."""
+"""Random changes of an image: all geometry as one affine resampling, tones as one table, colors as one matrix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def augmented(
     matrix = affine(rng, augmentation, image.shape[:2], target)
     changed = warp(image, matrix, target, augmentation.mirror_outside)
     curve = tones(rng, augmentation)
-    return coloured(changed if curve is None else cv2.LUT(changed, curve), rng, augmentation)
+    return colored(changed if curve is None else cv2.LUT(changed, curve), rng, augmentation)
 
 
 def affine(
@@ -30,8 +30,8 @@ def affine(
     """A random map from target to source pixel coordinates, (2, 3) float64.
 
     `source` and `target` are (height, width) in pixels. Without augmentation the map is
-    a plain resize with half-pixel centres: the one that evaluation uses. Rotation, shear
-    and scale turn about the image's centre, in a frame where source pixels are square,
+    a plain resize with half-pixel centers: the one that evaluation uses. Rotation, shear
+    and scale turn about the image's center, in a frame where source pixels are square,
     then the whole frame is resized to the target, and moved.
 
     Eight numbers are drawn whatever the settings, so that changing one setting leaves the
@@ -45,7 +45,7 @@ def affine(
     flip_y = -1.0 if draws[4] < augmentation.vertical_flip else 1.0
 
     (source_height, source_width), (target_height, target_width) = source, target
-    # Target pixel -> source frame centred on (0, 0).
+    # Target pixel -> source frame centered on (0, 0).
     resize = np.diag([source_width / target_width, source_height / target_height])
     cos, sin = np.cos(angle), np.sin(angle)
     # y points down, so this turns the picture counter-clockwise when read as target -> source.
@@ -55,10 +55,10 @@ def affine(
         cos, sin = _QUARTERS[int(4 * draws[7])]
         across = target_width / target_height
         linear = linear @ np.array([[cos, -sin * across], [sin / across, cos]])
-    source_centre = np.array([(source_width - 1) / 2, (source_height - 1) / 2])
+    source_center = np.array([(source_width - 1) / 2, (source_height - 1) / 2])
     moved = np.array([_between(draw, augmentation.shift) for draw in draws[5:7]]) * (target_width, target_height)
-    target_centre = np.array([(target_width - 1) / 2, (target_height - 1) / 2]) + moved
-    return np.column_stack([linear, source_centre - linear @ target_centre])
+    target_center = np.array([(target_width - 1) / 2, (target_height - 1) / 2]) + moved
+    return np.column_stack([linear, source_center - linear @ target_center])
 
 
 def tones(rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray | None:
@@ -71,18 +71,18 @@ def tones(rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray | 
     return np.rint(255 * np.minimum(values, 1)).astype(np.uint8)
 
 
-def coloured(image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray:
+def colored(image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation) -> np.ndarray:
     """`image` (height, width, 3) uint8 RGB with another contrast and saturation, clipped to [0, 255].
 
-    Contrast keeps the mean grey of the image, saturation the grey of every pixel.
+    Contrast keeps the mean gray of the image, saturation the gray of every pixel.
     """
     draws = rng.uniform(size=2)
     if augmentation.contrast == augmentation.saturation == (1.0, 1.0):
         return image
     contrast, saturation = _between(draws[0], augmentation.contrast), _between(draws[1], augmentation.saturation)
-    grey = float(image.mean(axis=(0, 1)) @ _LUMA)
-    colours = contrast * (saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1)))
-    return cv2.transform(image, np.column_stack([colours, np.full(3, (1 - contrast) * grey)]))
+    gray = float(image.mean(axis=(0, 1)) @ _LUMA)
+    colors = contrast * (saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1)))
+    return cv2.transform(image, np.column_stack([colors, np.full(3, (1 - contrast) * gray)]))
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, target: tuple[int, int], mirror: bool = False) -> np.ndarray:
@@ -91,7 +91,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, target: tuple[int, int], mirror:
     Outside it is black, or its mirror image. `matrix` maps target to source pixels, as `affine` gives it.
     Bilinear, through OpenCV's fixed-point uint8 path: twice as fast here as
     TensorFlow's projective transform and as any float path, and equal to it within
-    one grey level, far below what the augmentation itself changes.
+    one gray level, far below what the augmentation itself changes.
     """
     height, width = target
     return cv2.warpAffine(

@@ -42,7 +42,7 @@ def strips(manifest: Manifest, columns: int, seed: int) -> list[Strip]:
     found = []
     by_case = bool(((rows["case"] != "") & (rows["view"] != "")).any())
     for label, members in rows.sort_values("path").groupby("label"):
-        name = str(label) or "(unlabelled)"
+        name = str(label) or "(unlabeled)"
         if by_case:
             cases = sorted(set(members["case"]))
             for case in sorted(rng.permutation(np.array(cases, dtype=object))[:4]):

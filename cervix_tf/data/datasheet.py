@@ -81,7 +81,7 @@ def differences(sheet: Datasheet, manifest: Manifest) -> list[str]:
     ]
     labels, splits = rows["label"].value_counts(), rows["split"].value_counts()
     for label, count in expected.per_class.items():
-        said.append(_against(f"images labelled {label}", count, int(labels.get(label, 0))))
+        said.append(_against(f"images labeled {label}", count, int(labels.get(label, 0))))
     for split, count in expected.per_split.items():
         said.append(_against(f"images in the {split} part", count, int(splits.get(split, 0))))
     unknown = sorted(set(labels.index) - set(sheet.classes) - {""})

@@ -1,8 +1,8 @@
 """What one image file is: whether `images` can read it, and marks by which copies of it are found.
 
 Near-duplicates are found in two steps. Candidates are pairs whose 64-bit perceptual
-hashes (signs of the 8 x 8 lowest frequencies of a 32 x 32 grey thumbnail against their
-median) differ in at most `NEAR_BITS` bits. A candidate counts when the 32 x 32 colour
+hashes (signs of the 8 x 8 lowest frequencies of a 32 x 32 gray thumbnail against their
+median) differ in at most `NEAR_BITS` bits. A candidate counts when the 32 x 32 color
 thumbnails correlate by at least `NEAR_CORRELATION`. Brightness, contrast, size and
 compression hardly change either; mirrored, rotated and cropped copies are not found.
 
@@ -62,7 +62,7 @@ class Fingerprint:
     pixels: str = ""
     """Digest of size and decoded RGB pixels."""
     hash: int | None = None
-    """64-bit perceptual hash; None also for an image of one colour, which resembles nothing."""
+    """64-bit perceptual hash; None also for an image of one color, which resembles nothing."""
     thumbnail: np.ndarray | None = None
     """(32, 32, 3) uint8, squeezed to a square."""
 
@@ -95,7 +95,7 @@ def inspect(file: Path, max_megapixels: float | None = None) -> Fingerprint:
     thumbnail = np.asarray(rgb.resize((_SIDE, _SIDE), Image.Resampling.BOX))
     mark = _perceptual_hash(rgb)
     if mark is None:
-        problems.append(Problem("blank", "warning", "has (nearly) one colour all over"))
+        problems.append(Problem("blank", "warning", "has (nearly) one color all over"))
     return Fingerprint(tuple(problems), sha256, digest, mark, thumbnail)
 
 
@@ -136,7 +136,7 @@ def _oddities(header: Header, suffix: str) -> Iterator[Problem]:
     if header.alpha:
         yield Problem("wrong_channels", "warning", "has an alpha channel, which is dropped")
     elif header.colors == "gray":
-        yield Problem("wrong_channels", "warning", "is grey; read as RGB with equal channels")
+        yield Problem("wrong_channels", "warning", "is gray; read as RGB with equal channels")
     if header.orientation != 1:
         reason = f"is stored turned (EXIF orientation {header.orientation}); read upright"
         yield Problem("orientation", "warning", reason)
@@ -146,10 +146,10 @@ def _perceptual_hash(rgb: Image) -> int | None:
     from PIL import Image
     from scipy.fft import dctn
 
-    grey = np.asarray(rgb.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
-    if grey.std() < 1:
+    gray = np.asarray(rgb.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float32)
+    if gray.std() < 1:
         return None
-    low = dctn(grey, norm="ortho")[:8, :8].ravel()
+    low = dctn(gray, norm="ortho")[:8, :8].ravel()
     return int(np.packbits(low > np.median(low)).view(np.uint64)[0])
 
 

@@ -1,4 +1,4 @@
-"""Image files to pixels, the same pixels and the same verdict everywhere: audit, training, evaluation, prediction.
+"""Image files to pixels, the same pixels and the same prediction everywhere: audit, training, evaluation, prediction.
 
 | stored as | read as |
 |---|---|

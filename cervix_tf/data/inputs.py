@@ -23,7 +23,7 @@ class Inputs:
     files: tuple[tuple[str, ...], ...]
     """Absolute image files of each input, in the order of `views`; one file each when `views` is empty."""
     labels: np.ndarray
-    """Class indices, int32, (inputs,); -1 = unlabelled."""
+    """Class indices, int32, (inputs,); -1 = unlabeled."""
     rows: pd.DataFrame
     """`ROW_COLUMNS` of each input: what a line of predictions.csv says about it."""
     classes: tuple[str, ...]
@@ -40,8 +40,8 @@ def units(rows: pd.DataFrame) -> np.ndarray:
     return rows["group"].where(rows["group"] != "", own).to_numpy(object)
 
 
-def of_images(manifest: Manifest, classes: Sequence[str], view_kind: str = "") -> Inputs:
-    """One input a labelled image; with `view_kind`, only images of that kind of view.
+def from_images(manifest: Manifest, classes: Sequence[str], view_kind: str = "") -> Inputs:
+    """One input a labeled image; with `view_kind`, only images of that kind of view.
 
     Raises `InputError` when none is left.
     """
@@ -53,7 +53,7 @@ def of_images(manifest: Manifest, classes: Sequence[str], view_kind: str = "") -
     if not len(chosen):
         wanted = f"{view_kind} images" if view_kind else "images"
         raise InputError(
-            f"{manifest.root}: none of {len(rows)} rows are {wanted} labelled with one of "
+            f"{manifest.root}: none of {len(rows)} rows are {wanted} labeled with one of "
             f"{', '.join(classes)}; check the columns view and label of the manifest"
         )
     described = chosen.rows.assign(id=chosen.rows["path"])[list(ROW_COLUMNS)]
@@ -65,15 +65,15 @@ def of_images(manifest: Manifest, classes: Sequence[str], view_kind: str = "") -
     )
 
 
-def of_every_image(manifest: Manifest, classes: Sequence[str] = ()) -> Inputs:
-    """One input an image, labelled or not; a label that is not one of `classes` counts as none."""
+def from_every_image(manifest: Manifest, classes: Sequence[str] = ()) -> Inputs:
+    """One input an image, labeled or not; a label that is not one of `classes` counts as none."""
     described = manifest.rows.assign(id=manifest.rows["path"])[list(ROW_COLUMNS)]
     files = tuple((path,) for path in manifest.paths())
     return Inputs(files, _indices(described["label"], classes), described, tuple(classes))
 
 
-def of_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str]) -> tuple[Inputs, Counter[str]]:
-    """One input a labelled case with every kind of view in `views`, and why other cases were left out.
+def from_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str]) -> tuple[Inputs, Counter[str]]:
+    """One input a labeled case with every kind of view in `views`, and why other cases were left out.
 
     A kind that `views` names k times (`acetic_1` ... `acetic_5`) and that the case
     has n images of is filled with image floor(i * n / k) in slot i, in order: all

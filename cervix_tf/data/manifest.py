@@ -6,8 +6,8 @@ Columns (all may be empty but `path`):
 |---|---|
 | path | POSIX path relative to the data root |
 | sha256 | of the file's bytes, 64 hex digits |
-| label | class name; empty = unlabelled |
-| group | the leak unit: woman, visit, slide, cluster image |
+| label | class name; empty = unlabeled |
+| group | the group: woman, visit, slide, cluster image |
 | case, view | which images make one input, and their place in it |
 | site | federated client |
 | split | part prescribed by the source or by `cervix_tf.data split` |
@@ -64,7 +64,7 @@ class Manifest:
         return [str(self.root / path) for path in self.rows["path"]]
 
 
-def of_records(
+def from_records(
     records: Sequence[Mapping[str, object]],
     root: Path,
     name: str = "rows",

@@ -5,7 +5,7 @@ up Python's lock. All randomness of an element is a function of (seed, epoch, el
 view), so batches do not depend on parallelism, and epoch k is the same whether or not
 epochs before it were run in the same process: a resumed run sees the same batches.
 
-Pixels stay uint8 until they are inside the network, which normalises them itself.
+Pixels stay uint8 until they are inside the network, which normalizes them itself.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
 
     def view(file: tf.Tensor) -> tf.Tensor:
         pixels = tf.numpy_function(lambda name: decode(name.decode()), [file], tf.uint8, stateful=False)
-        # Bilinear, half-pixel centres, not antialiased: what `layers.ResizePixels` does inside exported graphs.
+        # Bilinear, half-pixel centers, not antialiased: what `layers.ResizePixels` does inside exported graphs.
         return tf.image.resize(tf.ensure_shape(pixels, [None, None, 3]), (images.height, images.width))
 
     def load(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -5,7 +5,7 @@ function of its generator alone; `pipeline.sampled` loads them. Within a class e
 image is drawn equally often. Two images of one group (woman, visit, slide; where it is
 empty the case, else the image) come as a positive pair only with `same_group=True`:
 they share the camera, the light and the woman, which is easier to learn than the class.
-Unlabelled inputs are never drawn.
+Unlabeled inputs are never drawn.
 
 The paper says "randomly sampled" and no more: not how often each class is drawn, not how
 many batches an epoch has, not whether one woman's images may meet. Here classes are

@@ -1,12 +1,12 @@
 """Parts of a manifest: as the source prescribes, random by class, or stratified with no group in two parts.
 
-The leak unit is `group`; where it is empty, `case`; where that is empty too, the image
+The group is `group`; where it is empty, `case`; where that is empty too, the image
 itself. Rows that share a group or a case are never parted (a case that holds images of
 two groups ties these groups together).
 
 Rows are sorted by path before anything is drawn, and parts come sorted by path, so a
 split depends on what the manifest holds and on the seed, not on the order of its rows.
-Unlabelled rows are split like a class of their own.
+Unlabeled rows are split like a class of their own.
 """
 
 from __future__ import annotations

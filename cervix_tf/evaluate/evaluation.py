@@ -143,12 +143,12 @@ def _predict(model: Model, rows: Manifest, name: str, view: str, batch_size: int
                 f"cases of {', '.join(contract.views)}; fill the columns case and view, "
                 "or use a model of single images"
             )
-        chosen, left_out = inputs.of_cases(rows, contract.classes, contract.views)
+        chosen, left_out = inputs.from_cases(rows, contract.classes, contract.views)
         notes = [f"{count} cases left out: {reason}" for reason, count in left_out.items()]
     else:
-        chosen = inputs.of_images(rows, contract.classes, view)
-        unlabelled = len(rows) - len(chosen)
-        notes = [f"{unlabelled} rows left out: unlabelled or another view"] if unlabelled else []
+        chosen = inputs.from_images(rows, contract.classes, view)
+        unlabeled = len(rows) - len(chosen)
+        notes = [f"{unlabeled} rows left out: unlabeled or another view"] if unlabeled else []
     missing = [file for files in chosen.files for file in files if not Path(file).is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -156,7 +156,7 @@ def _predict(model: Model, rows: Manifest, name: str, view: str, batch_size: int
     images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
     with quiet.libraries():  # LiteRT announces its delegate at the first input
         probabilities = runtime.probabilities(model, chosen.files, batch_size)
-    return predictions.of_rows(chosen.rows, probabilities, contract.classes), notes
+    return predictions.from_rows(chosen.rows, probabilities, contract.classes), notes
 
 
 def _predicted(rows: Manifest, found: Predictions) -> Manifest:

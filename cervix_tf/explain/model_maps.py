@@ -31,7 +31,7 @@ def heat_maps(
     `serving` resizes, runs a network that gives logits, and turns them into
     probabilities. The network of a model of several `views` has one trunk a kind of
     view, named after it, and calls it once for all views of that kind; a network of single images has
-    a layer named `features`. `class_index` is the class to explain, None for the verdict.
+    a layer named `features`. `class_index` is the class to explain, None for the prediction.
     `method` is `grad_cam_plus_plus` or `grad_cam`.
 
     Raises `InputError` when the model has no such layers, or they give no maps, as a transformer's class token.

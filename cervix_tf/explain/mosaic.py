@@ -42,7 +42,7 @@ def case_mosaic(
 
 
 def feature_grid(feature_maps: ArrayLike, columns: int = 8, scale: int = 8) -> np.ndarray:
-    """One grey picture as RGB, uint8, of every channel of (height, width, channels), row by row.
+    """One gray picture as RGB, uint8, of every channel of (height, width, channels), row by row.
 
     Each channel runs from black (its least value) to white (its largest); a constant
     one is black. `scale` pixels a side stand for one value.
@@ -50,10 +50,10 @@ def feature_grid(feature_maps: ArrayLike, columns: int = 8, scale: int = 8) -> n
     maps = np.asarray(feature_maps, dtype=np.float32)
     height, width, channels = maps.shape
     low, high = maps.min(axis=(0, 1)), maps.max(axis=(0, 1))
-    grey = np.rint((maps - low) / np.where(high > low, high - low, 1.0) * 255).astype(np.uint8)
-    grey = grey.repeat(scale, axis=0).repeat(scale, axis=1)
+    gray = np.rint((maps - low) / np.where(high > low, high - low, 1.0) * 255).astype(np.uint8)
+    gray = gray.repeat(scale, axis=0).repeat(scale, axis=1)
     blank = np.full((height * scale, width * scale), 255, np.uint8)
-    tiles = [grey[..., at] for at in range(channels)] + [blank] * (-channels % columns)
+    tiles = [gray[..., at] for at in range(channels)] + [blank] * (-channels % columns)
     rows = []
     for start in range(0, len(tiles), columns):
         row = [np.pad(tile, ((0, 0), (0, _GAP)), constant_values=255) for tile in tiles[start : start + columns]]

@@ -10,11 +10,11 @@ _EQUAL = 1e-15  # differences whose squares float32 cannot hold well
 
 
 def t_sne(embeddings: np.ndarray, seed: int, perplexity: float = 30.0, dimensions: int = 2) -> np.ndarray:
-    """Points (images, dimensions) float32 whose neighbours are those of the embeddings, (images, features).
+    """Points (images, dimensions) float32 whose neighbors are those of the embeddings, (images, features).
 
     Distances between far points and the scale of the axes mean nothing. `perplexity`, about
-    the number of neighbours that count, is lowered where there are too few images for it.
-    Embeddings that are all equal have no neighbours: all their points are the origin.
+    the number of neighbors that count, is lowered where there are too few images for it.
+    Embeddings that are all equal have no neighbors: all their points are the origin.
 
     Source: Pal et al. 2021, sec. IV-D1 and Fig. 4; Liu et al. 2022, sec. 5.1 and Fig. 12 (in space);
         van der Maaten and Hinton, JMLR 9, 2008.
@@ -25,7 +25,7 @@ def t_sne(embeddings: np.ndarray, seed: int, perplexity: float = 30.0, dimension
 
     values = np.asarray(embeddings, np.float32)
     if len(values) < 3:
-        raise ValueError(f"{len(values)} embeddings have no neighbours to keep; give at least 3")
+        raise ValueError(f"{len(values)} embeddings have no neighbors to keep; give at least 3")
     broken = int((~np.isfinite(values)).any(axis=1).sum())
     if broken:
         raise InputError(

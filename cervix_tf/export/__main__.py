@@ -20,7 +20,7 @@ class Options:
     """Export a finished run as files that others can use, each checked against the run's own predictions.
 
     Images go in as uint8 of any size, probabilities come out; class names, the input's
-    description, licence and intended use travel inside.
+    description, license and intended use travel inside.
     """
 
     run: tyro.conf.Positional[Path]

@@ -34,10 +34,10 @@ class Associated(NamedTuple):
 
 
 def appended(model: bytes, contract: Contract, seen: Seen | None = None) -> bytes:
-    """`model` followed by a zip of labels.txt, licence.txt, intended_use.txt, seen.json and contract.json, sealed."""
+    """`model` followed by a zip of labels.txt, license.txt, intended_use.txt, seen.json and contract.json, sealed."""
     files = {
         LABELS: "".join(f"{name}\n" for name in contract.classes),
-        "licence.txt": f"{contract.licence}\n",
+        "license.txt": f"{contract.license}\n",
         "intended_use.txt": f"{contract.intended_use}\n",
         **({_SEEN: seen.text()} if seen else {}),
     }

@@ -51,7 +51,7 @@ def inputs(model: bytes) -> dict[str, str]:
 def edges(model: bytes) -> list[str]:
     """Names of the tensors that are computed before the first, or after the last, operation with many weights.
 
-    That is resizing, normalisation and the like, and pooling, logits and softmax: hardly
+    That is resizing, normalization and the like, and pooling, logits and softmax: hardly
     any work, but every case passes through these few numbers.
     """
     whole = unpacked(model)
@@ -81,7 +81,7 @@ def edges(model: bytes) -> list[str]:
 def compacted(model: bytes, metadata: Mapping[str, bytes] | None = None) -> bytes:
     """The same model with equal tables of numbers written once and inner tensors' names left out.
 
-    Quantisation tables are repeated by every signature, and most are zeros: a tenth or
+    Quantization tables are repeated by every signature, and most are zeros: a tenth or
     more of a small 8-bit file. `metadata` are added as named buffers.
     """
     from ai_edge_litert import schema_py_generated as schema

@@ -41,7 +41,7 @@ def card(out: RunDir) -> dict[str, Any]:
         "model": {
             "name": contract.task,
             "version": contract.version,
-            "licence": contract.licence,
+            "license": contract.license,
             "input": _input(contract),
             "output": _output(contract),
             "made_by": environment.get("command_line", "not recorded"),
@@ -94,7 +94,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## Model", "")
     yield f"- Input: {model['input']}"
     yield f"- Output: {model['output']}"
-    yield f"- Licence: {model['licence']}"
+    yield f"- License: {model['license']}"
     yield f"- Made by: `{model['made_by']}` (commit {model['commit']})"
     yield from (
         "",
@@ -152,10 +152,10 @@ def _input(contract: Contract) -> str:
 
 
 def _output(contract: Contract) -> str:
-    if not contract.neighbours:
+    if not contract.neighbors:
         return f"probabilities of {', '.join(contract.classes)}"
     return (
-        f"embeddings; neighbours.npz beside the model turns them into each class's share of the nearest training "
+        f"embeddings; neighbors.npz beside the model turns them into each class's share of the nearest training "
         f"inputs ({', '.join(contract.classes)})"
     )
 

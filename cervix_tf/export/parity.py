@@ -31,7 +31,7 @@ class Parity:
     """Largest absolute difference of a probability."""
     mean_difference: float
     accuracy_change: dict[str, Any]
-    """Exported minus reference accuracy: value, low, high, n (labelled inputs), method; null without labels."""
+    """Exported minus reference accuracy: value, low, high, n (labeled inputs), method; null without labels."""
 
     def problems(self, max_drop: float, min_agreement: float) -> list[str]:
         """Why the export should be refused, one line a reason with its figures; empty = near enough.
@@ -90,7 +90,7 @@ def paired_change(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
     """
     n = len(before)
     if n == 0:
-        return {"value": None, "low": None, "high": None, "n": 0, "method": "undefined: no labelled input"}
+        return {"value": None, "low": None, "high": None, "n": 0, "method": "undefined: no labeled input"}
     gained, lost = int((~before & after).sum()), int((before & ~after).sum())
     b, c, total = gained + 0.5, lost + 0.5, n + 2
     half = NormalDist().inv_cdf(0.975) * math.sqrt(b + c - (b - c) ** 2 / total) / total

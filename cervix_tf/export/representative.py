@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def balanced(labels: np.ndarray, count: int, seed: int) -> list[int]:
     """Indices of at most `count` different inputs, as equally many of each class as there are; random by `seed`.
 
-    `labels` holds class indices; -1 (unlabelled) is never chosen.
+    `labels` holds class indices; -1 (unlabeled) is never chosen.
     """
     rng = np.random.default_rng(seed)
     queues = [list(rng.permutation(np.flatnonzero(labels == label))) for label in np.unique(labels[labels >= 0])]

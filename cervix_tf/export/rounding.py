@@ -2,7 +2,7 @@
 
 Rounding a convolution's weights adds, to each output channel, the sum of the rounding
 errors times the inputs. Inputs after ReLU6 are far from zero on average and, in images,
-nearly the same at neighbouring pixels, so the nine errors of a depthwise kernel add up
+nearly the same at neighboring pixels, so the nine errors of a depthwise kernel add up
 to a shift of the whole channel. Two remedies, both before the converter rounds:
 
 - a depthwise kernel is rounded so that its sum is kept to half a step, which no constant
@@ -10,7 +10,7 @@ to a shift of the whole channel. Two remedies, both before the converter rounds:
 - what the errors add on average over typical inputs is taken off the bias.
 
 Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, sec. 4.2.
-Departs: mean inputs are measured, not computed from batch normalisation; kernels keep their sums.
+Departs: mean inputs are measured, not computed from batch normalization; kernels keep their sums.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from cervix_tf.data.seen import Seen
 from cervix_tf.errors import InputError
 from cervix_tf.export import associated_files, saved_model
 from cervix_tf.metrics import neighbors
-from cervix_tf.metrics.neighbors import Neighbours
+from cervix_tf.metrics.neighbors import Neighbors
 from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Model:
     network: Callable[[np.ndarray], np.ndarray]
     """(batch, [views,] height, width, 3) -> what the file itself gives: (batch, classes) probabilities or
     (batch, features) embeddings; uint8 of any size, or float32 pixels at the contract's size."""
-    neighbours: Neighbours | None = None
+    neighbors: Neighbors | None = None
     """What turns embeddings into probabilities, where the contract says so."""
     seen: Seen | None = None
     """Digests of what the model was trained and chosen on; None = its run did not say."""
@@ -56,7 +56,7 @@ class Model:
     def run(self, images: np.ndarray) -> np.ndarray:
         """(batch, classes) probabilities of what `network` takes."""
         given = self.network(images)
-        return given if self.neighbours is None else self.neighbours.probabilities(given)
+        return given if self.neighbors is None else self.neighbors.probabilities(given)
 
 
 def load(path: Path, threads: int | None = None) -> Model:
@@ -64,7 +64,7 @@ def load(path: Path, threads: int | None = None) -> Model:
 
     Of a run: the SavedModel where there is a GPU, else the float32 .tflite, both exact.
     `threads` limits the CPU threads; None = all. A model of embeddings needs its
-    neighbours beside it, in neighbours.npz.
+    neighbors beside it, in neighbors.npz.
 
     Raises `InputError` when there is no such model, or it is damaged, or not of cervix_tf.
     """
@@ -139,7 +139,7 @@ def pixels_of(image: Image) -> np.ndarray:
 def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) -> np.ndarray:
     """What `read_input` gives for decoded images."""
     if resize or len({view.shape for view in views}) > 1:
-        # What the graph would do to each; OpenCV's bilinear has half-pixel centres too, and float32 is not rounded.
+        # What the graph would do to each; OpenCV's bilinear has half-pixel centers too, and float32 is not rounded.
         size = (contract.width, contract.height)
         views = [cv2.resize(view.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for view in views]
     return np.stack(views) if contract.views else views[0]
@@ -166,7 +166,7 @@ def keras_model(model: Model) -> keras.Model:
 
     Raises `InputError` where only exported files are, or the model gives embeddings.
     """
-    if model.contract.neighbours:
+    if model.contract.neighbors:
         raise InputError(
             f"{model.path}: heat maps explain class scores, and this model gives embeddings; leave them out"
         )
@@ -274,9 +274,9 @@ def _keras(path: Path, threads: int | None = None) -> Model:
 
 
 def _ready(model: Model, signatures: Mapping[str, _Signature]) -> Model:
-    """The model with its neighbours, once what it takes and gives has proved to be what its contract says."""
+    """The model with its neighbors, once what it takes and gives has proved to be what its contract says."""
     contract, path = model.contract, model.path
-    found = neighbors.read(neighbors.beside(path), contract.neighbours) if contract.neighbours else None
+    found = neighbors.read(neighbors.beside(path), contract.neighbors) if contract.neighbors else None
     if found is not None and found.classes != contract.classes:
         raise InputError(f"{neighbors.beside(path)}: has other classes than {path}; copy both from the same run")
     views = (len(contract.views),) if contract.views else ()
@@ -300,7 +300,7 @@ def _ready(model: Model, signatures: Mapping[str, _Signature]) -> Model:
                     f"{path}: by its contract {name} {what} {_listed(says)}, but the model {what} {_listed(has)}; "
                     "export the run again"
                 )
-    return replace(model, neighbours=found)
+    return replace(model, neighbors=found)
 
 
 def _listed(tensors: Mapping[str, tuple[tuple[int | None, ...], str]]) -> str:

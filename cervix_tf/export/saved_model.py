@@ -36,7 +36,7 @@ def write(model: keras.Model, contract: Contract, target: Path, seen: Seen | Non
     """Write a SavedModel of three signatures, whole or not at all.
 
     All give {"probabilities": (batch, classes)}, or {"embeddings": (batch, features)} where
-    the contract names neighbours.
+    the contract names neighbors.
 
     | signature | takes |
     |---|---|

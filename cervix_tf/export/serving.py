@@ -14,7 +14,7 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
     """(batch, [views,] any height, any width, 3) uint8 -> (batch, classes) float32 probabilities.
 
     `network` takes float pixels at the contract's size and gives logits, which
-    `activation` turns into probabilities; where the contract names neighbours, it gives
+    `activation` turns into probabilities; where the contract names neighbors, it gives
     embeddings, which stay as they are: (batch, features) float32. Weights are shared, not copied.
     """
     import keras
@@ -23,7 +23,7 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
 
     views = (len(contract.views),) if contract.views else ()
     expected = (None, *views, contract.height, contract.width, 3)
-    fits = bool(contract.neighbours) or network.output_shape[-1] == len(contract.classes)
+    fits = bool(contract.neighbors) or network.output_shape[-1] == len(contract.classes)
     if tuple(network.input_shape) != expected or not fits:
         raise ValueError(
             f"the network maps {network.input_shape} to {network.output_shape}, "
@@ -31,7 +31,7 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
         )
     images = keras.Input((*views, None, None, 3), dtype="uint8", name="images")
     outputs = _uncompiled(network)(ResizePixels(contract.height, contract.width, name="resize")(images))
-    last = "linear" if contract.neighbours else activation
+    last = "linear" if contract.neighbors else activation
     given = keras.layers.Activation(last, dtype="float32", name=contract.output)(outputs)
     return keras.Model(images, given, name="serving")
 
@@ -39,7 +39,7 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
 def _uncompiled(network: keras.Model) -> keras.Model:
     """The same layers, weights shared, in models that were never compiled, nested ones included.
 
-    A compiled model would bring its optimiser's state, twice the weights, and its
+    A compiled model would bring its optimizer's state, twice the weights, and its
     metrics, whose classes every reader of the file would have to import first.
     """
     import keras

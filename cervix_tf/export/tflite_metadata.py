@@ -34,7 +34,7 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     image = {0: _Number("Uint8", _IMAGE_PROPERTIES), 1: {0: _Number("Int8", _RGB), 1: size}}
     views = f"{len(contract.views)} views in the order {', '.join(contract.views)}, each " if contract.views else ""
     takes = {
-        "images": f"{views}an RGB image, uint8, any size; resizing and normalisation are inside",
+        "images": f"{views}an RGB image, uint8, any size; resizing and normalization are inside",
         "pixels": f"{views}RGB pixels, float32 in [0, 255], resized to {contract.width} x {contract.height} before",
     }
     # The schema's numbers of the fields. Table AssociatedFile: name 0, description 1, type 2.
@@ -43,10 +43,10 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     # TensorMetadata: name 0, description 1, content 3, associated files 6.
     classes = ", ".join(contract.classes)
     gives = {0: "probabilities", 1: f"probabilities of {classes}", 6: [labels]}
-    if contract.neighbours:
+    if contract.neighbors:
         gives = {
             0: "embeddings",
-            1: f"embeddings; the nearest neighbours, in a file beside this, say which of {classes}",
+            1: f"embeddings; the nearest neighbors, in a file beside this, say which of {classes}",
         }
     graphs = [  # SubGraphMetadata: name 0, inputs 2, outputs 3
         {0: name, 2: [{0: given, 1: takes[given], 3: image}], 3: [gives]} for name, given in signatures.items()
@@ -57,7 +57,7 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
         1: f"{warning}{contract.intended_use} Trained on {contract.data}.",
         2: contract.version,
         3: graphs,
-        5: contract.licence,
+        5: contract.license,
         6: [terms],
         7: "1.0.0",  # the oldest reader that knows these fields
     }

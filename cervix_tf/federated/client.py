@@ -55,7 +55,7 @@ class Trainer:
         self._first_optimiser = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
         statistics = {
             id(variable)
-            for layer in batch_statistics.normalisations(network)
+            for layer in batch_statistics.normalizations(network)
             for variable in (layer.moving_mean, layer.moving_variance)
         }
         self.statistics = [at for at, variable in enumerate(network.weights) if id(variable) in statistics]

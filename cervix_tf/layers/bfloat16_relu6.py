@@ -12,7 +12,7 @@ class Bfloat16ReLU6(keras.layers.ReLU):
     """The output, gradient and configuration of `keras.layers.ReLU`, sooner for `max_value` 6 in bfloat16.
 
     TensorFlow's CPU kernel of ReLU6 takes longer in bfloat16 than in float32. ReLU it
-    merges into the batch normalisation before it, so a minimum is all that is left to
+    merges into the batch normalization before it, so a minimum is all that is left to
     compute. For other types and values, and on other backends, it is Keras' own layer.
     """
 

@@ -21,12 +21,12 @@ _FASTER = {
 def fuse(model: keras.Model, momentum: float | None = None) -> keras.Model:
     """A copy of a functional or sequential model with faster layers, the same weights and the same output.
 
-    Batch normalisation becomes one operation, layers that TensorFlow computes slowly in
+    Batch normalization becomes one operation, layers that TensorFlow computes slowly in
     bfloat16 are replaced, and zero padding before a convolution becomes the convolution's
     own where that is the same. Models inside the model are copied too; layer names stay,
     so weight files fit both. Layers inside a layer of another kind stay as they are.
 
-    `momentum` replaces that of every normalisation layer: `keras.applications` use
+    `momentum` replaces that of every normalization layer: `keras.applications` use
     0.999 or 0.99, too slow for a few hundred steps; PyTorch's default is 0.9 in
     Keras' terms. None keeps each layer's own.
     """

@@ -1,4 +1,4 @@
-"""Batch normalisation by TensorFlow's one fused operation."""
+"""Batch normalization by TensorFlow's one fused operation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     (batch, height, width, channels) -> the same shape; so for any other rank or axis.
 
-    Keras computes moments and normalisation as about ten small operations. Where
+    Keras computes moments and normalization as about ten small operations. Where
     TensorFlow has one operation for the whole (rank 4, channels last, no mask,
-    per-replica statistics, no renormalisation, at most 32 bit), this layer calls it;
+    per-replica statistics, no renormalization, at most 32 bit), this layer calls it;
     everywhere else, other Keras backends included, it is Keras' own layer. Numbers
     agree within float tolerance. 16-bit inputs go in as they are: the operation
     keeps its sums in float32 itself.
     """
 
     def call(self, inputs, training=None, mask=None):
-        """The normalised inputs; updates the moving statistics when training and trainable."""
+        """The normalized inputs; updates the moving statistics when training and trainable."""
         if mask is not None or not self._can_fuse(inputs):
             return super().call(inputs, training=training, mask=mask)
 
@@ -33,7 +33,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         variance = keras.ops.cast(self.moving_variance, "float32")
         train = bool(training and self.trainable)
         # The raw operation takes epsilon as it is; tf.compat.v1.nn.fused_batch_norm raises it to 1.001e-5.
-        normalised = tf.raw_ops.FusedBatchNormV3(
+        normalized = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=scale,
             offset=offset,
@@ -43,12 +43,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             is_training=train,
         )
         if train:
-            # It reports n / (n - 1) times the variance that it normalised by; Keras averages the latter.
+            # It reports n / (n - 1) times the variance that it normalized by; Keras averages the latter.
             n = tf.cast(tf.size(inputs) // channels[0], "float32")
-            batch_variance = normalised.batch_variance * ((n - 1.0) / n)
-            self.moving_mean.assign(mean * self.momentum + normalised.batch_mean * (1.0 - self.momentum))
+            batch_variance = normalized.batch_variance * ((n - 1.0) / n)
+            self.moving_mean.assign(mean * self.momentum + normalized.batch_mean * (1.0 - self.momentum))
             self.moving_variance.assign(variance * self.momentum + batch_variance * (1.0 - self.momentum))
-        return keras.ops.cast(normalised.y, self.compute_dtype)
+        return keras.ops.cast(normalized.y, self.compute_dtype)
 
     def _can_fuse(self, inputs: keras.KerasTensor) -> bool:
         return (

@@ -14,9 +14,9 @@ class InvertedResidualFusion(keras.layers.Layer):
     """Feature maps that combine every stacked input map, at the same size.
 
     (batch, height, width, channels) -> (batch, height, width, filters). Inside,
-    `expansion * channels` maps: 1x1 convolution, batch normalisation, ReLU, dropout;
-    full 3x3 convolution, batch normalisation, ReLU, dropout; 1x1 convolution to
-    `filters`, batch normalisation. With the paper's 256 input maps it has
+    `expansion * channels` maps: 1x1 convolution, batch normalization, ReLU, dropout;
+    full 3x3 convolution, batch normalization, ReLU, dropout; 1x1 convolution to
+    `filters`, batch normalization. With the paper's 256 input maps it has
     15,124,608 weights, 5,184 of them moving statistics.
 
     Args:
@@ -27,9 +27,9 @@ class InvertedResidualFusion(keras.layers.Layer):
         seed: Makes the dropped activations repeatable.
 
     Source: Buiu et al. 2020, Table 4 and sec. 3.5.3.
-    Departs: whether the convolutions have a bias, and the normalisation's constants,
+    Departs: whether the convolutions have a bias, and the normalization's constants,
         are not stated. As in the PyTorch MobileNetV2 the paper builds on: no bias
-        before a normalisation, epsilon 1e-5, momentum 0.9 (0.1 in PyTorch's terms).
+        before a normalization, epsilon 1e-5, momentum 0.9 (0.1 in PyTorch's terms).
         As in Table 4, and unlike MobileNetV2's own block: ReLU, not ReLU6; a full, not a
         depthwise, 3x3 convolution; no shortcut, since the numbers of maps differ.
     """
@@ -75,20 +75,20 @@ class InvertedResidualFusion(keras.layers.Layer):
         def convolution(name: str, filters: int, size: int) -> keras.layers.Layer:
             return keras.layers.Conv2D(filters, size, padding="same", use_bias=False, dtype=policy, name=name)
 
-        def normalisation(name: str) -> keras.layers.Layer:
+        def normalization(name: str) -> keras.layers.Layer:
             return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, dtype=policy, name=name)
 
         self.steps = [
             convolution("convolution_1", inner, 1),
-            normalisation("normalisation_1"),
+            normalization("normalization_1"),
             keras.layers.ReLU(dtype=policy, name="relu_1"),
             self._dropouts[0],
             convolution("convolution_2", inner, 3),
-            normalisation("normalisation_2"),
+            normalization("normalization_2"),
             keras.layers.ReLU(dtype=policy, name="relu_2"),
             self._dropouts[1],
             convolution("convolution_3", self.filters, 1),
-            normalisation("normalisation_3"),
+            normalization("normalization_3"),
         ]
         shape = input_shape
         for step in self.steps:

@@ -21,7 +21,7 @@ class L2Embedding(keras.layers.Layer):
 
     `keras.layers.UnitNormalization` differs in two ways: under a mixed-precision policy it
     squares in 16 bits, where the sum of 1280 features overflows and the embedding becomes
-    0, and TFLite's converter does not recognise its fused, quantisable L2 normalisation in it.
+    0, and TFLite's converter does not recognize its fused, quantizable L2 normalization in it.
 
     Source: Pal et al. 2021, sec. IV-B.
     """

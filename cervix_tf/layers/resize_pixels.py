@@ -13,7 +13,7 @@ class ResizePixels(keras.layers.Layer):
     """Pixels at the network's size, float32 in the input's range, not rounded.
 
     (batch, [views,] any height, any width, 3) uint8 or float ->
-    (batch, [views,] height, width, 3) float32. Bilinear with half-pixel centres and no
+    (batch, [views,] height, width, 3) float32. Bilinear with half-pixel centers and no
     antialiasing, so equal to `tf.image.resize`. Sizes may be unknown when the graph is made.
 
     Args:

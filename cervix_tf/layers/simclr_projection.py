@@ -18,7 +18,7 @@ class SimCLRProjection(keras.layers.Layer):
 
     Args:
         width: Neurons of the dense layer.
-        normalise: Off: the dense layer's output as it is, of any length.
+        normalize: Off: the dense layer's output as it is, of any length.
 
     Source: Pal, Xue, Antani, sec. III-B: a dense layer with a ReLU activation, 64 neurons
         (128 and 256 tried).
@@ -26,11 +26,11 @@ class SimCLRProjection(keras.layers.Layer):
         which it follows, does (Chen et al. 2020, sec. 2.1), and has a second, linear layer.
     """
 
-    def __init__(self, width: int = 64, normalise: bool = True, **kwargs: Any):
+    def __init__(self, width: int = 64, normalize: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
-        self.width, self.normalise = width, normalise
+        self.width, self.normalize = width, normalize
         self.dense = keras.layers.Dense(width, activation="relu", dtype=self.dtype_policy, name="dense")
-        self.stretch = L2Embedding(name="stretch") if normalise else None
+        self.stretch = L2Embedding(name="stretch") if normalize else None
 
     def build(self, input_shape):
         """Make the dense layer's weights."""
@@ -47,4 +47,4 @@ class SimCLRProjection(keras.layers.Layer):
 
     def get_config(self):
         """Constructor arguments."""
-        return {**super().get_config(), "width": self.width, "normalise": self.normalise}
+        return {**super().get_config(), "width": self.width, "normalize": self.normalize}

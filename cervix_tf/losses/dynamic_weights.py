@@ -16,7 +16,7 @@ def dynamic_weights(true_positive_rates: ArrayLike, phi: Phi) -> np.ndarray:
     """Weights (classes,), summing to 1, that grow with each class's error rate.
 
     `true_positive_rates` (classes,) are the shares of each class's samples that are
-    recognised, in [0, 1]; the error rate is the rest. NaN, a class without samples,
+    recognized, in [0, 1]; the error rate is the rest. NaN, a class without samples,
     counts as free of error. Without any error, all weights are equal.
 
     Source: Buiu et al. 2020, Eq. 9 and 10; sec. 3.4.1 for the forms of phi.

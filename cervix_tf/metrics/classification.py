@@ -32,7 +32,7 @@ def summary(
     synthetic: bool = False,
     stand_in: bool = False,
 ) -> dict[str, Any]:
-    """What metrics.json holds: every metric of the labelled rows as {value, low, high, n, method}.
+    """What metrics.json holds: every metric of the labeled rows as {value, low, high, n, method}.
 
     `positive` names the classes of the binary reading; without it "binary" is null.
     Thresholds for a fixed specificity are chosen on `validation` and only there;
@@ -40,9 +40,9 @@ def summary(
     they are null. An undefined metric is null with the reason in its method. `data`,
     `synthetic` and `stand_in` are passed on as labels of the data.
 
-    Raises `InputError` when no row is labelled, or validation is of other classes.
+    Raises `InputError` when no row is labeled, or validation is of other classes.
     """
-    tested = _labelled(predictions, "predictions")
+    tested = _labeled(predictions, "predictions")
     thresholds: dict[str, float] = {}
     refused = ""
     if positive and validation is not None:
@@ -80,7 +80,7 @@ def summary(
     return {
         "n": len(tested),
         "groups": len(set(tested.groups)),
-        "unlabelled": len(predictions) - len(tested),
+        "unlabeled": len(predictions) - len(tested),
         "classes": list(classes),
         "data": data,
         "synthetic": synthetic,
@@ -99,7 +99,7 @@ def summary(
     }
 
 
-def _labelled(predictions: Predictions, name: str) -> Predictions:
+def _labeled(predictions: Predictions, name: str) -> Predictions:
     if not (predictions.labels >= 0).any():
         raise InputError(f"{name}: none of the {len(predictions)} rows has a label; metrics need the truth")
     return predictions.where(predictions.labels >= 0)
@@ -115,7 +115,7 @@ def _thresholds(tested: Predictions, validation: Predictions, positive: Sequence
     shared = set(validation.groups) & set(tested.groups)
     if shared:
         return {}, f"validation and test share {len(shared)} groups, and no threshold is chosen on test rows"
-    chosen = _labelled(validation, "validation predictions")
+    chosen = _labeled(validation, "validation predictions")
     truth, _, score = chosen.positive(positive)
     if truth.all():
         return {}, "validation has no negative row to choose a threshold on"

@@ -47,7 +47,7 @@ class Embeddings:
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """Classes as indices into `classes`, (images,); -1 = unlabelled."""
+        """Classes as indices into `classes`, (images,); -1 = unlabeled."""
         index = {name: at for at, name in enumerate(self.classes)}
         return np.array([index.get(label, -1) for label in self.table["label"]], dtype=np.int64)
 

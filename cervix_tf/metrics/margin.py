@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 def margins(probabilities: ArrayLike, positive: Sequence[int]) -> Array:
     """The likeliest of the `positive` classes minus the likeliest of the others, (rows,), in [-1, 1].
 
-    `probabilities` is (rows, classes). Above 0 the verdict is one of `positive`, below 0 it is not.
+    `probabilities` is (rows, classes). Above 0 the prediction is one of `positive`, below 0 it is not.
 
     Source: Buiu et al. 2020, sec. 4.2.
     """
@@ -30,7 +30,7 @@ def margins(probabilities: ArrayLike, positive: Sequence[int]) -> Array:
 def rates(margin: ArrayLike, truth: ArrayLike, threshold: float) -> tuple[float, float]:
     """False and true positive rate of calling positive the rows whose margin is above `threshold`, in [-1, 1].
 
-    At -1 every row is positive, at 1 none, at 0 the verdicts are unchanged. NaN for a side without rows.
+    At -1 every row is positive, at 1 none, at 0 the predictions are unchanged. NaN for a side without rows.
 
     Source: Buiu et al. 2020, sec. 4.2.
     """
@@ -47,8 +47,8 @@ def summary(
 ) -> dict[str, Any]:
     """Margin ROC of each class against the rest, and of the `positive` classes together, under "binary".
 
-    Each has `auc` {value, low, high, n, method}, `curve` {fpr, tpr} and `verdict`, the
-    curve's point at threshold 0, which is that of the confusion matrix. Unlabelled rows are left out.
+    Each has `auc` {value, low, high, n, method}, `curve` {fpr, tpr} and `prediction`, the
+    curve's point at threshold 0, which is that of the confusion matrix. Unlabeled rows are left out.
 
     Source: Buiu et al. 2020, sec. 4.2, Fig. 6 and 7.
     """
@@ -73,5 +73,5 @@ def summary(
             else intervals.percentile(value, draws[name], len(known), units, len(known))
         )
         point = None if np.isnan(value) else list(rates(margin[name], truth[name], 0.0))
-        found[name] = {"auc": asdict(area), "curve": roc.curve(margin[name], truth[name]), "verdict": point}
+        found[name] = {"auc": asdict(area), "curve": roc.curve(margin[name], truth[name]), "prediction": point}
     return {"per_class": {name: found[name] for name in known.classes}, "binary": found["binary"]}

@@ -1,4 +1,4 @@
-"""The part of a nearest-neighbour model that is no network: training embeddings, their classes and K, one file."""
+"""The part of a nearest-neighbor model that is no network: training embeddings, their classes and K, one file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ARRAYS = ("embeddings", "labels", "classes", "k")
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """A fitted K-nearest-neighbour classifier of embeddings (Euclidean distance).
+class Neighbors:
+    """A fitted K-nearest-neighbor classifier of embeddings (Euclidean distance).
 
     Source: Pal et al. 2021, sec. III and IV-D.
     """
@@ -30,7 +30,7 @@ class Neighbours:
     """(inputs,) int32: indices into `classes`."""
     classes: tuple[str, ...]
     k: int
-    """Neighbours that vote."""
+    """Neighbors that vote."""
 
     @functools.cached_property
     def digest(self) -> str:
@@ -46,56 +46,56 @@ class Neighbours:
 
     @functools.cached_property
     def _fitted(self) -> Any:
-        from sklearn.neighbors import KNeighborsClassifier  # a second to import, so only where there are neighbours
+        from sklearn.neighbors import KNeighborsClassifier  # a second to import, so only where there are neighbors
 
         return KNeighborsClassifier(self.k, algorithm="brute").fit(self.embeddings, self.labels)
 
 
-def of(embeddings: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], k: int) -> Neighbours:
+def fit(embeddings: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], k: int) -> Neighbors:
     """The fitted classifier of training embeddings, (inputs, features), and their class indices, (inputs,).
 
-    Raises `InputError` unless there are at least `k` inputs, all of them labelled and finite.
+    Raises `InputError` unless there are at least `k` inputs, all of them labeled and finite.
     """
     values, of_row = np.ascontiguousarray(embeddings, np.float32), np.ascontiguousarray(labels, np.int32)
     if values.ndim != 2 or of_row.shape != values.shape[:1]:
         raise ValueError(f"embeddings {values.shape} and labels {of_row.shape} do not belong together")
     if not 1 <= k <= len(values):
-        raise InputError(f"{k} nearest neighbours of {len(values)} training inputs: K must be 1 to {len(values)}")
+        raise InputError(f"{k} nearest neighbors of {len(values)} training inputs: K must be 1 to {len(values)}")
     if not np.isfinite(values).all():
         raise InputError("an embedding is not finite: did the training diverge? lower its learning rate")
     if of_row.min() < 0 or of_row.max() >= len(classes):
         raise InputError(f"a training input has none of the classes {', '.join(classes)}; label it or leave it out")
-    return Neighbours(values, of_row, tuple(classes), k)
+    return Neighbors(values, of_row, tuple(classes), k)
 
 
 def beside(model: Path) -> Path:
-    """Where the neighbours of an exported model lie: in the folder of the .tflite file or the SavedModel folder."""
-    return RunDir(model.resolve().parent).neighbours
+    """Where the neighbors of an exported model lie: in the folder of the .tflite file or the SavedModel folder."""
+    return RunDir(model.resolve().parent).neighbors
 
 
-def write(neighbours: Neighbours, path: Path) -> None:
+def write(neighbors: Neighbors, path: Path) -> None:
     """Write a NumPy archive of `embeddings`, `labels`, `classes` and `k`, whole or not at all."""
-    arrays = {name: np.asarray(getattr(neighbours, name)) for name in _ARRAYS}
+    arrays = {name: np.asarray(getattr(neighbors, name)) for name in _ARRAYS}
     with atomic.replacing(path) as part:
         np.savez(part, allow_pickle=False, **arrays)
 
 
-def read(path: Path, digest: str = "") -> Neighbours:
-    """The neighbours in a file that `write` wrote; with `digest`, only if they are the ones of that digest.
+def read(path: Path, digest: str = "") -> Neighbors:
+    """The neighbors in a file that `write` wrote; with `digest`, only if they are the ones of that digest.
 
     Raises `InputError` when the file is missing, damaged, or belongs to another model.
     """
     path = Path(path)
     try:
         embeddings, labels, classes, k = bounded.arrays(path, _ARRAYS, bounded.MODEL_BYTES)
-        found = of(embeddings, labels, tuple(map(str, classes)), int(k))
+        found = fit(embeddings, labels, tuple(map(str, classes)), int(k))
     except FileNotFoundError:
         raise InputError(
-            f"{path}: no such file; this model gives embeddings and needs its neighbours beside it: "
+            f"{path}: no such file; this model gives embeddings and needs its neighbors beside it: "
             "copy that file from the run too"
         ) from None
     except (ValueError, TypeError, OverflowError) as error:  # `bounded.Unreadable` is such
-        raise InputError(f"{path}: not the neighbours of a model ({error}); copy the file again") from None
+        raise InputError(f"{path}: not the neighbors of a model ({error}); copy the file again") from None
     if digest and found.digest != digest:
         raise InputError(f"{path}: belongs to another model than the one beside it; copy both from the same run")
     return found

@@ -5,9 +5,9 @@ One line an image, or a case where several images make one input:
 | column | meaning |
 |---|---|
 | id | the image's path, or the case; unique |
-| group | the leak unit (woman, visit, slide); empty = the case, else the id |
+| group | the group (woman, visit, slide); empty = the case, else the id |
 | case, view, site, age | as in the manifest; may be empty |
-| label | true class; empty = unlabelled |
+| label | true class; empty = unlabeled |
 | p_<class> | probability of the class; the columns' order is the classes' order |
 
 A cell that begins with = + - @ is written with a ' before it, so that no spreadsheet program runs it as a
@@ -53,7 +53,7 @@ class Predictions:
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """True classes as indices into `classes`, (rows,); -1 = unlabelled."""
+        """True classes as indices into `classes`, (rows,); -1 = unlabeled."""
         index = {name: at for at, name in enumerate(self.classes)} | {"": -1}
         return np.array([index[label] for label in self.table["label"]], dtype=np.int64)
 
@@ -71,7 +71,7 @@ class Predictions:
         """The binary reading, three arrays (rows,): truth, decision and score of "is one of `positive`".
 
         The decision is whether the most probable class is positive; the score is the
-        positive classes' summed probability. An unlabelled row's truth is False.
+        positive classes' summed probability. An unlabeled row's truth is False.
 
         Raises `InputError` when `positive` is empty, all classes, or names an unknown one.
         """
@@ -92,7 +92,7 @@ class Predictions:
         return Predictions(self.table[np.asarray(keep, dtype=bool)].reset_index(drop=True), self.classes)
 
 
-def of(
+def from_arrays(
     ids: Iterable[str],
     probabilities: ArrayLike,
     classes: Sequence[str],
@@ -126,12 +126,12 @@ def of(
     return Predictions(table, tuple(classes))
 
 
-def of_rows(rows: pd.DataFrame, probabilities: ArrayLike, classes: Sequence[str]) -> Predictions:
+def from_rows(rows: pd.DataFrame, probabilities: ArrayLike, classes: Sequence[str]) -> Predictions:
     """Validated predictions for `rows` of a manifest that have an id: what a pipeline's inputs keep of it.
 
     Raises `InputError` as `read` does.
     """
-    return of(
+    return from_arrays(
         rows["id"],
         probabilities,
         classes,
@@ -209,7 +209,7 @@ def aggregate(
         labels = sorted(set(part["label"]) - {""})
         if len(labels) > 1:
             raise InputError(
-                f"{by} {name!r}: its {len(part)} rows are labelled {' and '.join(labels)}: "
+                f"{by} {name!r}: its {len(part)} rows are labeled {' and '.join(labels)}: "
                 f"mend the labels, or do not aggregate by {by}"
             )
         ages = part["age"].dropna().unique()

@@ -1,6 +1,6 @@
 """How well an embedding puts classes apart: K-precision, N-precision, class-wise kNN accuracy, the choice of K.
 
-Neighbours are training images, by Euclidean distance; of equally near ones the first in
+Neighbors are training images, by Euclidean distance; of equally near ones the first in
 the training part comes first. For unit-length embeddings the order is that of the cosine.
 """
 
@@ -21,7 +21,7 @@ from cervix_tf.metrics.intervals import Interval
 
 Array = NDArray[np.float64]
 
-NEIGHBOURS = (1, 3, 5)
+NEIGHBORS = (1, 3, 5)
 """K of Pal et al. 2021, Tables 2, 4 and 5."""
 
 _DISTANCES = 128  # MiB of distances held at a time; ranking them takes three times as much
@@ -38,7 +38,7 @@ class Retrieved:
     n_precision: Array
     """Share of an image's own class among its N nearest, N = the class's training images; in [0, 1], (images,).
 
-    The paper does not say how far "nearest neighbours" reach; only N makes its "perfect model" have 1.
+    The paper does not say how far "nearest neighbors" reach; only N makes its "perfect model" have 1.
 
     Source: Pal et al. 2021, sec. IV-D1b.
     """
@@ -58,20 +58,20 @@ class Retrieved:
         return votes.sum(axis=1).argmax(axis=1)
 
 
-def retrieve(train: Embeddings, tested: Embeddings, neighbours: Sequence[int] = NEIGHBOURS) -> Retrieved:
-    """The nearest training images of every labelled tested image.
+def retrieve(train: Embeddings, tested: Embeddings, neighbors: Sequence[int] = NEIGHBORS) -> Retrieved:
+    """The nearest training images of every labeled tested image.
 
     Raises `InputError` when there are fewer training images than the largest K, a tested
-    class has none, or nothing tested is labelled.
+    class has none, or nothing tested is labeled.
     """
     from sklearn.metrics import pairwise_distances_chunked
 
     known, of_train = train.labels >= 0, train.labels[train.labels >= 0]
     labels = tested.labels[tested.labels >= 0]
-    largest = max(neighbours)
-    if len(of_train) < largest or min(neighbours) < 1:
+    largest = max(neighbors)
+    if len(of_train) < largest or min(neighbors) < 1:
         raise InputError(
-            f"K = {', '.join(map(str, neighbours))} of {len(of_train)} training images: K is 1 to that many"
+            f"K = {', '.join(map(str, neighbors))} of {len(of_train)} training images: K is 1 to that many"
         )
     if not len(labels):
         raise InputError(f"none of the {len(tested)} tested images has a label; these measures need the truth")
@@ -96,24 +96,24 @@ def retrieve(train: Embeddings, tested: Embeddings, neighbours: Sequence[int] = 
     return Retrieved(labels, np.concatenate(nearest), np.concatenate(precision))
 
 
-def choose_k(train: Embeddings, validation: Embeddings, neighbours: Sequence[int] = NEIGHBOURS) -> int:
+def choose_k(train: Embeddings, validation: Embeddings, neighbors: Sequence[int] = NEIGHBORS) -> int:
     """The K whose class-wise accuracies on the validation part have the highest mean; the smallest of equals.
 
     Source: Pal et al. 2021, sec. V-B and the caption of Table 4.
     """
-    found = retrieve(train, validation, neighbours)
+    found = retrieve(train, validation, neighbors)
 
     def mean_accuracy(k: int) -> float:
         hits = found.decisions(k) == found.labels
         return float(np.mean([hits[found.labels == label].mean() for label in np.unique(found.labels)]))
 
-    return max(sorted(neighbours), key=mean_accuracy)
+    return max(sorted(neighbors), key=mean_accuracy)
 
 
 def summary(
     train: Embeddings,
     tested: Embeddings,
-    neighbours: Sequence[int] = NEIGHBOURS,
+    neighbors: Sequence[int] = NEIGHBORS,
     *,
     seed: int = 0,
     resamples: int = 2000,
@@ -127,18 +127,18 @@ def summary(
 
     Raises `InputError` as `retrieve`.
     """
-    found = retrieve(train, tested, neighbours)
+    found = retrieve(train, tested, neighbors)
     groups = inputs.units(tested.table)[tested.labels >= 0]
     present = np.unique(found.labels)
     # (images,) values and the images each is about; a name is a path of keys in the summary
     means: dict[tuple[str, ...], tuple[Array, NDArray[np.bool_]]] = {}
     everyone = np.ones(len(groups), dtype=bool)
-    for k in neighbours:
+    for k in neighbors:
         means["mean_k_precision", str(k)] = found.k_precision(k), everyone
     for label in present:
         name, of_class = tested.classes[label], found.labels == label
         means["n_precision", name] = found.n_precision, of_class
-        for k in neighbours:
+        for k in neighbors:
             means["class_accuracy", str(k), name] = (found.decisions(k) == found.labels).astype(np.float64), of_class
 
     def statistics(weights: Array) -> dict[tuple[str, ...], Array]:
@@ -149,7 +149,7 @@ def summary(
             }
         names = [tested.classes[label] for label in present]
         drawn["mean_n_precision",] = np.mean([drawn["n_precision", name] for name in names], axis=0)
-        for k in map(str, neighbours):
+        for k in map(str, neighbors):
             drawn["mean_class_accuracy", k] = np.mean([drawn["class_accuracy", k, name] for name in names], axis=0)
         return drawn
 

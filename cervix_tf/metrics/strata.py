@@ -46,7 +46,7 @@ def strata(predictions: Predictions, by: By, ages: Sequence[float] = AGES) -> di
 def stratified(
     predictions: Predictions, by: By, *, positive: Sequence[str] = (), seed: int = 0, resamples: int = 2000
 ) -> dict[str, dict[str, Any]]:
-    """`classification.summary` of each stratum that has labelled rows, by name, without the curves."""
+    """`classification.summary` of each stratum that has labeled rows, by name, without the curves."""
     found = {}
     for name, part in strata(predictions, by).items():
         if (part.labels >= 0).any():

@@ -21,13 +21,13 @@ _CONVOLUTIONS = (
 def alexnet(
     *, input_shape: tuple[int, int, int] = (224, 224, 3), include_top: bool = True, classes: int = 1000
 ) -> keras.Model:
-    """AlexNet, 61,100,840 weights with 1000 classes: normalised images -> logits (batch, classes).
+    """AlexNet, 61,100,840 weights with 1000 classes: normalized images -> logits (batch, classes).
 
     Without top, 256 maps: 6 x 6 of 224 x 224 pixels.
 
     Source: Krizhevsky 2014 ("One weird trick"), footnote 1: one tower, no response
-    normalisation; widths, padding and layer names of torchvision's `models.alexnet`.
-    Departs: first weights are He's; PyTorch's smaller ones let the signal fade from layer to layer.
+    normalization; widths, padding and layer names of torchvision's `models.alexnet`.
+    Departs: initial weights are He's; PyTorch's smaller ones let the signal fade from layer to layer.
     """
     images = x = keras.Input(input_shape, name="images")
     position = 0  # in torchvision's list, in which ReLU and pooling are layers too

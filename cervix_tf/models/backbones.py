@@ -1,4 +1,4 @@
-"""Feature extractors and classifiers by name: pixels in, each network's own normalisation inside."""
+"""Feature extractors and classifiers by name: pixels in, each network's own normalization inside."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cervix_tf.models import weights as first_weights
 
 class _Backbone(NamedTuple):
     build: Callable[..., keras.Model]
-    normalisation: str
+    normalization: str
     """What its published weights were trained with: caffe, facenet, torch or tf."""
     file: str = ""
     """Keras' own download without top; "" where Keras has none."""
@@ -84,7 +84,7 @@ def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", m
 
     Of a transformer (DeiT, T2T-ViT, ViT) the class token instead: (batch, features).
 
-    Inside: the normalisation that the network's ImageNet weights were trained with, then
+    Inside: the normalization that the network's ImageNet weights were trained with, then
     the network without its top as one layer named `features`, where Grad-CAM cuts.
 
     Args:
@@ -92,7 +92,7 @@ def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", m
         height: Pixels.
         width: Pixels.
         weights: `imagenet` (Keras' download), `random`, or a weights file of the network without its top.
-        momentum: Of the batch normalisations' moving statistics; keras.applications' own 0.99 and 0.999
+        momentum: Of the batch normalizations' moving statistics; keras.applications' own 0.99 and 0.999
             are too slow for a few hundred steps.
 
     Raises `InputError` for an unknown name, images too small for the network, and weights
@@ -119,7 +119,7 @@ def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", m
     network = fuse(network, momentum=momentum)
     features = keras.Model(network.input, network.output, name="features")
     pixels = keras.Input((height, width, 3), name="pixels")
-    return keras.Model(pixels, features(_normalised(pixels, chosen.normalisation)), name=name)
+    return keras.Model(pixels, features(_normalized(pixels, chosen.normalization)), name=name)
 
 
 def classifier(
@@ -165,20 +165,20 @@ def classifier(
     return keras.Model(network.input, layers.Dense(classes, dtype="float32", name="logits")(x), name=name)
 
 
-def _normalised(pixels: keras.KerasTensor, normalisation: str) -> keras.KerasTensor:
+def _normalized(pixels: keras.KerasTensor, normalization: str) -> keras.KerasTensor:
     """What `keras.applications.imagenet_utils.preprocess_input` makes of pixels in that mode.
 
     facenet: `fixed_image_standardization` of facenet-pytorch.
     """
-    if normalisation == "tf":
+    if normalization == "tf":
         scale, offset = [1 / 127.5] * 3, [-1.0] * 3
-    elif normalisation == "torch":
+    elif normalization == "torch":
         mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         scale, offset = [1 / (255 * s) for s in std], [-m / s for m, s in zip(mean, std, strict=True)]
-    elif normalisation == "facenet":
+    elif normalization == "facenet":
         scale, offset = [1 / 128] * 3, [-127.5 / 128] * 3
     else:
         scale, offset = [1.0] * 3, [-123.68, -116.779, -103.939]
     # In float32 under a mixed-precision policy too: 16 bits cannot hold what lies between 254 and 255.
-    x = layers.Rescaling(scale, offset, dtype="float32", name="normalisation")(pixels)
-    return keras.ops.flip(x, axis=-1) if normalisation == "caffe" else x  # those weights want BGR
+    x = layers.Rescaling(scale, offset, dtype="float32", name="normalization")(pixels)
+    return keras.ops.flip(x, axis=-1) if normalization == "caffe" else x  # those weights want BGR

@@ -37,8 +37,8 @@ def depthwise(x: keras.KerasTensor, size: int, stride: int, layer: str) -> keras
     return layers.DepthwiseConv2D(size, **options)(padded(x, size // 2, layer))
 
 
-def normalisation(x: keras.KerasTensor, layer: str, epsilon: float = 1e-5) -> keras.KerasTensor:
-    """Batch normalisation with PyTorch's epsilon and momentum."""
+def normalization(x: keras.KerasTensor, layer: str, epsilon: float = 1e-5) -> keras.KerasTensor:
+    """Batch normalization with PyTorch's epsilon and momentum."""
     return FusedBatchNormalization(momentum=0.9, epsilon=epsilon, name=layer)(x)
 
 
@@ -48,8 +48,8 @@ def padded(x: keras.KerasTensor, padding: int, layer: str) -> keras.KerasTensor:
 
 
 def he_normal() -> keras.initializers.Initializer:
-    """Normal first weights of variance 2 / fan-out, as PyTorch's ResNet and VGG start.
+    """Normal initial weights of variance 2 / fan-out, as PyTorch's ResNet and VGG start.
 
-    A new one each time: Keras' initialisers draw the same numbers again.
+    A new one each time: Keras' initializers draw the same numbers again.
     """
     return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from cervix_tf.models.convolution import convolution, normalisation
+from cervix_tf.models.convolution import convolution, normalization
 
 # Maps of the 1x1 branch, of the second branch (1x1, 3x3), of the third (1x1, 3x3), and after the pooling.
 _Widths = tuple[int, tuple[int, int], tuple[int, int], int]
@@ -26,12 +26,12 @@ _POOLED_AFTER = {"inception3b": ("maxpool3", 3), "inception4e": ("maxpool4", 2)}
 def googlenet(
     *, input_shape: tuple[int, int, int] = (224, 224, 3), include_top: bool = True, classes: int = 1000
 ) -> keras.Model:
-    """GoogLeNet, 6,624,904 trainable weights with 1000 classes: normalised images -> logits (batch, classes).
+    """GoogLeNet, 6,624,904 trainable weights with 1000 classes: normalized images -> logits (batch, classes).
 
     Without top, 1024 maps: (batch, height / 32, width / 32, 1024).
 
     Source: Szegedy et al. 2015, Table 1 and Fig. 3; layers are named as in torchvision's `models.googlenet`.
-    Departs: as torchvision's: batch normalisation, no auxiliary heads (they only train), and
+    Departs: as torchvision's: batch normalization, no auxiliary heads (they only train), and
         3x3 where the paper's third branch has 5x5.
     """
     images = keras.Input(input_shape, name="images")
@@ -51,7 +51,7 @@ def googlenet(
 
 def _unit(x: keras.KerasTensor, filters: int, size: int, stride: int, name: str) -> keras.KerasTensor:
     x = convolution(x, filters, size, stride, f"{name}.conv")
-    return layers.ReLU(name=f"{name}.relu")(normalisation(x, f"{name}.bn", epsilon=1e-3))
+    return layers.ReLU(name=f"{name}.relu")(normalization(x, f"{name}.bn", epsilon=1e-3))
 
 
 def _inception(

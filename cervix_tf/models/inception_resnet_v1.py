@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from cervix_tf.models.convolution import he_normal, normalisation
+from cervix_tf.models.convolution import he_normal, normalization
 
 _Size = int | tuple[int, int]
 # Branches of the residual blocks: (maps, kernel size) of their convolutions, one after the other.
@@ -23,7 +23,7 @@ def inception_resnet_v1(
 ) -> keras.Model:
     """Inception-ResNet-v1, 23,995,624 trainable weights with 1000 classes: images -> logits (batch, classes).
 
-    Images are normalised. Without top, 1792 maps: 5 x 5 of 224 x 224 pixels. The top has FaceNet's bottleneck of 512.
+    Images are normalized. Without top, 1792 maps: 5 x 5 of 224 x 224 pixels. The top has FaceNet's bottleneck of 512.
 
     Source: Szegedy et al. 2017, Fig. 9 to 14, in FaceNet's version (davidsandberg/facenet,
     `inception_resnet_v1.py`: scales 0.17, 0.10, 0.20 and a last block of scale 1 without ReLU);
@@ -52,11 +52,11 @@ def inception_resnet_v1(
 
 
 def bottleneck(maps: keras.KerasTensor, width: int = 512, dropout: float = 0.2) -> keras.KerasTensor:
-    """FaceNet's features before the logits: (batch, h, w, maps) -> (batch, width), averaged, projected, normalised."""
+    """FaceNet's features before the logits: (batch, h, w, maps) -> (batch, width), averaged, projected, normalized."""
     x = layers.GlobalAveragePooling2D(name="average")(maps)
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(width, use_bias=False, name="last_linear")(x)
-    return normalisation(x, "last_bn", epsilon=1e-3)
+    return normalization(x, "last_bn", epsilon=1e-3)
 
 
 def _unit(
@@ -64,7 +64,7 @@ def _unit(
 ) -> keras.KerasTensor:
     options = {"strides": stride, "padding": padding, "use_bias": False, "kernel_initializer": he_normal()}
     x = layers.Conv2D(filters, size, name=f"{name}.conv", **options)(x)
-    return layers.ReLU(name=f"{name}.relu")(normalisation(x, f"{name}.bn", epsilon=1e-3))
+    return layers.ReLU(name=f"{name}.relu")(normalization(x, f"{name}.bn", epsilon=1e-3))
 
 
 def _residual(

@@ -28,11 +28,11 @@ def mobilenet_v2(
 
     All layers up to the last inverted residual keep their `weights` (`imagenet`,
     `random` or a file); with `maps` = 1280 so does the last 1 x 1 convolution, else it
-    starts at random. `mean` and `std` normalise pixels / 255; the default is what Keras'
+    starts at random. `mean` and `std` normalize pixels / 255; the default is what Keras'
     ImageNet weights were trained with.
 
     Source: Sandler et al. 2018; Buiu et al. 2020, sec. 3.2.2 (32 or 64 maps).
-    Departs: batch normalisation keeps Keras' epsilon 1e-3, with which its weights were trained (PyTorch: 1e-5).
+    Departs: batch normalization keeps Keras' epsilon 1e-3, with which its weights were trained (PyTorch: 1e-5).
     """
     whole = first_weights.build(
         keras.applications.MobileNetV2,
@@ -45,15 +45,15 @@ def mobilenet_v2(
     whole = fuse(whole, momentum=_MOMENTUM)
     pixels = keras.Input((height, width, 3), name="pixels")
     # In float32 under a mixed-precision policy too: 16 bits cannot hold what lies between 254 and 255.
-    normalise = layers.Rescaling(
+    normalize = layers.Rescaling(
         scale=[1 / (255 * part) for part in std],
         offset=[-m / s for m, s in zip(mean, std, strict=True)],
         dtype="float32",
     )
     if maps == whole.output_shape[-1]:
-        return keras.Model(pixels, whole(normalise(pixels)), name=name)
+        return keras.Model(pixels, whole(normalize(pixels)), name=name)
     body = keras.Model(whole.input, whole.get_layer("block_16_project_BN").output, name="body")
-    x = body(normalise(pixels))
+    x = body(normalize(pixels))
     x = layers.Conv2D(maps, 1, use_bias=False, name="last_convolution")(x)
-    x = FusedBatchNormalization(momentum=_MOMENTUM, epsilon=1e-3, name="last_normalisation")(x)
+    x = FusedBatchNormalization(momentum=_MOMENTUM, epsilon=1e-3, name="last_normalization")(x)
     return keras.Model(pixels, layers.ReLU(6.0, name="last_relu")(x), name=name)

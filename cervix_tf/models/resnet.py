@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from cervix_tf.layers.relative_attention import RelativeAttention
-from cervix_tf.models.convolution import convolution, normalisation
+from cervix_tf.models.convolution import convolution, normalization
 
 
 def resnet18(**options: Any) -> keras.Model:
@@ -54,7 +54,7 @@ def resnet(
     classes: int = 1000,
     name: str = "resnet",
 ) -> keras.Model:
-    """Residual network: normalised images -> logits (batch, classes), or feature maps without top.
+    """Residual network: normalized images -> logits (batch, classes), or feature maps without top.
 
     The maps are (batch, height / 32, width / 32, 8 x `width`), with `bottleneck` 32 x, each side rounded up.
 
@@ -94,14 +94,14 @@ def resnet(
                 x = attention(x, filters, step, f"{layer}.conv{number}")
             else:
                 x = convolution(x, filters, size, step, f"{layer}.conv{number}", parts)
-            x = normalisation(x, f"{layer}.bn{number}")
+            x = normalization(x, f"{layer}.bn{number}")
         if shortcut.shape != x.shape:
             shortcut = convolution(shortcut, x.shape[-1], 1, stride, f"{layer}.downsample.0")
-            shortcut = normalisation(shortcut, f"{layer}.downsample.1")
+            shortcut = normalization(shortcut, f"{layer}.downsample.1")
         return layers.ReLU(name=f"{layer}.relu{len(steps)}")(layers.Add(name=f"{layer}.add")([x, shortcut]))
 
     images = keras.Input(input_shape, name="images")
-    x = normalisation(convolution(images, width, 7, 2, "conv1"), "bn1")
+    x = normalization(convolution(images, width, 7, 2, "conv1"), "bn1")
     x = layers.ZeroPadding2D(1, name="maxpool.padding")(layers.ReLU(name="relu")(x))
     x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)
     for stage, count in enumerate(blocks):

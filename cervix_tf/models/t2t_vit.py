@@ -17,7 +17,7 @@ _TOKEN = 64
 def t2t_vit_14(
     *, input_shape: tuple[int, int, int] = (224, 224, 3), include_top: bool = True, classes: int = 1000
 ) -> keras.Model:
-    """T2T-ViT-14, 21,465,806 trainable weights with 1000 classes: normalised images -> logits (batch, classes).
+    """T2T-ViT-14, 21,465,806 trainable weights with 1000 classes: normalized images -> logits (batch, classes).
 
     Without top the class token, (batch, 384).
 

@@ -28,7 +28,7 @@ def vgg(
     classes: int = 1000,
     name: str = "vgg",
 ) -> keras.Model:
-    """VGG: normalised images -> logits (batch, classes), or (batch, height / 32, width / 32, 512) maps without top.
+    """VGG: normalized images -> logits (batch, classes), or (batch, height / 32, width / 32, 512) maps without top.
 
     `convolutions` counts the 3x3 convolutions before each of the five poolings.
 

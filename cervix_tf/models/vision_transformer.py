@@ -35,7 +35,7 @@ def vision_transformer(
     classes: int = 1000,
     name: str = "vision_transformer",
 ) -> keras.Model:
-    """Vision transformer: normalised images -> logits (batch, classes), or without top the class token, (batch, width).
+    """Vision transformer: normalized images -> logits (batch, classes), or without top the class token, (batch, width).
 
     Args:
         width: Of a token.
@@ -48,7 +48,7 @@ def vision_transformer(
         name: Of the model.
 
     Source: Dosovitskiy et al. 2021, eq. 1 to 4. Layers are named as in timm's
-    `vision_transformer`, whose epsilon and first weights these are.
+    `vision_transformer`, whose epsilon and initial weights these are.
     """
     images = keras.Input(input_shape, name="images")
     x = layers.Conv2D(width, patch, strides=patch, kernel_initializer=narrow(), name="patch_embed.proj")(images)
@@ -62,7 +62,7 @@ def vision_transformer(
 def encoder(
     x: keras.KerasTensor, depth: int, heads: int, ratio: int = 4, *, bias: bool = True, epsilon: float = 1e-6
 ) -> keras.KerasTensor:
-    """The normalised class token after `depth` blocks: (batch, 1 + n, width) -> (batch, width).
+    """The normalized class token after `depth` blocks: (batch, 1 + n, width) -> (batch, width).
 
     `ratio` is the hidden width of a block's dense layers in widths of a token; `bias` is that of queries, keys and
     values. Source: Dosovitskiy et al. 2021, eq. 2 to 4.
@@ -83,10 +83,10 @@ def encoder(
 
 
 def dense(x: keras.KerasTensor, units: int, name: str, **options: Any) -> keras.KerasTensor:
-    """A dense layer with a transformer's first weights."""
+    """A dense layer with a transformer's initial weights."""
     return layers.Dense(units, kernel_initializer=narrow(), name=name, **options)(x)
 
 
 def narrow() -> keras.initializers.Initializer:
-    """Normal first weights of deviation 0.02, a new one each time."""
+    """Normal initial weights of deviation 0.02, a new one each time."""
     return keras.initializers.RandomNormal(stddev=0.02)

@@ -1,4 +1,4 @@
-"""Where a backbone's first weights come from: Keras' ImageNet download, chance, or a file."""
+"""Where a backbone's initial weights come from: Keras' ImageNet download, chance, or a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heat maps of predictions: where in each image the evidence for the verdict lies."""
+"""Heat maps of predictions: where in each image the evidence for the prediction lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cases that a page shows: the surest right, the surest wrong and the least certain, with images."""
+"""The cases that a page shows: the most confident right and wrong ones, and the least certain, with images."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Case:
 
     id: str
     label: str
-    """True class; empty = unlabelled."""
-    verdict: str
+    """True class; empty = unlabeled."""
+    prediction: str
     probabilities: list[tuple[str, float]]
     images: list[Thumbnail]
     left_out: int
@@ -53,7 +53,7 @@ class Case:
 def chosen(predictions: Predictions, most: int = MOST_CASES) -> dict[str, list[int]]:
     """Rows to show under each heading; no row stands under two.
 
-    Right ones: the surest of each class. Wrong ones: those that gave their verdict the
+    Right ones: the most confident of each class. Wrong ones: those that gave their prediction the
     highest probability. Uncertain ones: the smallest gap between the two likeliest classes.
     """
     import numpy as np
@@ -65,14 +65,14 @@ def chosen(predictions: Predictions, most: int = MOST_CASES) -> dict[str, list[i
     for row in order:
         if labels[row] == decisions[row]:
             right.setdefault(int(labels[row]), int(row))
-    surest = sorted(right.values(), key=lambda row: -sureness[row])[:most]
+    confident = sorted(right.values(), key=lambda row: -sureness[row])[:most]
     wrong = [int(row) for row in order if labels[row] >= 0 and labels[row] != decisions[row]][:most]
     two = np.sort(probabilities, axis=1)[:, -2:]
     gaps = np.argsort(two[:, 1] - two[:, 0], kind="stable")
-    uncertain = [int(row) for row in gaps if row not in surest and row not in wrong][:most]
+    uncertain = [int(row) for row in gaps if row not in confident and row not in wrong][:most]
     return {
-        "Right, and surest: the clearest case of each class": surest,
-        "Wrong, and surest: where to look first": wrong,
+        "Right, and most confident: the clearest case of each class": confident,
+        "Wrong, and most confident: where to look first": wrong,
         "Least certain: the two likeliest classes lie closest": uncertain,
     }
 
@@ -88,7 +88,7 @@ def described(predictions: Predictions, row: int, manifest: Manifest | None, vie
     return Case(
         id=str(entry["id"]),
         label=str(entry["label"]),
-        verdict=predictions.classes[int(predictions.decisions[row])],
+        prediction=predictions.classes[int(predictions.decisions[row])],
         probabilities=[
             (name, float(predictions.probabilities[row, at])) for at, name in enumerate(predictions.classes)
         ],

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
 
 _ORDER = ("train", "validation", "test")
-UNLABELLED, UNASSIGNED, TOTAL = "unlabelled", "no part", "all"
+UNlabelED, UNASSIGNED, TOTAL = "unlabeled", "no part", "all"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Counts:
 
 
 def counted(manifest: Manifest, classes: Sequence[str]) -> Counts:
-    """The counts of a manifest; `classes` come first, other labels after them, then unlabelled images."""
+    """The counts of a manifest; `classes` come first, other labels after them, then unlabeled images."""
     rows = manifest.rows
     found = [part for part in rows["split"].unique() if part]
     parts = [part for part in _ORDER if part in found] + sorted(set(found) - set(_ORDER))
@@ -49,7 +49,7 @@ def counted(manifest: Manifest, classes: Sequence[str]) -> Counts:
     def row(chosen: pd.DataFrame) -> list[Count]:
         return [*(_count(chosen[chosen["split"] == part]) for part in parts), _count(chosen)]
 
-    table = [(label or UNLABELLED, row(rows[rows["label"] == label])) for label in labels]
+    table = [(label or UNlabelED, row(rows[rows["label"] == label])) for label in labels]
     grouped = rows[rows["group"] != ""].groupby("group")["split"].nunique()
     return Counts(
         [*(part or UNASSIGNED for part in parts), TOTAL],

@@ -1,6 +1,6 @@
 """The figures of a page, each an SVG image in a `data:` URI with a text that says what it shows.
 
-Colours are Okabe and Ito's, which people with any common colour blindness can
+Colors are Okabe and Ito's, which people with any common color blindness can
 tell apart; where two lines share a panel they differ in dash or marker too.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from cervix_tf.report import wording
+from cervix_tf.report import formatting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, YELLOW, INK, GREY = "#56B4E9", "#E69F00", "#1c2733", "#7a8794"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, INK, GREY)
 _DASHES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "^", "s")  # where there are more classes than colours
+_MARKERS = ("o", "^", "s")  # where there are more classes than colors
 _STYLE: Any = {
     "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
@@ -114,7 +114,7 @@ def training(
         if best is not None:
             chosen.append(f"{history['epoch'].iloc[best]:.0f}")
     for axes, panel in zip(all_axes, panels, strict=True):
-        axes.set_title(wording.title(panel[0].removeprefix("val_")))
+        axes.set_title(formatting.title(panel[0].removeprefix("val_")))
         axes.margins(y=0.08)
     all_axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0)  # beside the title
     all_axes[-1].set_xlabel("epoch")
@@ -127,7 +127,7 @@ def training(
 
 @_styled
 def confusion(counts: ArrayLike, classes: Sequence[str], name: str) -> Picture:
-    """A confusion matrix, true classes down, verdicts across: counts and per cent of the true class."""
+    """A confusion matrix, true classes down, predictions across: counts and per cent of the true class."""
     matrix = np.asarray(counts, dtype=float)
     totals = matrix.sum(axis=1, keepdims=True)
     share = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
@@ -145,7 +145,7 @@ def confusion(counts: ArrayLike, classes: Sequence[str], name: str) -> Picture:
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("verdict")
+    axes.set_xlabel("prediction")
     axes.set_ylabel("true class")
     said = "; ".join(f"{true}: {matrix[at, at]:.0f} of {totals[at, 0]:.0f} right" for at, true in enumerate(classes))
     drawn = _picture(figure, f"Confusion matrix, {name}. {said}.", f"{name}: n = {matrix.sum():.0f}.")
@@ -171,7 +171,7 @@ def roc(curves: Sequence[tuple[str, Mapping[str, Sequence[float]] | None, str]],
 
 @_styled
 def reliability(bins: Sequence[Mapping[str, Any]], caption: str) -> Picture | None:
-    """Share of right verdicts against the probability given to the verdict, with intervals and n.
+    """Share of right predictions against the probability given to the prediction, with intervals and n.
 
     `bins` are those of `cervix_tf.metrics.calibration.reliability`; None without any.
     """
@@ -183,10 +183,10 @@ def reliability(bins: Sequence[Mapping[str, Any]], caption: str) -> Picture | No
     said, right = ([each[key] for each in bins] for key in ("confidence", "accuracy"))
     axes.vlines(said, [each["accuracy_low"] for each in bins], [each["accuracy_high"] for each in bins], color=SKY)
     axes.plot(said, right, "o-", color=BLUE, ms=5, lw=1)
-    axes.set(ylabel="share of right verdicts", ylim=(-0.03, 1.03), xlim=(0, 1))
+    axes.set(ylabel="share of right predictions", ylim=(-0.03, 1.03), xlim=(0, 1))
     lows, widths = [each["low"] for each in bins], [each["high"] - each["low"] for each in bins]
     below.bar(lows, [each["n"] for each in bins], widths, align="edge", color=GREY, edgecolor="white")
-    below.set(xlabel="probability given to the verdict", ylabel="n")
+    below.set(xlabel="probability given to the prediction", ylabel="n")
     pairs = "; ".join(f"{each:.2f} said, {share:.2f} right" for each, share in zip(said, right, strict=True))
     return _picture(figure, f"Reliability diagram: {pairs}.", caption)
 
@@ -194,13 +194,13 @@ def reliability(bins: Sequence[Mapping[str, Any]], caption: str) -> Picture | No
 @_styled
 def bars(measured: Mapping[str, Mapping[str, Any]]) -> Picture | None:
     """The sensitivity of each class with its interval, where it is defined; None where it never is."""
-    if not any(wording.defined(each) for each in measured.values()):
+    if not any(formatting.defined(each) for each in measured.values()):
         return None
     figure = _figure(4.2, 0.45 * len(measured) + 0.75)
     axes = figure.subplots()
     said = []
     for at, (label, each) in enumerate(measured.items()):
-        if not wording.defined(each):
+        if not formatting.defined(each):
             axes.text(1, at, "not defined", va="center", color=GREY)
             said.append(f"{label} not defined")
             continue
@@ -228,7 +228,7 @@ def rates(series: Mapping[str, Mapping[str, Mapping[str, Any]]], name: str) -> P
     axes = figure.subplots()
     said = []
     for at, (label, measured) in enumerate(series.items()):
-        values = [each["value"] if wording.defined(each) else None for each in measured.values()]
+        values = [each["value"] if formatting.defined(each) else None for each in measured.values()]
         places = [row + (at - (len(series) - 1) / 2) * height for row in range(len(classes))]
         lengths = [100 * (value or 0.0) for value in values]
         axes.barh(places, lengths, 0.92 * height, color=(SKY, YELLOW, GREEN)[at % 3], label=_safe(label, 40))
@@ -282,11 +282,11 @@ def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
     groups = [scores[~positive], scores[positive]]
     labels = [f"truly negative (n = {len(groups[0])})", f"truly positive (n = {len(groups[1])})"]
     below = np.zeros(len(edges) - 1)
-    for group, label, colour, hatch in zip(groups, labels, (BLUE, ORANGE), ("", "////"), strict=True):
+    for group, label, color, hatch in zip(groups, labels, (BLUE, ORANGE), ("", "////"), strict=True):
         counts, _ = np.histogram(group, edges)
         axes.bar(
             edges[:-1], counts, 0.05, bottom=below, align="edge",
-            color=colour, hatch=hatch, edgecolor="white", label=label,
+            color=color, hatch=hatch, edgecolor="white", label=label,
         )  # fmt: skip
         below += counts
     axes.set(xlabel=f"probability of {_safe(name, 30)}", ylabel="cases", xlim=(0, 1))
@@ -301,7 +301,7 @@ def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
 def scatter(
     panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], classes: Sequence[str], columns: int, caption: str
 ) -> Picture:
-    """A panel a name: points (n, 2) coloured by class (n,), those of the third array (n,) bold, the others faint."""
+    """A panel a name: points (n, 2) colored by class (n,), those of the third array (n,) bold, the others faint."""
     lines = -(-len(panels) // columns)
     figure = _figure(2.4 * columns, 2.3 * lines + 0.3)
     all_axes = figure.subplots(lines, columns, squeeze=False)
@@ -309,10 +309,10 @@ def scatter(
         axes.set_visible(False)
     for axes, (name, (points, labels, bold)) in zip(all_axes.flat, panels.items(), strict=False):
         for at in range(len(classes)):
-            colour = CYCLE[at % len(CYCLE)]
+            color = CYCLE[at % len(CYCLE)]
             for of, look in ((~bold, {"s": 5, "alpha": 0.35}), (bold, {"s": 12, "edgecolors": INK, "linewidths": 0.3})):
                 there = points[(labels == at) & of]
-                axes.scatter(there[:, 0], there[:, 1], color=colour, rasterized=True, **look)
+                axes.scatter(there[:, 0], there[:, 1], color=color, rasterized=True, **look)
         if _at_one_place(points):
             axes.text(0.5, 0.8, _COLLAPSED, transform=axes.transAxes, ha="center", fontsize=8)
         axes.set_title(_safe(name, 40), fontsize=8)
@@ -322,7 +322,7 @@ def scatter(
         all_axes.flat[0].scatter([], [], color=CYCLE[at % len(CYCLE)], s=12, label=_safe(name, 30))
     figure.legend(loc="outside lower center", ncols=min(len(classes), columns + 1))
     collapsed = [name for name, (points, _, _) in panels.items() if _at_one_place(points)]
-    alt = f"Scatter plots of {', '.join(panels)}; colours are the classes {', '.join(classes)}."
+    alt = f"Scatter plots of {', '.join(panels)}; colors are the classes {', '.join(classes)}."
     return _picture(figure, " ".join([alt, *(f"{name}: {_COLLAPSED}." for name in collapsed)]), caption)
 
 
@@ -330,7 +330,7 @@ def scatter(
 def scatter_in_space(
     points: np.ndarray, labels: np.ndarray, classes: Sequence[str], faint: np.ndarray, caption: str
 ) -> Picture:
-    """Points (n, 3) coloured and marked by class (n,); those of `faint` (n,) pale."""
+    """Points (n, 3) colored and marked by class (n,); those of `faint` (n,) pale."""
     figure = _figure(5.6, 5.2)
     axes = figure.add_subplot(projection="3d")
     for at, name in enumerate(classes):
@@ -343,7 +343,7 @@ def scatter_in_space(
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_ticklabels([])
     figure.legend(loc="outside lower center", ncols=3)
-    alt = f"Points in space; colours and marks are the classes {', '.join(classes)}."
+    alt = f"Points in space; colors and marks are the classes {', '.join(classes)}."
     return _picture(figure, f"{alt} {_COLLAPSED}." if _at_one_place(points) else alt, caption)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cervix_tf import atomic, run_dir
 from cervix_tf.errors import InputError
-from cervix_tf.report import cases, data_counts, figures, headline, paper_figures, tables, wording
+from cervix_tf.report import cases, data_counts, figures, formatting, paper_figures, summary_cards, tables
 from cervix_tf.run_dir import RunDir
 from cervix_tf.version import __version__
 
@@ -79,7 +79,7 @@ def _write(run: RunDir, title: str, missing: list[str]) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"wording": wording, "tables": tables}
+    environment.globals |= {"formatting": formatting, "tables": tables}
     atomic.write_text(run.report, environment.get_template("page.html").render(_contents(run, title, missing)))
     return run.report
 
@@ -97,14 +97,14 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
     return {
         "title": title,
         "missing": missing,
-        "banners": headline.banners(metrics, contract, published),
+        "banners": summary_cards.banners(metrics, contract, published),
         "contract": contract,
         "metrics": metrics,
-        "cards": headline.cards(metrics),
-        "commonest": headline.commonest(metrics),
+        "cards": summary_cards.cards(metrics),
+        "majority": summary_cards.majority(metrics),
         "models": _models(run, metrics),
         "strata": {
-            by: [(name, headline.cards(part)) for name, part in parts.items()]
+            by: [(name, summary_cards.cards(part)) for name, part in parts.items()]
             for by, parts in (metrics.get("strata") or {}).items()
             if parts
         },
@@ -120,8 +120,8 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
         "counts": data_counts.counted(listed, classes) if listed else None,
         "audit": audit,
         "exports": _exports(exports),
-        "environment": wording.flat(environment),
-        "config": wording.flat(config),
+        "environment": formatting.flat(environment),
+        "config": formatting.flat(config),
         "command": _command(environment),
         "version": __version__,
     }
@@ -151,10 +151,10 @@ def _manifest(run: RunDir, environment: Mapping[str, Any]) -> Manifest | None:
     return manifest.read(run.manifest, Path(str(environment.get("data_root") or run.root)))
 
 
-def _models(run: RunDir, metrics: Mapping[str, Any]) -> list[tuple[str, list[headline.Card]]]:
+def _models(run: RunDir, metrics: Mapping[str, Any]) -> list[tuple[str, list[summary_cards.Card]]]:
     """The headline numbers of every evaluated model of the run, the main one first; [] for a single one."""
-    found = [(MAIN, headline.cards(metrics))]
-    found += [(name, headline.cards(_json(row.metrics, dict))) for name, row in run.rows.items()]
+    found = [(MAIN, summary_cards.cards(metrics))]
+    found += [(name, summary_cards.cards(_json(row.metrics, dict))) for name, row in run.rows.items()]
     found = [(name, cards) for name, cards in found if cards]
     return found if len(found) > 1 else []
 
@@ -206,7 +206,7 @@ def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[
     error = metrics["metrics"].get("expected_calibration_error", {})
     said = (
         "Calibration: dots are shares observed with 95 % intervals, the dotted line is perfect. "
-        f"Expected error {headline.text('expected_calibration_error', error)}."
+        f"Expected error {summary_cards.text('expected_calibration_error', error)}."
     )
     found.append(figures.reliability((metrics.get("calibration") or {}).get("bins", ()), said))
     if predicted is not None and positive:
@@ -217,7 +217,7 @@ def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[
 
 
 def _area(measured: Mapping[str, Any]) -> str:
-    return headline.text("auc", measured.get("auc"))
+    return summary_cards.text("auc", measured.get("auc"))
 
 
 def _cases(
@@ -245,7 +245,7 @@ def _images_note(listed: Manifest | None, environment: Mapping[str, Any]) -> str
 def _exports(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Column heads and cells of the table of exported files; keys that an entry lacks stay empty."""
     keys = list(dict.fromkeys(key for entry in entries for key in entry))
-    heads = [_EXPORT_HEADS.get(key, wording.title(key)) for key in keys]
+    heads = [_EXPORT_HEADS.get(key, formatting.title(key)) for key in keys]
     return heads, [[_export_cell(key, entry.get(key)) for key in keys] for entry in entries]
 
 
@@ -253,7 +253,7 @@ _EXPORT_HEADS = {
     "bytes": "Size",
     "latency_ms_1": "ms, 1 thread",
     "latency_ms_all": "ms, all threads",
-    "agreement": "Same verdicts",
+    "agreement": "Same predictions",
     "widest_change": "Widest lead lost",
     "max_difference": "Largest difference",
     "mean_difference": "Mean difference",
@@ -264,20 +264,24 @@ _EXPORT_HEADS = {
 
 def _export_cell(key: str, item: Any) -> str:
     number = isinstance(item, int | float) and not isinstance(item, bool)
-    if key == "accuracy_change" and wording.defined(item):
+    if key == "accuracy_change" and formatting.defined(item):
         text = "{} [{}, {}]".format(*(f"{100 * item[part]:+.1f}" for part in ("value", "low", "high")))
     elif isinstance(item, Mapping):
-        text = headline.text(key, item) if "value" in item else ", ".join(map(": ".join, wording.flat(item).items()))
+        text = (
+            summary_cards.text(key, item)
+            if "value" in item
+            else ", ".join(map(": ".join, formatting.flat(item).items()))
+        )
     elif number and key == "bytes":
-        text = wording.size(item)
-    elif number and wording.is_share(key):
+        text = formatting.size(item)
+    elif number and formatting.is_share(key):
         text = f"{100 * item:.1f} %"
     elif number and (key.endswith("_difference") or key == "widest_change"):
         text = f"{item:.1g}"
     elif number and key.startswith("latency"):
         text = f"{item:.1f}"
     else:
-        text = wording.plain(item)
+        text = formatting.plain(item)
     return text
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from cervix_tf import run_dir
 from cervix_tf.errors import InputError
 from cervix_tf.metrics.intervals import Interval
-from cervix_tf.report import wording
+from cervix_tf.report import formatting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -224,7 +224,7 @@ def cells(table: Table, row: Row) -> list[tuple[str, str]]:
 
 def _method(measured: Measured | None) -> str:
     """n and the method of a number; empty where there is none, or it says itself why."""
-    if not measured or not wording.defined(measured) or not measured.get("method"):
+    if not measured or not formatting.defined(measured) or not measured.get("method"):
         return ""
     return f"n = {measured.get('n', 'unknown')}, {measured['method']}"
 
@@ -253,7 +253,7 @@ def _ours(measured: Measured | None) -> str:
     if measured is None:
         return "–"
     if _digits(measured.get("value"), 1) == "–":
-        return wording.reason(measured)
+        return formatting.reason(measured)
     if "deviation" in measured:
         return f"{_digits(measured['value'], 1)}{_NO_BREAK}±{_NO_BREAK}{_digits(measured['deviation'], 1)}"
     low, high = _digits(measured.get("low"), 1), _digits(measured.get("high"), 1)

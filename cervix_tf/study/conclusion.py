@@ -22,6 +22,6 @@ def write_report(title: str, found: Sequence[Table], out: RunDir, *words: str) -
         model_card.write(out)
     report = page.run(out)
     print("\n".join([title, *words, f"run {out.root}", f"report {report}"]))
-    for name, path in (("SavedModel", out.saved_model), ("TFLite", out.tflite()), ("neighbors", out.neighbours)):
+    for name, path in (("SavedModel", out.saved_model), ("TFLite", out.tflite()), ("neighbors", out.neighbors)):
         if path.exists():
             print(f"{name} {path}")

@@ -11,7 +11,7 @@ from cervix_tf.contract import Contract
 from cervix_tf.data import manifest
 from cervix_tf.export import formats, serving
 from cervix_tf.metrics import neighbors as neighbor_files
-from cervix_tf.metrics.neighbors import Neighbours
+from cervix_tf.metrics.neighbors import Neighbors
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.data import DataDescription
 from cervix_tf.version import __version__
@@ -32,7 +32,7 @@ def terms(
     *,
     views: Sequence[str] = (),
     site: str = "",
-    neighbors: Neighbours | None = None,
+    neighbors: Neighbors | None = None,
     native_size: tuple[int, int] | None = None,
 ) -> Contract:
     """The contract of a study's model; the native size, (height, width), else is the median of the (site's) images."""
@@ -49,12 +49,12 @@ def terms(
         native_height=int(native_height),
         native_width=int(native_width),
         version=__version__,
-        licence=LICENSE,
+        license=LICENSE,
         intended_use=f"{intended_use} Not a medical device.",
         data=data.text,
         synthetic=data.synthetic,
         stand_in=data.stand_in,
-        neighbours=neighbors.digest if neighbors is not None else "",
+        neighbors=neighbors.digest if neighbors is not None else "",
     )
 
 
@@ -63,7 +63,7 @@ def deploy(
     wanted: Contract,
     network: Callable[[], keras.Model],
     kinds: Sequence[formats.Format],
-    neighbors: Neighbours | None = None,
+    neighbors: Neighbors | None = None,
 ) -> None:
     """Write the model that `network` gives with its contract, and export it; nothing where it stands there already.
 
@@ -73,12 +73,12 @@ def deploy(
     """
     files = [out.model, out.exports, *(formats.target_of(out, kind) for kind in kinds)]
     if neighbors is not None:
-        files.append(out.neighbours)
+        files.append(out.neighbors)
     if all(path.exists() for path in (out.contract, *files)) and contract.read(out.contract) == wanted:
         return
     out.contract.unlink(missing_ok=True)
     if neighbors is not None:
-        neighbor_files.write(neighbors, out.neighbours)
+        neighbor_files.write(neighbors, out.neighbors)
     with atomic.replacing(out.model) as part:
         serving.serving_model(network(), wanted).save(part)
     wanted.write(out.contract)

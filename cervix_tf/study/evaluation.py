@@ -27,7 +27,7 @@ from cervix_tf.training import fit
 def predict(network: keras.Model, inputs: Inputs, images: Images) -> Predictions:
     """What a network of logits says of every input."""
     probabilities = fit.probabilities(network, pipeline.evaluation(inputs, images))
-    return predictions.of_rows(inputs.rows, probabilities, inputs.classes)
+    return predictions.from_rows(inputs.rows, probabilities, inputs.classes)
 
 
 def predict_mirrored(network: keras.Model, inputs: Inputs, images: Images) -> Predictions:
@@ -38,7 +38,7 @@ def predict_mirrored(network: keras.Model, inputs: Inputs, images: Images) -> Pr
         return fit.probabilities(network, batches.map(lambda pixels, labels: (tf.reverse(pixels, axes), labels)))
 
     mean = np.mean([probabilities(axes) for axes in ([], [1], [2], [1, 2])], axis=0)
-    return predictions.of_rows(inputs.rows, mean, inputs.classes)
+    return predictions.from_rows(inputs.rows, mean, inputs.classes)
 
 
 def pooled(folds: Sequence[Predictions]) -> Predictions:

@@ -102,7 +102,7 @@ def run(config: Config, out: RunDir) -> None:
     parts = split(images, config)
     data.check_classes(parts, classes)
     data.keep_manifest(parts, out)
-    of_split = {name: inputs.of_images(part, classes) for name, part in parts.items()}
+    of_split = {name: inputs.from_images(part, classes) for name, part in parts.items()}
     description = data.DataDescription(config.manifest.name, synthetic=False, positive=config.positive)
 
     def trained() -> keras.Model:

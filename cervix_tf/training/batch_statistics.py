@@ -1,4 +1,4 @@
-"""The moving statistics of batch normalisation, measured instead of trained."""
+"""The moving statistics of batch normalization, measured instead of trained."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 
-def normalisations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """The batch normalisations of a network, those of networks inside it too."""
+def normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The batch normalizations of a network, those of networks inside it too."""
     return [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 
@@ -16,7 +16,7 @@ def measure(network: keras.Model, batches: tf.data.Dataset) -> None:
 
     Nothing else of the network changes, save the counters of random layers.
     """  # fmt: skip
-    layers = normalisations(network)
+    layers = normalizations(network)
     momenta = [layer.momentum for layer in layers]
     try:
         for seen, (pixels, *_) in enumerate(batches):

@@ -218,7 +218,7 @@ class _Keeper(keras.callbacks.Callback):
 
 
 def _variables(network: keras.Model) -> list[keras.Variable]:
-    """Everything that training changes: weights, statistics, random layers' counters, the optimiser's state."""
+    """Everything that training changes: weights, statistics, random layers' counters, the optimizer's state."""
     return [*network.variables, *network.optimizer.variables]
 
 

@@ -1,6 +1,6 @@
 """Adam and gradient descent with momentum, each with one operation a weight.
 
-The same updates, settings and state as Keras' own optimisers have for float32 weights. Keras
+The same updates, settings and state as Keras' own optimizers have for float32 weights. Keras
 writes Adam as some 28 and momentum as some 8 small operations for each weight: a network of
 500 weights spends most of its tracing on them, and each reads and writes memory of its own.
 """

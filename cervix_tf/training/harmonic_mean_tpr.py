@@ -10,7 +10,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="cervix_tf")
 class HarmonicMeanTPR(keras.metrics.Metric):
-    """Harmonic mean over classes of recall, in [0, 1]; 0 as long as one class is never recognised.
+    """Harmonic mean over classes of recall, in [0, 1]; 0 as long as one class is never recognized.
 
     Takes integer labels (batch,) and scores (batch, classes), logits or probabilities.
     Classes without samples are left out.

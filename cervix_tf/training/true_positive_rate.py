@@ -1,4 +1,4 @@
-"""A Keras metric: how many of one class's samples are recognised."""
+"""A Keras metric: how many of one class's samples are recognized."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def split(everything: Manifest, config: Config) -> Splits:
 
 def inputs_of(part: Manifest) -> Inputs:
     """The network inputs of a split."""
-    return inputs.of_images(part, CLASSES)
+    return inputs.from_images(part, CLASSES)
 
 
 def described(config: Config) -> DataDescription:

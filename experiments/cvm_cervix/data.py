@@ -130,7 +130,7 @@ def _cross_validation(images: Manifest, config: Config) -> list[Splits]:
 
 def inputs_of(images: Manifest, config: Config) -> Inputs:
     """The network inputs of a split."""
-    return inputs.of_images(images, config.data_source.classes)
+    return inputs.from_images(images, config.data_source.classes)
 
 
 def described(config: Config) -> DataDescription:

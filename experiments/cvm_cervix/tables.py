@@ -252,7 +252,7 @@ def leak(config: Config, reference: RunDir, row: study.Row, out: RunDir, note: s
         line("leak_free: by group", row.network, None, [_accuracy(results["leak_free"])]),
         line("Difference, points", row.network, None, [difference(published, free, config.seed)]),
     ]
-    optimizer = other.get("optimizer") or other["optimiser"]  # the latter in runs of earlier versions
+    optimizer = other.get("optimizer") or other["optimizer"]  # the latter in runs of earlier versions
     pixels = f"{other['images']['height']} x {other['images']['width']} pixels"
     note += f" Reference run: {reference.root.name}, {pixels}, {optimizer['epochs']} epochs."
     return _table("Leak", f"What a random split adds to the accuracy of {_name(row.network)}", rows, note, ["Acc"])
@@ -267,7 +267,7 @@ def difference(published: Predictions, free: Predictions, seed: int) -> Measured
     if set(published.table["id"]) == set(free.table["id"]):
         columns = [f"p_{name}" for name in free.classes]
         probabilities = published.table.set_index("id").loc[free.table["id"], columns]
-        same_rows = predictions.of_rows(free.table, probabilities, free.classes)
+        same_rows = predictions.from_rows(free.table, probabilities, free.classes)
         compared = comparison.compare({"as_published": same_rows, "leak_free": free}, seed=seed)["pairs"][0]
         return per_cent({**compared["difference"], "method": f"paired {compared['difference']['method']}"})
     return per_cent(asdict(comparison.independent_difference(published, free, seed=seed)))

@@ -106,5 +106,5 @@ def probe(config: Config, folds: list[Splits]) -> list[Predictions]:
         train, test = (inputs_of(splits[name], config) for name in ("train", "test"))
         of_train, of_test = (np.stack([seen[name] for name in inputs.rows["id"]]) for inputs in (train, test))
         probabilities = evaluation.probe(of_train, train.labels, of_test)
-        predicted.append(predictions.of_rows(test.rows, probabilities, test.classes))
+        predicted.append(predictions.from_rows(test.rows, probabilities, test.classes))
     return predicted

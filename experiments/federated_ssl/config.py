@@ -63,21 +63,21 @@ SITES: dict[str, dict[str, SiteData]] = {
 
 DATA = {
     "cervigrams": "cervigrams",
-    "iarc": "IARC colposcopy (CIN2+ against less) and IARC VIA (positive against negative), with MobileODT unlabelled "
+    "iarc": "IARC colposcopy (CIN2+ against less) and IARC VIA (positive against negative), with MobileODT unlabeled "
     "as a third site (stand-in)",
 }
 
 
 @dataclass(frozen=True)
 class Config:
-    """Self-supervised pre-training of a cervix model, centralised and federated: Tables I and II, Fig. 2."""
+    """Self-supervised pre-training of a cervix model, centralized and federated: Tables I and II, Fig. 2."""
 
     data: Source = field(default_factory=Source)
     task: Task = "cervigrams"
     """Data: cervigrams (the paper: a CSV with path, label, woman, site and perhaps split) or iarc (stand-in)."""
     synthetic_women: CountOrNone = 0
     """Draw cervigrams of this many synthetic women at each of two sites instead of reading a data root."""
-    synthetic_labelled: Count = 40
+    synthetic_labeled: Count = 40
     """How many of a synthetic site's women outside its test part have a label."""
     network: Network = "resnet50"
     """Sec. III-B."""
@@ -119,7 +119,7 @@ class Config:
     """E tried for client-server federation; the first is Table II's (sec. IV: E = 1 is best)."""
     federation: Policy = field(default_factory=Policy)
     """Rounds are those at E = 1; at E = 5 a fifth of them. Plain averaging: sec. II-B, clients not said to be weighted.
-    Batch normalisation and optimizer: not stated."""
+    Batch normalization and optimizer: not stated."""
     fine_tuning: SGDConfig = field(default_factory=lambda: SGDConfig(50, 0.001, 0.09, 1e-6))
     """Sec. III-D, momentum 0.09 as printed."""
     fine_tuning_batch: Count = 4
@@ -149,7 +149,7 @@ PAPER = Config()
 
 DEMO = Config(
     synthetic_women=500,
-    synthetic_labelled=34,
+    synthetic_labeled=34,
     network="resnet10_narrow",
     weights="drawn",
     start="random",
@@ -185,7 +185,7 @@ PRESETS = {
 
 
 class Row(NamedTuple):
-    """One initialisation (sec. III-C)."""
+    """One initialization (sec. III-C)."""
 
     kind: str
     """random, imagenet, ssl (a site's own images), cssl (all sites together), csfssl (client-server), ppfssl (ring)."""

@@ -40,7 +40,7 @@ def read(config: Config, out: RunDir) -> Manifest:
     def draw(root: Path) -> None:
         tested = round(0.8 * two_sites.SPLITS["test"] * config.synthetic_women)
         two_sites.write(
-            root, women=config.synthetic_women, seed=config.seed, labelled=config.synthetic_labelled, tested=tested
+            root, women=config.synthetic_women, seed=config.seed, labeled=config.synthetic_labeled, tested=tested
         )
 
     imported = data.load(
@@ -67,8 +67,8 @@ def sites_of(everything: Manifest) -> dict[str, Site]:
     sites = {}
     for name in sorted(set(everything.rows["site"])):
         here = everything.where(everything.rows["site"] == name)
-        images = {part: inputs.of_every_image(here.part(part)) for part in SPLITS if len(here.part(part))}
-        labeled = {part: inputs.of_images(here.part(part), CLASSES) for part in SPLITS} if _labeled(here) else {}
+        images = {part: inputs.from_every_image(here.part(part)) for part in SPLITS if len(here.part(part))}
+        labeled = {part: inputs.from_images(here.part(part), CLASSES) for part in SPLITS} if _labeled(here) else {}
         sites[name] = Site(images, labeled)
     return sites
 

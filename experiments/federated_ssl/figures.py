@@ -1,11 +1,11 @@
-"""Fig. 2 from our numbers: ROC curves of all initialisations, one figure a site."""
+"""Fig. 2 from our numbers: ROC curves of all initializations, one figure a site."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from cervix_tf.report import figures, headline, paper_figures
+from cervix_tf.report import figures, paper_figures, summary_cards
 from cervix_tf.report.figures import Picture
 from cervix_tf.run_dir import RunDir
 from experiments.federated_ssl import tables
@@ -21,10 +21,10 @@ def draw(config: Config, results: Mapping[Row, Mapping[str, Mapping[str, Any]]],
             (
                 tables.named(row, config),
                 of_site[site]["roc"]["binary"],
-                headline.text("auc", of_site[site]["binary"]["metrics"]["auc"]),
+                summary_cards.text("auc", of_site[site]["binary"]["metrics"]["auc"]),
             )
             for row, of_site in results.items()
             if site in of_site
         ]
-        drawn[f"Fig. 2 {letter}"] = figures.roc(curves, f"{site.upper()}, test images, by initialisation")
+        drawn[f"Fig. 2 {letter}"] = figures.roc(curves, f"{site.upper()}, test images, by initialization")
     paper_figures.write(out, drawn)

@@ -87,7 +87,7 @@ def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
     path = Path(place["manifest"])
     listed = manifest.read(path, Path(place["root"]) if place.get("root") else None)
     here = listed.rows["site"].isin(["", name]) & listed.rows["split"].isin(["", "train"])
-    images = inputs.of_every_image(listed.where(here))
+    images = inputs.from_every_image(listed.where(here))
     if not len(images):
         raise InputError(f"{path}: no training images of site {name!r}; leave the column site empty, or name it so")
     return training.client(federation.study, name, images, federation.study.federated_batch_size)

@@ -13,7 +13,7 @@ INTENDED_USE = "Research on cervical image classification."
 
 
 def encoder(config: Config, weights: str) -> keras.Model:
-    """What all initialisations initialise: (batch, height, width, 3) pixels -> (batch, features).
+    """What all initializations initialize: (batch, height, width, 3) pixels -> (batch, features).
 
     Source: sec. III-B: the network without its top classification layer.
     """

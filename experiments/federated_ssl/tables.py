@@ -138,7 +138,7 @@ def performance(config: Config, found: Mapping[Row, Mapping[str, Mapping[str, An
         lines.append({"name": named(row, config), "row": row.classifier(site), "paper": paper, "ours": ours})
     return {
         "number": f"Table 2, {site.upper()}",
-        "title": "Performance by initialisation",
+        "title": "Performance by initialization",
         "columns": list(COLUMNS.values()),
         "rows": lines,
         "note": f"{note} Per image; AUC (Fig. 2) in per cent too.",
@@ -148,7 +148,7 @@ def performance(config: Config, found: Mapping[Row, Mapping[str, Mapping[str, An
 def differences(
     config: Config, found: Mapping[Row, Mapping[str, Predictions]], site_names: Sequence[str], note: str
 ) -> Table:
-    """How far the area under the ROC curve of each initialisation lies above the random one's, a column a site.
+    """How far the area under the ROC curve of each initialization lies above the random one's, a column a site.
 
     `found` gives each row's test predictions at each site. Paired: both classifiers meet the same resampled women.
     """

@@ -10,7 +10,7 @@ KINDS = ("noise", "fractal", "discs", "strokes", "cells", "edge")
 
 
 def drawn(count: int, shape: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (count, height, width, 3) uint8 of two random colours, and the number of each one's kind, (count,)."""
+    """Pictures (count, height, width, 3) uint8 of two random colors, and the number of each one's kind, (count,)."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count, dtype=np.int32) % len(KINDS)
     pictures = np.empty((count, *shape, 3), np.uint8)

@@ -42,7 +42,7 @@ class Networks:
         Without these, what a random network says of any two images differs by less than it is rounded.
         """
         self.config = config
-        with study_training.building(config.devices, seed_of(config.seed, "first weights")):
+        with study_training.building(config.devices, seed_of(config.seed, "initial weights")):
             self.encoder = model.encoder(config, "random")
             self.learner, self.classifier = model.learner(config, self.encoder), model.classifier(self.encoder)
             compile_learner(self.learner, config)

@@ -33,7 +33,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     figures.draw({row: result.embeddings for row, result in results.items()}, out, config.seed)
     try:
         train = embedded.part("train")
-        fitted = neighbors.of(train.values, train.labels, embedded.classes, k)
+        fitted = neighbors.fit(train.values, train.labels, embedded.classes, k)
         contract = deployment.terms(
             STUDY.name, embedded.classes, config.images, described(config), INTENDED_USE, out, neighbors=fitted
         )

@@ -138,7 +138,7 @@ class Margins:
 
 @dataclass(frozen=True)
 class Config:
-    """Deep metric learning with a nearest-neighbour classifier: Tables 2 to 8, Figs. 3 and 4."""
+    """Deep metric learning with a nearest-neighbor classifier: Tables 2 to 8, Figs. 3 and 4."""
 
     data: Source = field(default_factory=Source)
     task: Task = "cervigrams"

@@ -73,7 +73,7 @@ def split(everything: Manifest, config: Config) -> Splits:
 def inputs_of(config: Config, parts: Splits, out: RunDir) -> dict[str, Inputs]:
     """The network inputs of each split; writes the manifest as used."""
     whole = data.keep_manifest(parts, out)
-    return {name: inputs.of_images(whole.part(name), tuple(TASKS[config.task].label_map)) for name in SPLITS}
+    return {name: inputs.from_images(whole.part(name), tuple(TASKS[config.task].label_map)) for name in SPLITS}
 
 
 def described(config: Config) -> DataDescription:

@@ -18,7 +18,7 @@ INTENDED_USE = "Research on cervical image classification."
 def embedding(config: Config, network: str) -> keras.Model:
     """Unit-length features of an image: (batch, height, width, 3) pixels -> (batch, features).
 
-    Source: sec. IV-B: the network without its softmax layer, then L2 normalisation of the
+    Source: sec. IV-B: the network without its softmax layer, then L2 normalization of the
     last feature layer, which is the average of the last maps.
     """
     trunk = backbones.backbone(network, config.images.height, config.images.width, weights=config.weights)
@@ -27,7 +27,7 @@ def embedding(config: Config, network: str) -> keras.Model:
 
 
 def classifier(network: keras.Model, classes: int) -> keras.Model:
-    """Class scores of the same features before L2 normalisation: (batch, height, width, 3) -> (batch, classes) logits.
+    """Class scores of the same features before L2 normalization: (batch, height, width, 3) -> (batch, classes) logits.
 
     Source: sec. IV-C, the fine-tuned baseline.
     Departs: one logit a class and the softmax cross entropy instead of one logit and the

@@ -175,8 +175,8 @@ def classified(embedded: Embeddings, part: str, k: int) -> Predictions:
     Source: sec. III: "a K-Nearest Neighbor classifier is trained with the extracted deep features".
     """
     train, asked = embedded.part("train"), embedded.part(part)
-    fitted = neighbors.of(train.values, train.labels, embedded.classes, k)
-    return predictions.of_rows(asked.table, fitted.probabilities(asked.values), embedded.classes)
+    fitted = neighbors.fit(train.values, train.labels, embedded.classes, k)
+    return predictions.from_rows(asked.table, fitted.probabilities(asked.values), embedded.classes)
 
 
 def _write(config: Config, result: RunDir, test: Predictions, validation: Predictions) -> None:

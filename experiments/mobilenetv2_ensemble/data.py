@@ -56,7 +56,7 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
 
     Raises `InputError` when no case is complete, splits share a group, or one would be empty.
     """
-    cases, incomplete = inputs.of_cases(everything, CLASSES, VIEWS)
+    cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
         print(f"note: {count} cases train single views only and are never tested: {reason}")
     leak_free = config.protocol == "leak_free"
@@ -81,8 +81,8 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
 def inputs_of(split: Manifest, images: str) -> Inputs:
     """What a network takes: images of one kind of view, or of all types, or whole cases."""
     if images == CASES:
-        return inputs.of_cases(split, CLASSES, VIEWS)[0]
-    return inputs.of_images(split, CLASSES, "" if images == ALL_TYPES else images)
+        return inputs.from_cases(split, CLASSES, VIEWS)[0]
+    return inputs.from_images(split, CLASSES, "" if images == ALL_TYPES else images)
 
 
 def described(config: Config) -> DataDescription:

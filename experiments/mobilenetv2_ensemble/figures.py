@@ -20,7 +20,7 @@ from cervix_tf.explain import evidence, model_maps
 from cervix_tf.explain.mosaic import case_mosaic
 from cervix_tf.metrics import intervals, predictions
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.report import cases, figures, headline, paper_figures
+from cervix_tf.report import cases, figures, paper_figures, summary_cards
 from cervix_tf.report.figures import Picture
 from cervix_tf.run_dir import RunDir, write_json
 from experiments.mobilenetv2_ensemble.config import BASELINES, CASES, CLASSES, KINDS, VIEWS, Config, finished
@@ -76,7 +76,7 @@ def _roc(results: Results, row: str, sides: Sequence[str]) -> Picture | None:
         return None
     margin = results[row]["margin"]
     of = {**margin["per_class"], "CIN2/3 or cancer": margin["binary"]}
-    curves = [(side, of[side]["curve"], headline.text("auc", of[side]["auc"])) for side in sides]
+    curves = [(side, of[side]["curve"], summary_cards.text("auc", of[side]["auc"])) for side in sides]
     return figures.roc(curves, f"{row}, margin to the strongest candidate against a threshold in [-1, 1]")
 
 

@@ -57,7 +57,7 @@ def probe(config: Config, row: Row, fold: Fold) -> Predictions:
         trunk = mobilenet_v2(images.height, images.width, alpha=config.network.alpha, weights=config.weights)
     train, test = fold.inputs("train", row.images), fold.inputs("test", row.images)
     features, tested = (evaluation.features(trunk, each, images).mean(axis=(1, 2)) for each in (train, test))
-    return predictions.of_rows(test.rows, evaluation.probe(features, train.labels, tested), CLASSES)
+    return predictions.from_rows(test.rows, evaluation.probe(features, train.labels, tested), CLASSES)
 
 
 def _reusable(config: Config, row: Row, fold: Fold) -> ReusableNetwork:

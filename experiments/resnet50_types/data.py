@@ -91,7 +91,7 @@ def split(everything: Manifest, protocol: Protocol, config: Config) -> Splits:
 
 def inputs_of(part: Manifest) -> Inputs:
     """The network inputs of a split."""
-    return inputs.of_images(part, CLASSES)
+    return inputs.from_images(part, CLASSES)
 
 
 def described(config: Config, protocol: Protocol | None = None) -> DataDescription:

@@ -76,7 +76,9 @@ def majority_class(predicted: Predictions, seed: int) -> dict[str, Measured]:
     answers = np.zeros_like(predicted.probabilities)
     answers[:, np.bincount(predicted.labels, minlength=len(predicted.classes)).argmax()] = 1
     table = predicted.table
-    always = predictions.of(table["id"], answers, predicted.classes, labels=table["label"], groups=table["group"])
+    always = predictions.from_arrays(
+        table["id"], answers, predicted.classes, labels=table["label"], groups=table["group"]
+    )
     return scores(classification.summary(always, seed=seed))
 
 

@@ -54,7 +54,7 @@ def main(height: int = 224, width: int = 298, alpha: float = 1.0, visits: int = 
         root = Path(folder) / "visits"
         synthetic.write(root, visits=visits, seed=0, height=240, width=320, test_share=0.0)
         everything = importers.load("cervigram_visits", root).manifest
-        cases, _ = inputs.of_cases(everything, config.CLASSES, config.VIEWS)
+        cases, _ = inputs.from_cases(everything, config.CLASSES, config.VIEWS)
         steps = pipeline.steps(cases, settings.images)
         anew = pipeline.training(cases, settings.images, settings.augmentation, seed=0, epochs=2)
         running = epoch(whole, anew, steps)

@@ -19,7 +19,7 @@ def whole_epoch(precision: str) -> Measure:
 
     root = Path(os.environ["CERVIX_TF_REAL_DATA"]) / "iarc_colposcopy"
     found = importers.load("iarc_colposcopy", root).manifest
-    chosen = inputs.of_images(found, config.CLASSES, "acetic")
+    chosen = inputs.from_images(found, config.CLASSES, "acetic")
     settings = config.PAPER
     network = our_compiled("mobilenet_v2", precision)
     steps = pipeline.steps(chosen, settings.images)

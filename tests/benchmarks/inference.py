@@ -42,7 +42,7 @@ def export() -> None:
         native_height=NATIVE[0],
         native_width=NATIVE[1],
         version="0",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         intended_use="Benchmarks.",
         data="nothing",
         synthetic=True,

@@ -115,7 +115,7 @@ def flowing(start_over, take) -> Measure:
 
 ROWS = [
     Row(
-        "Input pipeline, decode 480x640, Table 1 augmentation, normalise",
+        "Input pipeline, decode 480x640, Table 1 augmentation, normalize",
         "images/s",
         {
             "ours": ours,

@@ -1,4 +1,4 @@
-"""Whether the fast step learns what plain Keras learns: 200 steps on fixed data, same first weights, same order."""
+"""Whether the fast step learns what plain Keras learns: 200 steps on fixed data, same initial weights, same order."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def ours(name: str, rows: int) -> Step:
 
 
 def theirs(name: str, rows: int) -> Step:
-    """A step of pytorch-metric-learning; embeddings are unit length, so its normalisation is off."""
+    """A step of pytorch-metric-learning; embeddings are unit length, so its normalization is off."""
     import torch
     from pytorch_metric_learning import distances, losses, miners, reducers
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """`network` on pixels / 127.5 - 1."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -45,7 +45,7 @@ class Appended(nn.Module):
 
 def network(name: str) -> nn.Module:
     """mobilenet_v2 (tuned: 32 maps, dropout 0.7), resnet50, densenet121 or xception."""
-    return Normalised(nn.Sequential(*{"mobilenet_v2": _mobilenet_v2, "resnet50": _resnet50,
+    return Normalized(nn.Sequential(*{"mobilenet_v2": _mobilenet_v2, "resnet50": _resnet50,
                                       "densenet121": _densenet121, "xception": _xception}[name]()))  # fmt: skip
 
 
@@ -60,44 +60,44 @@ def _head(maps: int, dropout: float = 0.0) -> list[nn.Module]:
 
 
 def _mobilenet_v2() -> list[nn.Module]:
-    def normalised(inner, outer, size=1, stride=1, groups=1):
+    def normalized(inner, outer, size=1, stride=1, groups=1):
         return [_conv(inner, outer, size, stride, groups), nn.BatchNorm2d(outer, eps=1e-3)]
 
     def block(inner, outer, stride, expansion):
         wide = inner * expansion
-        first = [*normalised(inner, wide), nn.ReLU6(inplace=True)] if expansion > 1 else []
+        first = [*normalized(inner, wide), nn.ReLU6(inplace=True)] if expansion > 1 else []
         body = nn.Sequential(
-            *first, *normalised(wide, wide, 3, stride, wide), nn.ReLU6(inplace=True), *normalised(wide, outer)
+            *first, *normalized(wide, wide, 3, stride, wide), nn.ReLU6(inplace=True), *normalized(wide, outer)
         )
         return Plus(body) if stride == 1 and inner == outer else body
 
-    parts, maps = [*normalised(3, 32, 3, 2), nn.ReLU6(inplace=True)], 32
+    parts, maps = [*normalized(3, 32, 3, 2), nn.ReLU6(inplace=True)], 32
     for expansion, outer, repeats, stride in (
         (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
     ):  # fmt: skip
         for at in range(repeats):
             parts.append(block(maps, outer, stride if at == 0 else 1, expansion))
             maps = outer
-    return [*parts, *normalised(maps, 32), nn.ReLU6(inplace=True), nn.Dropout2d(0.7), *_head(32)]
+    return [*parts, *normalized(maps, 32), nn.ReLU6(inplace=True), nn.Dropout2d(0.7), *_head(32)]
 
 
 def _resnet50() -> list[nn.Module]:
-    def normalised(inner, outer, size=1, stride=1):
+    def normalized(inner, outer, size=1, stride=1):
         # keras.applications' ResNet-50 has biases; so have its peers here.
         convolution = nn.Conv2d(inner, outer, size, stride, size // 2)
         return [convolution, nn.BatchNorm2d(outer, eps=1.001e-5)]
 
     def block(inner, width, stride):
-        body = [*normalised(inner, width, 1, stride), nn.ReLU(inplace=True), *normalised(width, width, 3)]
-        body += [nn.ReLU(inplace=True), *normalised(width, 4 * width)]
+        body = [*normalized(inner, width, 1, stride), nn.ReLU(inplace=True), *normalized(width, width, 3)]
+        body += [nn.ReLU(inplace=True), *normalized(width, 4 * width)]
         new = inner != 4 * width
         return Plus(
             nn.Sequential(*body),
-            nn.Sequential(*normalised(inner, 4 * width, 1, stride)) if new else None,
+            nn.Sequential(*normalized(inner, 4 * width, 1, stride)) if new else None,
             nn.ReLU(inplace=True),
         )
 
-    parts, maps = [*normalised(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)], 64
+    parts, maps = [*normalized(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)], 64
     for width, repeats, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
         for at in range(repeats):
             parts.append(block(maps, width, stride if at == 0 else 1))
@@ -123,16 +123,16 @@ def _densenet121() -> list[nn.Module]:
 
 
 def _xception() -> list[nn.Module]:
-    def normalised(inner, outer, *convolution):
+    def normalized(inner, outer, *convolution):
         return [_conv(inner, outer, *convolution), nn.BatchNorm2d(outer, eps=1e-3)]
 
     def separable(inner, outer):
-        return [_conv(inner, inner, 3, 1, inner), *normalised(inner, outer)]
+        return [_conv(inner, inner, 3, 1, inner), *normalized(inner, outer)]
 
     def block(inner, middle, outer, first):
         body = [*([nn.ReLU()] if first else []), *separable(inner, middle), nn.ReLU(inplace=True)]
         body += [*separable(middle, outer), nn.MaxPool2d(3, 2, 1)]
-        return Plus(nn.Sequential(*body), nn.Sequential(*normalised(inner, outer, 1, 2)))
+        return Plus(nn.Sequential(*body), nn.Sequential(*normalized(inner, outer, 1, 2)))
 
     def middle():
         body = [nn.ReLU(), *separable(728, 728)]
@@ -140,7 +140,7 @@ def _xception() -> list[nn.Module]:
             body += [nn.ReLU(inplace=True), *separable(728, 728)]
         return Plus(nn.Sequential(*body))
 
-    entry = [*normalised(3, 32, 3, 2, 1, 0), nn.ReLU(inplace=True), *normalised(32, 64, 3, 1, 1, 0)]
+    entry = [*normalized(3, 32, 3, 2, 1, 0), nn.ReLU(inplace=True), *normalized(32, 64, 3, 1, 1, 0)]
     entry += [nn.ReLU(inplace=True), block(64, 128, 128, False), block(128, 256, 256, True), block(256, 728, 728, True)]
     exit_flow = [block(728, 728, 1024, True), *separable(1024, 1536), nn.ReLU(inplace=True), *separable(1536, 2048)]
     return [*entry, *(middle() for _ in range(8)), *exit_flow, nn.ReLU(inplace=True), *_head(2048, 0.5)]

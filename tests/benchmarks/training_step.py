@@ -22,7 +22,7 @@ def our_step(name: str, precision: str, batch: int, height: int = HEIGHT, width:
 
 
 def our_compiled(name: str, precision: str, height: int = HEIGHT, width: int = WIDTH):
-    """The network with the optimiser, loss and metrics that the studies compile it with."""
+    """The network with the optimizer, loss and metrics that the studies compile it with."""
     import keras
 
     from cervix_tf.config import AdamConfig
@@ -97,14 +97,14 @@ def torch_step(name: str, how: str, batch: int):
     if "channels-last" in how:
         network, pixels = (each.to(memory_format=torch.channels_last) for each in (network, pixels))
     forward = torch.compile(network) if "compile" in how else network
-    optimiser = torch.optim.Adam(network.parameters(), 1e-4, fused=True)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=True)
 
     def step() -> None:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in how):
             loss = torch.nn.functional.cross_entropy(forward(pixels), labels)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
     return step
 

@@ -34,7 +34,7 @@ def save_cmyk(path: Path, pixels: np.ndarray) -> None:
 def of_files(root: Path, **columns: dict[str, str]) -> Manifest:
     """Every file below `root` by name; `columns` give column -> {path: value}."""
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.*"))
-    return manifests.of_records(
+    return manifests.from_records(
         [{"path": path} | {column: values.get(path, "") for column, values in columns.items()} for path in files],
         root,
     )
@@ -141,7 +141,7 @@ def test_a_jpeg_cut_anywhere_is_found(cut: float, picture: Picture, tmp_path_fac
 @pytest.mark.parametrize(
     ("name", "pixels", "kind"),
     [
-        ("grey.jpg", lambda picture: picture[..., 0], "wrong_channels"),
+        ("gray.jpg", lambda picture: picture[..., 0], "wrong_channels"),
         ("alpha.png", lambda picture: np.dstack([picture, picture[..., :1]]), "wrong_channels"),
         ("blank.png", np.zeros_like, "blank"),
     ],
@@ -167,7 +167,7 @@ def test_a_missing_file_a_folder_and_a_changed_file_are_errors(tmp_path: Path, p
     save(tmp_path / "a.png", picture(0))
     (tmp_path / "folder.jpg").mkdir()
     records = [{"path": "a.png", "sha256": "0" * 64}, {"path": "folder.jpg"}, {"path": "gone.jpg"}]
-    report = audited(manifests.of_records(records, tmp_path))
+    report = audited(manifests.from_records(records, tmp_path))
     assert kinds(report) == {
         "a.png": [("changed", "error")],
         "folder.jpg": [("unreadable", "error")],
@@ -190,7 +190,7 @@ def test_identical_bytes_and_identical_pixels_lose_their_later_copies(tmp_path: 
 
 
 def test_the_same_image_under_two_labels_is_an_error_and_both_are_left_out(tmp_path: Path, picture: Picture) -> None:
-    for name in ("a.png", "b.png", "unlabelled.png"):
+    for name in ("a.png", "b.png", "unlabeled.png"):
         save(tmp_path / name, picture(0))
     report = audited(of_files(tmp_path, label={"a.png": "cin1", "b.png": "cancer"}))
     assert ("same_image_two_labels", "error") in kinds(report)["b.png"]
@@ -200,7 +200,7 @@ def test_the_same_image_under_two_labels_is_an_error_and_both_are_left_out(tmp_p
     }
 
 
-def test_of_copies_the_labelled_then_the_tested_one_is_kept(tmp_path: Path, picture: Picture) -> None:
+def test_of_copies_the_labeled_then_the_tested_one_is_kept(tmp_path: Path, picture: Picture) -> None:
     for name in ("1.png", "2.png", "3.png", "4.png"):
         save(tmp_path / name, picture(0))
     labels = {"2.png": "x", "3.png": "x", "4.png": "x"}
@@ -232,7 +232,7 @@ def test_a_group_or_a_case_without_one_in_two_splits_is_an_error(tmp_path: Path,
     ]
     for at, row in enumerate(rows):
         save(tmp_path / str(row["path"]), picture(at))
-    report = audited(manifests.of_records(rows, tmp_path))
+    report = audited(manifests.from_records(rows, tmp_path))
     assert report.findings[["path", "kind", "severity", "reason", "other"]].values.tolist() == [
         ["1.png", "group_two_splits", "error", "'g' is in train and in test", "0.png"],
         ["3.png", "group_two_splits", "error", "'g' is in train and in validation", "0.png"],
@@ -272,7 +272,7 @@ def test_different_images_are_no_near_duplicates(tmp_path: Path, picture: Pictur
     assert not len(audited(of_files(tmp_path)).findings)
 
 
-def test_the_same_outline_in_other_colours_is_no_near_duplicate(tmp_path: Path, picture: Picture) -> None:
+def test_the_same_outline_in_other_colors_is_no_near_duplicate(tmp_path: Path, picture: Picture) -> None:
     save(tmp_path / "a.png", picture(0))
     save(tmp_path / "b.png", picture(0)[..., ::-1])
     marks = fingerprints.inspect_all([tmp_path / "a.png", tmp_path / "b.png"], 1, 1)
@@ -360,12 +360,12 @@ def test_findings_are_written_as_a_table(tmp_path: Path, picture: Picture) -> No
 def test_an_exclusion_list_that_does_not_fit_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "exclude.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
-        audit.apply_exclusions(manifests.of_records([{"path": "a.png"}], tmp_path), tmp_path / "exclude.csv")
+        audit.apply_exclusions(manifests.from_records([{"path": "a.png"}], tmp_path), tmp_path / "exclude.csv")
 
 
 def test_an_empty_exclusion_list_leaves_out_nothing(tmp_path: Path) -> None:
     (tmp_path / "exclude.csv").write_text("path,reason\n")
-    manifest = manifests.of_records([{"path": "a.png"}], tmp_path)
+    manifest = manifests.from_records([{"path": "a.png"}], tmp_path)
     assert len(audit.apply_exclusions(manifest, tmp_path / "exclude.csv")) == 1
 
 
@@ -403,13 +403,13 @@ def test_the_known_conflicting_pair_of_blood_cells_is_found(real_data: Path) -> 
 
 
 @pytest.mark.real_data
-def test_unlabelled_cervix_photographs_that_stand_in_the_training_part_too_are_grouped(
+def test_unlabeled_cervix_photographs_that_stand_in_the_training_part_too_are_grouped(
     real_data: Path,
 ) -> None:
     root = real_data / "mobileodt"
     files = [f"train/train/Type_2/{name}.jpg" for name in (1405, 53, 1217, 369, 935)]
-    files += [f"unlabelled/{name}.jpg" for name in (11375, 10264, 10576)]
-    grouped = audit.group_by_similarity(manifests.of_records([{"path": file} for file in files], root))
+    files += [f"unlabeled/{name}.jpg" for name in (11375, 10264, 10576)]
+    grouped = audit.group_by_similarity(manifests.from_records([{"path": file} for file in files], root))
     groups = grouped.rows["group"].tolist()
     assert groups[:3] == groups[5:] and len(set(groups[:3])) == 3
     assert groups[3:5] == ["", ""]

@@ -28,8 +28,8 @@ def test_a_warp_without_augmentation_equals_opencvs_resize():
 def test_the_centre_of_the_image_stays_where_it_is_whatever_is_drawn():
     for seed in range(20):
         found = matrix(TABLE_1, seed=seed)
-        centre = found @ [(80 - 1) / 2, (50 - 1) / 2, 1]
-        np.testing.assert_allclose(centre, [(160 - 1) / 2, (100 - 1) / 2])
+        center = found @ [(80 - 1) / 2, (50 - 1) / 2, 1]
+        np.testing.assert_allclose(center, [(160 - 1) / 2, (100 - 1) / 2])
 
 
 def test_scale_two_shows_the_central_half_of_each_side():
@@ -41,9 +41,9 @@ def test_scale_two_shows_the_central_half_of_each_side():
 def test_rotation_turns_counter_clockwise_by_the_drawn_angle_in_square_pixels():
     found = matrix(Augmentation(rotation=(90.0, 90.0)), source=(101, 101), target=(101, 101))
     pixels = np.zeros((101, 101, 3), np.uint8)
-    pixels[50, 90] = 255  # right of the centre
+    pixels[50, 90] = 255  # right of the center
     turned = augment.warp(pixels, found, (101, 101))
-    assert turned[10, 50].max() == 255  # above the centre
+    assert turned[10, 50].max() == 255  # above the center
 
 
 def test_shear_moves_rows_along_x_by_the_tangent_of_the_angle():
@@ -100,12 +100,12 @@ def curve(seed=0, **settings):
 
 
 def test_gamma_and_brightness_are_one_table_of_pixel_values():
-    grey = np.arange(256) / 255
+    gray = np.arange(256) / 255
     assert curve() is None
-    np.testing.assert_array_equal(curve(gamma=(2.0, 2.0)), np.rint(255 * grey**2))
-    np.testing.assert_array_equal(curve(brightness=(0.5, 0.5)), np.rint(255 * grey / 2))
+    np.testing.assert_array_equal(curve(gamma=(2.0, 2.0)), np.rint(255 * gray**2))
+    np.testing.assert_array_equal(curve(brightness=(0.5, 0.5)), np.rint(255 * gray / 2))
     both = curve(gamma=(0.5, 0.5), brightness=(1.5, 1.5))
-    np.testing.assert_array_equal(both, np.rint(255 * np.minimum(grey**0.5 * 1.5, 1)))
+    np.testing.assert_array_equal(both, np.rint(255 * np.minimum(gray**0.5 * 1.5, 1)))
     middles = [curve(seed, gamma=(0.5, 2.0))[128] for seed in range(400)]
     assert min(middles) >= np.rint(255 * (128 / 255) ** 2) and max(middles) <= np.rint(255 * (128 / 255) ** 0.5)
     assert np.mean(np.array(middles) > 128) == pytest.approx(0.5, abs=0.07)  # darker as often as lighter
@@ -147,25 +147,25 @@ def test_outside_the_image_is_black_or_its_mirror_image():
     assert augment.warp(white, found, (40, 40), mirror=True).min() == 255
 
 
-def recoloured(seed=0, **amounts):
+def recolored(seed=0, **amounts):
     pixels = np.random.default_rng(1).integers(60, 180, (30, 30, 3), np.uint8)
-    found = augment.coloured(pixels, np.random.default_rng(seed), Augmentation(**amounts))
+    found = augment.colored(pixels, np.random.default_rng(seed), Augmentation(**amounts))
     return pixels.astype(float), found.astype(float)
 
 
 def test_contrast_keeps_the_grey_of_the_image_and_saturation_that_of_every_pixel():
     luma = np.array([0.299, 0.587, 0.114])
-    before, after = recoloured(contrast=(0.7, 0.7))
+    before, after = recolored(contrast=(0.7, 0.7))
     assert abs((after @ luma).mean() - (before @ luma).mean()) < 0.5
     mean = before.mean(axis=(0, 1)) @ luma
     np.testing.assert_allclose(after, mean + 0.7 * (before - mean), atol=0.6)
-    before, after = recoloured(saturation=(0.5, 0.5))
-    grey = (before @ luma)[..., None]
-    np.testing.assert_allclose(after, grey + 0.5 * (before - grey), atol=0.6)
+    before, after = recolored(saturation=(0.5, 0.5))
+    gray = (before @ luma)[..., None]
+    np.testing.assert_allclose(after, gray + 0.5 * (before - gray), atol=0.6)
 
 
-def test_contrast_and_saturation_stay_within_their_bounds_and_without_them_colours_stay():
-    before, after = recoloured()
+def test_contrast_and_saturation_stay_within_their_bounds_and_without_them_colors_stay():
+    before, after = recolored()
     np.testing.assert_array_equal(before, after)
-    spreads = [recoloured(seed, contrast=(0.8, 1.2))[1].std() / before.std() for seed in range(30)]
+    spreads = [recolored(seed, contrast=(0.8, 1.2))[1].std() / before.std() for seed in range(30)]
     assert 0.79 < min(spreads) < 0.9 and 1.1 < max(spreads) < 1.21

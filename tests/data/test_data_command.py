@@ -40,7 +40,7 @@ def manifest(root: Path) -> Path:
         }
         for path in sorted(root.rglob("*.png"))
     ]
-    manifests.write(manifests.of_records(records, root), root / "manifest.csv")
+    manifests.write(manifests.from_records(records, root), root / "manifest.csv")
     return root / "manifest.csv"
 
 
@@ -68,7 +68,7 @@ def test_import_groups_and_counts_what_it_left_out(
 ) -> None:
     from cervix_tf.data import importers
 
-    table = manifests.of_records([{"path": "normal/00.png", "label": "normal"}], root)
+    table = manifests.from_records([{"path": "normal/00.png", "label": "normal"}], root)
     left_out = [(f"{at}.txt", "not an image") for at in range(5)] + [("x.bmp", "a mask")]
     imported = importers.Imported(table, left_out, ["expected 2 images, found 1: 1 missing"])
     monkeypatch.setattr(importers, "load", lambda name, root, options: imported)
@@ -131,7 +131,7 @@ def test_split_puts_near_duplicates_into_one_group_when_asked(
     records = [{"path": f"{seed}{suffix}", "label": "x"} for seed in range(10) for suffix in (".jpg", ".png")]
     for record in records:
         cv2.imwrite(str(manifest.parent / record["path"]), picture(int(record["path"][0])))
-    manifests.write(manifests.of_records(records, manifest.parent), manifest)
+    manifests.write(manifests.from_records(records, manifest.parent), manifest)
     assert main(["split", str(manifest), "--similar", "-o", str(manifest)]) == 0
     assert "20 groups before, 10 now" in capsys.readouterr().out
     rows = manifests.read(manifest).rows
@@ -211,7 +211,7 @@ def test_audit_and_split_warn_of_groups_that_cannot_be_trusted(
     ]
     for at, row in enumerate(rows):
         cv2.imwrite(str(tmp_path / str(row["path"])), picture(at))
-    manifests.write(manifests.of_records(rows, tmp_path), tmp_path / "m.csv")
+    manifests.write(manifests.from_records(rows, tmp_path), tmp_path / "m.csv")
     main(["audit", str(tmp_path / "m.csv")])
     (warning,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
     assert said in warning
@@ -236,7 +236,7 @@ def test_audit_shows_three_near_duplicates_and_the_command_that_keeps_them_toget
     records = [{"path": f"{seed}{suffix}", "label": "x"} for seed in range(5) for suffix in (".jpg", ".png")]
     for record in records:
         cv2.imwrite(str(manifest.parent / record["path"]), picture(int(record["path"][0])))
-    manifests.write(manifests.of_records(records, manifest.parent), manifest)
+    manifests.write(manifests.from_records(records, manifest.parent), manifest)
     assert main(["audit", str(manifest), "--root", str(manifest.parent)]) == 0
     said = capsys.readouterr().out
     assert said.count("nearly the same: ") == 3 and "nearly the same: 0.jpg and 0.png (" in said
@@ -281,7 +281,7 @@ def test_a_sheet_of_cases_has_a_line_a_case_with_its_views_in_order(tmp_path: Pa
         for case in ("v1", "v2")
         for view in ("iodine", "acetic_10", "acetic_2", "green")
     ]
-    strips = contact_sheet.strips(manifests.of_records(records, tmp_path), columns=8, seed=0)
+    strips = contact_sheet.strips(manifests.from_records(records, tmp_path), columns=8, seed=0)
     assert [strip.heading for strip in strips] == ["cin1, v1", "cin1, v2"]
     assert [caption for _, caption in strips[0].images] == ["acetic_2", "acetic_10", "green", "iodine"]
 

@@ -64,10 +64,10 @@ def test_differences_name_what_is_missing_what_is_too_much_and_what_is_bad() -> 
         {"path": "3.jpg", "label": "a", "group": "2", "split": "train"},
         {"path": "4.jpg", "label": "c", "group": "3", "split": "train"},
     ]
-    assert datasheet.differences(sheet, manifest.of_records(records, Path())) == [
+    assert datasheet.differences(sheet, manifest.from_records(records, Path())) == [
         "expected 2 groups, found 3: 1 more",
-        "expected 2 images labelled a, found 3: 1 more",
-        "expected 2 images labelled b, found 0: 2 missing",
+        "expected 2 images labeled a, found 3: 1 more",
+        "expected 2 images labeled b, found 0: 2 missing",
         "label 'c' is none of the classes a, b",
         "two/1.jpg: known to be bad in the original: truncated",
     ]
@@ -80,4 +80,4 @@ def test_nothing_is_said_of_a_copy_that_agrees() -> None:
         records += [{"path": f"{label}/{n}.jpg", "label": label} for n in range(count)]
     for at, record in enumerate(records):
         record["group"] = str(at % 966)
-    assert datasheet.differences(sheet, manifest.of_records(records, Path())) == []
+    assert datasheet.differences(sheet, manifest.from_records(records, Path())) == []

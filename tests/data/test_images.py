@@ -78,11 +78,11 @@ def test_lossless_files_give_the_pixels_that_were_written(photo, suffix):
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".jpg"])
 def test_grey_is_repeated_to_three_channels(photo, suffix):
-    grey = photo[..., 0]
-    found = decode(encoded(suffix, grey, cv2.IMWRITE_JPEG_QUALITY, 100), "x")
+    gray = photo[..., 0]
+    found = decode(encoded(suffix, gray, cv2.IMWRITE_JPEG_QUALITY, 100), "x")
     assert found.shape == (61, 83, 3)
     assert (found == found[..., :1]).all()
-    assert np.abs(found[..., 0].astype(int) - grey).max() <= (3 if suffix == ".jpg" else 0)
+    assert np.abs(found[..., 0].astype(int) - gray).max() <= (3 if suffix == ".jpg" else 0)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])

@@ -14,14 +14,14 @@ import pytest
 
 from cervix_tf.data import importers
 from cervix_tf.data.importers import Options, files, load, tables
-from cervix_tf.data.importers.found import Found
 from cervix_tf.data.importers.iarc_colposcopy import label_of, views_of
+from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 
-def picture(path: Path, width: int = 5, height: int = 4, grey: int = 100) -> Path:
+def picture(path: Path, width: int = 5, height: int = 4, gray: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((height, width, 3), grey, np.uint8))
+    assert cv2.imwrite(str(path), np.full((height, width, 3), gray, np.uint8))
     return path
 
 
@@ -210,10 +210,10 @@ def mobileodt(root: Path) -> Path:
             "additional/Type_3/9.jpg",
             "test/test/0.jpg",
             "test_stg2/test_stg2/0.jpg",
-            "unlabelled/77.jpg",
+            "unlabeled/77.jpg",
         )
     ):
-        picture(root / name, grey=20 * at)
+        picture(root / name, gray=20 * at)
     return root
 
 
@@ -226,7 +226,7 @@ def test_mobileodt_knows_a_file_by_its_path_and_takes_splits_from_folders(tmp_pa
         "additional/Type_3/9.jpg": ("Type_3", "additional"),
         "test/test/0.jpg": ("", "test"),
         "test_stg2/test_stg2/0.jpg": ("", "test"),
-        "unlabelled/77.jpg": ("", ""),
+        "unlabeled/77.jpg": ("", ""),
     }
 
 
@@ -242,9 +242,9 @@ def test_mobileodt_without_corrections_gives_files_and_labels_as_they_lie(tmp_pa
 
 def test_mobileodt_groups_identical_files_even_without_the_hash_option(tmp_path: Path) -> None:
     root = mobileodt(tmp_path)
-    (root / "unlabelled" / "78.jpg").write_bytes((root / "train/train/Type_2/1.jpg").read_bytes())
+    (root / "unlabeled" / "78.jpg").write_bytes((root / "train/train/Type_2/1.jpg").read_bytes())
     got = rows("mobileodt", root, Options(hash=False))
-    assert got["unlabelled/78.jpg"]["group"] == got["train/train/Type_2/1.jpg"]["group"]
+    assert got["unlabeled/78.jpg"]["group"] == got["train/train/Type_2/1.jpg"]["group"]
     assert len({row["group"] for row in got.values()}) == 7
 
 
@@ -385,7 +385,7 @@ def test_iarc_via_reads_result_and_views(tmp_path: Path) -> None:
     table = imported.manifest.rows
     assert list(table["view"]) == ["before_1", "acetic_1", "iodine", "before_1"]
     assert list(table["label"]) == ["suspicious"] * 3 + [""]
-    assert "Case 002: unlabelled, VIA is ''" in imported.notes
+    assert "Case 002: unlabeled, VIA is ''" in imported.notes
 
 
 def test_folder_takes_class_and_split_from_folders_and_renames_labels(tmp_path: Path) -> None:
@@ -485,7 +485,7 @@ def test_names_that_no_manifest_can_hold_are_left_out(tmp_path: Path) -> None:
     for name in (b"line\nbreak.jpg", b"back\\slash.jpg", b"latin\xe9.jpg"):
         with open(os.fsencode(tmp_path / "c") + b"/" + name, "wb") as file:  # noqa: PTH123
             file.write(data)
-    found = Found()
+    found = ImportedRecords()
     assert files.images(tmp_path, found) == ["c/a.jpg"]
     assert len(found.left_out) == 3
     "".join(what for what, _ in found.left_out).encode("utf-8")

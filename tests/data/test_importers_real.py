@@ -34,7 +34,7 @@ def test_herlev_has_917_cells_with_the_published_count_a_class(real_data: Path) 
     assert not any(note.startswith("expected") for note in imported.notes)
 
 
-def test_iarc_colposcopy_has_150_cases_of_which_two_cannot_be_labelled(real_data: Path) -> None:
+def test_iarc_colposcopy_has_150_cases_of_which_two_cannot_be_labeled(real_data: Path) -> None:
     imported = load("iarc_colposcopy", real_data / "iarc_colposcopy")
     rows = imported.manifest.rows
     assert len(rows) == 686
@@ -82,13 +82,13 @@ def test_pbc_keeps_both_images_of_the_conflicting_pair_for_the_audit(real_data: 
 
 
 def test_cric_fields_are_cut_where_the_nuclei_are(real_data: Path, tmp_path: Path) -> None:
-    """Each centre is darker than its crop; scaled 1 % too far, the points give a mean of 67, not 101."""
+    """Each center is darker than its crop; scaled 1 % too far, the points give a mean of 67, not 101."""
     manifest = load("cric", real_data / "cric_native_sample", Options(crops=tmp_path)).manifest
     darker = []
     for path in manifest.paths():
-        grey = cv2.imread(path, cv2.IMREAD_GRAYSCALE).astype(float)
-        assert grey.shape == (100, 100)
-        darker.append(grey.mean() - grey[44:57, 44:57].mean())
+        gray = cv2.imread(path, cv2.IMREAD_GRAYSCALE).astype(float)
+        assert gray.shape == (100, 100)
+        darker.append(gray.mean() - gray[44:57, 44:57].mean())
     assert len(darker) == 52
     assert min(darker) > 0
     assert np.mean(darker) > 90

@@ -44,9 +44,9 @@ BANKS = {"iarc_colposcopy": (CASES, IMAGES), "iarc_via": (VIA_CASES, VIA_IMAGES)
 Rows = Sequence[Sequence[object]]
 
 
-def picture(path: Path, grey: int = 100) -> Path:
+def picture(path: Path, gray: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((4, 5, 3), grey, np.uint8))
+    assert cv2.imwrite(str(path), np.full((4, 5, 3), gray, np.uint8))
     return path
 
 
@@ -386,7 +386,7 @@ def test_class_folders_that_differ_only_in_case_are_refused(tmp_path: Path) -> N
 def test_a_label_that_is_a_class_in_another_spelling_is_said_to_be_it() -> None:
     rows = [{"path": f"{at}.jpg", "label": label} for at, label in enumerate(["CIN1 ", "CIN1 ", "normal", "other"])]
     with pytest.raises(InputError) as caught:
-        manifest.check_labels(manifest.of_records(rows, Path()), ["normal", "cin1"], "m.csv")
+        manifest.check_labels(manifest.from_records(rows, Path()), ["normal", "cin1"], "m.csv")
     first, second = str(caught.value).splitlines()
     assert first == ("m.csv: 0.jpg: label 'CIN1 ' is not among the classes normal, cin1 (2 such rows); write it 'cin1'")
     assert "label 'other'" in second and "mend the label" in second

@@ -16,7 +16,7 @@ def visit(case, acetic, *others, label="normal", **more):
 
 
 def of(*records):
-    return manifest.of_records([row for rows in records for row in rows], "/data")
+    return manifest.from_records([row for rows in records for row in rows], "/data")
 
 
 def test_a_kind_is_the_views_name_without_its_number():
@@ -28,7 +28,7 @@ def test_a_kind_is_the_views_name_without_its_number():
 
 
 def test_a_complete_case_gives_its_seven_images_in_order():
-    found, left_out = inputs.of_cases(of(visit("a", 5, "green", "iodine", label="cancer")), CLASSES, VIEWS)
+    found, left_out = inputs.from_cases(of(visit("a", 5, "green", "iodine", label="cancer")), CLASSES, VIEWS)
     assert [file.rsplit("/")[-1] for file in found.files[0]] == [f"{view}.jpg" for view in VIEWS]
     assert list(found.labels) == [1] and not left_out
     assert found.rows.iloc[0][["id", "group", "case", "label"]].tolist() == ["a", "a", "a", "cancer"]
@@ -36,17 +36,17 @@ def test_a_complete_case_gives_its_seven_images_in_order():
 
 @pytest.mark.parametrize(("there", "slots"), [(1, "11111"), (2, "11122"), (3, "11223"), (4, "11234"), (7, "12356")])
 def test_five_slots_repeat_or_choose_from_what_there_is_in_order(there, slots):
-    found, _ = inputs.of_cases(of(visit("a", there, "green", "iodine")), CLASSES, VIEWS)
+    found, _ = inputs.from_cases(of(visit("a", there, "green", "iodine")), CLASSES, VIEWS)
     assert [file[-5] for file in found.files[0][:5]] == list(slots)
 
 
 def test_ten_acetic_images_stay_in_numerical_not_alphabetical_order():
-    found, _ = inputs.of_cases(of(visit("a", 10, "green", "iodine")), CLASSES, VIEWS)
+    found, _ = inputs.from_cases(of(visit("a", 10, "green", "iodine")), CLASSES, VIEWS)
     assert [int(file.rsplit("_")[-1][:-4]) for file in found.files[0][:5]] == [1, 3, 5, 7, 9]
 
 
-def test_incomplete_and_unlabelled_cases_are_counted_with_their_reason():
-    found, left_out = inputs.of_cases(
+def test_incomplete_and_unlabeled_cases_are_counted_with_their_reason():
+    found, left_out = inputs.from_cases(
         of(
             visit("a", 5, "green", "iodine"),
             visit("b", 5, "iodine"),
@@ -67,18 +67,18 @@ def test_incomplete_and_unlabelled_cases_are_counted_with_their_reason():
 def test_a_case_with_two_labels_is_an_error_that_names_both():
     rows = visit("a", 5, "green") + visit("a", 0, "iodine", label="cancer")
     with pytest.raises(InputError, match=r"case 'a' has several values of label \(cancer, normal\)"):
-        inputs.of_cases(of(rows), CLASSES, VIEWS)
+        inputs.from_cases(of(rows), CLASSES, VIEWS)
 
 
 def test_no_complete_case_is_an_error_that_says_what_is_missing():
     with pytest.raises(InputError, match="no iodine image: 2"):
-        inputs.of_cases(of(visit("a", 5, "green"), visit("b", 5, "green")), CLASSES, VIEWS)
+        inputs.from_cases(of(visit("a", 5, "green"), visit("b", 5, "green")), CLASSES, VIEWS)
 
 
 def test_single_images_of_a_kind_are_chosen_by_view_and_label():
     table = of(visit("a", 2, "green"), visit("b", 1, label=""))
-    found = inputs.of_images(table, CLASSES, "acetic")
+    found = inputs.from_images(table, CLASSES, "acetic")
     assert [file for (file,) in found.files] == ["/data/a/acetic_1.jpg", "/data/a/acetic_2.jpg"]
     assert list(found.rows["id"]) == ["a/acetic_1.jpg", "a/acetic_2.jpg"]
     with pytest.raises(InputError, match="none of 4 rows are iodine images"):
-        inputs.of_images(table, CLASSES, "iodine")
+        inputs.from_images(table, CLASSES, "iodine")

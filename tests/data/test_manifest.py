@@ -57,7 +57,7 @@ def test_what_is_written_is_read_back_cell_by_cell(
     rows: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("round") / "manifest.csv"
-    before = manifest.of_records(rows, path.parent)
+    before = manifest.from_records(rows, path.parent)
     manifest.write(before, path)
     after = manifest.read(path)
     assert after.root == path.parent
@@ -72,7 +72,7 @@ def test_what_is_written_is_read_back_cell_by_cell(
 def test_line_breaks_control_characters_and_undecodable_names_are_refused(text: str, control: str, column: str) -> None:
     record = {"path": "a.jpg"} | {column: f"x{control}{text}"}
     with pytest.raises(InputError, match=rf"line 1: {column} .*has control characters"):
-        manifest.of_records([record], Path())
+        manifest.from_records([record], Path())
 
 
 def test_every_wrong_row_is_reported_at_once_with_line_column_value_and_remedy(csv: Path) -> None:
@@ -121,8 +121,8 @@ def test_many_problems_are_cut_to_fifty_lines_and_counted(csv: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,label,colour\na.jpg,x,red\n", "line 1: unknown column 'colour'"),
-        ("# ours\npath;label;colour\na.jpg;x;red\n", "line 2: unknown column 'colour'"),
+        ("path,label,color\na.jpg,x,red\n", "line 1: unknown column 'color'"),
+        ("# ours\npath;label;color\na.jpg;x;red\n", "line 2: unknown column 'color'"),
         ("path,label,label\na.jpg,x,y\n", "line 1: column 'label' occurs 2 times"),
         ("label\nx\n", "line 1: no column 'path'"),
         ("path,label\n", "no rows"),
@@ -157,32 +157,32 @@ def test_windows_line_ends_a_byte_order_mark_and_missing_columns_are_fine(csv: P
 
 def test_part_and_where_number_their_rows_from_zero(tmp_path: Path) -> None:
     records = [{"path": f"{at}.jpg", "split": "test" if at % 2 else "train"} for at in range(4)]
-    tested = manifest.of_records(records, tmp_path).part("test")
+    tested = manifest.from_records(records, tmp_path).part("test")
     assert tested.rows["path"].tolist() == ["1.jpg", "3.jpg"]
     assert tested.rows.index.tolist() == [0, 1]
 
 
 def test_joining_refuses_other_roots_and_images_that_stand_in_two(tmp_path: Path) -> None:
-    one = manifest.of_records([{"path": "a.jpg"}], tmp_path)
-    two = manifest.of_records([{"path": "b.jpg"}], tmp_path)
+    one = manifest.from_records([{"path": "a.jpg"}], tmp_path)
+    two = manifest.from_records([{"path": "b.jpg"}], tmp_path)
     assert manifest.joined([one, two]).rows["path"].tolist() == ["a.jpg", "b.jpg"]
     with pytest.raises(InputError, match=r"a\.jpg: stands in two"):
         manifest.joined([one, one])
     with pytest.raises(InputError, match="different data roots"):
-        manifest.joined([one, manifest.of_records([{"path": "b.jpg"}], tmp_path / "other")])
+        manifest.joined([one, manifest.from_records([{"path": "b.jpg"}], tmp_path / "other")])
 
 
 def test_labels_outside_the_classes_and_a_single_class_are_refused() -> None:
-    def labelled(*labels: str) -> manifest.Manifest:
-        return manifest.of_records([{"path": f"{at}", "label": label} for at, label in enumerate(labels)], Path())
+    def labeled(*labels: str) -> manifest.Manifest:
+        return manifest.from_records([{"path": f"{at}", "label": label} for at, label in enumerate(labels)], Path())
 
-    manifest.check_labels(labelled("a", "b", ""), ["a", "b", "c"])
+    manifest.check_labels(labeled("a", "b", ""), ["a", "b", "c"])
     with pytest.raises(InputError, match=r"manifest: 1: label 'd' is not among the classes a, b \(2 such rows\)"):
-        manifest.check_labels(labelled("a", "d", "d"), ["a", "b"])
+        manifest.check_labels(labeled("a", "d", "d"), ["a", "b"])
     with pytest.raises(InputError, match="only one class, a, in 2 rows"):
-        manifest.check_labels(labelled("a", "a"), ["a", "b"])
+        manifest.check_labels(labeled("a", "a"), ["a", "b"])
     with pytest.raises(InputError, match="no label in 1 rows"):
-        manifest.check_labels(labelled(""), ["a", "b"])
+        manifest.check_labels(labeled(""), ["a", "b"])
 
 
 @given(path=PATHS | st.text(st.sampled_from("ab./\\:\x00\x1f\udc80é"), max_size=8))
@@ -190,9 +190,9 @@ def test_the_fast_check_of_a_path_agrees_with_the_one_that_explains(path: str) -
     rows = [{"path": path}]
     if manifest.path_remedy(path):
         with pytest.raises(InputError, match="line 1: path"):
-            manifest.of_records(rows, Path())
+            manifest.from_records(rows, Path())
     else:
-        assert manifest.of_records(rows, Path()).rows["path"].tolist() == [path]
+        assert manifest.from_records(rows, Path()).rows["path"].tolist() == [path]
 
 
 def test_a_manifest_saved_again_by_a_spreadsheet_program_is_the_same_manifest(csv: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_manifest_saved_again_by_a_spreadsheet_program_is_the_same_manifest(cs
         {"path": "-a/@b.jpg", "label": "=1", "group": "+w", "age": 34.5, "width": 5},
         {"path": "c.jpg", "label": "x"},
     ]
-    before = manifest.of_records(rows, csv.parent)
+    before = manifest.from_records(rows, csv.parent)
     manifest.write(before, csv)
     assert csv.read_text().splitlines()[1].startswith("'-a/@b.jpg,,'=1,'+w,")
     pd.testing.assert_frame_equal(manifest.read(csv).rows, before.rows)

@@ -16,7 +16,7 @@ TABLE_1 = Augmentation((0.0, 45.0), (1.0, 2.0), (0.0, 30.0), horizontal_flip=0.5
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Ten smooth pictures; the mean colour of picture k is about 20 k + 20."""
+    """Ten smooth pictures; the mean color of picture k is about 20 k + 20."""
     rng = np.random.default_rng(0)
     records = []
     for k in range(10):
@@ -30,7 +30,7 @@ def pictures(tmp_path):
                 "view": ("green", "iodine")[k % 2],
             }
         )
-    return inputs.of_images(manifest.of_records(records, tmp_path), CLASSES)
+    return inputs.from_images(manifest.from_records(records, tmp_path), CLASSES)
 
 
 def drawn(found, **changed):
@@ -39,7 +39,7 @@ def drawn(found, **changed):
 
 
 def which(batch):
-    """The pictures of a batch, by their mean colour."""
+    """The pictures of a batch, by their mean color."""
     return [round((np.median(pixels[8:16, 10:22]) - 20) / 20) for pixels in batch]
 
 
@@ -109,14 +109,14 @@ def test_evaluation_gives_every_image_once_in_order_resized_as_tensorflow_does(p
 
 
 def test_cases_are_stacked_view_by_view(pictures, tmp_path):
-    table = manifest.of_records(
+    table = manifest.from_records(
         [
             {"path": f"{k}.png", "label": "a", "case": f"c{k // 2}", "view": ("green", "iodine")[k % 2]}
             for k in range(10)
         ],
         tmp_path,
     )
-    cases, _ = inputs.of_cases(table, CLASSES, ("iodine", "green"))
+    cases, _ = inputs.from_cases(table, CLASSES, ("iodine", "green"))
     pixels, _ = next(pipeline.evaluation(cases, SMALL).as_numpy_iterator())
     assert pixels.shape == (4, 2, 24, 32, 3)
     assert which(pixels[:, 0]) == [1, 3, 5, 7] and which(pixels[:, 1]) == [0, 2, 4, 6]

@@ -15,7 +15,7 @@ def listed(tmp_path, picture):
     for seed, record in enumerate(records):
         cv2.imwrite(str(tmp_path / record["path"]), picture(seed))
     half(tmp_path / "ay.jpg")
-    return manifest.of_records(records, tmp_path)
+    return manifest.from_records(records, tmp_path)
 
 
 def half(file):

@@ -17,7 +17,7 @@ IMAGES = (40, 24, 17)
 
 
 def women(images=IMAGES, sizes=(1, 2, 3)):
-    """Inputs of three classes and two unlabelled images; the group is a woman of one class."""
+    """Inputs of three classes and two unlabeled images; the group is a woman of one class."""
     rows, labels = [], []
     for label, count in enumerate(images):
         owners = np.repeat(np.arange(count), np.resize(sizes, count))[:count]
@@ -63,8 +63,8 @@ def test_a_million_draws_hit_every_image_of_a_class_equally_often(sampler, same_
 def test_the_chi_square_test_sees_an_image_that_is_drawn_a_tenth_too_often():
     inputs = women()
     drawn = P_BY_S(inputs, rng(), batches=125_000).ravel()
-    favourite = drawn == 3
-    extra = np.full(favourite.sum() // 10, 3)
+    favorite = drawn == 3
+    extra = np.full(favorite.sum() // 10, 3)
     assert chance(np.concatenate([drawn, extra]), inputs) < 1e-3
 
 

@@ -19,7 +19,7 @@ def listed(tmp_path):
         woman = at // 2
         split = "train" if woman < 3 else "val2" if woman == 3 else "test"
         records.append({"path": path, "group": f"w{woman}", "split": split})
-    return manifest.of_records(records, tmp_path)
+    return manifest.from_records(records, tmp_path)
 
 
 def counts(record, tested, **options):
@@ -44,19 +44,19 @@ def test_a_renamed_file_is_known_by_its_bytes_and_another_image_of_a_woman_by_he
     record = seen.of(listed)
     (tmp_path / "new.jpg").write_bytes(b"image 0")
     (tmp_path / "other.jpg").write_bytes(b"never seen")
-    renamed = manifest.of_records([{"path": "new.jpg"}, {"path": "other.jpg"}], tmp_path)
+    renamed = manifest.from_records([{"path": "new.jpg"}, {"path": "other.jpg"}], tmp_path)
     assert counts(record, renamed) == (1, 1, 0, 0)
-    another = manifest.of_records([{"path": "other.jpg", "group": "w1"}], tmp_path)
+    another = manifest.from_records([{"path": "other.jpg", "group": "w1"}], tmp_path)
     assert counts(record, another) == (0, 1, 0, 0)
     assert "no file is the same: is it the same data set?" in seen.overlap(record, another).warnings()[0]
-    same_number = manifest.of_records([{"path": "other.jpg", "case": "w1"}], tmp_path)
+    same_number = manifest.from_records([{"path": "other.jpg", "case": "w1"}], tmp_path)
     assert counts(record, same_number) == (0, 0, 0, 0)  # a case is no group
 
 
 def test_cases_stand_for_groups_where_these_are_not_named(tmp_path):
     records = [{"path": f"{at}.jpg", "case": f"visit {at // 2}", "split": "train"} for at in range(4)]
-    record = seen.of(manifest.of_records(records, tmp_path))
-    found = seen.overlap(record, manifest.of_records(records[:2], tmp_path))
+    record = seen.of(manifest.from_records(records, tmp_path))
+    found = seen.overlap(record, manifest.from_records(records[:2], tmp_path))
     assert (found.trained_groups, found.groups, found.unknown_files) == (1, 1, 2)
 
 
@@ -82,7 +82,7 @@ def test_what_is_written_is_read_and_thousands_of_rows_stay_small(listed, tmp_pa
     assert (again.salt, again.trained.rows, again.chosen.rows) == (record.salt, 6, 2)
     np.testing.assert_array_equal(again.trained.files, record.trained.files)
     many = [{"path": f"{at}", "sha256": f"{at:064x}", "group": f"w{at}", "split": "train"} for at in range(5000)]
-    assert len(seen.of(manifest.of_records(many, tmp_path)).text()) < 120_000
+    assert len(seen.of(manifest.from_records(many, tmp_path)).text()) < 120_000
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def of_groups(sizes: dict[str, list[int]], order_seed: int | None = None) -> Man
     ]
     if order_seed is not None:
         np.random.default_rng(order_seed).shuffle(records)
-    return manifests.of_records(records, Path("root"))
+    return manifests.from_records(records, Path("root"))
 
 
 @st.composite
@@ -47,7 +47,7 @@ def any_manifest(draw: st.DrawFn) -> Manifest:
         {"path": f"{at}.jpg", "label": label, "group": group, "case": case, "view": f"v_{at}"}
         for at, (label, group, case) in enumerate(rows)
     ]
-    return manifests.of_records(records, Path("root"))
+    return manifests.from_records(records, Path("root"))
 
 
 def paths(part: Manifest) -> list[str]:
@@ -198,8 +198,8 @@ def test_a_shared_group_is_named_with_its_two_parts_and_all_are_counted() -> Non
 
 @pytest.mark.parametrize(("column", "noun"), [("case", "case"), ("path", "image")])
 def test_a_shared_case_or_image_stops_too(column: str, noun: str) -> None:
-    one = manifests.of_records([{"path": "a.jpg", column: "same"}], Path())
-    two = manifests.of_records([{"path": "b.jpg", column: "same"}], Path())
+    one = manifests.from_records([{"path": "a.jpg", column: "same"}], Path())
+    two = manifests.from_records([{"path": "b.jpg", column: "same"}], Path())
     with pytest.raises(InputError, match=f"^{noun} 'same' is in x .* and in y"):
         splits.check_disjoint({"x": one, "y": two})
 
@@ -226,7 +226,7 @@ def test_prescribed_parts_follow_the_split_column_and_drop_nothing() -> None:
     records = [
         {"path": f"{at}", "split": split} for at, split in enumerate(["test", "", "train", "additional", "validation"])
     ]
-    parts = splits.prescribed(manifests.of_records(records, Path()))
+    parts = splits.prescribed(manifests.from_records(records, Path()))
     assert {name: paths(part) for name, part in parts.items()} == {
         "train": ["2"],
         "validation": ["4"],

@@ -7,7 +7,7 @@ import pytest
 from cervix_tf.data.synthetic import two_sites
 from cervix_tf.errors import InputError
 
-SMALL = {"women": 40, "labelled": 12, "tested": 8, "height": 24, "width": 32}
+SMALL = {"women": 40, "labeled": 12, "tested": 8, "height": 24, "width": 32}
 
 
 @pytest.fixture(scope="module")
@@ -52,5 +52,5 @@ def test_a_folder_that_is_there_and_impossible_numbers_are_refused(written, tmp_
     with pytest.raises(InputError, match="exists; remove it"):
         two_sites.write(written, women=40, seed=0)
     with pytest.raises(InputError, match="at least 10 and 4, and no more than the 28 and 12"):
-        two_sites.write(tmp_path / "new", women=40, seed=0, labelled=29, tested=12)
+        two_sites.write(tmp_path / "new", women=40, seed=0, labeled=29, tested=12)
     assert not (tmp_path / "new").exists()

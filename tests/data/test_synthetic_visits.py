@@ -256,8 +256,8 @@ def test_corrupt_files_are_what_their_kind_says(spoilt: tuple) -> None:
     with pytest.raises(Image.DecompressionBombError, match="3600000000"):
         Image.open(files["too_large"])
     assert files["too_large"].stat().st_size < 200
-    modes = {kind: Image.open(files[kind]).mode for kind in ("cmyk", "grey", "alpha")}
-    assert modes == {"cmyk": "CMYK", "grey": "L", "alpha": "RGBA"}
+    modes = {kind: Image.open(files[kind]).mode for kind in ("cmyk", "gray", "alpha")}
+    assert modes == {"cmyk": "CMYK", "gray": "L", "alpha": "RGBA"}
     assert cv2.imread(str(files["sixteen_bit"]), cv2.IMREAD_UNCHANGED).dtype == np.uint16
 
 

@@ -13,7 +13,7 @@ ROWS = [
 
 
 def of(rows, root="."):
-    return manifest.of_records(rows, root)
+    return manifest.from_records(rows, root)
 
 
 def changed(at, **columns):

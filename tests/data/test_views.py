@@ -49,7 +49,7 @@ OPEN = {
 
 
 def visit(folder: Path, stems: list[str]) -> Path:
-    """Image k of the visit has the grey value 30 * k; files are made in no particular order."""
+    """Image k of the visit has the gray value 30 * k; files are made in no particular order."""
     folder.mkdir(parents=True)
     for at, stem in sorted(enumerate(stems), key=lambda one: hash(one[1])):
         assert cv2.imwrite(str(folder / f"{stem}.jpg"), np.full((4, 5, 3), 30 * at, np.uint8))
@@ -69,7 +69,7 @@ def test_prediction_import_and_manifest_give_a_visit_the_same_order(stems: list[
     by_view = dict(zip(imported.rows["view"], imported.paths(), strict=True))
     assert [by_view[view] for view in VIEWS] == expected
     manifest.write(imported, tmp_path / "manifest.csv")
-    evaluated, _ = inputs.of_cases(manifest.read(tmp_path / "manifest.csv"), ["normal", "cancer"], VIEWS)
+    evaluated, _ = inputs.from_cases(manifest.read(tmp_path / "manifest.csv"), ["normal", "cancer"], VIEWS)
     assert list(evaluated.files[0]) == expected
 
 
@@ -110,7 +110,7 @@ def test_two_views_of_one_number_in_a_manifest_are_refused() -> None:
         for view in ("acetic_1", "acetic_01", "green")
     ]
     with pytest.raises(InputError, match=r"case 'a' has two images of the view 'acetic_1'.*acetic_01\.jpg"):
-        inputs.of_cases(manifest.of_records(rows, Path("/data")), ["normal", "cancer"], ("acetic_1", "green"))
+        inputs.from_cases(manifest.from_records(rows, Path("/data")), ["normal", "cancer"], ("acetic_1", "green"))
 
 
 def test_thumbnails_are_no_views_and_a_link_or_pipe_is_named(tmp_path: Path) -> None:

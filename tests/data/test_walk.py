@@ -29,9 +29,9 @@ MADE = [
 HIDDEN = ["__MACOSX/x/._a.jpg", ".AppleDouble/j.jpg", ".thumbnails/k.jpg", ".@__thumb/l.jpg", "x/._m.jpg"]
 
 
-def picture(path: Path, grey: int = 100) -> Path:
+def picture(path: Path, gray: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((4, 5, 3), grey, np.uint8))
+    assert cv2.imwrite(str(path), np.full((4, 5, 3), gray, np.uint8))
     return path
 
 

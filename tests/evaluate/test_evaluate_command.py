@@ -28,7 +28,7 @@ def contract(**changes):
         "native_height": 8,
         "native_width": 8,
         "version": "0",
-        "licence": "none",
+        "license": "none",
         "intended_use": "tests",
         "data": "drawn",
         "synthetic": True,
@@ -58,7 +58,7 @@ def model(tmp_path, monkeypatch):
 
 
 def images(folder, visits=16, views=("green", "iodine"), **columns):
-    """Grey images, brighter for cancer; a manifest of `visits` with `views`, half test, half validation."""
+    """Gray images, brighter for cancer; a manifest of `visits` with `views`, half test, half validation."""
     records = []
     for visit in range(visits):
         cancer = visit % 2
@@ -78,7 +78,7 @@ def images(folder, visits=16, views=("green", "iodine"), **columns):
                     **columns,
                 }
             )
-    manifest.write(manifest.of_records(records, folder), folder / "manifest.csv")
+    manifest.write(manifest.from_records(records, folder), folder / "manifest.csv")
 
 
 def results(folder):

@@ -70,7 +70,7 @@ federated_ssl --patience -1
 federated_ssl --ssl.momentum 1
 federated_ssl --fine-tuning.learning-rate 0
 federated_ssl --fine-tuning-batch 0
-federated_ssl --synthetic-labelled 0
+federated_ssl --synthetic-labeled 0
 federated_ssl --validation-share 0.8
 federated_ssl --weights random
 metric_learning --margins.m-neg 0

@@ -27,7 +27,7 @@ def images(counts, groups=1, split=""):
         for label, count in counts.items()
         for at in range(count)
     ]
-    return manifest.of_records(records, ".")
+    return manifest.from_records(records, ".")
 
 
 def counts_of(splits, classes):
@@ -163,7 +163,7 @@ def test_a_prescribed_split_is_no_cross_validation_and_needs_all_three():
 
 def test_the_four_copies_are_the_image_its_half_turn_and_its_mirror_images():
     everything = images({"abnormal": 3, "normal": 2})
-    given = inputs.of_images(everything, ("abnormal", "normal"))
+    given = inputs.from_images(everything, ("abnormal", "normal"))
     copied, augmentations = training.four_times(given, Augmentation())
     assert len(copied) == 20 == len(augmentations)
     np.testing.assert_array_equal(copied.labels, np.tile(given.labels, 4))
@@ -179,7 +179,7 @@ def predicted(right, total, start=0, groups=None):
     decisions = np.where(np.arange(total) < right, 0, 1)
     names = [f"g{start + at % (groups or total)}" for at in range(total)]
     ids = [f"i{start + at}" for at in range(total)]
-    return predictions.of(ids, np.eye(2)[decisions], ("a", "b"), labels=["a"] * total, groups=names)
+    return predictions.from_arrays(ids, np.eye(2)[decisions], ("a", "b"), labels=["a"] * total, groups=names)
 
 
 def test_a_random_split_that_is_easier_is_a_positive_leak_with_an_interval():
@@ -203,7 +203,7 @@ def test_of_the_same_images_the_leak_is_paired_and_groups_are_drawn_as_a_whole()
     assert "20 groups" in coarse["method"] and coarse["value"] == found["value"]
 
 
-@pytest.mark.parametrize("spelling", ["optimizer", "optimiser"])  # runs of earlier versions have the latter
+@pytest.mark.parametrize("spelling", ["optimizer", "optimizer"])  # runs of earlier versions have the latter
 def test_a_reference_run_gives_a_table_of_both_accuracies_and_their_difference(tmp_path, spelling):
     config = replace(DEMO, reference_run=tmp_path / "random")
     run, reference = RunDir(tmp_path / "free"), RunDir(tmp_path / "random")

@@ -1,4 +1,4 @@
-"""The whole study, tiny: one N, 40 synthetic women a site, every initialisation."""
+"""The whole study, tiny: one N, 40 synthetic women a site, every initialization."""
 
 import json
 
@@ -17,7 +17,7 @@ from experiments.federated_ssl import config, tables, textures
 from experiments.federated_ssl.config import PAPER, Row
 
 TINY = [
-    *("--preset", "demo", "--synthetic-women", "40", "--synthetic-labelled", "12"),
+    *("--preset", "demo", "--synthetic-women", "40", "--synthetic-labeled", "12"),
     *("--images.height", "32", "--images.width", "32", "--batch-sizes", "8", "--local-epochs", "1"),
     *("--ssl.epochs", "1", "--federation.rounds", "1", "--fine-tuning.epochs", "1"),
 ]
@@ -54,7 +54,7 @@ def test_a_run_writes_everything_that_users_take_away(finished):
     assert "SYNTHETIC" in finished.report.read_text()
 
 
-def test_table_2_has_all_seven_initialisations_of_both_sites(finished):
+def test_table_2_has_all_seven_initializations_of_both_sites(finished):
     found = json.loads(finished.tables.read_text())
     assert [table["number"] for table in found] == [1, "Table 2, ALTS", "Table 2, NHS", "Extra"]
     for table in found[1:3]:
@@ -67,7 +67,7 @@ def test_table_2_has_all_seven_initialisations_of_both_sites(finished):
             assert row["ours"][0]["method"] and row["ours"][0]["n"] == metrics["accuracy"]["n"]
 
 
-def test_every_initialisation_is_compared_with_random_first_weights_woman_by_woman(finished):
+def test_every_initialization_is_compared_with_random_first_weights_woman_by_woman(finished):
     *_, table = json.loads(finished.tables.read_text())
     areas = {}
     for name in SEVEN:

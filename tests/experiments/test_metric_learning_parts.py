@@ -25,12 +25,12 @@ def images(women=40, split="", classes=CLASSES):
         for woman in range(women)
         for image in range(2)
     ]
-    return manifest.of_records(records, ".")
+    return manifest.from_records(records, ".")
 
 
 def judged(decisions, groups=None, ages=None, labels=None):
     count = len(decisions)
-    return predictions.of(
+    return predictions.from_arrays(
         [f"id {at}" for at in range(count)],
         np.eye(2)[decisions],
         CLASSES,

@@ -49,7 +49,7 @@ def test_a_run_writes_everything_that_users_take_away(finished):
         finished.tables,
         finished.model,
         finished.contract,
-        finished.neighbours,
+        finished.neighbors,
         finished.saved_model / "saved_model.pb",
         finished.tflite(),
         finished.exports,
@@ -95,7 +95,7 @@ def test_parts_share_no_woman_and_embeddings_are_of_every_image(finished):
 def test_keras_saved_model_and_tflite_give_the_runs_embeddings(finished):
     terms = contract.read(finished.contract)
     listed = runs.manifest(finished)
-    tested = inputs.of_images(listed.part("test"), terms.classes)
+    tested = inputs.from_images(listed.part("test"), terms.classes)
     kept = [embeddings.read(finished.row(name).embeddings).part("test") for name in EVERY]
     network = runs.model(finished)
     pixels = np.stack([runtime.read_input(files, terms) for files in tested.files])
@@ -107,7 +107,7 @@ def test_keras_saved_model_and_tflite_give_the_runs_embeddings(finished):
 
 def test_the_deployed_files_answer_as_the_run_did(finished):
     expected = predictions.read(finished.predictions)
-    tested = inputs.of_images(runs.manifest(finished).part("test"), expected.classes)
+    tested = inputs.from_images(runs.manifest(finished).part("test"), expected.classes)
     for path in (finished.saved_model, finished.tflite()):
         found = runtime.probabilities(runtime.load(path), tested.files)
         assert (found.argmax(axis=1) == expected.decisions).mean() > 0.95

@@ -16,7 +16,7 @@ AS_PUBLISHED = dataclasses.replace(LEAK_FREE, protocol="as_published")
 
 def visits(tmp_path, splits=("train", "train", "train", "test"), lacking=()):
     """24 visits of seven images, split as the source says; those in `lacking` have no iodine image."""
-    return manifest.of_records(
+    return manifest.from_records(
         [
             {
                 "path": f"{visit}_{view}.jpg",

@@ -47,7 +47,7 @@ def test_table_3_the_ensemble_stacks_256_maps_fuses_them_to_32_and_ends_in_4_cla
 def test_the_parameter_counts_are_those_of_the_readme(published):
     views, *_, ensemble = published
     counts = {kind: net.count_params() for kind, net in views.items()}
-    # MobileNetV2 without top has 2,257,984 weights; its last convolution (320 x 1280) and normalisation go.
+    # MobileNetV2 without top has 2,257,984 weights; its last convolution (320 x 1280) and normalization go.
     body = 2_257_984 - 320 * 1280 - 4 * 1280
     assert counts == {
         kind: body + 320 * maps + 4 * maps + 4 * maps + 4
@@ -90,11 +90,11 @@ def test_training_on_kept_trunk_features_equals_running_the_trunks_in_every_epoc
 
     settings = dataclasses.replace(TINY, fusion=config.Fusion(dropout=0.0))
     _, _, stacked, head, ensemble = assembled(settings)
-    table = manifest.of_records(
+    table = manifest.from_records(
         [{"path": f"{c}_{v}", "label": CLASSES[c % 4], "case": f"c{c}", "view": view}
          for c in range(6) for v, view in enumerate(VIEWS)], "/data",
     )  # fmt: skip
-    cases, _ = inputs.of_cases(table, CLASSES, VIEWS)
+    cases, _ = inputs.from_cases(table, CLASSES, VIEWS)
     augmentation = Augmentation((0.0, 45.0), (1.0, 2.0), (0.0, 30.0), horizontal_flip=0.5)
     pictures = {path: np.random.default_rng(k).integers(0, 256, (80, 120, 3), np.uint8)
                 for k, path in enumerate(path for case in cases.files for path in case)}  # fmt: skip
@@ -112,11 +112,11 @@ def test_training_on_kept_trunk_features_equals_running_the_trunks_in_every_epoc
             np.testing.assert_allclose(head(maps), ensemble(pixels), atol=1e-4)
 
 
-def test_pixels_are_normalised_inside_the_network():
+def test_pixels_are_normalized_inside_the_network():
     net = model.trunk(dataclasses.replace(TINY, network=config.Network(alpha=0.35, mean=(0.1, 0.2, 0.3))), "acetic")
-    normalise = next(layer for layer in net.layers if isinstance(layer, keras.layers.Rescaling))
+    normalize = next(layer for layer in net.layers if isinstance(layer, keras.layers.Rescaling))
     pixel = np.full((1, 1, 1, 3), 255 * 0.7, "float32")
-    np.testing.assert_allclose(normalise(pixel).numpy().ravel(), [1.2, 1.0, 0.8], rtol=1e-5)
+    np.testing.assert_allclose(normalize(pixel).numpy().ravel(), [1.2, 1.0, 0.8], rtol=1e-5)
 
 
 def test_a_view_network_trained_in_bfloat16_is_tested_in_float32():

@@ -63,7 +63,7 @@ def test_a_run_writes_everything_that_users_take_away(finished):
     assert list(finished.rows) == ["acetic", "ensemble", "green", "iodine"]
 
 
-def test_its_results_are_labelled_synthetic(finished):
+def test_its_results_are_labeled_synthetic(finished):
     assert json.loads(finished.metrics.read_text())["synthetic"] is True
     assert json.loads(finished.contract.read_text())["synthetic"] is True
     for page in (finished.report, finished.model_card):
@@ -84,7 +84,7 @@ def test_the_saved_model_alone_gives_the_runs_predictions(finished):
 
     expected = predictions.read(finished.predictions)
     everything = importers.load("cervigram_visits", finished.root / "data").manifest
-    cases, _ = inputs.of_cases(everything.part("test"), CLASSES, VIEWS)
+    cases, _ = inputs.from_cases(everything.part("test"), CLASSES, VIEWS)
     for path in (finished.saved_model, finished.tflite()):
         found = runtime.probabilities(runtime.load(path), cases.files)
         np.testing.assert_allclose(found, expected.probabilities, atol=1e-4)
@@ -191,11 +191,11 @@ def test_the_report_shows_the_papers_figures(continued):
     assert "Fig. 6" in html and "Table 8" in html and "milliseconds" in html
 
 
-def test_the_margin_curves_pass_through_the_verdicts_of_the_confusion_matrix(continued):
+def test_the_margin_curves_pass_through_the_predictions_of_the_confusion_matrix(continued):
     found = metrics_of(continued[0], "ensemble-fine-tuned")
     matrix = np.array(found["confusion"])
     for at, name in enumerate(CLASSES):
-        fpr, tpr = found["margin"]["per_class"][name]["verdict"]
+        fpr, tpr = found["margin"]["per_class"][name]["prediction"]
         assert tpr == pytest.approx(matrix[at, at] / matrix[at].sum())
         others = np.delete(matrix, at, axis=0)
         assert fpr == pytest.approx(others[:, at].sum() / others.sum())

@@ -24,11 +24,11 @@ def listed(counts, groups=None):
         for label, count in counts.items()
         for at in range(count)
     ]
-    return manifest.of_records(records, ".")
+    return manifest.from_records(records, ".")
 
 
 def said(labels, decisions, groups=None):
-    return predictions.of(
+    return predictions.from_arrays(
         [f"id {at}" for at in range(len(labels))],
         np.eye(3)[decisions],
         CLASSES,
@@ -97,7 +97,7 @@ def test_groups_widen_the_interval_of_a_difference():
     assert wide["high"] - wide["low"] > 1.4 * (narrow["high"] - narrow["low"])
 
 
-def test_one_answer_for_all_images_reaches_the_share_of_the_commonest_type():
+def test_one_answer_for_all_images_reaches_the_share_of_the_majority_type():
     found = tables.majority_class(said([1] * 6 + [0] * 2 + [2] * 2, [0] * 10), seed=0)
     assert found["accuracy"]["value"] == pytest.approx(60.0)
     assert found["macro_f1"]["value"] == pytest.approx(100 * 2 * 6 / (10 + 6) / 3)

@@ -120,7 +120,7 @@ def test_the_manifest_of_the_deployed_row_shares_no_group_between_its_parts(fini
 
 def test_saved_model_and_tflite_answer_as_the_run_did(finished):
     expected = predictions.read(finished.predictions)
-    tested = inputs.of_images(runs.manifest(finished).part("test"), CLASSES)
+    tested = inputs.from_images(runs.manifest(finished).part("test"), CLASSES)
     order = [list(expected.table["id"]).index(name) for name in tested.rows["id"]]
     for path in (finished.saved_model, finished.tflite()):
         found = runtime.probabilities(runtime.load(path), tested.files)

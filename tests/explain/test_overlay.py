@@ -1,4 +1,4 @@
-"""Overlays and mosaics are pictures of the promised size and colours."""
+"""Overlays and mosaics are pictures of the promised size and colors."""
 
 import numpy as np
 import pytest

@@ -8,15 +8,15 @@ from cervix_tf.explain.t_sne import t_sne
 def two_clusters(images):
     """Embeddings of twice so many images: two clusters, ten times as far apart as either is wide."""
     labels = np.repeat([0, 1], images)
-    centres = 10 * np.sqrt(2) * np.eye(2, 16)
-    return centres[labels] + np.random.default_rng(0).normal(size=(2 * images, 16)), labels
+    centers = 10 * np.sqrt(2) * np.eye(2, 16)
+    return centers[labels] + np.random.default_rng(0).normal(size=(2 * images, 16)), labels
 
 
-def of_the_same_cluster(points, labels, neighbours):
-    """Share of every point's nearest neighbours that are of its own cluster: 0.5 is chance."""
+def of_the_same_cluster(points, labels, neighbors):
+    """Share of every point's nearest neighbors that are of its own cluster: 0.5 is chance."""
     apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
     np.fill_diagonal(apart, np.inf)
-    nearest = apart.argsort(axis=1)[:, :neighbours]
+    nearest = apart.argsort(axis=1)[:, :neighbors]
     return (labels[nearest] == labels[:, None]).mean()
 
 
@@ -28,7 +28,7 @@ def test_images_of_one_cluster_lie_together_in_the_plane():
     assert of_the_same_cluster(points, labels, 5) >= 0.9
 
 
-def test_in_space_neighbours_stay_neighbours_too():
+def test_in_space_neighbors_stay_neighbors_too():
     values, labels = two_clusters(60)
     points = t_sne(values, seed=0, perplexity=5, dimensions=3)
     assert points.shape == (120, 3)

@@ -22,7 +22,7 @@ from cervix_tf.run_dir import RunDir, write_json
 
 CLASSES = ("red", "green", "blue")
 CONTRACT = Contract(
-    task="colours",
+    task="colors",
     classes=CLASSES,
     positive=("red",),
     views=(),
@@ -31,9 +31,9 @@ CONTRACT = Contract(
     native_height=48,
     native_width=64,
     version="1.2.3",
-    licence="Apache-2.0",
+    license="Apache-2.0",
     intended_use="Tests.",
-    data="drawn colours",
+    data="drawn colors",
     synthetic=True,
     stand_in=False,
 )
@@ -62,7 +62,7 @@ def network(contract: Contract) -> keras.Model:
 
 
 def draw(label: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise in which one colour is somewhat stronger, (48, 64, 3) uint8 RGB."""
+    """Noise in which one color is somewhat stronger, (48, 64, 3) uint8 RGB."""
     coarse = rng.uniform(30, 190, (5, 6, 3)).astype(np.float32)
     coarse[..., label] += 45
     return np.clip(cv2.resize(coarse, (64, 48), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
@@ -81,14 +81,16 @@ def finish(root: Path, contract: Contract, cases: int) -> RunDir:
             records.append(
                 {"path": path, "label": CLASSES[label], "group": name, "case": name, "view": view, "split": split}
             )
-    listed = manifest.of_records(records, root / "images")
+    listed = manifest.from_records(records, root / "images")
     manifest.write(listed, out.manifest)
     write_json(out.environment, {"data_root": str(root / "images"), "command_line": "python -m made_up"})
     write_json(out.config, {"protocol": "leak_free"})
 
     def part(split: str) -> inputs.Inputs:
         rows = listed.part(split)
-        return inputs.of_cases(rows, CLASSES, contract.views)[0] if contract.views else inputs.of_images(rows, CLASSES)
+        return (
+            inputs.from_cases(rows, CLASSES, contract.views)[0] if contract.views else inputs.from_images(rows, CLASSES)
+        )
 
     keras.utils.set_random_seed(0)
     net, images = network(contract), Images(24, 32, 16)
@@ -98,7 +100,7 @@ def finish(root: Path, contract: Contract, cases: int) -> RunDir:
     tests = part("test")
     probabilities = ops.softmax(net.predict(pipeline.evaluation(tests, images), verbose=0))
     rows = tests.rows
-    found = predictions.of(rows["id"], probabilities, CLASSES, labels=rows["label"], groups=rows["group"])
+    found = predictions.from_arrays(rows["id"], probabilities, CLASSES, labels=rows["label"], groups=rows["group"])
     predictions.write(found, out.predictions)
     write_json(
         out.metrics, classification.summary(found, positive=("red",), data="drawn", synthetic=True, resamples=100)
@@ -123,5 +125,5 @@ def single_run(tmp_path_factory) -> RunDir:
 @pytest.fixture(scope="session")
 def views_run(tmp_path_factory) -> RunDir:
     """A run of cases of three views, SavedModel and float TFLite written."""
-    contract = replace(CONTRACT, views=VIEWS, task="coloured cases")
+    contract = replace(CONTRACT, views=VIEWS, task="colored cases")
     return with_files(finish(tmp_path_factory.mktemp("views"), contract, 60), contract)

@@ -59,7 +59,7 @@ def black(listed, contract, count, seed):
 
 def test_int8_calibrated_on_black_images_is_refused_with_the_figures_unless_forced(copy, quick, monkeypatch):
     monkeypatch.setattr(representative, "images", black)
-    # With resizing and normalisation in float this small network survives even black images.
+    # With resizing and normalization in float this small network survives even black images.
     monkeypatch.setattr(flatbuffer, "edges", lambda model: [])
     with pytest.raises(InputError, match=r"tflite-int8: refused: only [\d.]+ % of 30 decisions agree") as refusal:
         export.run(copy, ("tflite-float32", "tflite-int8"))

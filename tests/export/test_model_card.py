@@ -38,7 +38,7 @@ def test_the_card_states_use_data_metrics_and_limits(run, single_run):
     model_card.write(run)
     text = run.model_card.read_text()
     for words in (
-        "# Model card: colours 1.2.3",
+        "# Model card: colors 1.2.3",
         "SYNTHETIC: trained and tested on drawn images",
         "Not a medical device. Not evaluated, cleared or approved",
         "uint8, any size (made for 64 x 48), resized to 32 x 24 inside",

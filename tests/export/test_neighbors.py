@@ -1,4 +1,4 @@
-"""A model of embeddings: network in SavedModel and TFLite, neighbours in a file beside them."""
+"""A model of embeddings: network in SavedModel and TFLite, neighbors in a file beside them."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def embed(network, part):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, single_run):
-    """The run of single images, its last layer cut off, as a model of embeddings with three neighbours."""
+    """The run of single images, its last layer cut off, as a model of embeddings with three neighbors."""
     out = RunDir(tmp_path_factory.mktemp("embedding"))
     for path in (single_run.manifest, single_run.environment, single_run.config, single_run.metrics):
         shutil.copy(path, out.root)
@@ -40,15 +40,15 @@ def run(tmp_path_factory, single_run):
     network = keras.Model(whole.input, unit)
     contract = contracts.read(single_run.contract)
     listed = runs.manifest(single_run)
-    train, test = (inputs.of_images(listed.part(name), contract.classes) for name in ("train", "test"))
-    found = neighbors.of(embed(network, train), train.labels, contract.classes, 3)
-    neighbors.write(found, out.neighbours)
-    contract = replace(contract, neighbours=found.digest)
+    train, test = (inputs.from_images(listed.part(name), contract.classes) for name in ("train", "test"))
+    found = neighbors.fit(embed(network, train), train.labels, contract.classes, 3)
+    neighbors.write(found, out.neighbors)
+    contract = replace(contract, neighbors=found.digest)
     contract.write(out.contract)
     serving_model(network, contract).save(out.model)
     rows = test.rows
     predictions.write(
-        predictions.of(
+        predictions.from_arrays(
             rows["id"],
             found.probabilities(embed(network, test)),
             contract.classes,
@@ -62,16 +62,16 @@ def run(tmp_path_factory, single_run):
 
 
 def test_probabilities_are_the_classes_shares_of_the_k_nearest():
-    three = neighbors.of(POINTS, LABELS, CLASSES, 3)
+    three = neighbors.fit(POINTS, LABELS, CLASSES, 3)
     np.testing.assert_allclose(
         three.probabilities(np.array([[0.1, 0.1], [5, 5.4]])), [[2 / 3, 1 / 3, 0], [0, 1 / 3, 2 / 3]]
     )
-    one = neighbors.of(POINTS, LABELS, CLASSES, 1)
+    one = neighbors.fit(POINTS, LABELS, CLASSES, 1)
     np.testing.assert_array_equal(one.probabilities(POINTS), np.eye(3)[LABELS])
 
 
 def test_a_class_without_training_inputs_has_probability_0():
-    found = neighbors.of(POINTS, LABELS, ("a", "b", "c", "d"), 2)
+    found = neighbors.fit(POINTS, LABELS, ("a", "b", "c", "d"), 2)
     assert found.probabilities(POINTS).shape == (5, 4)
     assert (found.probabilities(POINTS)[:, 3] == 0).all()
 
@@ -79,7 +79,7 @@ def test_a_class_without_training_inputs_has_probability_0():
 @pytest.mark.parametrize(
     ("embeddings", "labels", "k", "words"),
     [
-        (POINTS, LABELS, 6, "6 nearest neighbours of 5 training inputs"),
+        (POINTS, LABELS, 6, "6 nearest neighbors of 5 training inputs"),
         (POINTS, LABELS, 0, "K must be 1 to 5"),
         (POINTS * np.nan, LABELS, 1, "not finite: did the training diverge"),
         (POINTS, LABELS - 1, 1, "has none of the classes a, b, c"),
@@ -87,11 +87,11 @@ def test_a_class_without_training_inputs_has_probability_0():
 )
 def test_what_cannot_be_a_classifier_is_an_input_error(embeddings, labels, k, words):
     with pytest.raises(InputError, match=words):
-        neighbors.of(embeddings, labels, CLASSES, k)
+        neighbors.fit(embeddings, labels, CLASSES, k)
 
 
 def test_what_is_written_is_read_and_has_the_same_digest(tmp_path):
-    found = neighbors.of(POINTS, LABELS, CLASSES, 3)
+    found = neighbors.fit(POINTS, LABELS, CLASSES, 3)
     neighbors.write(found, tmp_path / "n.npz")
     again = neighbors.read(tmp_path / "n.npz", found.digest)
     assert (again.classes, again.k) == (CLASSES, 3)
@@ -105,23 +105,23 @@ def test_what_is_written_is_read_and_has_the_same_digest(tmp_path):
      (POINTS, LABELS, CLASSES, 1)],
 )  # fmt: skip
 def test_the_digest_changes_with_everything_that_answers_depend_on(tmp_path, other):
-    neighbors.write(neighbors.of(*other), tmp_path / "n.npz")
+    neighbors.write(neighbors.fit(*other), tmp_path / "n.npz")
     with pytest.raises(InputError, match="belongs to another model"):
-        neighbors.read(tmp_path / "n.npz", neighbors.of(POINTS, LABELS, CLASSES, 3).digest)
+        neighbors.read(tmp_path / "n.npz", neighbors.fit(POINTS, LABELS, CLASSES, 3).digest)
 
 
 def test_missing_and_damaged_files_are_input_errors(tmp_path):
     path = tmp_path / "n.npz"
-    with pytest.raises(InputError, match="needs its neighbours beside it"):
+    with pytest.raises(InputError, match="needs its neighbors beside it"):
         neighbors.read(path)
-    neighbors.write(neighbors.of(POINTS, LABELS, CLASSES, 3), path)
+    neighbors.write(neighbors.fit(POINTS, LABELS, CLASSES, 3), path)
     whole = path.read_bytes()
     for damaged in (b"", b"rubbish", whole[: len(whole) // 2]):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match="not the neighbours of a model"):
+        with pytest.raises(InputError, match="not the neighbors of a model"):
             neighbors.read(path)
     np.savez(path, embeddings=POINTS)
-    with pytest.raises(InputError, match="not the neighbours of a model"):
+    with pytest.raises(InputError, match="not the neighbors of a model"):
         neighbors.read(path)
 
 
@@ -137,22 +137,22 @@ def test_keras_saved_model_and_tflite_give_the_same_embeddings_and_the_runs_pred
         np.testing.assert_allclose(runtime.probabilities(model, tests.files), expected, atol=1e-6)
 
 
-def test_a_model_without_its_neighbours_or_with_anothers_is_an_input_error(tmp_path, run):
+def test_a_model_without_its_neighbors_or_with_anothers_is_an_input_error(tmp_path, run):
     alone = shutil.copy(run.tflite(), tmp_path / "alone.tflite")
-    with pytest.raises(InputError, match=r"neighbours\.npz: no such file; this model gives embeddings"):
+    with pytest.raises(InputError, match=r"neighbors\.npz: no such file; this model gives embeddings"):
         runtime.load(alone)
-    neighbors.write(neighbors.of(POINTS, LABELS, CLASSES, 3), tmp_path / "neighbours.npz")
+    neighbors.write(neighbors.fit(POINTS, LABELS, CLASSES, 3), tmp_path / "neighbors.npz")
     with pytest.raises(InputError, match="belongs to another model"):
         runtime.load(alone)
-    shutil.copy(run.neighbours, tmp_path)
-    assert runtime.load(alone).neighbours.k == 3
+    shutil.copy(run.neighbors, tmp_path)
+    assert runtime.load(alone).neighbors.k == 3
 
 
 def command(*words):
     return subprocess.run([sys.executable, "-m", *map(str, words)], capture_output=True, text=True, check=False)
 
 
-def test_predict_answers_with_shares_of_neighbours_and_refuses_heat_maps(run, tmp_path):
+def test_predict_answers_with_shares_of_neighbors_and_refuses_heat_maps(run, tmp_path):
     image = runs.manifest(run).paths()[0]
     done = command("cervix_tf.predict", run.root, image, "--json")
     assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ def test_equal_probabilities_pass_every_gate():
 def test_figures_by_hand():
     exported = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]])
     found = parity.compare(REFERENCE, exported, LABELS)
-    assert found.agreement == 0.5  # the second and the unlabelled fourth have changed
+    assert found.agreement == 0.5  # the second and the unlabeled fourth have changed
     assert found.max_difference == pytest.approx(0.4)
     assert found.widest_change == pytest.approx(0.4)  # of 0.2 and 0.4
     assert found.mean_difference == pytest.approx((2 * 0.2 + 2 * 0.4) / 8)
@@ -54,7 +54,7 @@ def test_without_labels_there_is_no_accuracy_but_still_agreement():
         "low": None,
         "high": None,
         "n": 0,
-        "method": "undefined: no labelled input",
+        "method": "undefined: no labeled input",
     }
     assert len(found.problems(max_drop=1, min_agreement=0.95)) == 1
 

@@ -75,10 +75,10 @@ def finish(out, network):
         cv2.imwrite(str(out.root / f"{at}.png"), noise)
         split = "train" if at < 2 else "test"
         records.append({"path": f"{at}.png", "label": CLASSES[at % 2], "group": str(at), "split": split})
-    manifest.write(manifest.of_records(records, out.root), out.manifest)
+    manifest.write(manifest.from_records(records, out.root), out.manifest)
     tested = ["2.png", "3.png"]
     pixels = np.stack([runtime.read_input([str(out.root / name)], contract) for name in tested])
-    predictions.write(predictions.of(tested, model(pixels), CLASSES, labels=CLASSES), out.predictions)
+    predictions.write(predictions.from_arrays(tested, model(pixels), CLASSES, labels=CLASSES), out.predictions)
     write_json(out.environment, {"data_root": str(out.root)})
 
 

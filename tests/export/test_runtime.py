@@ -25,12 +25,12 @@ def write(path, pixels, *options):
 
 @pytest.fixture(scope="module")
 def odd_images(tmp_path_factory, picture):
-    """JPEG of 800 x 600, grey, RGBA, and one of the native size."""
+    """JPEG of 800 x 600, gray, RGBA, and one of the native size."""
     folder = tmp_path_factory.mktemp("odd")
     rgba = np.dstack([picture(2, 90, 70), np.full((90, 70), 77, np.uint8)])
     return [
         write(folder / "large.jpg", picture(0, 600, 800)),
-        write(folder / "grey.jpg", picture(1, 50, 61)[..., 0]),
+        write(folder / "gray.jpg", picture(1, 50, 61)[..., 0]),
         write(folder / "rgba.png", rgba),
         write(folder / "native.jpg", picture(3, 48, 64)),
     ]
@@ -40,7 +40,7 @@ def through_the_pipeline(run, files):
     """Probabilities by the network in model.keras, fed as an evaluation during training is."""
     contract = contracts.read(run.contract)
     model = runs.model(run)
-    table = manifest.of_records([{"path": "x"}], run.root).rows
+    table = manifest.from_records([{"path": "x"}], run.root).rows
     some = inputs.Inputs(
         tuple(tuple(each) for each in files), np.full(len(files), -1, np.int32), table, contract.classes, contract.views
     )
@@ -59,8 +59,8 @@ def test_three_paths_give_the_same_probabilities_for_any_image(single_run, odd_i
 
 
 def test_views_of_different_sizes_too(views_run, odd_images):
-    large, grey, rgba, native = odd_images
-    files = [[large, grey, rgba], [native, native, native], [native, large, native]]
+    large, gray, rgba, native = odd_images
+    files = [[large, gray, rgba], [native, native, native], [native, large, native]]
     expected = through_the_pipeline(views_run, files)
     for path in (views_run.tflite(), views_run.saved_model):
         found = runtime.probabilities(runtime.load(path), files, batch_size=3)

@@ -27,8 +27,8 @@ CONTRACT = Contract(
 )
 ANOTHER = {
     "task": "another", "classes": ["cancer", "normal"], "positive": [], "views": ["a", "b"], "height": 16, "width": 16,
-    "native_height": 8, "native_width": 8, "version": "2", "licence": "none", "intended_use": "Diagnosis.",
-    "data": "patients", "synthetic": False, "stand_in": True, "neighbours": "0" * 64, "digest": "0" * 64,
+    "native_height": 8, "native_width": 8, "version": "2", "license": "none", "intended_use": "Diagnosis.",
+    "data": "patients", "synthetic": False, "stand_in": True, "neighbors": "0" * 64, "digest": "0" * 64,
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def made(tmp_path_factory):
     means = keras.layers.GlobalAveragePooling2D()(pixels)
     model = serving_model(keras.Model(pixels, keras.layers.Dense(2)(means)), CONTRACT)
     model.save(out.model)
-    listed = manifest.of_records([{"path": "a", "sha256": "0" * 64, "group": "w", "split": "train"}], out.root)
+    listed = manifest.from_records([{"path": "a", "sha256": "0" * 64, "group": "w", "split": "train"}], out.root)
     record = runs.seal(out, CONTRACT, listed)
     saved_model.write(model, CONTRACT, out.saved_model, record)
     out.tflite().write_bytes(tflite.convert(out.saved_model, CONTRACT, "float32"))
@@ -107,14 +107,14 @@ def test_every_field_is_tried_above():
 
 
 def test_files_that_travel_with_a_model_cannot_be_changed_added_or_left_out(run):
-    other = seen.of(manifest.of_records([{"path": "b", "group": "x", "split": "train"}], run.root)).text().encode()
+    other = seen.of(manifest.from_records([{"path": "b", "group": "x", "split": "train"}], run.root)).text().encode()
     whole = run.tflite().read_bytes()
     for change in (
         lambda files: files.update({"labels.txt": b"cancer\nnormal\n"}),
         lambda files: files.update({"seen.json": other}),
         lambda files: files.update({"more.txt": b""}),
         lambda files: files.pop("seen.json"),
-        lambda files: files.pop("licence.txt"),
+        lambda files: files.pop("license.txt"),
     ):
         run.tflite().write_bytes(whole)
         repacked(run.tflite(), change)
@@ -173,7 +173,7 @@ def test_exports_without_a_digest_are_of_an_earlier_version_and_the_run_can_be_e
 
 def test_sealed_again_a_run_keeps_its_salt_and_so_its_bytes(run):
     before = [path.read_bytes() for path in (run.contract, run.seen)]
-    listed = manifest.of_records([{"path": "a", "sha256": "0" * 64, "group": "w", "split": "train"}], run.root)
+    listed = manifest.from_records([{"path": "a", "sha256": "0" * 64, "group": "w", "split": "train"}], run.root)
     runs.seal(run, runs.contract(run), listed)
     assert [path.read_bytes() for path in (run.contract, run.seen)] == before
 
@@ -191,7 +191,7 @@ WRONG = [
     ({"positive": ("cin1",)}, "positive ('cin1',): is not among the classes"),
     ({"views": tuple(map(str, range(101)))}, "views: 101 of them"),
     ({"task": "t\x1b[2J"}, "has control characters"),
-    ({"neighbours": "abc"}, "neighbours 'abc': is no SHA-256"),
+    ({"neighbors": "abc"}, "neighbors 'abc': is no SHA-256"),
 ]  # fmt: skip
 
 
@@ -235,8 +235,8 @@ def test_the_fixed_signature_has_the_native_size(run):
 
 
 def test_a_model_may_not_give_embeddings_where_its_contract_says_probabilities(run):
-    contract = contracts.parse(altered(CONTRACT.text(), "neighbours"), "x")
+    contract = contracts.parse(altered(CONTRACT.text(), "neighbors"), "x")
     repacked(run.tflite(), lambda files: None, seal=contract)
     assert associated_files.read(run.tflite()).contract.output == "embeddings"
-    with pytest.raises(InputError, match=r"neighbours\.npz: no such file"):
+    with pytest.raises(InputError, match=r"neighbors\.npz: no such file"):
         runtime.load(run.tflite())

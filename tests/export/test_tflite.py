@@ -18,7 +18,7 @@ def test_labels_contract_and_terms_travel_inside(single_run):
     with zipfile.ZipFile(single_run.tflite()) as archive:
         assert archive.testzip() is None
         assert archive.read("labels.txt").decode().split() == ["red", "green", "blue"]
-        assert archive.read("licence.txt").decode() == "Apache-2.0\n"
+        assert archive.read("license.txt").decode() == "Apache-2.0\n"
         assert archive.read("intended_use.txt").decode() == "Tests.\n"
     assert associated_files.read(single_run.tflite()).contract == contracts.read(single_run.contract)
 
@@ -58,8 +58,8 @@ def test_metadata_readers_find_input_labels_version_and_terms(views_run):
     found = bytearray(unpacked.buffers[at].data)
     assert found[4:8] == b"M001"
     model = Read(found)
-    assert [model.text(slot) for slot in (0, 2, 5, 7)] == ["coloured cases", "1.2.3", "Apache-2.0", "1.0.0"]
-    assert model.text(1) == "SYNTHETIC: learned from drawn images. Tests. Trained on drawn colours."
+    assert [model.text(slot) for slot in (0, 2, 5, 7)] == ["colored cases", "1.2.3", "Apache-2.0", "1.0.0"]
+    assert model.text(1) == "SYNTHETIC: learned from drawn images. Tests. Trained on drawn colors."
     assert model.tables(6)[0].text(0) == "contract.json"
     graphs = model.tables(3)
     assert [graph.text(0) for graph in graphs] == list(flatbuffer.inputs(data))

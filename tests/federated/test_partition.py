@@ -11,7 +11,7 @@ from cervix_tf.federated import partition
 
 def women(count, sites=("",)):
     """Two images of each woman, every third a case."""
-    return manifest.of_records(
+    return manifest.from_records(
         [
             {"path": f"{woman:03d}_{k}.jpg", "label": "case" if woman % 3 == 0 else "control",
              "group": f"w{woman}", "site": sites[woman % len(sites)]}

@@ -33,7 +33,7 @@ def uses_fused_operation(layer, inputs, **call):
 
 
 def backbone(seed=0):
-    """A small functional network with a network inside, both with normalisation."""
+    """A small functional network with a network inside, both with normalization."""
     keras.utils.set_random_seed(seed)
     inner_input = keras.Input((None, None, 6))
     inner = keras.layers.BatchNormalization(name="inner_bn")(inner_input)
@@ -145,7 +145,7 @@ def test_configuration_equals_keras_and_comes_back():
     assert FusedBatchNormalization.from_config(config).get_config() == config
 
 
-def test_fuse_replaces_every_normalisation_and_keeps_the_predictions():
+def test_fuse_replaces_every_normalization_and_keeps_the_predictions():
     model = backbone()
     fused = fuse(model)
     assert type(fused.get_layer("bn")) is FusedBatchNormalization
@@ -216,7 +216,7 @@ def test_exports_are_those_of_the_plain_network(tmp_path):
     assert contents[0] == contents[1]
     assert sizes[0] == pytest.approx(sizes[1], abs=4 * len(contents[0][1]))  # names are filled up to four bytes
     assert sizes[0] == pytest.approx(sizes[1], abs=4 * len(contents[0][1]))  # names are filled up to four bytes
-    assert contents[0][0] == ["CONV_2D", "CONV_2D", "MEAN", "FULLY_CONNECTED"]  # normalisation folded away
+    assert contents[0][0] == ["CONV_2D", "CONV_2D", "MEAN", "FULLY_CONNECTED"]  # normalization folded away
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50"])

@@ -27,19 +27,19 @@ def test_it_is_the_layer_list_of_table_4():
         if isinstance(layer, keras.layers.ReLU):
             return f"relu, maximum {layer.max_value}"
         assert isinstance(layer, keras.layers.BatchNormalization)
-        return f"batch normalisation {layer.epsilon:g} {layer.momentum:g}"
+        return f"batch normalization {layer.epsilon:g} {layer.momentum:g}"
 
     assert [described(layer) for layer in built().steps] == [
         "convolution 256 -> 1280, filter 1, groups 1",
-        "batch normalisation 1e-05 0.9",
+        "batch normalization 1e-05 0.9",
         "relu, maximum None",
         "dropout 60%",
         "convolution 1280 -> 1280, filter 3, groups 1",
-        "batch normalisation 1e-05 0.9",
+        "batch normalization 1e-05 0.9",
         "relu, maximum None",
         "dropout 60%",
         "convolution 1280 -> 32, filter 1, groups 1",
-        "batch normalisation 1e-05 0.9",
+        "batch normalization 1e-05 0.9",
     ]
 
 
@@ -69,14 +69,14 @@ def test_inference_is_the_ten_layers_one_after_another():
     norms = (block.steps[i] for i in (1, 5, 9))
     (g1, b1, m1, v1), (g2, b2, m2, v2), (g3, b3, m3, v3) = (norm.get_weights() for norm in norms)
 
-    def normalised(maps, gamma, beta, mean, variance):
+    def normalized(maps, gamma, beta, mean, variance):
         return (maps - mean) / np.sqrt(variance + 1e-5) * gamma + beta
 
-    maps = np.maximum(normalised(x @ k1[0, 0], g1, b1, m1, v1), 0)
+    maps = np.maximum(normalized(x @ k1[0, 0], g1, b1, m1, v1), 0)
     padded = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)))
     maps = sum(padded[:, i : i + 7, j : j + 10] @ k2[i, j] for i in range(3) for j in range(3))
-    maps = np.maximum(normalised(maps, g2, b2, m2, v2), 0)
-    expected = normalised(maps @ k3[0, 0], g3, b3, m3, v3)
+    maps = np.maximum(normalized(maps, g2, b2, m2, v2), 0)
+    expected = normalized(maps @ k3[0, 0], g3, b3, m3, v3)
     np.testing.assert_allclose(block(x, training=False), expected, rtol=1e-4, atol=1e-4)
 
 

@@ -36,7 +36,7 @@ def test_sixteen_bit_features_do_not_overflow():
         keras.config.set_dtype_policy(before)
 
 
-def test_tflite_converts_it_to_its_own_l2_normalisation(tmp_path):
+def test_tflite_converts_it_to_its_own_l2_normalization(tmp_path):
     inputs = keras.Input((4,))
     model = keras.Model(inputs, L2Embedding()(inputs))
     model.save(tmp_path / "model.keras")

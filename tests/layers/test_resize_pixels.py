@@ -23,7 +23,7 @@ def test_it_equals_tf_image_resize_up_down_and_at_the_same_size(size):
 def test_half_pixel_centres_by_hand():
     row = np.array([0.0, 100.0, 200.0, 40.0], np.float32)
     resized = ResizePixels(1, 2)(np.repeat(row[None, None, :, None], 3, axis=-1))
-    np.testing.assert_allclose(resized[0, 0, :, 0], [50.0, 120.0])  # centres lie between the first two, the last two
+    np.testing.assert_allclose(resized[0, 0, :, 0], [50.0, 120.0])  # centers lie between the first two, the last two
 
 
 def test_views_are_resized_one_by_one():

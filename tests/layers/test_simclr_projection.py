@@ -19,8 +19,8 @@ def test_it_is_a_dense_layer_with_relu_whose_rows_have_length_1(features):
     assert found.shape == (7, 16) and found.min() == 0
 
 
-def test_without_normalisation_rows_keep_their_length(features):
-    layer = SimCLRProjection(16, normalise=False)
+def test_without_normalization_rows_keep_their_length(features):
+    layer = SimCLRProjection(16, normalize=False)
     found = np.asarray(layer(features))
     kernel, bias = layer.get_weights()
     np.testing.assert_allclose(found, np.maximum(features @ kernel + bias, 0), rtol=1e-5, atol=1e-6)
@@ -33,8 +33,8 @@ def test_under_a_mixed_precision_policy_rows_come_out_in_float32(features):
 
 
 def test_a_model_with_it_comes_back_from_a_file(features, tmp_path):
-    model = keras.Sequential([keras.Input((12,)), SimCLRProjection(8, normalise=True)])
+    model = keras.Sequential([keras.Input((12,)), SimCLRProjection(8, normalize=True)])
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert (again.layers[0].width, again.layers[0].normalise, model.output_shape) == (8, True, (None, 8))
+    assert (again.layers[0].width, again.layers[0].normalize, model.output_shape) == (8, True, (None, 8))
     assert np.array_equal(again.predict(features, verbose=0), model.predict(features, verbose=0))

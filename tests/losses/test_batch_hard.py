@@ -29,7 +29,7 @@ def test_the_value_is_the_equation_on_200_random_batches(unit):
 
 
 def test_hand_arithmetic_on_the_unit_circle():
-    # 0 and 90 degrees of one class, 180 and 270 of the other: neighbours are sqrt(2) apart, opposites 2.
+    # 0 and 90 degrees of one class, 180 and 270 of the other: neighbors are sqrt(2) apart, opposites 2.
     embeddings = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], "float32")
     # Every anchor: hardest positive sqrt(2), nearest negative sqrt(2), so the margin remains.
     assert float(BatchHard(0.25)(np.array([0, 0, 1, 1]), embeddings)) == pytest.approx(4 * 0.25, rel=1e-6)

@@ -11,7 +11,7 @@ CLASSES = ("control", "case")
 
 def judged(decisions, groups=None):
     ids = [f"id {at}" for at in range(len(decisions))]
-    return predictions.of(ids, np.eye(2)[decisions], CLASSES, groups=groups)
+    return predictions.from_arrays(ids, np.eye(2)[decisions], CLASSES, groups=groups)
 
 
 def test_agreement_counts_cells_and_kappa_by_hand():

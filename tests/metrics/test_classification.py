@@ -25,7 +25,7 @@ def random_predictions(seed, rows, classes=4, ties=False, groups=None, labels=No
     scores = generator.normal(size=(rows, classes))
     scores[np.arange(rows), truth] += 1
     scores = np.exp(scores.round() if ties else scores)
-    return predictions.of(
+    return predictions.from_arrays(
         [f"{at}.jpg" for at in range(rows)],
         scores / scores.sum(1, keepdims=True),
         names,
@@ -230,7 +230,7 @@ def test_rows_that_share_a_group_get_cluster_bootstrap_intervals_wider_than_bino
     hard = np.repeat(np.arange(30) % 3 == 0, 6)
     truth = np.random.default_rng(0).integers(0, 2, 180)
     right = np.where(hard, 1 - truth, truth)
-    p = predictions.of(
+    p = predictions.from_arrays(
         [str(at) for at in range(180)],
         np.eye(2)[right] * 0.8 + 0.1,
         ("control", "case"),
@@ -279,11 +279,11 @@ def test_resamples_without_one_of_the_classes_are_left_out_of_macro_metrics():
     assert "the same in over 95%" in found["method"]
 
 
-def test_unlabelled_rows_are_counted_and_left_out():
+def test_unlabeled_rows_are_counted_and_left_out():
     p = random_predictions(0, 30)
     half = predictions.Predictions(p.table.assign(label=[*p.table["label"][:20], *[""] * 10]), p.classes)
     found = classification.summary(half, resamples=20)
-    assert (found["n"], found["unlabelled"]) == (20, 10)
+    assert (found["n"], found["unlabeled"]) == (20, 10)
     assert found["metrics"] == classification.summary(p.where(np.arange(30) < 20), resamples=20)["metrics"]
     with pytest.raises(InputError, match="none of the 30 rows has a label"):
         classification.summary(predictions.Predictions(p.table.assign(label=""), p.classes))

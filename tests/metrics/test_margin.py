@@ -24,7 +24,7 @@ def drawn(seed, rows=40):
 
 def of(labels, probabilities):
     ids = [f"case{at}" for at in range(len(labels))]
-    return predictions.of(ids, probabilities, CLASSES, labels=[CLASSES[label] for label in labels])
+    return predictions.from_arrays(ids, probabilities, CLASSES, labels=[CLASSES[label] for label in labels])
 
 
 def test_hand_arithmetic():
@@ -62,7 +62,7 @@ def test_a_lower_threshold_never_finds_less(seed, thresholds):
     assert all(after[0] <= before[0] and after[1] <= before[1] for before, after in itertools.pairwise(found))
 
 
-def test_the_summarys_curves_go_from_corner_to_corner_through_the_verdicts_and_enclose_the_auc():
+def test_the_summarys_curves_go_from_corner_to_corner_through_the_predictions_and_enclose_the_auc():
     labels, probabilities = drawn(3, 200)
     found = margin.summary(of(labels, probabilities), positive=POSITIVE, resamples=200)
     sides = {**{name: [at] for at, name in enumerate(CLASSES)}, "binary": [2, 3]}
@@ -71,7 +71,7 @@ def test_the_summarys_curves_go_from_corner_to_corner_through_the_verdicts_and_e
         truth, values = np.isin(labels, side), margin.margins(probabilities, side)
         points = list(zip(each["curve"]["fpr"], each["curve"]["tpr"], strict=True))
         assert points[0] == (0.0, 0.0) and points[-1] == (1.0, 1.0)
-        assert min(np.hypot(x - each["verdict"][0], y - each["verdict"][1]) for x, y in points) < 1e-5
+        assert min(np.hypot(x - each["prediction"][0], y - each["prediction"][1]) for x, y in points) < 1e-5
         auc = each["auc"]
         assert auc["value"] == pytest.approx(roc_auc_score(truth, values))
         assert auc["low"] < auc["value"] < auc["high"] and auc["n"] == 200 and "bootstrap" in auc["method"]
@@ -82,12 +82,12 @@ def test_a_class_that_does_not_occur_has_no_curve_and_says_so():
     labels[labels == 3] = 2
     found = margin.summary(of(labels, probabilities), positive=POSITIVE, resamples=20)["per_class"]["cancer"]
     assert found["auc"]["value"] is None and "undefined" in found["auc"]["method"]
-    assert found["curve"] is None and found["verdict"] is None
+    assert found["curve"] is None and found["prediction"] is None
 
 
 def test_rows_without_a_label_do_not_count():
     labels, probabilities = drawn(1)
-    more = predictions.of(
+    more = predictions.from_arrays(
         [f"case{at}" for at in range(41)],
         np.vstack([probabilities, [[0.0, 0.0, 0.0, 1.0]]]),
         CLASSES,

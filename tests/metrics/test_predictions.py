@@ -19,7 +19,7 @@ def written(tmp_path, *lines, header=HEADER):
 
 def of_visits():
     """Two images of visit a (cancer), one of b (normal), one without a visit."""
-    return predictions.of(
+    return predictions.from_arrays(
         ["1.jpg", "2.jpg", "3.jpg", "4.jpg"],
         [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]],
         ("normal", "cancer"),
@@ -45,7 +45,7 @@ def test_predictions_read_back_are_the_ones_written_to_the_last_bit(tmp_path):
 @settings(max_examples=100, deadline=None)
 def test_any_printable_id_survives_the_file(tmp_path_factory, name):
     path = tmp_path_factory.mktemp("ids") / "predictions.csv"
-    predictions.write(predictions.of([name], [[0.5, 0.5]], ("a", "b")), path)
+    predictions.write(predictions.from_arrays([name], [[0.5, 0.5]], ("a", "b")), path)
     assert predictions.read(path).table["id"].tolist() == [name]
 
 
@@ -54,7 +54,7 @@ def test_columns_give_arrays_and_missing_groups_fall_back_on_case_then_id():
     assert p.labels.tolist() == [1, 1, 0, -1]
     assert p.decisions.tolist() == [0, 1, 0, 0]
     assert p.groups.tolist() == ["ann", "ann", "beth", "4.jpg"]
-    assert predictions.of(["i"], [[1, 0]], ("a", "b"), cases=["visit"]).groups.tolist() == ["visit"]
+    assert predictions.from_arrays(["i"], [[1, 0]], ("a", "b"), cases=["visit"]).groups.tolist() == ["visit"]
     truth, called, score = p.positive(["cancer"])
     assert truth.tolist() == [True, True, False, False]
     assert called.tolist() == [False, True, False, False]
@@ -137,7 +137,7 @@ def test_the_maximum_of_a_case_keeps_its_most_certain_class_and_sums_to_one():
 def test_images_of_a_case_must_agree_on_the_label():
     p = of_visits()
     mixed = predictions.Predictions(p.table.assign(case="a"), p.classes)
-    with pytest.raises(InputError, match="case 'a': its 4 rows are labelled cancer and normal"):
+    with pytest.raises(InputError, match="case 'a': its 4 rows are labeled cancer and normal"):
         predictions.aggregate(mixed)
 
 
@@ -153,7 +153,7 @@ def test_ages_fall_into_bins_and_views_into_kinds():
         "green": 1,
         "unknown": 1,
     }
-    edges = predictions.of(list("abcd"), [[0.5, 0.5]] * 4, ("n", "c"), ages=[24.9, 25, 49.9, 50])
+    edges = predictions.from_arrays(list("abcd"), [[0.5, 0.5]] * 4, ("n", "c"), ages=[24.9, 25, 49.9, 50])
     assert {name: len(part) for name, part in strata(edges, "age").items()} == {
         "<25": 1,
         "25-49": 2,
@@ -169,7 +169,7 @@ def test_every_stratum_that_has_labels_gets_its_own_metrics():
 
 
 def test_a_stratum_that_no_row_has_is_refused():
-    p = predictions.of(["i"], [[0.5, 0.5]], ("a", "b"))
+    p = predictions.from_arrays(["i"], [[0.5, 0.5]], ("a", "b"))
     with pytest.raises(InputError, match="--by site: none of the 1 rows has its site"):
         strata(p, "site")
 
@@ -181,7 +181,7 @@ def test_rows_of_a_manifest_keep_what_predictions_say_of_them():
             "case": ["c1", ""], "view": ["", "green"], "site": ["s", "t"], "age": [31.0, np.nan],
         }
     )  # fmt: skip
-    table = predictions.of_rows(rows, [[0.25, 0.75], [1.0, 0.0]], ("control", "case")).table
+    table = predictions.from_rows(rows, [[0.25, 0.75], [1.0, 0.0]], ("control", "case")).table
     pd.testing.assert_frame_equal(
         table[["id", "group", "case", "view", "site", "label", "age"]],
         rows[["id", "group", "case", "view", "site", "label", "age"]],

@@ -50,11 +50,11 @@ def test_precisions_are_their_definitions(both):
     for at, (value, label) in enumerate(zip(tested.values, tested.labels, strict=True)):
         distances = [(float(np.linalg.norm(np.float64(value) - other)), k) for k, other in enumerate(train.values)]
         ranked = [train.labels[k] for _, k in sorted(distances)]
-        for k in retrieval.NEIGHBOURS:
-            same = [neighbour for neighbour in ranked[:k] if neighbour == label]
+        for k in retrieval.NEIGHBORS:
+            same = [neighbor for neighbor in ranked[:k] if neighbor == label]
             assert found.k_precision(k)[at] == pytest.approx(len(same) / k)
         population = int((train.labels == label).sum())
-        same = [neighbour for neighbour in ranked[:population] if neighbour == label]
+        same = [neighbor for neighbor in ranked[:population] if neighbor == label]
         assert found.n_precision[at] == pytest.approx(len(same) / population)
 
 
@@ -63,7 +63,7 @@ def test_precisions_are_their_definitions(both):
 def test_decisions_are_those_of_scikit_learn(both):
     train, tested = both
     found = retrieval.retrieve(train, tested)
-    for k in retrieval.NEIGHBOURS:
+    for k in retrieval.NEIGHBORS:
         theirs = KNeighborsClassifier(k, algorithm="brute").fit(train.values, train.labels).predict(tested.values)
         np.testing.assert_array_equal(found.decisions(k), theirs)
 
@@ -138,7 +138,7 @@ def test_images_of_one_group_are_resampled_together():
     assert "cluster bootstrap" in whole["class_accuracy"]["1"]["case"]["method"]
 
 
-def test_unlabelled_images_neither_teach_nor_count():
+def test_unlabeled_images_neither_teach_nor_count():
     rng = np.random.default_rng(3)
     train, tested = np.array([0, 1, -1, 0, 1, 1]), np.array([1, -1, 0])
     values, seen = rng.normal(size=(6, 2)), rng.normal(size=(3, 2))

@@ -1,4 +1,4 @@
-"""Backbones and classifiers: weights counted, pixels normalised as Keras does, gradients everywhere."""
+"""Backbones and classifiers: weights counted, pixels normalized as Keras does, gradients everywhere."""
 
 import keras
 import numpy as np
@@ -49,7 +49,7 @@ PREPROCESSING = {
 
 OURS = tuple(name for name, made in backbones._BACKBONES.items() if not made.file)
 
-# One a builder and normalisation; the rest are lines of a table.
+# One a builder and normalization; the rest are lines of a table.
 QUICK = ("deit_tiny", "densenet121", "googlenet", "mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "vgg11", "vgg19")
 SLOW = tuple(pytest.param(name, marks=pytest.mark.slow) for name in backbones.NAMES if name not in QUICK)
 
@@ -64,7 +64,7 @@ def weights_of(network):
 
 @pytest.fixture
 def bare(monkeypatch):
-    """bare(name): the backbone with nothing but its normalisation inside."""
+    """bare(name): the backbone with nothing but its normalization inside."""
 
     def build(input_shape, **_):
         images = keras.Input(input_shape)
@@ -91,7 +91,7 @@ def test_our_networks_with_their_top_have_as_many_weights_as_the_originals(name)
 
 
 @pytest.mark.parametrize("name", backbones.NAMES)
-def test_pixels_are_normalised_as_the_weights_want_them(name, bare):
+def test_pixels_are_normalized_as_the_weights_want_them(name, bare):
     x = pixels(2, 32, 40)
     if name in PREPROCESSING:
         expected = PREPROCESSING[name].preprocess_input(x.astype("float32"))
@@ -124,7 +124,7 @@ def test_our_networks_give_a_map_for_every_32_pixels(name, size):
     assert backbones.backbone(name, 224, 298, weights="random").output_shape[1:3] == size
 
 
-def test_every_normalisation_is_fused_and_has_the_given_momentum():
+def test_every_normalization_is_fused_and_has_the_given_momentum():
     for name in ("resnet18", "mobilenet_v2"):
         for momentum, network in (
             (0.9, backbones.backbone(name, 32, 32, weights="random")),

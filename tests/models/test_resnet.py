@@ -10,7 +10,7 @@ from cervix_tf.models import resnet
 
 
 def small(bottleneck=True, **options):
-    """Two stages of one and two blocks, with random normalisation statistics."""
+    """Two stages of one and two blocks, with random normalization statistics."""
     groups = {"groups": 4, "group_width": 8} if bottleneck else {}
     keras.utils.set_random_seed(0)
     network = resnet.resnet(

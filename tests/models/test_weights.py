@@ -1,4 +1,4 @@
-"""First weights that cannot be had."""
+"""Initial weights that cannot be had."""
 
 from pathlib import Path
 

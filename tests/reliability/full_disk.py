@@ -46,7 +46,7 @@ def contract():
 
 def of_images(out):
     records = [{"path": f"{at}.jpg", "label": CLASSES[at % 2], "group": f"woman {at}"} for at in range(200)]
-    return manifest.of_records(records, out.parent)
+    return manifest.from_records(records, out.parent)
 
 
 def embedded():
@@ -71,13 +71,15 @@ WRITERS = {
     "JSON": ("a.json", lambda out: write_json(out, ["x"] * 999)),
     "manifest": ("m.csv", lambda out: manifest.write(of_images(out), out)),
     "predictions": ("p.csv", lambda out: predictions.write(
-        predictions.of([str(at) for at in range(200)], np.full((200, 2), 0.5), CLASSES, labels=["cancer"] * 200), out)),
+        predictions.from_arrays(
+            [str(at) for at in range(200)], np.full((200, 2), 0.5), CLASSES, labels=["cancer"] * 200
+        ), out)),
     "picture": ("p.png", lambda out: png.write(out, NOISE)),
     "contact sheet": ("s.png", lambda out: contact_sheet.write(of_images(out), out)),
     "figure": ("f.png", lambda out: forest.draw(compared(), [out])),
     "embeddings": ("embeddings.npz", lambda out: embeddings.write(
         embeddings.Embeddings(of_images(out).rows.assign(id="a"), embedded()[0], CLASSES), out)),
-    "neighbours": ("neighbours.npz", lambda out: neighbors.write(neighbors.of(*embedded(), CLASSES, 3), out)),
+    "neighbors": ("neighbors.npz", lambda out: neighbors.write(neighbors.fit(*embedded(), CLASSES, 3), out)),
     "state": ("epoch-1.npz", lambda out: epoch_states.write_state(out, {"a": NOISE})),
     "weights": ("best.weights.h5", lambda out: writing(out, lambda part: weights.save(SERVING, part))),
     "Keras model": ("model.keras", lambda out: writing(out, SERVING.save)),

@@ -20,7 +20,7 @@ SECONDS = 10
 
 
 def by_reader(file):
-    """The audit's and the decoder's verdict ("" = sound), and a digest of size and pixels."""
+    """The audit's and the decoder's prediction ("" = sound), and a digest of size and pixels."""
     from cervix_tf.data import fingerprints, images
     from cervix_tf.data.importers import files
 

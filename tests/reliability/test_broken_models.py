@@ -70,10 +70,10 @@ def write_run(folder: Path, contract: Contract, features: int) -> RunDir:
         cv2.imwrite(str(folder / f"{at}.png"), np.full((16, 16, 3), 50 + 40 * at, np.uint8))
         split = "train" if at < 2 else "test"
         records.append({"path": f"{at}.png", "label": CLASSES[at % 2], "group": str(at), "split": split})
-    listed = manifest.of_records(records, folder)
+    listed = manifest.from_records(records, folder)
     manifest.write(listed, out.manifest)
     write_json(out.environment, {"data_root": str(folder)})
-    found = predictions.of(["2.png", "3.png"], np.full((2, 2), 0.5), CLASSES, labels=CLASSES)
+    found = predictions.from_arrays(["2.png", "3.png"], np.full((2, 2), 0.5), CLASSES, labels=CLASSES)
     predictions.write(found, out.predictions)
     record = runs.seal(out, contract, listed)
     saved_model.write(model, contract, out.saved_model, record)
@@ -83,13 +83,13 @@ def write_run(folder: Path, contract: Contract, features: int) -> RunDir:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory) -> Path:
-    """Two finished runs: `run`, which gives probabilities, and `near`, which gives embeddings and has neighbours."""
+    """Two finished runs: `run`, which gives probabilities, and `near`, which gives embeddings and has neighbors."""
     folder = tmp_path_factory.mktemp("sound")
     write_run(folder / "run", CONTRACT, 2)
     points = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
-    fitted = neighbors.of(points, np.array([0, 1] * 3, np.int32), CLASSES, 3)
-    near = write_run(folder / "near", replace(CONTRACT, neighbours=fitted.digest), 3)
-    neighbors.write(fitted, near.neighbours)
+    fitted = neighbors.fit(points, np.array([0, 1] * 3, np.int32), CLASSES, 3)
+    near = write_run(folder / "near", replace(CONTRACT, neighbors=fitted.digest), 3)
+    neighbors.write(fitted, near.neighbors)
     return folder
 
 
@@ -126,7 +126,7 @@ def _damaged(rng: random.Random) -> Iterator[Case]:
         "run/model.keras": ("predict", "run/model.keras"),
         "run/contract.json": ("predict", "run/model.keras"),
         "run/seen.json": ("predict", "run/model.keras"),
-        "near/neighbours.npz": ("evaluate", "near/model.tflite"),
+        "near/neighbors.npz": ("evaluate", "near/model.tflite"),
     }
     for path, (command, model) in files.items():
         many = 12 if path.endswith("tflite") else 3
@@ -187,7 +187,7 @@ def _contracts() -> Iterator[Case]:
         "views": [["green"], [""], [["green"]]],
         "positive": [["cin3"], ["normal"]],
         "synthetic": [False, None],
-        "neighbours": ["0" * 64, 7],
+        "neighbors": ["0" * 64, 7],
         "digest": ["", "0" * 64, None],
         "task": ["\x1b]0;title\x07", "x" * 1_000_000],
     }
@@ -252,13 +252,13 @@ def _archives() -> Iterator[Case]:
         "not finite": {"embeddings": np.full((6, 3), np.nan, np.float32)},
         "another model's": {"embeddings": np.ones((6, 3), np.float32)},
     }.items():
-        yield Case(f"neighbours: {name}", _neighbours(arrays), "predict", "near/model.tflite")
-    yield Case("neighbours: an array of terabytes", _terabytes, "predict", "near/saved_model")
+        yield Case(f"neighbors: {name}", _neighbors(arrays), "predict", "near/model.tflite")
+    yield Case("neighbors: an array of terabytes", _terabytes, "predict", "near/saved_model")
 
 
-def _neighbours(changed: dict[str, np.ndarray | None]) -> Callable[[Path], None]:
+def _neighbors(changed: dict[str, np.ndarray | None]) -> Callable[[Path], None]:
     def break_(folder: Path) -> None:
-        path = folder / "near" / "neighbours.npz"
+        path = folder / "near" / "neighbors.npz"
         with np.load(path) as archive:
             arrays = {**archive, **changed}
         np.savez(path, allow_pickle=True, **{name: each for name, each in arrays.items() if each is not None})
@@ -268,7 +268,7 @@ def _neighbours(changed: dict[str, np.ndarray | None]) -> Callable[[Path], None]
 
 def _terabytes(folder: Path) -> None:
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000), }"
-    with zipfile.ZipFile(folder / "near" / "neighbours.npz", "w") as archive:
+    with zipfile.ZipFile(folder / "near" / "neighbors.npz", "w") as archive:
         archive.writestr("embeddings.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode())
 
 

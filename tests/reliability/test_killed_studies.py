@@ -19,9 +19,9 @@ pytestmark = pytest.mark.reliability
 
 SMALL = ("--images.height", "32", "--images.width", "32")
 STUDIES = {
-    "cvm_cervix": ("--main", "resnet18", "--synthetic-cells", "16", "--optimiser.epochs", "4", "--timed-passes", "2"),
+    "cvm_cervix": ("--main", "resnet18", "--synthetic-cells", "16", "--optimizer.epochs", "4", "--timed-passes", "2"),
     "federated_ssl": (
-        *("--synthetic-women", "40", "--synthetic-labelled", "12", "--batch-sizes", "8", "--local-epochs", "1"),
+        *("--synthetic-women", "40", "--synthetic-labeled", "12", "--batch-sizes", "8", "--local-epochs", "1"),
         *("--ssl.epochs", "2", "--federation.rounds", "3", "--fine-tuning.epochs", "2"),
     ),
     "metric_learning": (

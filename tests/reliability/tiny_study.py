@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from cervix_tf import atomic, cli
-from cervix_tf.config import Optimiser
+from cervix_tf.config import Optimizer
 from cervix_tf.metrics import classification, predictions
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.training import fit
@@ -36,7 +36,7 @@ def network():
     ])  # fmt: skip
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
-    model.compile(fit.adam(Optimiser(learning_rate=3e-2)), loss, metrics=[accuracy], jit_compile=False)
+    model.compile(fit.adam(Optimizer(learning_rate=3e-2)), loss, metrics=[accuracy], jit_compile=False)
     return model
 
 
@@ -74,7 +74,7 @@ def run(config, out):
         out=out, callbacks=[Told(os.environ.get("TOLD"))],
     )  # fmt: skip
     labels = [CLASSES[label] for _, each in found for label in each]
-    said = predictions.of([f"c{at}" for at in range(len(labels))], fit.probabilities(model, held_out), CLASSES,
+    said = predictions.from_arrays([f"c{at}" for at in range(len(labels))], fit.probabilities(model, held_out), CLASSES,
                           labels=labels, groups=[f"g{at // 2}" for at in range(len(labels))])  # fmt: skip
     predictions.write(said, out.predictions)
     write_json(out.metrics, classification.summary(said, positive=("cancer",), seed=0, resamples=100, data="tiny"))

@@ -40,7 +40,7 @@ def write_visits(root: Path, labels: list[str], side: int = 60) -> manifest.Mani
                     "split": ("train", "validation", "test")[visit % 3],
                 }
             )
-    return manifest.of_records(records, root)
+    return manifest.from_records(records, root)
 
 
 def made_up_predictions(labels: list[str], strength: float, seed: int = 0) -> predictions.Predictions:
@@ -50,7 +50,7 @@ def made_up_predictions(labels: list[str], strength: float, seed: int = 0) -> pr
     logits[np.arange(len(labels)), [CLASSES.index(label) for label in labels]] += strength
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     ids = [f"visit_{at:03d}" for at in range(len(labels))]
-    return predictions.of(ids, probabilities, CLASSES, labels=labels, groups=ids, cases=ids)
+    return predictions.from_arrays(ids, probabilities, CLASSES, labels=labels, groups=ids, cases=ids)
 
 
 def write_history(path: Path, epochs: int = 8) -> None:

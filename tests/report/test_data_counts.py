@@ -8,7 +8,7 @@ from cervix_tf.report.data_counts import Count
 def listed(*rows):
     names = ("label", "split", "group", "case")
     records = [{"path": f"{at}.jpg", **dict(zip(names, row, strict=True))} for at, row in enumerate(rows)]
-    return manifest.of_records(records, Path())
+    return manifest.from_records(records, Path())
 
 
 def test_images_and_cases_are_counted_by_class_and_part():
@@ -35,7 +35,7 @@ def test_a_group_in_two_parts_is_named():
     assert found.shared_groups == ["w1"]
 
 
-def test_unlabelled_images_and_those_of_no_part_come_last():
+def test_unlabeled_images_and_those_of_no_part_come_last():
     found = data_counts.counted(listed(("", "", "", ""), ("odd", "extra", "", ""), ("a", "train", "", "")), ["a", "b"])
     assert found.parts == ["train", "extra", "no part", "all"]
-    assert [name for name, _ in found.rows] == ["a", "odd", "unlabelled", "all"]
+    assert [name for name, _ in found.rows] == ["a", "odd", "unlabeled", "all"]

@@ -100,7 +100,7 @@ def test_the_page_shows_what_the_run_holds(template, whole_page):
 
 
 def test_cases_come_with_one_picture_of_their_images_and_heat_maps(whole_page):
-    shown = whole_page.text.count("Where the evidence for the verdict lies")
+    shown = whole_page.text.count("Where the evidence for the prediction lies")
     assert 4 < shown <= 12
     assert sum(alt.startswith("Images of visit_") for alt in whole_page.images) == shown
     assert not [alt for alt in whole_page.images if alt.startswith("acetic_3 of visit_")]

@@ -15,7 +15,7 @@ RIGHT, WRONG, UNCERTAIN = 0, 1, 2
 def made_up(rows):
     """Predictions from {id: (label, probability of class a)}, of the classes a and b."""
     values = [[p, 1 - p] for _, p in rows.values()]
-    return predictions.of(list(rows), values, ["a", "b"], labels=[label for label, _ in rows.values()])
+    return predictions.from_arrays(list(rows), values, ["a", "b"], labels=[label for label, _ in rows.values()])
 
 
 def ids(found, section):
@@ -32,22 +32,22 @@ def found():
             "surely wrong": ("b", 0.97),
             "wrong": ("a", 0.3),
             "torn": ("a", 0.52),
-            "torn, unlabelled": ("", 0.49),
+            "torn, unlabeled": ("", 0.49),
         }
     )
     return cases.chosen(whole, most=2), whole
 
 
-def test_the_surest_right_case_of_each_class_is_shown(found):
+def test_the_most_confident_right_case_of_each_class_is_shown(found):
     assert ids(found, RIGHT) == ["sure a", "sure b"]
 
 
-def test_the_surest_wrong_cases_come_first(found):
+def test_the_most_confident_wrong_cases_come_first(found):
     assert ids(found, WRONG) == ["surely wrong", "wrong"]
 
 
-def test_the_least_certain_cases_may_be_unlabelled(found):
-    assert ids(found, UNCERTAIN) == ["torn, unlabelled", "torn"]
+def test_the_least_certain_cases_may_be_unlabeled(found):
+    assert ids(found, UNCERTAIN) == ["torn, unlabeled", "torn"]
 
 
 def test_no_case_is_shown_twice():
@@ -78,7 +78,7 @@ def test_what_is_no_image_has_no_thumbnail(tmp_path, content):
 
 def listed(tmp_path, views):
     records = [{"path": f"{view}.jpg", "case": "c", "view": view, "label": "a"} for view in views]
-    return manifest.of_records(records, tmp_path)
+    return manifest.from_records(records, tmp_path)
 
 
 def test_images_follow_the_order_of_the_models_views(tmp_path):
@@ -86,7 +86,7 @@ def test_images_follow_the_order_of_the_models_views(tmp_path):
     images = listed(tmp_path, ["iodine", "saline", "acetic_1", "green", "acetic_2"])
     case = cases.described(whole, 0, images, ["acetic_1", "acetic_2", "green", "iodine"], RunDir(tmp_path))
     assert [image.view for image in case.images] == ["acetic_1", "acetic_2", "green", "iodine"]
-    assert (case.label, case.verdict, case.probabilities[0]) == ("a", "a", ("a", 0.9))
+    assert (case.label, case.prediction, case.probabilities[0]) == ("a", "a", ("a", 0.9))
 
 
 def test_an_image_level_prediction_shows_that_image_alone(tmp_path):

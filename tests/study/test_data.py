@@ -16,7 +16,7 @@ def imported(*labels, split=()):
     records = [
         {"path": f"{at}.jpg", "label": label, "split": split[at] if split else ""} for at, label in enumerate(labels)
     ]
-    return Imported(manifest.of_records(records, "."), [("broken.jpg", "is empty")], ["a note"])
+    return Imported(manifest.from_records(records, "."), [("broken.jpg", "is empty")], ["a note"])
 
 
 def nothing(root):

@@ -24,7 +24,7 @@ def split_of(tmp_path):
             path = f"{name}{at}.png"
             (tmp_path / path).write_bytes(cv2.imencode(".png", image)[1].tobytes())
             records.append({"path": path, "label": "ab"[at % 2], "group": f"{name} {at}"})
-        return inputs.of_images(manifest.of_records(records, tmp_path), ("a", "b"))
+        return inputs.from_images(manifest.from_records(records, tmp_path), ("a", "b"))
 
     return of
 

@@ -6,11 +6,11 @@ from cervix_tf.models import backbones
 from cervix_tf.training import batch_statistics
 
 
-def test_features_of_a_random_network_differ_once_its_normalisations_have_the_images_statistics():
+def test_features_of_a_random_network_differ_once_its_normalizations_have_the_images_statistics():
     keras.utils.set_random_seed(0)
     network = backbones.backbone("mobilenet", 32, 32, weights="random")
     pixels = tf.random.stateless_uniform((32, 32, 32, 3), seed=(0, 0), maxval=255.0)
-    layers = batch_statistics.normalisations(network)
+    layers = batch_statistics.normalizations(network)
     assert len(layers) == 27
     momenta = [layer.momentum for layer in layers]
 

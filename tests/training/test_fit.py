@@ -207,7 +207,7 @@ def test_the_harmonic_mean_of_rates_equals_hand_arithmetic_over_batches():
     assert float(metric.result()) == pytest.approx(3 / (1 / 0.5 + 1 / 0.25 + 1 / 0.25))
 
 
-def test_the_harmonic_mean_is_zero_while_a_class_is_never_recognised_and_ignores_absent_ones():
+def test_the_harmonic_mean_is_zero_while_a_class_is_never_recognized_and_ignores_absent_ones():
     metric = HarmonicMeanTPR(3)
     metric.update_state([0, 1], np.eye(3)[[0, 0]])
     assert float(metric.result()) == 0

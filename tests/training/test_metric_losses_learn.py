@@ -1,4 +1,4 @@
-"""Each metric loss with its sampler, by what it teaches: neighbours of one class where noise hid the class before."""
+"""Each metric loss with its sampler, by what it teaches: neighbors of one class where noise hid the class before."""
 
 import functools
 
@@ -42,7 +42,7 @@ def accuracy(train, train_labels, test, test_labels):
     ],
     ids=["batch_hard", "contrastive", "n_pair"],
 )
-def test_nearest_neighbours_become_images_of_the_same_class(loss, sampler):
+def test_nearest_neighbors_become_images_of_the_same_class(loss, sampler):
     (train, labels), (test, truth) = points(0, 300), points(1, 300)
     before = accuracy(train, labels, test, truth)
     table = pd.DataFrame([dict.fromkeys(ROW_COLUMNS, "") | {"id": str(at)} for at in range(len(train))])

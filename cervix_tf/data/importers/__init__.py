@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cervix_tf.errors import InputError
 
 if TYPE_CHECKING:
-    from cervix_tf.data.importers.found import Found
+    from cervix_tf.data.importers.imported_records import ImportedRecords
     from cervix_tf.data.manifest import Manifest
 
 NAMES = (
@@ -48,7 +48,7 @@ class Options:
     labels: dict[str, str] = field(default_factory=dict)
     """cervigram_visits, folder, csv: class folder or label in the source -> label in the manifest."""
     group_pattern: str = ""
-    r"""folder: regular expression whose one group is the leak unit, such as (\d+)_\d+; it has to match the whole
+    r"""folder: regular expression whose one group is the group, such as (\d+)_\d+; it has to match the whole
     file name without ending or, if it has a /, the path without ending."""
     train_folder: str = "train"
     """cervigram_visits: folder of the training visits, relative to the root."""
@@ -69,7 +69,7 @@ class Options:
     label_column: str = "label"
     """csv: column of class names; may be missing."""
     group_column: str = "woman"
-    """csv: column of the leak unit (woman, slide, ...); without it every image is its own group."""
+    """csv: column of the group (woman, slide, ...); without it every image is its own group."""
     case_column: str = "case"
     """csv: column that says which images make one input; may be missing."""
     view_column: str = "view"
@@ -106,7 +106,7 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
 
     options = options or Options()
     module = importlib.import_module(f"{__name__}.{name}")
-    found: Found = module.read(Path(root), options)
+    found: ImportedRecords = module.read(Path(root), options)
     if not found.records:
         example = f"; there is, for example, {found.left_out[-1][0]}" if found.left_out else ""
         raise InputError(
@@ -114,7 +114,7 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
         )
     at = found.root or Path(root)
     unreadable = files.describe(found.records, at, options.hash)
-    table = manifest.of_records(
+    table = manifest.from_records(
         found.records,
         at,
         str(found.table.path if found.table else root),

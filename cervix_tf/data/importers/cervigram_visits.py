@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names, views
 from cervix_tf.data.importers import Options, files, tables
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")
@@ -43,13 +43,13 @@ _CLASSES = {
 }
 
 
-def read(root: Path, options: Options) -> Found:
+def read(root: Path, options: Options) -> ImportedRecords:
     """Seven rows a visit.
 
     Raises `InputError` with one line for every visit that has not exactly seven images
     and no override, and for every override line that fits nothing.
     """
-    found = Found()
+    found = ImportedRecords()
     visits: dict[str, list[str]] = defaultdict(list)
     classes: dict[str, str] = {}
     for path in files.images(root, found):

@@ -2,7 +2,7 @@
 
 Fields `<hash>.png` anywhere below the root, and `classifications.csv` (image_id,
 image_filename, image_doi, cell_id, bethesda_system, nucleus_x, nucleus_y) or
-`classifications.json` with the same facts nested per field. The points are centres of
+`classifications.json` with the same facts nested per field. The points are centers of
 nuclei, in pixels of the published 1376 x 1020 fields, and are scaled to a field of
 another size. Copies are also made from the camera's whole 1388 x 1040 frames, whose
 upper left 1376 x 1020 pixels are the published field; a field is taken for the one or
@@ -12,7 +12,7 @@ nuclei are found on the darkest spots with the scale 1280 / 1388, not with 1280 
 Each cell becomes a PNG square of `crop_size` pixels around its nucleus, at
 `<class>/<image_id>_<cell_id>.png` in the folder `crops`; beyond the field's border its
 outermost pixels go on (a mirror image would show nuclei twice). The manifest is that
-of the crops; the leak unit is the field.
+of the crops; the group is the field.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cervix_tf import atomic, durable
 from cervix_tf.data import bounded, names, png
 from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
 from cervix_tf.data.importers.cric_crops import CLASSES
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 LAYOUT = "fields <hash>.png and classifications.csv or classifications.json"
@@ -61,12 +61,12 @@ class Cell:
         return f"{self.label}/{self.field}_{self.number}.png"
 
 
-def read(root: Path, options: Options) -> Found:
+def read(root: Path, options: Options) -> ImportedRecords:
     """One row a cell whose field is there; writes the crops.
 
     Raises `InputError` without the option `crops`.
     """
-    found = Found()
+    found = ImportedRecords()
     paths = files.images(root, found)
     by_field = cells(root)
     if options.crops is None:

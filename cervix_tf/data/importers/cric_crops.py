@@ -1,6 +1,6 @@
 """CRIC Cervix as ready cell crops: a folder a Bethesda class.
 
-`<class>/<image_id>_<cell_id>.<ext>`. The leak unit is the field that the cell was cut
+`<class>/<image_id>_<cell_id>.<ext>`. The group is the field that the cell was cut
 from, `image_id`.
 """
 
@@ -10,16 +10,16 @@ import re
 from pathlib import Path
 
 from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 
 CLASSES = ("ASC-H", "ASC-US", "SCC", "HSIL", "LSIL", "NILM")
 LAYOUT = f"class folders {', '.join(CLASSES)} with crops <image_id>_<cell_id>.png or .jpg"
 _CROP = re.compile(rf"(?:.*/)?({'|'.join(CLASSES)})/(\d+)_\d+\.\w+", re.IGNORECASE)
 
 
-def read(root: Path, options: Options) -> Found:
-    """One row a crop, labelled with its class, grouped by field."""
-    found = Found()
+def read(root: Path, options: Options) -> ImportedRecords:
+    """One row a crop, labeled with its class, grouped by field."""
+    found = ImportedRecords()
     for path in files.images(root, found):
         if match := _CROP.fullmatch(path):
             found.add(path, label=match[1].upper(), group=f"field {int(match[2])}")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from cervix_tf.data import manifest, names, spreadsheet
 from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 LAYOUT = "a CSV with one line an image"
 
 
-def read(root: Path, options: Options) -> Found:
+def read(root: Path, options: Options) -> ImportedRecords:
     """One row a line, in the table's order; raises `InputError` with one line for every wrong cell."""
     columns = {
         "label": options.label_column,
@@ -30,7 +30,7 @@ def read(root: Path, options: Options) -> Found:
         "age": options.age_column,
     }
     table = tables.read(_table(root, options), [options.path_column], list(columns.values()))
-    found = Found(table=table)
+    found = ImportedRecords(table=table)
     problems: list[str] = []
     names_in = cache(_names_in)
     lines: dict[str, int] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cervix_tf.data import bounded, headers, names, walk
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 _AT_A_TIME = 256
@@ -19,7 +19,7 @@ _HEAD = 2**16
 _MOST_PIXELS_A_SIDE = 999_999
 
 
-def images(root: Path, found: Found) -> list[str]:
+def images(root: Path, found: ImportedRecords) -> list[str]:
     """The images below `root` as `walk.images` gives them; the others go to `found.left_out`.
 
     Names that are equal but for case or Unicode form go to `found.notes`. Raises `InputError` when `root` is
@@ -34,7 +34,7 @@ def images(root: Path, found: Found) -> list[str]:
     return paths
 
 
-def note_twins(paths: Sequence[str], found: Found) -> None:
+def note_twins(paths: Sequence[str], found: ImportedRecords) -> None:
     """Say in `found.notes` which paths are one but for case or Unicode form."""
     twins = names.alike(paths, names.fold)
     if twins:

@@ -2,11 +2,11 @@ r"""Any images sorted into class folders.
 
 `<class>/.../image` or `<split>/<class>/.../image`, where a first folder called train,
 training, val, valid, validation or test is the split. Images in no class folder are
-unlabelled. Small or flat copies of known data sets come in too: where the name of every class (or split)
+unlabeled. Small or flat copies of known data sets come in too: where the name of every class (or split)
 folder ends in `_flat` or `_mini`, that ending is no part of it (`Dyskeratotic_flat`, `train_mini/Type_1_mini`).
 
 Which images belong together only their names can tell: the option `group_pattern` is a regular
-expression with one group, which is the leak unit. It has to match the whole file name without its
+expression with one group, which is the group. It has to match the whole file name without its
 ending, `(\d+)_\d+` say, or, if it has a /, the whole path without its ending: `.*?(\w+/\d+)_\d+` takes numbers
 that start again in each class folder for different ones. Without it every image is its own group.
 """
@@ -17,7 +17,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 LAYOUT = "images in class folders"
@@ -32,12 +32,12 @@ _SPLITS = {
 _COPY = re.compile(r"[_ -](flat|mini)$", re.IGNORECASE)
 
 
-def read(root: Path, options: Options) -> Found:
-    """One row an image, labelled with its class folder as `labels` renames it.
+def read(root: Path, options: Options) -> ImportedRecords:
+    """One row an image, labeled with its class folder as `labels` renames it.
 
     Raises `InputError` that names the first file which `group_pattern` does not match.
     """
-    found = Found()
+    found = ImportedRecords()
     paths = files.images(root, found)
     pattern = _pattern(options.group_pattern)
     folders = {path: list(PurePosixPath(path).parts[:-1]) for path in paths}
@@ -57,9 +57,9 @@ def read(root: Path, options: Options) -> Found:
         record["label"] = options.labels.get(label, options.labels.get(plain, plain))
     if copied:
         found.notes.append(f"every class folder ends in {' or '.join(sorted(endings))}: left out of the labels")
-    unlabelled = sum(not record["label"] for record in found.records)
-    if unlabelled:
-        found.notes.append(f"{unlabelled} images lie in no class folder and are unlabelled")
+    unlabeled = sum(not record["label"] for record in found.records)
+    if unlabeled:
+        found.notes.append(f"{unlabeled} images lie in no class folder and are unlabeled")
     if pattern:
         count = len({record["group"] for record in found.records})
         found.notes.append(f"{count} groups by the pattern {options.group_pattern}")
@@ -80,7 +80,7 @@ def _pattern(text: str) -> re.Pattern[str] | None:
         raise InputError(f"--group-pattern {text!r}: is no regular expression ({error}); mend it") from None
     if pattern.groups != 1:
         raise InputError(
-            f"--group-pattern {text!r}: has {pattern.groups} groups in parentheses, one is the leak unit; "
+            f"--group-pattern {text!r}: has {pattern.groups} groups in parentheses, one is the group; "
             r"write (\d+)_\d+, say, and (?:...) around others"
         )
     return pattern

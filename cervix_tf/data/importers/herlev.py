@@ -4,7 +4,7 @@
 spelt as in the original (`normal_superficiel`). `*-d.bmp`, in any case, are masks and are
 left out. No patient or smear is given. Cells whose names begin with the same nine
 digits come from one sitting at the microscope, often from one picture, so those digits
-are the leak unit; a file without such a name is its own group. See the data sheet.
+are the group; a file without such a name is its own group. See the data sheet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 
 CLASSES = (
     "normal_superficiel",
@@ -28,9 +28,9 @@ LAYOUT = f"class folders {', '.join(CLASSES)} with cell pictures"
 _ORIGINAL = re.compile(r"(\d{9})-\d{9}-\d{3}")
 
 
-def read(root: Path, options: Options) -> Found:
+def read(root: Path, options: Options) -> ImportedRecords:
     """One row a cell; masks are left out, files that lost their original name are counted in the notes."""
-    found = Found()
+    found = ImportedRecords()
     nameless = 0
     for path in files.images(root, found):
         pure = PurePosixPath(path)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names
 from cervix_tf.data.importers import files, tables
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 _MOST_NAMED = 5
@@ -33,7 +33,7 @@ class Case:
 
 
 def cases(
-    root: Path, found: Found, *, meta_columns: Sequence[str], image_columns: Sequence[str], case_column: str
+    root: Path, found: ImportedRecords, *, meta_columns: Sequence[str], image_columns: Sequence[str], case_column: str
 ) -> list[Case]:
     """The cases that have images, by number; images by `Sort` where the table has it, untabled ones last.
 
@@ -80,7 +80,7 @@ def cases(
     return [every[at] for at in sorted(every) if every[at].images]
 
 
-def _on_disk(root: Path, paths: Sequence[str], found: Found) -> dict[int, dict[str, str]]:
+def _on_disk(root: Path, paths: Sequence[str], found: ImportedRecords) -> dict[int, dict[str, str]]:
     """Case number -> folded file name -> path.
 
     Raises `InputError` where two folders have the number of one case (a backup, say, or the other bank), or two

@@ -3,7 +3,7 @@
 Label, one of normal, cin1, cin2_3, cancer: the first rule of `RULES` that matches
 `Histopathology` decides; where that says `Not done` or matches no rule (a polyp, say),
 the first rule that matches `Provisional diagnosis` does. A rule with an empty class
-leaves the case unlabelled, and so does matching no rule.
+leaves the case unlabeled, and so does matching no rule.
 
 View, by the type in the table of images, in the table's `Sort` order:
 
@@ -26,7 +26,7 @@ from collections import Counter
 from pathlib import Path
 
 from cervix_tf.data.importers import Options, iarc
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 
 LAYOUT = "folders Case NNN with images, a table of cases and a table of images (cases.csv, images.csv)"
 
@@ -45,9 +45,9 @@ RULES = (
 """(pattern, class), tried in order, case ignored."""
 
 
-def read(root: Path, options: Options) -> Found:
+def read(root: Path, options: Options) -> ImportedRecords:
     """One row an image; notes say how many cases got their label from what, and which have none."""
-    found = Found()
+    found = ImportedRecords()
     sources: Counter[str] = Counter()
     saline_green = few_acetic = 0
     for case in iarc.cases(
@@ -64,7 +64,7 @@ def read(root: Path, options: Options) -> Found:
         if label:
             sources[source] += 1
         else:
-            found.notes.append(f"{case.name}: unlabelled, no class fits {source}")
+            found.notes.append(f"{case.name}: unlabeled, no class fits {source}")
         views = views_of([kind for _, kind in case.images])
         types = [kind.casefold() for _, kind in case.images]
         saline_green += "green" in views and "saline" in types[views.index("green")]

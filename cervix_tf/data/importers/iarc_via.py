@@ -11,14 +11,14 @@ from collections import Counter
 from pathlib import Path
 
 from cervix_tf.data.importers import Options, iarc
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 
 LAYOUT = "folders Case NNN with images, a table of cases with a column VIA and a table of images"
 
 
-def read(root: Path, options: Options) -> Found:
+def read(root: Path, options: Options) -> ImportedRecords:
     """One row an image; notes name the cases whose VIA result is none of the three."""
-    found = Found()
+    found = ImportedRecords()
     for case in iarc.cases(root, found, meta_columns=["VIA"], image_columns=["Type"], case_column="Case Number"):
         result = case.meta["VIA"] if case.meta else ""
         label = next(
@@ -26,7 +26,7 @@ def read(root: Path, options: Options) -> Found:
             "",
         )
         if not label:
-            found.notes.append(f"{case.name}: unlabelled, VIA is {result!r}")
+            found.notes.append(f"{case.name}: unlabeled, VIA is {result!r}")
         used: Counter[str] = Counter()
         for path, kind in case.images:
             view = _view(kind)

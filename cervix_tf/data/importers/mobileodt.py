@@ -6,7 +6,7 @@
 | `additional_Type_k_v2/Type_k/NNN.jpg`, `additional/Type_k/NNN.jpg` | additional | Type_k |
 | `test/.../NNN.jpg` | test | from `solution_stg1_release.csv` where there is one |
 | `test_stg2/.../NNN.jpg` | test | none |
-| `unlabelled/.../NNN.jpg` | none | none |
+| `unlabeled/.../NNN.jpg` | none | none |
 
 File names repeat between train and additional, so a file is known by its path. Where
 they lie below the root, `fixed_labels_v2.csv` (filename, old_label, new_label) corrects
@@ -26,16 +26,16 @@ from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names
 from cervix_tf.data.importers import Options, files, tables
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 CLASSES = ("Type_1", "Type_2", "Type_3")
-LAYOUT = "train/train/Type_k, additional_Type_k_v2/Type_k, additional/Type_k, test, test_stg2 or unlabelled"
+LAYOUT = "train/train/Type_k, additional_Type_k_v2/Type_k, additional/Type_k, test, test_stg2 or unlabeled"
 
 
-def read(root: Path, options: Options) -> Found:
+def read(root: Path, options: Options) -> ImportedRecords:
     """One row an image, grouped by identical bytes; notes say which corrections were applied."""
-    found = Found()
+    found = ImportedRecords()
     labels: dict[str, str] = {}
     splits: dict[str, str] = {}
     for path in files.images(root, found):
@@ -46,7 +46,7 @@ def read(root: Path, options: Options) -> Found:
             splits[path] = "additional" if additional else "train"
         elif any(re.fullmatch(r"test(_stg\d)?", part) for part in folders):
             splits[path] = "test"
-        elif "unlabelled" in folders or "unlabeled" in folders:
+        elif "unlabeled" in folders or "unlabeled" in folders:
             splits[path] = ""
         else:
             found.leave_out(path, f"not in {LAYOUT}")
@@ -94,7 +94,7 @@ def _matches(row: tables.Row, label: str, by_name: dict[str, list[str]]) -> list
     return fits
 
 
-def _removed(root: Path, labels: dict[str, str], found: Found) -> set[str]:
+def _removed(root: Path, labels: dict[str, str], found: ImportedRecords) -> set[str]:
     path = tables.find(root, ["removed_files.csv"])
     if path is None:
         return set()
@@ -113,7 +113,7 @@ def _removed(root: Path, labels: dict[str, str], found: Found) -> set[str]:
     return removed
 
 
-def _correct(root: Path, labels: dict[str, str], found: Found) -> None:
+def _correct(root: Path, labels: dict[str, str], found: ImportedRecords) -> None:
     path = tables.find(root, ["fixed_labels_v2.csv"])
     if path is None:
         return
@@ -139,7 +139,7 @@ def _correct(root: Path, labels: dict[str, str], found: Found) -> None:
     found.notes.append(f"{path.name}: {len(changed)} labels corrected{idle}")
 
 
-def _solve(root: Path, labels: dict[str, str], found: Found) -> None:
+def _solve(root: Path, labels: dict[str, str], found: ImportedRecords) -> None:
     path = tables.find(root, ["solution_stg1_release.csv"])
     if path is None:
         return
@@ -161,4 +161,4 @@ def _solve(root: Path, labels: dict[str, str], found: Found) -> None:
         if first_stage and "test_stg2" not in folders and answer:
             labels[file] = answer[0]
             solved += 1
-    found.notes.append(f"{path.name}: {solved} test images labelled")
+    found.notes.append(f"{path.name}: {solved} test images labeled")

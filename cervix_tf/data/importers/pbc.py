@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 
 CLASSES = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
 LAYOUT = f"class folders {', '.join(CLASSES)} with cell pictures"
 
 
-def read(root: Path, options: Options) -> Found:
+def read(root: Path, options: Options) -> ImportedRecords:
     """One row a cell, grouped by itself; hidden junk such as `.DS_169665.jpg` is left out."""
-    found = Found()
+    found = ImportedRecords()
     for path in files.images(root, found):
         pure = PurePosixPath(path)
         label = pure.parent.name.casefold()

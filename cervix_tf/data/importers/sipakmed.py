@@ -1,7 +1,7 @@
 """SIPaKMeD: cell crops of five classes, cut from pictures of cell clusters.
 
 `im_<Class>/im_<Class>/CROPPED/NNN_MM.bmp`: NNN is the cluster picture and starts at 001
-in every class, so the leak unit is class and NNN together. The outlines beside the
+in every class, so the group is class and NNN together. The outlines beside the
 crops (`*_cyt.dat`, `*_nuc.dat`) are no images and are passed over; the cluster pictures
 themselves are left out.
 """
@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.found import Found
+from cervix_tf.data.importers.imported_records import ImportedRecords
 
 LAYOUT = "im_<Class>/im_<Class>/CROPPED/NNN_MM.bmp"
 CLASSES = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
@@ -21,9 +21,9 @@ _CLUSTER = re.compile(rf"(?:.*/)?im_(?:{'|'.join(CLASSES)})/(?:[^/]+/)?\d+\.\w+"
 _SPELLING = {name.casefold(): name for name in CLASSES}
 
 
-def read(root: Path, options: Options) -> Found:
-    """One row a crop, labelled with its class, grouped by class and cluster picture."""
-    found = Found()
+def read(root: Path, options: Options) -> ImportedRecords:
+    """One row a crop, labeled with its class, grouped by class and cluster picture."""
+    found = ImportedRecords()
     for path in files.images(root, found):
         if match := _CROP.fullmatch(path):
             label = _SPELLING[match[1].casefold()]

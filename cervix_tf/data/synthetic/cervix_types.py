@@ -29,7 +29,7 @@ from cervix_tf.errors import InputError
 
 CLASSES = ("Type_1", "Type_2", "Type_3")
 _VIEW = "acetic"
-_JUNCTION: drawing.Colour = (246, 226, 218)
+_JUNCTION: drawing.Color = (246, 226, 218)
 _SHOTS = (0.55, 0.3, 0.15)  # probabilities of one, two and three photographs of a woman
 _MISFILED, _USELESS = 0.04, 0.02
 _README = """\
@@ -108,7 +108,7 @@ def draw(seed: int, woman: int, label: str, shots: int, shape: tuple[int, int]) 
     anatomy_rng, zone_rng, nuisance_rng, moment_rng = np.random.default_rng([seed, woman]).spawn(4)
     anatomy = colposcopy.anatomy_of(anatomy_rng, shape)
     red, junction = _zone(zone_rng, anatomy, label)
-    seen = nuisance.draw(nuisance_rng, (_VIEW,), shape, anatomy.centre, anatomy.radius, np.zeros(shape, np.float32))
+    seen = nuisance.draw(nuisance_rng, (_VIEW,), shape, anatomy.center, anatomy.radius, np.zeros(shape, np.float32))
     picture = colposcopy.stained(replace(anatomy, columnar=red), _VIEW)
     drawing.blend(picture, _JUNCTION, junction)
     drawing.blend(picture, colposcopy.PALETTES[_VIEW]["os"], anatomy.os)

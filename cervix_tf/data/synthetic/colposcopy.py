@@ -7,7 +7,7 @@ What a class shows, in the manner of colposcopy:
 | normal | none | fine | brown |
 | cin1 | thin, small, soft border | fine | mustard-yellow patch |
 | cin2_3 | dense, large, sharp border | coarse punctation or mosaic | mustard-yellow patch |
-| cancer | dense, large, sharp border | corkscrew, on dark friable tissue | large, ragged, uncoloured |
+| cancer | dense, large, sharp border | corkscrew, on dark friable tissue | large, ragged, uncolored |
 
 Each kind of view shows two of the four classes alike, to the last pixel of a visit:
 alone it is right about at most three visits in four, any two together can be right
@@ -24,14 +24,14 @@ import cv2
 import numpy as np
 
 from cervix_tf.data.synthetic import drawing, nuisance
-from cervix_tf.data.synthetic.drawing import Colour
+from cervix_tf.data.synthetic.drawing import Color
 
 CLASSES = ("normal", "cin1", "cin2_3", "cancer")
 VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; x1 and y1 are just outside."""
 
-PALETTES: dict[str, dict[str, Colour]] = {  # stain -> tissue -> colour
+PALETTES: dict[str, dict[str, Color]] = {  # stain -> tissue -> color
     "acetic": {
         "wall": (178, 92, 92), "cervix": (222, 140, 134), "columnar": (200, 84, 78), "os": (70, 18, 24),
         "blood": (128, 14, 18), "mucus": (206, 196, 160), "cotton": (236, 232, 226),
@@ -45,11 +45,11 @@ PALETTES: dict[str, dict[str, Colour]] = {  # stain -> tissue -> colour
         "blood": (74, 10, 10), "mucus": (152, 122, 100), "cotton": (150, 86, 40),
     },
 }  # fmt: skip
-_WHITE: Colour = (246, 240, 234)
-_PALE_GREEN: Colour = (176, 218, 204)
-_VESSEL: Colour = (34, 44, 42)
-_MUSTARD: Colour = (222, 168, 62)
-_UNCOLOURED: Colour = (226, 164, 142)
+_WHITE: Color = (246, 240, 234)
+_PALE_GREEN: Color = (176, 218, 204)
+_VESSEL: Color = (34, 44, 42)
+_MUSTARD: Color = (222, 168, 62)
+_UNCOLORED: Color = (226, 164, 142)
 _WHITENING = {  # share of the full whitening in the five frames: it comes, and goes again, thin epithelium first
     "thin": (0.65, 1.0, 1.0, 0.85, 0.7),
     "dense": (0.7, 0.95, 1.0, 1.0, 0.9),
@@ -74,7 +74,7 @@ def draw(seed: int, visit: int, label: str, shape: tuple[int, int]) -> Visit:
     anatomy_rng, lesion_rng, nuisance_rng = np.random.default_rng([seed, visit]).spawn(3)
     anatomy = anatomy_of(anatomy_rng, shape)
     lesion = _lesion(lesion_rng, anatomy)
-    circumstances = nuisance.draw(nuisance_rng, VIEWS, shape, anatomy.centre, anatomy.radius, lesion.cover)
+    circumstances = nuisance.draw(nuisance_rng, VIEWS, shape, anatomy.center, anatomy.radius, lesion.cover)
     tissue = {stain: stained(anatomy, stain) for stain in PALETTES}
     images, evidence = {}, {}
     for at, view in enumerate(VIEWS):
@@ -95,7 +95,7 @@ def draw(seed: int, visit: int, label: str, shape: tuple[int, int]) -> Visit:
 class Anatomy:
     """A healthy cervix; fields are (height, width) float32."""
 
-    centre: np.ndarray
+    center: np.ndarray
     """x, y in heights from the middle of the image."""
     radius: float
     """Heights."""
@@ -121,10 +121,10 @@ class Anatomy:
 
 def anatomy_of(rng: np.random.Generator, shape: tuple[int, int]) -> Anatomy:
     """A healthy cervix in an image of `shape` = (height, width), drawn at random."""
-    centre = rng.uniform(-0.05, 0.05, 2)
+    center = rng.uniform(-0.05, 0.05, 2)
     radius = float(rng.uniform(0.36, 0.45))
     image_x, image_y = drawing.grid(shape)
-    from_x, from_y = (image_x - np.float32(centre[0])) / radius, (image_y - np.float32(centre[1])) / radius
+    from_x, from_y = (image_x - np.float32(center[0])) / radius, (image_y - np.float32(center[1])) / radius
     turn = drawing.rotation(rng.uniform(-0.4, 0.4)).astype(np.float32)
     x = from_x * turn[0, 0] + from_y * turn[1, 0]
     y = (from_x * turn[0, 1] + from_y * turn[1, 1]) * np.float32(rng.uniform(0.95, 1.15))
@@ -146,7 +146,7 @@ def anatomy_of(rng: np.random.Generator, shape: tuple[int, int]) -> Anatomy:
     slope = rng.uniform(-0.25, 0.25, 2)
     light = (1 + texture + folds - groove) * round_ * (1 + slope[0] * image_x + slope[1] * image_y)
     return Anatomy(
-        centre=centre,
+        center=center,
         radius=radius,
         x=x,
         y=y,
@@ -154,32 +154,32 @@ def anatomy_of(rng: np.random.Generator, shape: tuple[int, int]) -> Anatomy:
         columnar=red * np.float32(rng.uniform(0.5, 0.9)),
         os=drawing.step(opening, 1.0, 0.6) * np.float32(0.9),
         benign=drawing.step(ring, 0.07, 0.08) * np.float32(strength * has_ring),
-        vessels=_fine_vessels(rng, shape, centre, radius) * cervix,
+        vessels=_fine_vessels(rng, shape, center, radius) * cervix,
         uptake=drawing.fractal(rng, shape, 5),
         light=np.clip(light, 0.15, 1.3).astype(np.float32),
     )
 
 
-def _fine_vessels(rng: np.random.Generator, shape: tuple[int, int], centre: np.ndarray, radius: float) -> np.ndarray:
+def _fine_vessels(rng: np.random.Generator, shape: tuple[int, int], center: np.ndarray, radius: float) -> np.ndarray:
     """Cover of thin lines that wander outwards from the os."""
     lines = []
     for _ in range(16):
         angle = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.35, 12))
         steps = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (0.055 * radius)
-        start = centre + steps[0] * rng.uniform(4, 10)
+        start = center + steps[0] * rng.uniform(4, 10)
         lines.append((start + np.cumsum(steps, axis=0), 0.004))
     return drawing.strokes(shape, lines) * np.float32(0.4)
 
 
 def stained(anatomy: Anatomy, stain: str) -> np.ndarray:
     """Healthy tissue after one preparation, (3, height, width), before light falls on it."""
-    colours = PALETTES[stain]
+    colors = PALETTES[stain]
     picture = np.empty((3, *anatomy.cervix.shape), np.float32)
-    picture[:] = np.asarray(colours["wall"], np.float32).reshape(3, 1, 1)
-    drawing.blend(picture, colours["cervix"], anatomy.cervix)
+    picture[:] = np.asarray(colors["wall"], np.float32).reshape(3, 1, 1)
+    drawing.blend(picture, colors["cervix"], anatomy.cervix)
     if stain == "iodine":
         picture *= 1 + np.float32(0.2) * anatomy.uptake
-    drawing.blend(picture, colours["columnar"], anatomy.columnar)
+    drawing.blend(picture, colors["columnar"], anatomy.columnar)
     if stain == "acetic":
         drawing.blend(picture, _WHITE, anatomy.benign)
     if stain == "green":
@@ -216,7 +216,7 @@ def _lesion(rng: np.random.Generator, anatomy: Anatomy) -> _Lesion:
     punctation = drawing.discs(shape, dots, rng.uniform(0.014, 0.021, len(dots)))
     mosaic = drawing.cell_borders(shape, drawing.lattice(rng, 0.1, 0.22), 0.016)
     is_mosaic = rng.random() < 0.5
-    middle = anatomy.centre + away * anatomy.radius * np.array([np.cos(angle), np.sin(angle)])
+    middle = anatomy.center + away * anatomy.radius * np.array([np.cos(angle), np.sin(angle)])
     blotches = drawing.step(-drawing.fractal(rng, shape, 9, 2), 0.0, 0.5)
     return _Lesion(
         thin=drawing.step(wavy, small, 0.15) * anatomy.cervix * np.float32(0.65),
@@ -261,5 +261,5 @@ def _paint_evidence(picture: np.ndarray, lesion: _Lesion, label: str, stain: str
             drawing.blend(picture, _VESSEL, lesion.corkscrew * np.float32(0.85))
     else:
         cover = lesion.ragged if label == "cancer" else lesion.yellow
-        drawing.blend(picture, _UNCOLOURED if label == "cancer" else _MUSTARD, cover)
+        drawing.blend(picture, _UNCOLORED if label == "cancer" else _MUSTARD, cover)
     return cv2.threshold(cover, 0.02, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)

@@ -23,7 +23,7 @@ def corrupt(root: Path, seed: int) -> dict[str, Path]:
 
     - `empty`, `truncated`, `text` (words in a file named .jpg), `too_large` (a PNG header
       that claims 60000 x 60000 pixels): cannot be read;
-    - `cmyk`, `grey` (JPEG), `sixteen_bit`, `alpha` (PNG): can be read, but are not 8-bit RGB;
+    - `cmyk`, `gray` (JPEG), `sixteen_bit`, `alpha` (PNG): can be read, but are not 8-bit RGB;
     - `duplicate` (the same bytes in another visit of the class and part), `near_duplicate`
       (encoded anew, a little smaller), `two_labels` (the same bytes in another class),
       `two_splits` (the same bytes of one class in train and test).
@@ -59,7 +59,7 @@ def corrupt(root: Path, seed: int) -> dict[str, Path]:
 
     taken = {image(source, view) for view in (0, 1, 2, 5)} | set(spoilt.values())
     free = [path for path in sorted(root.glob("train/*/*/*.jpg")) if path not in taken]
-    kinds = ("empty", "truncated", "text", "too_large", "cmyk", "grey", "sixteen_bit", "alpha")
+    kinds = ("empty", "truncated", "text", "too_large", "cmyk", "gray", "sixteen_bit", "alpha")
     for kind, at in zip(kinds, rng.choice(len(free), len(kinds), replace=False), strict=True):
         spoilt[kind] = _spoil(free[at], kind)
     return spoilt
@@ -84,7 +84,7 @@ def _spoil(path: Path, kind: str) -> Path:
             from PIL import Image
 
             Image.fromarray(pixels[..., ::-1].copy()).convert("CMYK").save(path, "JPEG", quality=90)
-        case "grey":
+        case "gray":
             cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
         case "sixteen_bit":
             cv2.imwrite(str(path), pixels.astype(np.uint16) * 257)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 """RGB in [0, 255]."""
 SHIFT = 4  # bits of sub-pixel position that OpenCV's drawing takes
 
@@ -38,19 +38,19 @@ def step(field: np.ndarray, edge: float, width: float) -> np.ndarray:
 
 
 def grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """x (1, width) and y (height, 1) of the pixels' centres in heights, (0, 0) in the middle of the image."""
+    """x (1, width) and y (height, 1) of the pixels' centers in heights, (0, 0) in the middle of the image."""
     height, width = shape
     x = (np.arange(width, dtype=np.float32) + 0.5 - width / 2) / height
     y = (np.arange(height, dtype=np.float32) + 0.5 - height / 2) / height
     return x[None, :], y[:, None]
 
 
-def blend(picture: np.ndarray, colour: Colour, alpha: np.ndarray) -> None:
-    """Paint `colour` over `picture` in place, covering it by `alpha`, (height, width) in [0, 1]."""
+def blend(picture: np.ndarray, color: Color, alpha: np.ndarray) -> None:
+    """Paint `color` over `picture` in place, covering it by `alpha`, (height, width) in [0, 1]."""
     left, top, width, height = cv2.boundingRect((alpha > 0).view(np.uint8))
     part = np.s_[top : top + height, left : left + width]  # most masks are small: the rest need not be read
     cover = alpha[part]
-    for plane, over in zip(picture, colour, strict=True):
+    for plane, over in zip(picture, color, strict=True):
         plane[part] += (np.float32(over) - plane[part]) * cover
 
 
@@ -63,10 +63,10 @@ def strokes(shape: tuple[int, int], lines: Iterable[tuple[np.ndarray, float]]) -
     return _unit(canvas)
 
 
-def discs(shape: tuple[int, int], centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
+def discs(shape: tuple[int, int], centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Mask in [0, 1], (height, width) float32, of filled circles at (n, 2) x, y with (n,) radii, all in heights."""
     canvas = np.zeros(shape, np.uint8)
-    for (x, y), radius in zip(pixels(centres, shape).tolist(), radii, strict=True):
+    for (x, y), radius in zip(pixels(centers, shape).tolist(), radii, strict=True):
         size = max(1 << (SHIFT - 1), round(float(radius) * shape[0] * (1 << SHIFT)))
         cv2.circle(canvas, (x, y), size, 255, -1, cv2.LINE_AA, SHIFT)
     return _unit(canvas)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from cervix_tf.data.synthetic import drawing
-from cervix_tf.data.synthetic.drawing import Colour
+from cervix_tf.data.synthetic.drawing import Color
 
 _COVERED = 0.07  # probability that mucus or blood hides the place of the lesion in a view
 _SWAB = 0.12
@@ -22,8 +22,8 @@ _SWAB = 0.12
 class Circumstances:
     """How one view is taken; masks are (height, width) float32 covers in [0, 1]."""
 
-    layers: tuple[tuple[str | Colour, np.ndarray], ...]
-    """Colours (or names in the stain's palette) and masks, painted one after the other."""
+    layers: tuple[tuple[str | Color, np.ndarray], ...]
+    """Colors (or names in the stain's palette) and masks, painted one after the other."""
     gain: np.ndarray
     """Brightness of the channels and vignetting, (3, height, width)."""
     motion: np.ndarray
@@ -35,10 +35,10 @@ class Circumstances:
     covered: bool
     """Whether mucus or blood lies on the place of the lesion."""
 
-    def applied(self, picture: np.ndarray, palette: dict[str, Colour]) -> np.ndarray:
+    def applied(self, picture: np.ndarray, palette: dict[str, Color]) -> np.ndarray:
         """The image, (height, width, 3) uint8 RGB, of a lit scene (3, height, width); `picture` is painted over."""
-        for colour, mask in self.layers:
-            drawing.blend(picture, palette[colour] if isinstance(colour, str) else colour, mask)
+        for color, mask in self.layers:
+            drawing.blend(picture, palette[color] if isinstance(color, str) else color, mask)
         picture *= self.gain
         image = self.moved(cv2.merge([cv2.convertScaleAbs(plane) for plane in np.maximum(picture, 0)]))
         image = cv2.add(image, cv2.merge([self.glare] * 3))
@@ -67,11 +67,11 @@ def draw(
     rng: np.random.Generator,
     views: Sequence[str],
     shape: tuple[int, int],
-    centre: np.ndarray,
+    center: np.ndarray,
     radius: float,
     lesion: np.ndarray,
 ) -> dict[str, Circumstances]:
-    """View -> circumstances, for a cervix at `centre` with `radius` (heights).
+    """View -> circumstances, for a cervix at `center` with `radius` (heights).
 
     `lesion` is the cover, (height, width), of what has to lie over the lesion to hide it.
     """
@@ -79,14 +79,14 @@ def draw(
     camera = rng.uniform(0.82, 1.12) * rng.uniform((0.95, 0.97, 0.9), (1.05, 1.03, 1.1))
     vignette = 1 - np.float32(rng.uniform(0.1, 0.5)) * np.clip(x * x + y * y - 0.1, 0, None)
     speculum = _speculum(rng, shape)
-    always = [("mucus", _strand(rng, shape, centre, radius)), ("blood", _spots(rng, shape, centre, radius))]
-    reflex = centre + rng.uniform(-0.6, 0.6, 2) * radius
+    always = [("mucus", _strand(rng, shape, center, radius)), ("blood", _spots(rng, shape, center, radius))]
+    reflex = center + rng.uniform(-0.6, 0.6, 2) * radius
     writes, clock, zoom = rng.random() < 0.5, int(rng.integers(5, 50)), int(rng.integers(4, 17))
     seen = {}
     for view in views:
         covered = rng.random() < _COVERED
         over = [_cover(rng, shape, lesion)] if covered else []
-        swab = _swab(rng, shape, centre, radius) if rng.random() < _SWAB else []
+        swab = _swab(rng, shape, center, radius) if rng.random() < _SWAB else []
         clock += int(rng.integers(8, 25))
         gain = (camera * rng.uniform(0.93, 1.07)).astype(np.float32).reshape(3, 1, 1) * vignette
         seen[view] = Circumstances(
@@ -115,7 +115,7 @@ def _motion(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return motion
 
 
-def _speculum(rng: np.random.Generator, shape: tuple[int, int]) -> list[tuple[Colour, np.ndarray]]:
+def _speculum(rng: np.random.Generator, shape: tuple[int, int]) -> list[tuple[Color, np.ndarray]]:
     """Nothing, a ring, or two blades at the image's edge, with the dark outside them."""
     kind = rng.choice(["none", "ring", "blades"])
     x, y = drawing.grid(shape)
@@ -130,30 +130,30 @@ def _speculum(rng: np.random.Generator, shape: tuple[int, int]) -> list[tuple[Co
     return [((metal, metal, metal * 0.97), rim), ((28.0, 20.0, 20.0), outside)]
 
 
-def _strand(rng: np.random.Generator, shape: tuple[int, int], centre: np.ndarray, radius: float) -> np.ndarray:
+def _strand(rng: np.random.Generator, shape: tuple[int, int], center: np.ndarray, radius: float) -> np.ndarray:
     """Cover of mucus that hangs from the os, in one visit of three."""
     length, lean = rng.uniform(0.2, 0.6) * radius, rng.uniform(-0.5, 0.5)
     down = np.linspace(0, 1, 12)
-    path = np.stack([lean * down**2 + 0.1 * rng.normal(0, 1, 12).cumsum() / 4, down], axis=1) * length + centre
+    path = np.stack([lean * down**2 + 0.1 * rng.normal(0, 1, 12).cumsum() / 4, down], axis=1) * length + center
     mask = drawing.strokes(shape, [(path, rng.uniform(0.02, 0.05))])
     present = rng.random() < 1 / 3
     return cv2.GaussianBlur(mask, (0, 0), 0.008 * shape[0]) * np.float32(rng.uniform(0.4, 0.8) * present)
 
 
-def _spots(rng: np.random.Generator, shape: tuple[int, int], centre: np.ndarray, radius: float) -> np.ndarray:
+def _spots(rng: np.random.Generator, shape: tuple[int, int], center: np.ndarray, radius: float) -> np.ndarray:
     """Cover of a few drops of blood, in one visit of three."""
     number = int(rng.integers(1, 6)) if rng.random() < 1 / 3 else 0
-    places = centre + rng.uniform(-0.9, 0.9, (number, 2)) * radius
+    places = center + rng.uniform(-0.9, 0.9, (number, 2)) * radius
     return drawing.discs(shape, places, rng.uniform(0.006, 0.025, number)) * np.float32(0.85)
 
 
 def _swab(
-    rng: np.random.Generator, shape: tuple[int, int], centre: np.ndarray, radius: float
-) -> list[tuple[str | Colour, np.ndarray]]:
+    rng: np.random.Generator, shape: tuple[int, int], center: np.ndarray, radius: float
+) -> list[tuple[str | Color, np.ndarray]]:
     """A cotton swab from the lower edge or a side to the rim of the cervix."""
     angle = rng.uniform(0.0, np.pi)  # y points down: never from above
     outwards = np.array([np.cos(angle), np.sin(angle)])
-    tip = centre + outwards * radius * rng.uniform(0.8, 1.0)
+    tip = center + outwards * radius * rng.uniform(0.8, 1.0)
     stick = drawing.strokes(shape, [(np.stack([tip, tip + outwards]), 0.025)])
     cotton = drawing.strokes(shape, [(np.stack([tip, tip + outwards * 0.12]), rng.uniform(0.07, 0.1))])
     return [((186.0, 160.0, 120.0), stick), ("cotton", cv2.GaussianBlur(cotton, (0, 0), 0.006 * shape[0]))]

@@ -5,9 +5,9 @@ cluster, which starts at 001 in every class. `cric_crops/<class>/<field>_<cell>.
 lies around a nucleus; a field has cells of several classes.
 
 What tells the class is what tells it on a slide: the nucleus' size, darkness, chromatin
-and outline, its share of the cell, a halo about it, and the cytoplasm's colour and shape.
-Every one of these varies within a class more or less into its neighbours (ASC-US into
-NILM and LSIL). Stain, light, focus, neighbouring cells and leucocytes tell nothing; stain
+and outline, its share of the cell, a halo about it, and the cytoplasm's color and shape.
+Every one of these varies within a class more or less into its neighbors (ASC-US into
+NILM and LSIL). Stain, light, focus, neighboring cells and leucocytes tell nothing; stain
 and light are those of the cluster or field, so a split that parts these leaks.
 """
 
@@ -59,31 +59,31 @@ class Look:
     halo: float = 0.0
     """How clear the zone about the nucleus is."""
     dense: float = 0.45
-    """How much of its colour the cytoplasm takes."""
+    """How much of its color the cytoplasm takes."""
     vacuoles: float = 0.0
     """How clear the bubbles in the cytoplasm are."""
     twin: float = 0.0
     """Probability of a second nucleus."""
-    colours: tuple[str, ...] = ("pink", "blue")
+    colors: tuple[str, ...] = ("pink", "blue")
     """What the cytoplasm may be stained."""
 
 
 SIPAKMED = {
-    "Dyskeratotic": Look(0.11, 0.34, 0.8, 0.2, 0.1, 1.3, 0.18, dense=0.85, twin=0.4, colours=("orange",)),
+    "Dyskeratotic": Look(0.11, 0.34, 0.8, 0.2, 0.1, 1.3, 0.18, dense=0.85, twin=0.4, colors=("orange",)),
     "Koilocytotic": Look(0.11, 0.43, 0.62, 0.15, 0.08, 1.2, 0.14, halo=0.85, twin=0.3),
-    "Metaplastic": Look(0.14, 0.38, 0.5, 0.1, 0.04, 1.1, 0.12, dense=0.6, vacuoles=0.6, colours=("blue", "violet")),
-    "Parabasal": Look(0.16, 0.34, 0.45, 0.08, 0.03, 1.1, 0.04, dense=0.65, colours=("blue", "violet")),
+    "Metaplastic": Look(0.14, 0.38, 0.5, 0.1, 0.04, 1.1, 0.12, dense=0.6, vacuoles=0.6, colors=("blue", "violet")),
+    "Parabasal": Look(0.16, 0.34, 0.45, 0.08, 0.03, 1.1, 0.04, dense=0.65, colors=("blue", "violet")),
     "Superficial-Intermediate": Look(0.06, 0.45, 0.75, 0.05, 0.03, 1.1, 0.2, dense=0.35),
 }
 CRIC = {
-    "ASC-H": Look(0.14, 0.24, 0.68, 0.18, 0.08, 1.2, dense=0.55, colours=("blue", "violet")),
+    "ASC-H": Look(0.14, 0.24, 0.68, 0.18, 0.08, 1.2, dense=0.55, colors=("blue", "violet")),
     "ASC-US": Look(0.135, 0.55, 0.55, 0.12, 0.05, 1.15),
-    "SCC": Look(0.19, 0.3, 0.92, 0.45, 0.22, 1.7, 0.2, dense=0.7, colours=("orange", "violet", "pink")),
-    "HSIL": Look(0.19, 0.28, 0.8, 0.35, 0.14, 1.25, dense=0.5, colours=("blue", "violet")),
+    "SCC": Look(0.19, 0.3, 0.92, 0.45, 0.22, 1.7, 0.2, dense=0.7, colors=("orange", "violet", "pink")),
+    "HSIL": Look(0.19, 0.28, 0.8, 0.35, 0.14, 1.25, dense=0.5, colors=("blue", "violet")),
     "LSIL": Look(0.175, 0.55, 0.66, 0.22, 0.08, 1.2, halo=0.45, twin=0.2),
     "NILM": Look(0.09, 0.55, 0.5, 0.04, 0.03, 1.1),
 }
-_COLOURS = {
+_COLORS = {
     "pink": (226.0, 158.0, 178.0),
     "blue": (142.0, 184.0, 188.0),
     "violet": (168.0, 150.0, 190.0),
@@ -153,26 +153,26 @@ def draw(seed: int, place: int, label: str, number: int, size: int = 96) -> np.n
     picture = np.empty((3, *shape), np.float32)
     picture[:] = np.asarray(_PAPER, np.float32).reshape(3, 1, 1)
     for _ in range(int(rng.integers(0, 3)) + (not whole)):
-        _neighbour(rng, picture)
-    centre = rng.uniform(-0.04, 0.04, 2)
-    cytoplasm = _blob(rng, shape, centre, look.cell * rng.normal(1, 0.08), 1.1, look.angular, 0.03)
-    colour = _COLOURS[str(rng.choice(look.colours))]
+        _neighbor(rng, picture)
+    center = rng.uniform(-0.04, 0.04, 2)
+    cytoplasm = _blob(rng, shape, center, look.cell * rng.normal(1, 0.08), 1.1, look.angular, 0.03)
+    color = _COLORS[str(rng.choice(look.colors))]
     grain = 1 + np.float32(0.12) * drawing.fractal(rng, shape, 7)
-    drawing.blend(picture, colour, np.clip(cytoplasm * np.float32(look.dense * thick) * grain, 0, 1))
+    drawing.blend(picture, color, np.clip(cytoplasm * np.float32(look.dense * thick) * grain, 0, 1))
     for _ in range(int(rng.integers(2, 5)) if look.vacuoles else 0):
         away = rng.normal(0, 0.5 * look.cell, 2)
-        bubble = _blob(rng, shape, centre + away, rng.uniform(0.03, 0.06), 1.1, 0.05, 0.03) * cytoplasm
+        bubble = _blob(rng, shape, center + away, rng.uniform(0.03, 0.06), 1.1, 0.05, 0.03) * cytoplasm
         drawing.blend(picture, _PAPER, bubble * np.float32(look.vacuoles))
     radius = look.nucleus * float(np.clip(rng.normal(1, 0.13), 0.7, 1.3))
     if look.halo:
-        ring = _blob(rng, shape, centre, radius * rng.uniform(1.7, 2.3), 1.1, 0.08, 0.04)
+        ring = _blob(rng, shape, center, radius * rng.uniform(1.7, 2.3), 1.1, 0.08, 0.04)
         drawing.blend(picture, _PAPER, ring * np.float32(look.halo * rng.uniform(0.6, 1.0)))
     twin = rng.random() < look.twin
     turn = rng.uniform(0, 2 * np.pi)
     apart = np.array([np.cos(turn), np.sin(turn)]) * radius * 0.9 * twin
     for side in (1, -1) if twin else (1,):
         nucleus = _blob(
-            rng, shape, centre + side * apart, radius, look.long * rng.uniform(0.95, 1.1), look.ragged, 0.02
+            rng, shape, center + side * apart, radius, look.long * rng.uniform(0.95, 1.1), look.ragged, 0.02
         )
         chromatin = 1 + np.float32(look.coarse) * drawing.fractal(rng, shape, 14, 2)
         dark = np.float32(float(np.clip(rng.normal(look.dark, 0.07), 0.25, 0.98)))
@@ -188,7 +188,7 @@ def draw(seed: int, place: int, label: str, number: int, size: int = 96) -> np.n
 def _blob(
     rng: np.random.Generator,
     shape: tuple[int, int],
-    centre: np.ndarray,
+    center: np.ndarray,
     radius: float,
     long: float,
     uneven: float,
@@ -196,7 +196,7 @@ def _blob(
 ) -> np.ndarray:
     """Cover of a turned ellipse with an uneven outline, (height, width) float32 in [0, 1]."""
     x, y = drawing.grid(shape)
-    x, y = x - np.float32(centre[0]), y - np.float32(centre[1])
+    x, y = x - np.float32(center[0]), y - np.float32(center[1])
     turn = drawing.rotation(rng.uniform(0, np.pi)).astype(np.float32)
     across, down = x * turn[0, 0] + y * turn[1, 0], x * turn[0, 1] + y * turn[1, 1]
     stretch = np.float32(np.sqrt(long))
@@ -205,19 +205,19 @@ def _blob(
     return drawing.step(distance + np.float32(2 * uneven) * drawing.noise(rng, shape, cells), 1.0, edge / radius)
 
 
-def _neighbour(rng: np.random.Generator, picture: np.ndarray) -> None:
+def _neighbor(rng: np.random.Generator, picture: np.ndarray) -> None:
     """Part of another cell at the border; its nucleus, if any, is out of the picture."""
     turn = rng.uniform(0, 2 * np.pi)
     away = np.array([np.cos(turn), np.sin(turn)]) * rng.uniform(0.55, 0.75)
     cover = _blob(rng, picture.shape[1:], away, rng.uniform(0.2, 0.35), 1.2, 0.1, 0.03)
-    drawing.blend(picture, _COLOURS[str(rng.choice(["pink", "blue", "violet"]))], cover * np.float32(0.4))
+    drawing.blend(picture, _COLORS[str(rng.choice(["pink", "blue", "violet"]))], cover * np.float32(0.4))
 
 
 def _leucocyte(rng: np.random.Generator, picture: np.ndarray) -> None:
     """A small dark lobed nucleus anywhere but in the middle."""
     turn, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.6)
-    centre = np.array([np.cos(turn), np.sin(turn)]) * away
+    center = np.array([np.cos(turn), np.sin(turn)]) * away
     cover = np.zeros(picture.shape[1:], np.float32)
     for lobe in rng.normal(0, 0.018, (3, 2)):
-        cover = np.maximum(cover, _blob(rng, picture.shape[1:], centre + lobe, 0.018, 1.1, 0.03, 0.01))
+        cover = np.maximum(cover, _blob(rng, picture.shape[1:], center + lobe, 0.018, 1.1, 0.03, 0.01))
     drawing.blend(picture, _NUCLEUS, cover * np.float32(0.75))

@@ -2,16 +2,16 @@
 
 `<site>/<woman>_<1, 2>.jpg` beside `cervigrams.csv` with the columns path, label, woman,
 site, split: what a user of the federated study brings, in the proportions of its Table I:
-two acetic acid images of each woman, most of them unlabelled.
+two acetic acid images of each woman, most of them unlabeled.
 
 | site | control | case | camera |
 |---|---|---|---|
-| nhs | normal, CIN1 | CIN2-3 | cool colours, sharp |
-| alts | CIN1 | CIN2-3, cancer | warm colours, a little blurred |
+| nhs | normal, CIN1 | CIN2-3 | cool colors, sharp |
+| alts | CIN1 | CIN2-3, cancer | warm colors, a little blurred |
 
 What a class shows is a lesion's size, border and density. Exposure and contrast differ
 from woman to woman by more than the lesion changes them, and say nothing: few labels
-mislead about them, many unlabelled images with changed brightness and gamma do not.
+mislead about them, many unlabeled images with changed brightness and gamma do not.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Site:
     number: int
     case: tuple[str, ...]
     control: tuple[str, ...]
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
     """Factors of red, green and blue."""
     blur: float
     """Standard deviation in pixels of an image 96 pixels high."""
@@ -64,7 +64,7 @@ def write(
     *,
     women: int,
     seed: int,
-    labelled: int = 40,
+    labeled: int = 40,
     tested: int = 160,
     case_share: float = 0.4,
     height: int = 96,
@@ -72,24 +72,24 @@ def write(
 ) -> None:
     """Draw two images of each of `women` women at each site into the new folder `root`.
 
-    The parts share no woman. Of the women outside the test part `labelled` have a label,
+    The parts share no woman. Of the women outside the test part `labeled` have a label,
     shared out over train and validation as these are; of those in it, `tested`. Files are the
     same, byte for byte, for the same arguments. The folder appears only when it is whole.
 
-    Raises `InputError` when `root` holds something already, or a part would lack labelled women.
+    Raises `InputError` when `root` holds something already, or a part would lack labeled women.
     """
     root = Path(root)
     if root.exists():
         raise InputError(f"{root}: exists; remove it, or choose another folder for synthetic cervigrams")
     in_test = round(SPLITS["test"] * women)
-    if labelled < 10 or tested < 4 or tested > in_test or labelled > women - in_test:
+    if labeled < 10 or tested < 4 or tested > in_test or labeled > women - in_test:
         raise InputError(
-            f"{women} women a site, {labelled} labelled and {tested} tested: at least 10 and 4, "
+            f"{women} women a site, {labeled} labeled and {tested} tested: at least 10 and 4, "
             f"and no more than the {women - in_test} and {in_test} that there are"
         )
     with replacing(root) as part, ThreadPoolExecutor(os.cpu_count()) as pool:
         part.mkdir()
-        plans = [plan for name in SITES for plan in _plans(name, women, seed, labelled, tested, case_share)]
+        plans = [plan for name in SITES for plan in _plans(name, women, seed, labeled, tested, case_share)]
         for name in SITES:
             (part / name).mkdir()
         list(pool.map(lambda plan: _draw(part, plan, seed, (height, width)), plans))
@@ -118,19 +118,19 @@ class _Woman:
         return [f"{self.site}/{self.woman:04d}_{at}.jpg" for at in range(1, len(_VIEWS) + 1)]
 
 
-def _plans(name: str, women: int, seed: int, labelled: int, tested: int, case_share: float) -> list[_Woman]:
-    """Who is in which part, labelled or not, case or control; numbers are dealt at random, so they tell nothing."""
+def _plans(name: str, women: int, seed: int, labeled: int, tested: int, case_share: float) -> list[_Woman]:
+    """Who is in which part, labeled or not, case or control; numbers are dealt at random, so they tell nothing."""
     site = SITES[name]
     rng = np.random.default_rng([seed, women, site.number])
     train = round(women * SPLITS["train"])
     counts = {"train": train, "validation": women - train - round(women * SPLITS["test"])}
     share = SPLITS["train"] / (SPLITS["train"] + SPLITS["validation"])
-    known = {"train": round(labelled * share), "validation": labelled - round(labelled * share), "test": tested}
+    known = {"train": round(labeled * share), "validation": labeled - round(labeled * share), "test": tested}
     counts["test"] = women - sum(counts.values())
     numbers, found = iter(rng.permutation(women).tolist()), []
     for split, count in counts.items():
         for at in range(count):
-            # Labelled women first, in the class's share as nearly as whole women allow; the rest by chance.
+            # Labeled women first, in the class's share as nearly as whole women allow; the rest by chance.
             has_label = at < known[split]
             case = at < round(case_share * known[split]) if has_label else rng.random() < case_share
             kind = str(rng.choice(site.case if case else site.control))
@@ -146,7 +146,7 @@ def _draw(root: Path, plan: _Woman, seed: int, shape: tuple[int, int]) -> None:
     visit = colposcopy.draw(seed, 2 * plan.woman + site.number, plan.kind, shape)
     for path, view in zip(plan.paths, _VIEWS, strict=True):
         light = (visit.images[view] / np.float32(255)) ** np.float32(contrast) * np.float32(exposure * 255)
-        picture = np.clip(light * np.asarray(site.colour, np.float32), 0, 255)
+        picture = np.clip(light * np.asarray(site.color, np.float32), 0, 255)
         if site.blur:
             picture = cv2.GaussianBlur(picture, (0, 0), site.blur * shape[0] / 96)
         pixels = np.rint(picture).astype(np.uint8)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cervix_tf.report import wording
+from cervix_tf.report import formatting
 
 _MAIN = ("accuracy", "macro_f1", "harmonic_mean_tpr")
 _BINARY = ("auc", "sensitivity", "specificity")
@@ -49,32 +49,32 @@ def card(name: str, measured: Mapping[str, Any], of: str = "") -> Card:
     """One metric as a card."""
     value, low, high = (measured.get(key) for key in ("value", "low", "high"))
     bar = None
-    if wording.defined(measured) and low is not None and high is not None and low >= 0 and high <= 1:
+    if formatting.defined(measured) and low is not None and high is not None and low >= 0 and high <= 1:
         bar = (round(100 * low, 1), round(100 * float(value or 0), 1), round(100 * high, 1))
     return Card(
-        wording.title(name),
+        formatting.title(name),
         of,
-        wording.value(name, measured),
-        wording.interval(name, measured),
+        formatting.value(name, measured),
+        formatting.interval(name, measured),
         measured.get("n"),
         str(measured.get("method") or ""),
-        wording.defined(measured),
+        formatting.defined(measured),
         bar,
     )
 
 
 def text(name: str, measured: Mapping[str, Any] | None) -> str:
     """Value and interval on one line: `0.912 [0.841, 0.968]`."""
-    return f"{wording.value(name, measured)} {wording.interval(name, measured)}".strip()
+    return f"{formatting.value(name, measured)} {formatting.interval(name, measured)}".strip()
 
 
-def commonest(metrics: Mapping[str, Any]) -> str:
-    """What always naming the commonest class would reach, which accuracy has to beat; empty if unknown."""
+def majority(metrics: Mapping[str, Any]) -> str:
+    """What always naming the majority class would reach, which accuracy has to beat; empty if unknown."""
     rows = [sum(row) for row in metrics.get("confusion") or []]
     if not sum(rows):
         return ""
     name, share = metrics["classes"][rows.index(max(rows))], max(rows) / sum(rows)
-    return f"Always answering {name}, the commonest class, would be right in {100 * share:.1f} %."
+    return f"Always answering {name}, the majority class, would be right in {100 * share:.1f} %."
 
 
 def banners(metrics: Mapping[str, Any], contract: Mapping[str, Any], published: bool) -> list[tuple[str, str]]:

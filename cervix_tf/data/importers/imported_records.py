@@ -9,7 +9,7 @@ from cervix_tf.data.tables import Table
 
 
 @dataclass
-class Found:
+class ImportedRecords:
     """Manifest rows as dictionaries (column -> value), and what to tell the user."""
 
     records: list[dict[str, object]] = field(default_factory=list)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from cervix_tf.report import wording
+from cervix_tf.report import formatting
 
 
 @pytest.mark.parametrize(
@@ -20,36 +20,36 @@ from cervix_tf.report import wording
     ],
 )
 def test_shares_are_per_cent_and_scores_are_not(name, shown):
-    assert wording.value(name, {"value": 0.8125001}) == shown
+    assert formatting.value(name, {"value": 0.8125001}) == shown
 
 
 @pytest.mark.parametrize("measured", [None, {}, {"value": None}, {"value": math.nan}])
 def test_what_has_no_value_is_never_a_number(measured):
-    assert wording.value("accuracy", measured) == "not defined (no reason recorded)"
-    assert wording.interval("accuracy", measured) == ""
+    assert formatting.value("accuracy", measured) == "not defined (no reason recorded)"
+    assert formatting.interval("accuracy", measured) == ""
 
 
 def test_the_reason_stands_in_the_method():
     measured = {"value": None, "method": "undefined: no row of cancer"}
-    assert wording.value("auc", measured) == "not defined (no row of cancer)"
+    assert formatting.value("auc", measured) == "not defined (no row of cancer)"
 
 
 def test_intervals_have_the_unit_of_their_value():
     measured = {"value": 0.5, "low": 0.25, "high": 0.756}
-    assert wording.interval("accuracy", measured) == "[25.0, 75.6]"
-    assert wording.interval("auc", measured) == "[0.250, 0.756]"
+    assert formatting.interval("accuracy", measured) == "[25.0, 75.6]"
+    assert formatting.interval("auc", measured) == "[0.250, 0.756]"
 
 
 @pytest.mark.parametrize(
     ("count", "shown"), [(999, "999 bytes"), (9_420_000, "9.42 MB"), (1500, "1.5 kB"), (2.5e9, "2.5 GB")]
 )
 def test_sizes_have_a_fitting_unit(count, shown):
-    assert wording.size(count) == shown
+    assert formatting.size(count) == shown
 
 
 def test_nested_configurations_become_dotted_names():
     nested = {"train": {"epochs": 5, "rates": [0.1, 0.25]}, "parts": [{"a": None}], "fast": True}
-    assert wording.flat(nested) == {
+    assert formatting.flat(nested) == {
         "train.epochs": "5",
         "train.rates": "0.1, 0.25",
         "parts.0.a": "–",
@@ -58,6 +58,6 @@ def test_nested_configurations_become_dotted_names():
 
 
 def test_keys_become_words():
-    assert wording.title("macro_f1") == "Macro F1"
-    assert wording.title("auc") == "AUC"
-    assert wording.title("near-duplicate") == "Near duplicate"
+    assert formatting.title("macro_f1") == "Macro F1"
+    assert formatting.title("auc") == "AUC"
+    assert formatting.title("near-duplicate") == "Near duplicate"
