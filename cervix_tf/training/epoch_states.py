@@ -179,6 +179,14 @@ class EpochStates:
                     path.unlink(missing_ok=True)
 
 
+def read_history(path: Path) -> pd.DataFrame:
+    """A training's history, a row an epoch, to the last digit. Raises `InputError` when there is none in the file."""
+    try:
+        return _parsed(path.read_text(encoding="utf-8"), path)
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is missing or no text ({error}); train this network first") from None
+
+
 def write_state(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> None:
     """Write arrays by their names and what is to be known of them, JSON, whole or not at all.
 

@@ -107,7 +107,7 @@ def finished(tmp_path_factory):
 
 STUDY = "cvm_cervix"
 RUN = f"runs/{STUDY}/demo"
-DATA = f"{RUN}/data/sipakmed"
+DATA = f"{RUN}/data"
 COMMANDS = {
     "import": (("cervix_tf.data", "import", "folder", f"{RUN}/data", "-o", "found.csv"), "found.csv"),
     "audit": (("cervix_tf.data", "split", f"{RUN}/manifest.csv", "-o", "split.csv"), "split.csv"),

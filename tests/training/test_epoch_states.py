@@ -6,7 +6,7 @@ import pytest
 
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
-from cervix_tf.training.epoch_states import EpochStates
+from cervix_tf.training.epoch_states import EpochStates, read_history
 
 
 class Training:
@@ -173,3 +173,13 @@ def test_the_history_of_a_resumed_training_has_every_digit_of_an_uninterrupted_o
     for epoch in range(1, 31):
         Training(tmp_path / "resumed", losses).go_on(epoch)
     assert (tmp_path / "resumed" / "history.csv").read_bytes() == whole.out.history.read_bytes()
+
+
+def test_a_history_is_read_to_the_last_digit_and_a_damaged_one_is_named(tmp_path):
+    losses = tuple(np.random.default_rng(1).uniform(size=20))
+    out = Training(tmp_path, losses).go_on(20).out
+    assert list(read_history(out.history)["loss"]) == [loss + 1 / 3 for loss in losses]
+    for damage in (empty, missing):
+        damage(out.history)
+        with pytest.raises(InputError, match=r"history\.csv: "):
+            read_history(out.history)
