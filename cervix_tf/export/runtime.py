@@ -290,10 +290,11 @@ def _ready(model: Model, signatures: Mapping[str, _Signature]) -> Model:
         if name not in signatures and name == saved_model.FIXED:  # Keras has no use for it
             continue
         there = signatures.get(name, _Signature({}, {}))
-        gives = (shape[0], width)
+        # Of how many inputs answers come is the graph's to infer, which it need not.
+        given = {name: ((None, *shape[1:]), kind) for name, (shape, kind) in there.outputs.items()}
         for what, says, has in (
             ("takes", {argument: (shape, kind)}, there.inputs),
-            ("gives", {contract.output: (gives, "float32")}, there.outputs),
+            ("gives", {contract.output: ((None, width), "float32")}, given),
         ):
             if says != has:
                 raise InputError(
