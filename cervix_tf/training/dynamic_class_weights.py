@@ -11,7 +11,7 @@ from cervix_tf.config import Phi
 from cervix_tf.losses.dynamic_weights import dynamic_weights
 from cervix_tf.losses.weighted_cross_entropy import WeightedCrossEntropy
 from cervix_tf.run_dir import RunDir
-from cervix_tf.train import epoch_states
+from cervix_tf.training import epoch_states
 
 
 class DynamicClassWeights(keras.callbacks.Callback):
