@@ -112,7 +112,7 @@ def test_plain_keras_loads_them_and_compiled_ones_after_the_packages_are_importe
 import sys, keras, cervix_tf.layers
 for name in sys.argv[2:]:
     keras.models.load_model(f"{sys.argv[1]}/{name}.keras")
-import cervix_tf.losses, cervix_tf.train
+import cervix_tf.losses, cervix_tf.training
 keras.models.load_model(f"{sys.argv[1]}/compiled.keras")
 """
     command = [sys.executable, "-c", code, str(tmp_path), *networks]

@@ -32,7 +32,7 @@ STUDIES = {
         *(word for row in ("acetic", "green", "iodine", "ensemble") for word in (f"--{row}.epochs", "3")),
         *("--synthetic-visits", "36", "--images.batch-size", "8", "--feature-copies", "2", "--timed-passes", "2"),
     ),
-    "resnet50_types": ("--synthetic-women", "60", "--descent.epochs", "4"),
+    "resnet50_types": ("--synthetic-women", "60", "--optimizer.epochs", "4"),
 }
 """Each study's smallest run of any use; it has to work, not to learn."""
 

@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cervix_tf import atomic, cli
-from cervix_tf.config import Optimizer
+from cervix_tf import atomic
+from cervix_tf.config import AdamConfig
 from cervix_tf.metrics import classification, predictions
 from cervix_tf.run_dir import RunDir, write_json
+from cervix_tf.study import Preset, Study
+from cervix_tf.study import main as study_main
 from cervix_tf.training import fit
 
 EPOCHS, STEPS = 8, 2
@@ -36,7 +38,7 @@ def network():
     ])  # fmt: skip
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
-    model.compile(fit.adam(Optimizer(learning_rate=3e-2)), loss, metrics=[accuracy], jit_compile=False)
+    model.compile(fit.adam(AdamConfig(learning_rate=3e-2)), loss, metrics=[accuracy], jit_compile=False)
     return model
 
 
@@ -64,7 +66,7 @@ class Told(keras.callbacks.Callback):
                 file.write(f"{epoch}\n")  # the callbacks before it, of which `fit`'s own is the last, wrote epoch - 1
 
 
-def run(config, out):
+def run(config, out, request):
     """Train, predict, measure."""
     found = list(batches(0).as_numpy_iterator())
     held_out = tf.data.Dataset.from_tensor_slices(tuple(map(np.concatenate, zip(*found, strict=True)))).batch(16)
@@ -85,7 +87,9 @@ def run(config, out):
 
 def main(folder):
     """The study as its command line would run it."""
-    cli.main("tiny", {"demo": Config()}, {"demo": "seconds"}, run, ["--out", str(folder)])
+    presets = {"demo": Preset(Config(), "seconds")}
+    study = Study("tiny", "Tiny", presets, (1,), lambda config, out, request: [], run)
+    study_main(study, ["--out", str(folder)])
 
 
 def run_of(folder):
