@@ -12,8 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from cervix_tf.data import pipeline
-from cervix_tf.federated.averaging import Update, Weights, problem
+from cervix_tf.errors import InputError
+from cervix_tf.federated.averaging import Update, Weights
 from cervix_tf.federated.policy import Policy
+from cervix_tf.federated.screening import problem
 from cervix_tf.train import batch_statistics
 
 
@@ -36,6 +38,8 @@ class Client:
     """Training images."""
     kept: Weights = field(default_factory=list)
     """Moving statistics and optimiser state, as the policy wants them kept; empty before the first round."""
+    held_out: tf.data.Dataset | None = None
+    """Batches of validation images, the same each time, for `Trainer.loss`."""
 
 
 class Trainer:
@@ -58,13 +62,13 @@ class Trainer:
             anew.build(network.trainable_variables)
         # Tensors, since arrays would be copied each time.
         self._first_optimiser = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
-        statistics = {
-            id(variable)
-            for layer in batch_statistics.normalisations(network)
-            for variable in (layer.moving_mean, layer.moving_variance)
-        }
+        normalisations = batch_statistics.normalisations(network)
+        variances = {id(layer.moving_variance) for layer in normalisations}
+        statistics = variances | {id(layer.moving_mean) for layer in normalisations}
         self.statistics = [at for at, variable in enumerate(network.weights) if id(variable) in statistics]
         """Positions of the moving statistics among the weights."""
+        self.variances = [at for at, variable in enumerate(network.weights) if id(variable) in variances]
+        """Those of the moving variances."""
         weights = {id(variable) for variable in network.weights}
         self._random = [variable for variable in network.variables if id(variable) not in weights]
 
@@ -119,6 +123,17 @@ class Trainer:
             batch_statistics.measure(self.network, client.batches(0).take(client.steps))
         return Update(client.name, self.weights, client.examples, (), time.monotonic() - started)
 
+    def loss(self, client: Client, weights: Sequence[np.ndarray]) -> float:
+        """The loss of `weights`, as this client uses them, on its validation images.
+
+        Raises `InputError` when it has none.
+        """
+        if client.held_out is None:
+            raise InputError(f"site {client.name}: has no validation images to measure common weights with")
+        _assign(self.network.weights, self.localised(client, weights))
+        with pipeline.readable_errors():
+            return float(self.network.evaluate(client.held_out, verbose=0, return_dict=True)["loss"])
+
     def localised(self, client: Client, weights: Sequence[np.ndarray]) -> Weights:
         """The network as this client uses it: `weights`, with its own moving statistics where it keeps them."""
         own, _ = self._split(client.kept)
@@ -135,7 +150,7 @@ class Trainer:
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray | tf.Tensor]) -> None:
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        variable.value.assign(value, read_value=False)  # TensorFlow's own: Keras' reads back what it wrote
 
 
 def _values(variables: Sequence[keras.Variable]) -> Weights:

@@ -31,6 +31,9 @@ class Policy:
     """Clients whose update a round needs; 0 = all. Those that fail beyond that end the federation."""
     deadline: float = 0.0
     """Seconds of local training after which an update comes too late and is left out; 0 = none."""
+    norm_bound: float = 10.0
+    """An update that changes the weights more than so many times as much as the other clients' updates do (median of
+    their L2 norms) is refused, whatever is made of the rest; 0 = none."""
 
 
 def ring(clients: Sequence[str], start: str = "") -> tuple[str, ...]:
