@@ -11,8 +11,8 @@ import numpy as np
 Weights = list[np.ndarray]
 """A network's weights in the order of `keras.Model.weights`: never the state of random generators."""
 
-_PIECE = 1 << 15
-"""Numbers that are averaged at a time: their sums in float64 stay in the processor's cache."""
+PIECE = 1 << 15
+"""Numbers that are worked on at a time: in float64 they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,17 @@ def average(updates: Sequence[Update], weighting: Literal["plain", "by_size"] = 
 def _mean(arrays: Sequence[np.ndarray], shares: Sequence[int]) -> np.ndarray:
     kind, whole = arrays[0].dtype, sum(shares)
     flat = [np.ravel(array) for array in arrays]
-    mean = np.empty(flat[0].shape, kind)
-    for start in range(0, mean.size, _PIECE):
-        piece = slice(start, start + _PIECE)
-        total = np.multiply(flat[0][piece], shares[0], dtype=np.float64)
-        for array, share in zip(flat[1:], shares[1:], strict=True):
-            total += array[piece] if share == 1 else np.multiply(array[piece], share, dtype=np.float64)
+    mean, sums, one = np.empty(flat[0].shape, kind), np.empty(PIECE), np.empty(PIECE)
+    for start in range(0, mean.size, PIECE):
+        piece = slice(start, min(start + PIECE, mean.size))
+        total, term = sums[: piece.stop - start], one[: piece.stop - start]
+        for at, (array, share) in enumerate(zip(flat, shares, strict=True)):
+            now = term if at else total
+            np.copyto(now, array[piece])  # quicker than arithmetic between two types
+            if share != 1:
+                now *= share
+            if at:
+                total += term
         total /= whole
         mean[piece] = total if np.issubdtype(kind, np.floating) else np.rint(total)
     return mean.reshape(arrays[0].shape)
-
-
-def problem(weights: Sequence[np.ndarray], like: Sequence[np.ndarray]) -> str:
-    """Why weights that came from a client cannot be used in place of `like`; empty when they can."""
-    if len(weights) != len(like):
-        return f"{len(weights)} arrays instead of {len(like)}"
-    for at, (array, expected) in enumerate(zip(weights, like, strict=True)):
-        if array.shape != expected.shape:
-            return f"array {at} has the shape {array.shape} instead of {expected.shape}"
-        if array.dtype != expected.dtype:
-            return f"array {at} is {array.dtype} instead of {expected.dtype}"
-        with np.errstate(all="ignore"):
-            surely_finite = np.isfinite(array.sum())  # quicker than to look at each number, which settles the rest
-        if not surely_finite and not np.isfinite(array).all():
-            return f"array {at} holds {np.count_nonzero(~np.isfinite(array))} values that are not finite"
-    return ""

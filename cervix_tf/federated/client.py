@@ -11,8 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from cervix_tf.data import pipeline
-from cervix_tf.federated.averaging import Update, Weights, problem
+from cervix_tf.errors import InputError
+from cervix_tf.federated.averaging import Update, Weights
 from cervix_tf.federated.policy import Policy
+from cervix_tf.federated.screening import problem
 from cervix_tf.seeds import seed_of
 from cervix_tf.training import batch_statistics
 
@@ -30,7 +32,9 @@ class Client:
     examples: int
     """Training images."""
     kept: Weights = field(default_factory=list)
-    """Moving statistics and optimiser state, as the policy wants them kept; empty before the first round."""
+    """Moving statistics and optimizer state, as the policy wants them kept; empty before the first round."""
+    held_out: tf.data.Dataset | None = None
+    """Batches of validation images, the same each time, for `Trainer.loss`."""
 
 
 class Trainer:
@@ -52,14 +56,14 @@ class Trainer:
             anew = keras.optimizers.deserialize(keras.optimizers.serialize(network.optimizer))
             anew.build(network.trainable_variables)
         # Tensors, since arrays would be copied each time.
-        self._first_optimiser = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
-        statistics = {
-            id(variable)
-            for layer in batch_statistics.normalizations(network)
-            for variable in (layer.moving_mean, layer.moving_variance)
-        }
+        self._first_optimizer = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
+        normalizations = batch_statistics.normalizations(network)
+        variances = {id(layer.moving_variance) for layer in normalizations}
+        statistics = variances | {id(layer.moving_mean) for layer in normalizations}
         self.statistics = [at for at, variable in enumerate(network.weights) if id(variable) in statistics]
         """Positions of the moving statistics among the weights."""
+        self.variances = [at for at, variable in enumerate(network.weights) if id(variable) in variances]
+        """Those of the moving variances."""
         weights = {id(variable) for variable in network.weights}
         self._random = [variable for variable in network.variables if id(variable) not in weights]
 
@@ -80,9 +84,9 @@ class Trainer:
         """
         if len(weights) != len(self.network.weights):
             raise ValueError(f"{len(weights)} arrays for a network with {len(self.network.weights)} weights")
-        own, optimiser = self._split(client.kept)
+        own, optimizer = self._split(client.kept)
         _assign(self.network.weights, self.localised(client, weights))
-        _assign(self.network.optimizer.variables, optimiser or self._first_optimiser)
+        _assign(self.network.optimizer.variables, optimizer or self._first_optimizer)
         for at, variable in enumerate(self._random):
             variable.assign(np.array([seed_of(self.seed, client.name, round, at), 0], variable.dtype))
         first, started = round * self.policy.local_epochs, time.monotonic()
@@ -96,7 +100,7 @@ class Trainer:
                 verbose=0,
             ).history
         seconds, trained = time.monotonic() - started, self.weights
-        local, persistent = self.policy.batch_norm == "local", self.policy.optimiser == "persist"
+        local, persistent = self.policy.batch_norm == "local", self.policy.optimizer == "persist"
         if (local or persistent) and not problem(trained, trained):
             own = [trained[at] for at in self.statistics] if local else []
             client.kept = [*own, *(_values(self.network.optimizer.variables) if persistent else [])]
@@ -114,6 +118,17 @@ class Trainer:
             batch_statistics.measure(self.network, client.batches(0).take(client.steps))
         return Update(client.name, self.weights, client.examples, (), time.monotonic() - started)
 
+    def loss(self, client: Client, weights: Sequence[np.ndarray]) -> float:
+        """The loss of `weights`, as this client uses them, on its validation images.
+
+        Raises `InputError` when it has none.
+        """
+        if client.held_out is None:
+            raise InputError(f"site {client.name}: has no validation images to measure common weights with")
+        _assign(self.network.weights, self.localised(client, weights))
+        with pipeline.readable_errors():
+            return float(self.network.evaluate(client.held_out, verbose=0, return_dict=True)["loss"])
+
     def localised(self, client: Client, weights: Sequence[np.ndarray]) -> Weights:
         """The network as this client uses it: `weights`, with its own moving statistics where it keeps them."""
         own, _ = self._split(client.kept)
@@ -123,14 +138,14 @@ class Trainer:
         return found
 
     def _split(self, kept: Weights) -> tuple[Weights, Weights]:
-        """What a client kept: moving statistics, optimiser state."""
+        """What a client kept: moving statistics, optimizer state."""
         count = len(self.statistics) if kept and self.policy.batch_norm == "local" else 0
         return kept[:count], kept[count:]
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray | tf.Tensor]) -> None:
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        variable.value.assign(value, read_value=False)  # TensorFlow's own: Keras' reads back what it wrote
 
 
 def _values(variables: Sequence[keras.Variable]) -> Weights:

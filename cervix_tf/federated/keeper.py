@@ -4,50 +4,107 @@ from __future__ import annotations
 
 import io
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
 from cervix_tf import atomic
+from cervix_tf.data import tables
 from cervix_tf.errors import InputError
-from cervix_tf.federated.averaging import Weights
+from cervix_tf.federated.averaging import Update, Weights
 from cervix_tf.federated.client import Client
+from cervix_tf.federated.screening import UNKNOWN, Norms, Verdict
 from cervix_tf.run_dir import RunDir
-from cervix_tf.training import fit
 from cervix_tf.training.epoch_states import EpochStates, read_state, write_state
 
 Event = dict[str, Any]
 """A line of federation.csv: what became of one client in one round."""
+
+TRAINED, UNUSED, REFUSED_ROUND = "trained", "unused", "round refused"
+_LOSS, _CHANGES = "val_loss", ["change", "statistics_change"]
 _EVENTS = "federation.csv"
 
 
-def check(minimum: int, events: Sequence[Event], at: int) -> None:
-    """Raise `InputError` when fewer clients than needed came back with something to use; print who did not."""
-    lost = [event for event in events if event["event"] != "trained"]
-    said = "; ".join(f"{event['client']} {event['event']}: {event['reason']}" for event in lost)
-    needed = minimum or len(events)
-    if len(events) - len(lost) < needed:
-        raise InputError(
-            f"round {at + 1}: {len(events) - len(lost)} of {len(events)} clients came back, {needed} are needed "
-            f"({said}); mend what is wrong and start the same run again: it goes on after round {at}"
-        )
-    if lost:
-        print(f"round {at + 1}: without {said}", flush=True)
+def event(
+    at: int, client: str, what: str, reason: str = "", *, received: int = 0, update: Update | None = None
+) -> Event:
+    """What became of a client in round `at`, which counts from 0; its update where it sent one that can be read."""
+    return {
+        "round": at + 1,
+        "client": client,
+        "event": what,
+        "reason": reason,
+        "loss": update.losses[-1] if update is not None and update.losses else math.nan,
+        "examples": update.examples if update is not None else 0,
+        "seconds": round(update.seconds, 3) if update is not None else math.nan,
+        "bytes_received": received,
+        "bytes_sent": sum(array.nbytes for array in update.weights) if update is not None else 0,
+        **_as_columns(UNKNOWN),
+    }
+
+
+def screened(told: Event, verdict: Verdict) -> Event:
+    """The event of a client whose update was looked at."""
+    what = {"event": "refused", "reason": verdict.reason} if verdict.reason else {}
+    return {**told, **what, **_as_columns(verdict.change)}
+
+
+def change_of(told: Event) -> Norms:
+    """How far an update moved the weights, as it stands in the record."""
+    return Norms(*(told[name] for name in _CHANGES))
+
+
+def _as_columns(change: Norms) -> Event:
+    return {name: float(f"{norm:.6g}") for name, norm in zip(_CHANGES, change, strict=True)}
 
 
 class Keeper:
     """Keeps history, events, best weights and state, in an order that a kill between any two writes cannot harm.
 
-    A round counts once its state, with all events so far, is on the disk (see `EpochStates`).
+    A round counts once its state, with all events so far, is on the disk (see `EpochStates`). It is written while
+    the next one is trained: use the keeper in a `with` block, which ends when all is written.
+
+    The best round is the first whose loss on held-out images was not undercut. Where sites
+    measure it themselves and one of them is away, two rounds are compared by the mean of
+    those that measured both.
     """
 
     def __init__(self, out: RunDir, clients: Sequence[Client], patience: int) -> None:
         self.out, self.clients, self.patience = out, clients, patience
-        self.states = EpochStates(out, {"val_loss": self._best}, "round")
+        self.states = EpochStates(out, {_LOSS: self._best}, "round")
         self.history, self.events = pd.DataFrame(), pd.DataFrame()
+        self.best = 0
+        """The best round so far, counted from 1; 0 while none was measured."""
+        self._lowest: dict[str, float] = {}
+        self._writer, self._written = ThreadPoolExecutor(1), Future[None]()
+        self._written.set_result(None)
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._writer.shutdown()
+        if kind is None:
+            self._written.result()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the last `patience` rounds were no better than the best before them; never with 0."""
+        return 0 < self.patience <= len(self.history) - self.best and self.best > 0
+
+    @property
+    def changes(self) -> dict[str, Norms]:
+        """What the last update of each client that counted changed."""
+        if not set(_CHANGES) <= set(self.events):  # none yet, or written before changes were measured
+            return {}
+        counted = self.events[self.events["event"] == TRAINED].dropna(subset=_CHANGES)
+        last = counted.groupby("client")[_CHANGES].last()
+        return {str(name): Norms(*values) for name, values in zip(last.index, last.to_numpy(), strict=True)}
 
     def restore(self, first: Weights) -> tuple[Weights, int]:
         """The weights after the newest whole round, and how many rounds there were."""
@@ -60,36 +117,73 @@ class Keeper:
                 f"{self.states.state(done)}: is missing although {self.out.history.name} counts {done} rounds; "
                 f"remove {self.out.root} to train this federation anew"
             )
-        told = restored.arrays[_EVENTS].tobytes().decode()
-        self.events = pd.read_csv(io.StringIO(told), keep_default_na=False, na_values={"loss": "", "seconds": ""})
-        atomic.write_text(self.out.federation, told)  # without what a killed round has left there
+        self.events = self._told(done, restored.arrays[_EVENTS].tobytes().decode())
+        for at, row in enumerate(self.history.to_dict("records")):
+            self._compare(at + 1, _measured(row))
         return self._taken(restored.arrays), done
 
-    def keep(self, weights: Weights, row: dict[str, Any], events: Sequence[Event]) -> None:
-        """Write down a round."""
-        self.note(weights, row, events)()
+    def _told(self, done: int, with_state: str) -> pd.DataFrame:
+        """The events up to the round that is gone on from, those of rounds that came to nothing included.
 
-    def note(self, weights: Weights, row: dict[str, Any], events: Sequence[Event]) -> Callable[[], None]:
-        """Take down a round as it is now; what comes back writes it, in its turn, in whatever thread."""
-        done = row["epoch"]
-        if "val_loss" in row and not math.isfinite(row["val_loss"]):
-            raise InputError(f"{self.out.root}: the loss on held-out images of round {done} is {row['val_loss']}")
+        `with_state`, what had been told when the state was written, stands in for a record that is missing or damaged.
+        """
+        text = self.out.federation.read_text(encoding="utf-8", errors="replace") if self.out.federation.exists() else ""
+        if not text.startswith(with_state):  # missing or damaged: what the state knows
+            text = with_state
+            atomic.write_text(self.out.federation, text)
+        empty = dict.fromkeys(["loss", "seconds", *_CHANGES], "")
+        events = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=empty, float_precision="round_trip")
+        events = events.map(lambda cell: tables.unshielded(cell) if isinstance(cell, str) else cell)
+        whole = (events["round"] <= done) | (events.get("event", "") == REFUSED_ROUND)
+        last = np.flatnonzero(whole)[-1:]  # what is after it belongs to a round that was killed, and is told anew
+        return events[: last[0] + 1 if len(last) else 0]
+
+    def count(self, minimum: int, events: Sequence[Event], at: int) -> None:
+        """Refuse the round when fewer clients than needed (0: all) came back with something to use; print who did not.
+
+        Raises `InputError`.
+        """
+        lost = [event for event in events if event["event"] != TRAINED]
+        said = "; ".join(f"{event['client']} {event['event']}: {event['reason']}" for event in lost)
+        here, needed = len(events) - len(lost), minimum or len(events)
+        if here < needed or not here:
+            self.refuse(at, events, f"{here} of {len(events)} clients came back, {needed} are needed", said)
+        if lost:
+            print(f"round {at + 1}: without {said}", flush=True)
+
+    def refuse(self, at: int, events: Sequence[Event], why: str, said: str = "") -> NoReturn:
+        """Write down that round `at` came to nothing, and raise `InputError`; the round before stays as it is."""
+        unused = [{**event, "event": UNUSED} if event["event"] == TRAINED else event for event in events]
+        told = pd.concat([self.events, pd.DataFrame([*unused, event(at, "", REFUSED_ROUND, why)])], ignore_index=True)
+        self._submit(lambda: self._tell(told))
+        self._written.result()
+        raise InputError(
+            f"round {at + 1}: {why}{f' ({said})' if said else ''}; mend what is wrong and start the same run again: "
+            f"it goes on after round {at}"
+        )
+
+    def keep(self, weights: Weights, seconds: float, events: Sequence[Event], losses: Mapping[str, float]) -> None:
+        """Write down a round; `losses` of its weights on held-out images, by who measured them.
+
+        Raises `InputError` when one of these is not finite.
+        """
+        done = len(self.history) + 1
+        row: dict[str, Any] = {"epoch": done}
+        row["loss"] = np.nanmean([event["loss"] for event in events if event["event"] == TRAINED])
+        if losses:
+            row[_LOSS] = np.mean(list(losses.values()))
+            row |= {f"{_LOSS} {name}": value for name, value in losses.items() if name}
+            if not math.isfinite(row[_LOSS]):
+                self.refuse(done - 1, events, f"the loss on held-out images is {row[_LOSS]}")
+        row["seconds"] = round(seconds, 3)
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
         self.events = pd.concat([self.events, pd.DataFrame(events)], ignore_index=True)
-        best = "val_loss" in row and fit.best_epoch(self.history, "val_loss") == done
-        arrays, told, history = self._arrays(weights), self.events, self.history
-
-        def write() -> None:
-            if best:
-                self.states.keep_best("val_loss", done, lambda part: np.savez(part, allow_pickle=False, **arrays))
-            text = told.to_csv(index=False, lineterminator="\n")
-            self.states.keep(history, {**arrays, _EVENTS: np.frombuffer(text.encode(), np.uint8)})
-            atomic.write_text(self.out.federation, text)
-
-        return write
+        best = self._compare(done, losses)
+        self._submit(self._write(done, best, weights))
 
     def finish(self, weights: Weights, recalibrate: Callable[[Weights], Weights] | None) -> Weights:
         """Write the federation's weights, the best round's where one was chosen; its state is no longer needed."""
+        self._written.result()
         if self._best.exists():
             weights = self.read(self._best)
         if recalibrate is not None:
@@ -98,16 +192,6 @@ class Keeper:
         self._best.unlink(missing_ok=True)
         self.states.clear()
         return weights
-
-    @property
-    def _best(self) -> Path:
-        return self.out.checkpoints / "best.npz"
-
-    def _arrays(self, weights: Weights) -> dict[str, np.ndarray]:
-        arrays = {f"weight-{index}": array for index, array in enumerate(weights)}
-        for at, client in enumerate(self.clients):
-            arrays |= {f"client-{at}-{index}": array for index, array in enumerate(client.kept)}
-        return arrays
 
     def read(self, path: Path) -> Weights:
         """The weights in a file; the clients get what they kept. Raises `InputError` when it is damaged."""
@@ -122,3 +206,52 @@ class Keeper:
         for at, client in enumerate(self.clients):
             client.kept = [array for name, array in arrays.items() if name.startswith(f"client-{at}-")]
         return [array for name, array in arrays.items() if name.startswith("weight-")]
+
+    def _compare(self, done: int, losses: Mapping[str, float]) -> bool:
+        """Whether a round is the best so far."""
+        both = sorted(losses.keys() & self._lowest.keys())
+        if self._lowest:
+            now, then = ([of[name] for name in both] for of in (losses, self._lowest))
+            better = bool(both) and statistics.fmean(now) < statistics.fmean(then)
+        else:
+            better = bool(losses)
+        if better:
+            self.best, self._lowest = done, dict(losses)
+        return better
+
+    def _write(self, done: int, best: bool, weights: Weights) -> Callable[[], None]:
+        """What writes a round as it is now, later, in another thread."""
+        arrays, told, history = self._arrays(weights), self.events, self.history
+
+        def write() -> None:
+            if best:
+                self.states.keep_best(_LOSS, done, lambda part: np.savez(part, allow_pickle=False, **arrays))
+            text = tables.csv_text(told)
+            self.states.keep(history, {**arrays, _EVENTS: np.frombuffer(text.encode(), np.uint8)})
+            atomic.write_text(self.out.federation, text)
+
+        return write
+
+    def _tell(self, events: pd.DataFrame) -> None:
+        atomic.write_text(self.out.federation, tables.csv_text(events))
+
+    def _submit(self, write: Callable[[], None]) -> None:
+        self._written.result()
+        self._written = self._writer.submit(write)
+
+    @property
+    def _best(self) -> Path:
+        return self.out.checkpoints / "best.npz"
+
+    def _arrays(self, weights: Weights) -> dict[str, np.ndarray]:
+        arrays = {f"weight-{index}": array for index, array in enumerate(weights)}
+        for at, client in enumerate(self.clients):
+            arrays |= {f"client-{at}-{index}": array for index, array in enumerate(client.kept)}
+        return arrays
+
+
+def _measured(row: Mapping[Any, Any]) -> dict[str, float]:
+    """The losses on held-out images in a row of the history, by who measured them; a simulation's under no name."""
+    found = {str(name)[len(_LOSS) :].strip(): value for name, value in row.items() if str(name).startswith(_LOSS)}
+    found = {name: value for name, value in found.items() if not math.isnan(value)}
+    return {name: value for name, value in found.items() if name or len(found) == 1}

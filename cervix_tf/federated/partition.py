@@ -12,10 +12,10 @@ from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
 
 
-def by_site(manifest: Manifest) -> dict[str, Manifest]:
+def by_site(manifest: Manifest, at_least: int = 2) -> dict[str, Manifest]:
     """Each site of the manifest with its images, by name.
 
-    Raises `InputError` when an image has no site, or all have the same, or a group is at two of them.
+    Raises `InputError` when an image has no site, there are fewer than `at_least`, or a group is at two of them.
     """
     sites = manifest.rows["site"]
     if (sites == "").any():
@@ -24,9 +24,19 @@ def by_site(manifest: Manifest) -> dict[str, Manifest]:
             "or deal one data set out (by_group, dirichlet)"
         )
     found = {str(name): manifest.where(sites == name) for name in sorted(set(sites))}
-    if len(found) < 2:
-        raise InputError(f"{manifest.root}: all images are of the site {next(iter(found))}; a federation needs two")
-    splits.check_disjoint(found)
+    if len(found) < at_least:
+        raise InputError(
+            f"{manifest.root}: all images are of the site {next(iter(found))}; a federation needs {at_least}"
+        )
+    try:
+        splits.check_disjoint(found)
+    except InputError as error:
+        *shared, _ = str(error).splitlines()  # the remedy is another one here
+        shared.append(
+            "a woman is to be at one site alone; where sites gave one number to several women, put the site before it "
+            "in the columns group and case (nhs-17, alts-17)"
+        )
+        raise InputError("\n".join(shared)) from None
     return found
 
 

@@ -23,15 +23,18 @@ class Policy:
     weighting: Literal["plain", "by_size"] = "plain"
     """Client-server: every client counts alike, or by its number of training images."""
     batch_norm: Literal["average", "local", "recalibrate"] = "average"
-    """Moving statistics of batch normalisation: averaged (handed on in the ring) like weights; kept by each client, so
+    """Moving statistics of batch normalization: averaged (handed on in the ring) like weights; kept by each client, so
     that they never leave it; or, after the last round, measured anew with the final weights on every client's data
     and averaged."""
-    optimiser: Literal["reset", "persist"] = "reset"
-    """A client's optimiser starts anew each round, or goes on where it stood."""
+    optimizer: Literal["reset", "persist"] = "reset"
+    """A client's optimizer starts anew each round, or goes on where it stood."""
     minimum: CountOrNone = 0
     """Clients whose update a round needs; 0 = all. Those that fail beyond that end the federation."""
     deadline: NotNegative = 0.0
     """Seconds of local training after which an update comes too late and is left out; 0 = none."""
+    norm_bound: float = 10.0
+    """An update that changes the weights more than so many times as much as the other clients' updates do (median of
+    their L2 norms) is refused, whatever is made of the rest; 0 = none."""
 
 
 def ring(clients: Sequence[str], start: str = "") -> tuple[str, ...]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
-from cervix_tf.federated.averaging import Update, Weights, average, problem
+from cervix_tf.federated.averaging import Update, Weights, average
 from cervix_tf.federated.client import Client, Trainer
-from cervix_tf.federated.keeper import Event, Keeper, check
-from cervix_tf.federated.policy import Topology
+from cervix_tf.federated.keeper import TRAINED, Event, Keeper, change_of, event, screened
+from cervix_tf.federated.policy import Topology, ring
+from cervix_tf.federated.screening import Norms, Screening
 from cervix_tf.run_dir import RunDir
-from cervix_tf.training import fit
 
 
 def run(
@@ -40,96 +37,124 @@ def run(
     server's round at the same time. Results do not depend on how many there are.
 
     `out` gets history.csv (a line a round), federation.csv (a line a client and round:
-    what became of it, bytes received and sent) and the state after the last whole round.
-    A round is written while the next is trained, so a kill costs that and the one before.
-    Called again after a kill it goes on from there and ends with the same weights; called
-    on a finished federation it returns its weights.
+    what became of it, how far it changed the weights, bytes received and sent) and the
+    state after the last whole round. A round is written while the next is trained, so a
+    kill costs that and the one before. Called again after a kill it goes on from there and
+    ends with the same weights; called on a finished federation it returns its weights.
 
-    A client that raises an error, sends weights that do not fit or are not finite, or
-    takes longer than the policy's deadline is left out of its round, and the event is in
-    federation.csv; with too few clients left the federation ends with an `InputError`, and
-    can go on from the round before.
+    A client that raises an error, sends what `Screening` refuses, or takes longer than the
+    policy's deadline is left out of its round, and the event is in federation.csv; with too
+    few clients left the round is refused with an `InputError`, what was done stands in
+    federation.csv, and the same federation can go on from the round before.
+
+    Raises `InputError` when two clients have one name.
     """
+    if patience and held_out is None:
+        raise ValueError("patience counts rounds without a lower loss on held-out images: give held_out, too")
+    ring([client.name for client in clients])  # refuses a name that occurs twice
     policy, keeper = trainers[0].policy, Keeper(out, clients, patience)
     if out.federated_weights.exists():
         return keeper.read(out.federated_weights)
-    weights, done = keeper.restore(first)
-    written: Future[None] | None = None
-    with ThreadPoolExecutor(1) as writer:  # a round is written while the next is trained
-        while done < policy.rounds and not fit.stalled(keeper.history, "val_loss", patience):
+    screening = Screening(
+        trainers[0].statistics,
+        trainers[0].variances,
+        policy.norm_bound,
+        sizes={client.name: client.examples for client in clients},
+    )
+    with keeper:
+        weights, done = keeper.restore(first)
+        while done < policy.rounds and not keeper.stalled:
             started = time.monotonic()
             if topology == "server":
-                updates, events = _together(trainers, clients, weights, done)
-                check(policy.minimum, events, done)
+                updates, events = _together(trainers, clients, weights, done, screening)
+                keeper.count(policy.minimum, events, done)
                 weights = average(updates, policy.weighting)
             else:
-                weights, events = _around(trainers[0], clients, weights, done)
-                check(policy.minimum, events, done)
+                handed_on, events = _around(trainers[0], clients, weights, done, screening, keeper.changes)
+                keeper.count(policy.minimum, events, done)
+                weights = handed_on
+            losses = {} if held_out is None else {"": held_out(weights)}
+            keeper.keep(weights, time.monotonic() - started, events, losses)
             done += 1
-            row = {
-                "epoch": done,
-                "loss": np.nanmean([event["loss"] for event in events if event["event"] == "trained"]),
-            }
-            if held_out is not None:
-                row["val_loss"] = held_out(weights)
-            write = keeper.note(weights, {**row, "seconds": round(time.monotonic() - started, 3)}, events)
-            if written is not None:
-                written.result()
-            written = writer.submit(write)
-        if written is not None:
-            written.result()
 
-    def recalibrated(weights: Weights) -> Weights:
-        return average([trainers[0].recalibrate(client, weights) for client in clients])
+        def recalibrated(weights: Weights) -> Weights:
+            return average([trainers[0].recalibrate(client, weights) for client in clients])
 
-    return keeper.finish(weights, recalibrated if policy.batch_norm == "recalibrate" else None)
+        return keeper.finish(weights, recalibrated if policy.batch_norm == "recalibrate" else None)
 
 
 def _together(
-    trainers: Sequence[Trainer], clients: Sequence[Client], weights: Weights, at: int
+    trainers: Sequence[Trainer], clients: Sequence[Client], weights: Weights, at: int, screening: Screening
 ) -> tuple[list[Update], list[Event]]:
     """One round of a server: the updates that can be used, and what became of each client."""
+    before = {client.name: client.kept for client in clients}
 
-    def turns(which: int) -> dict[str, tuple[Update | None, Event]]:
-        trainer, own = trainers[which], clients[which :: len(trainers)]
-        return {client.name: _attempt(client, weights, at, trainer) for client in own}
+    def turns(which: int) -> list[tuple[Update | None, Event]]:
+        return [_attempt(client, weights, at, trainers[which]) for client in clients[which :: len(trainers)]]
 
     if len(trainers) == 1:
         found = turns(0)
     else:
         with ThreadPoolExecutor(len(trainers)) as pool:
-            found = {name: one for own in pool.map(turns, range(len(trainers))) for name, one in own.items()}
-    in_order = [found[client.name] for client in clients]
-    return [update for update, _ in in_order if update is not None], [event for _, event in in_order]
+            found = [one for own in pool.map(turns, range(len(trainers))) for one in own]
+    by_name = {told["client"]: (update, told) for update, told in found}
+    in_order = [by_name[client.name] for client in clients]
+    updates, events = _screened(screening, in_order, weights, at)
+    for client, told in zip(clients, events, strict=True):
+        _forget(client, before[client.name], told)
+    return updates, events
 
 
-def _around(trainer: Trainer, clients: Sequence[Client], weights: Weights, at: int) -> tuple[Weights, list[Event]]:
-    """Once around the ring: a client that fails is passed over."""
-    events = []
+def _around(
+    trainer: Trainer,
+    clients: Sequence[Client],
+    weights: Weights,
+    at: int,
+    screening: Screening,
+    changes: Mapping[str, Norms],
+) -> tuple[Weights, list[Event]]:
+    """Once around the ring: a client that fails is passed over. `changes`: what each one's last update changed."""
+    events, known = [], dict(changes)
     for client in clients:
-        update, event = _attempt(client, weights, at, trainer)
-        weights = weights if update is None else update.weights
-        events.append(event)
+        before = client.kept
+        updates, (told,) = _screened(screening, [_attempt(client, weights, at, trainer)], weights, at, known)
+        _forget(client, before, told)
+        if updates:
+            weights = updates[0].weights
+            known[client.name] = change_of(told)
+        events.append(told)
     return weights, events
 
 
 def _attempt(client: Client, weights: Weights, at: int, trainer: Trainer) -> tuple[Update | None, Event]:
-    """The client's update, None where it cannot be used, and what became of it."""
+    """The client's update, None where there is none in time, and what became of it."""
     size = sum(array.nbytes for array in weights)
-    event: Event = {"round": at + 1, "client": client.name, "event": "trained", "reason": "", "loss": math.nan}
-    event |= {"examples": client.examples, "seconds": math.nan, "bytes_received": size, "bytes_sent": 0}
-    before = client.kept
     try:
         update = trainer.train(client, weights, at)
     except Exception as error:  # whatever a site's machine and data do: the others go on, and the reason is kept
-        client.kept = before
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return None, {**event, "event": "died", "reason": reason}
-    event |= {"loss": update.losses[-1], "seconds": round(update.seconds, 3)}
-    event["bytes_sent"] = sum(array.nbytes for array in update.weights)
-    if reason := problem(update.weights, weights):
-        return None, {**event, "event": "refused", "reason": reason}
+        return None, {**event(at, client.name, "died", reason, received=size), "examples": client.examples}
     deadline = trainer.policy.deadline
     if deadline and update.seconds > deadline:
-        return None, {**event, "event": "late", "reason": f"after {deadline:g} s"}
-    return update, event
+        return None, event(at, client.name, "late", f"after {deadline:g} s", received=size, update=update)
+    return update, event(at, client.name, TRAINED, received=size, update=update)
+
+
+def _screened(
+    screening: Screening,
+    attempts: Sequence[tuple[Update | None, Event]],
+    weights: Weights,
+    at: int,
+    earlier: Mapping[str, Norms] | None = None,
+) -> tuple[list[Update], list[Event]]:
+    """The updates of one round, or of one client in a ring, that can be used, and what became of each client."""
+    updates = [update for update, _ in attempts if update is not None]
+    verdicts = screening.judge(updates, weights, earlier)
+    events = [told if update is None else screened(told, verdicts[update.client]) for update, told in attempts]
+    return [update for update in updates if not verdicts[update.client].reason], events
+
+
+def _forget(client: Client, before: Weights, told: Event) -> None:
+    """What a client has kept of a round in which its update was of no use, other than too late, goes."""
+    if told["event"] in ("died", "refused"):
+        client.kept = before

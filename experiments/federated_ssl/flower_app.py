@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,16 @@ from flwr.serverapp import Grid, ServerApp
 
 from cervix_tf.errors import InputError
 from cervix_tf.federated.flower import terms
-from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, name_of
+from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, name_of
+from cervix_tf.federated.flower.secure import masking
 from cervix_tf.federated.flower.terms import Terms
 from experiments.federated_ssl.config import PRESETS, Config
 
 if TYPE_CHECKING:  # Flower loads this file for every message: TensorFlow is imported where it is used
+    from cervix_tf.data.inputs import Inputs
     from cervix_tf.federated.client import Client, Trainer
 
-client = ClientApp(mods=[clipping])
+client = ClientApp(mods=[masking, clipping])
 server = ServerApp()
 
 
@@ -53,6 +55,7 @@ def read(run_config: Mapping[str, Any]) -> Federation:
         weights=run_config["weights"] or base.weights,
         federated_batch_size=run_config["batch-size"] or base.federated_batch_size,
         federation=agreed.policy,
+        patience=agreed.patience,
         seed=agreed.seed,
     )
     return Federation(study, agreed)
@@ -60,22 +63,22 @@ def read(run_config: Mapping[str, Any]) -> Federation:
 
 def trainer(federation: Federation, weights: str) -> Trainer:
     """The network with its projection, compiled for self-supervised learning; `weights`: of its backbone."""
-    import keras
-
     from cervix_tf.federated.client import Trainer, seed_of
+    from cervix_tf.federated.flower.seeding import seeded
     from experiments.federated_ssl import model, training
 
     study = federation.study
-    keras.utils.set_random_seed(seed_of(study.seed, "first weights"))
-    network = model.learner(study, model.encoder(study, weights))
+    seed = seed_of(study.seed, "first weights")
+    network = seeded(seed, lambda: model.learner(study, model.encoder(study, weights)))
     training.compile_learner(network, study)
     return Trainer(network, federation.terms.policy, study.seed)
 
 
 def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
-    """The site and its training images: rows of the manifest at `place` whose site is `name`, or is not given.
+    """The site and its images: rows of the manifest at `place` whose site is `name`, or is not given.
 
-    Raises `InputError` when there are none.
+    Rows without a split are for training. Raises `InputError` when there are none for it, or none to validate on
+    where the sites do that.
     """
     from cervix_tf.data import inputs, manifest
     from experiments.federated_ssl import training
@@ -86,11 +89,24 @@ def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
         )
     path = Path(place["manifest"])
     listed = manifest.read(path, Path(place["root"]) if place.get("root") else None)
-    here = listed.rows["site"].isin(["", name]) & listed.rows["split"].isin(["", "train"])
-    images = inputs.from_every_image(listed.where(here))
-    if not len(images):
+    here = listed.rows["site"].isin(["", name])
+
+    def images(*parts: str) -> Inputs:
+        return inputs.from_every_image(listed.where(here & listed.rows["split"].isin(parts)))
+
+    study, n, train = federation.study, federation.study.federated_batch_size, images("", "train")
+    if not len(train):
         raise InputError(f"{path}: no training images of site {name!r}; leave the column site empty, or name it so")
-    return training.client(federation.study, name, images, federation.study.federated_batch_size)
+    own = training.client(study, name, train, n)
+    if federation.terms.validation == "none":
+        return own
+    validation = images("validation")
+    if not len(validation):
+        raise InputError(
+            f"{path}: no validation images of site {name!r}; fill the column split (`python -m cervix_tf.data split`), "
+            "or run with validation='none'"
+        )
+    return dataclasses.replace(own, held_out=training.validation_views(study, n, validation))
 
 
 @client.train()
@@ -105,11 +121,17 @@ def recalibrate(message: Message, context: Context) -> Message:
     return _answered(message, context)
 
 
-def _answered(message: Message, context: Context) -> Message:
+@client.evaluate()
+def validate(message: Message, context: Context) -> Message:
+    """The loss of the common weights on the site's validation images."""
+    return _answered(message, context, measure)
+
+
+def _answered(message: Message, context: Context, how: Callable[..., Message] = answer) -> Message:
     federation = read(context.run_config)
     place = context.node_config if "manifest" in context.node_config else context.run_config
     own = site(federation, name_of(message), place)
-    return answer(message, context, trainer(federation, "random"), own)
+    return how(message, context, trainer(federation, "random"), own)
 
 
 @server.main()

@@ -144,7 +144,7 @@ def pretrained(
     fit.fit(
         network,
         _views(config, row.n, train, seed),
-        _held_out(config, row.n, held_out),
+        validation_views(config, row.n, held_out),
         epochs=config.ssl.epochs,
         steps_per_epoch=_steps(train, row.n),
         criterion="val_loss",
@@ -169,7 +169,7 @@ def _federated(
     )  # fmt: skip
     trainer = Trainer(network, policy, config.seed)
     clients = {name: client(config, name, each.images["train"], row.n) for name, each in sites.items()}
-    held_out = {name: _held_out(config, row.n, each.images["validation"]) for name, each in sites.items()}
+    held_out = {name: validation_views(config, row.n, each.images["validation"]) for name, each in sites.items()}
 
     def loss(weights: Weights) -> float:
         network.set_weights(weights)
@@ -245,7 +245,7 @@ def _views(config: Config, n: int, inputs: Inputs, seed: int) -> Callable[[int],
     return from_epoch
 
 
-def _held_out(config: Config, n: int, inputs: Inputs) -> tf.data.Dataset:
+def validation_views(config: Config, n: int, inputs: Inputs) -> tf.data.Dataset:
     """The same batches every time, of validation images."""
     images = dataclasses.replace(config.images, batch_size=n)
     return pipeline.views(inputs, images, _pair(config), seed=config.seed, epochs=1)

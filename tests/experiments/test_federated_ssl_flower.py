@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-pytest.importorskip("flwr", reason="Flower is not installed: pip install 'cervix_tf[federated]'")
+pytest.importorskip("flwr", reason="Flower is not installed: pip install -e '.[federated]' in the checkout")
 
-from cervix_tf.data import importers, manifest
+from cervix_tf.data import importers, inputs, manifest
 from cervix_tf.errors import InputError
 from cervix_tf.federated.flower.terms import Terms
 from cervix_tf.federated.policy import Policy
-from experiments.federated_ssl import flower_app, model
+from experiments.federated_ssl import flower_app, model, training
 from experiments.federated_ssl.config import PRESETS
 
 APP = Path(flower_app.__file__).parent / "flower" / "pyproject.toml"
@@ -45,7 +45,7 @@ def test_every_term_can_be_set_in_the_app_and_stands_there_with_its_default():
     settings = tomllib.loads(APP.read_text())["tool"]["flwr"]["app"]["config"]
     for kind in (Terms(sites=("any",)), Policy()):
         for field in dataclasses.fields(kind):
-            if field.name not in ("policy", "sites"):
+            if field.name not in ("policy", "sites", "sizes"):
                 assert settings[field.name.replace("_", "-")] == getattr(kind, field.name), field.name
 
 
@@ -53,15 +53,36 @@ def test_settings_are_those_of_the_preset_unless_the_run_says_otherwise(run_conf
     assert flower_app.read(run_config).study.network == PRESETS["demo"].network
     changed = flower_app.read({**run_config, "network": "mobilenet_v2", "local-epochs": 3})
     assert (changed.study.network, changed.terms.policy.local_epochs) == ("mobilenet_v2", 3)
+    assert changed.study.patience == changed.terms.patience == PRESETS["demo"].patience
     with pytest.raises(InputError, match="preset 'best'"):
         flower_app.read({**run_config, "preset": "best"})
 
 
-def test_a_site_trains_on_its_training_images_alone(run_config, images):
-    found = flower_app.site(flower_app.read(run_config), "a", {"manifest": str(images)})
+def test_a_site_trains_on_its_training_images_and_measures_common_weights_on_its_validation_images(run_config, images):
+    federation = flower_app.read(run_config)
+    found = flower_app.site(federation, "a", {"manifest": str(images)})
     assert (found.examples, found.steps) == (4, 1)
     pixels, _ = next(iter(found.batches(0)))
     assert pixels.shape == (8, 64, 64, 3)
+    shown = [pixels.numpy() for pixels, _ in found.held_out]
+    assert [pixels.shape for pixels in shown] == [(2, 64, 64, 3)]
+    simulated = training.validation_views(
+        federation.study, 4, inputs.of_every_image(manifest.read(images).part("validation"))
+    )
+    assert all(np.array_equal(a, b) for a, (b, _) in zip(shown, simulated, strict=True)), "those of the simulator"
+    trainer = flower_app.trainer(federation, "random")
+    assert np.isfinite(trainer.loss(found, trainer.weights))
+
+
+def test_a_site_without_validation_images_is_told_so_before_it_trains(run_config, images, tmp_path):
+    listed = manifest.read(images)
+    path = tmp_path / "unsplit.csv"
+    manifest.write(manifest.Manifest(listed.rows.assign(split=""), listed.root), path)
+    place = {"manifest": str(path), "root": str(listed.root)}
+    with pytest.raises(InputError, match="no validation images of site 'a'; fill the column split"):
+        flower_app.site(flower_app.read(run_config), "a", place)
+    found = flower_app.site(flower_app.read({**run_config, "validation": "none"}), "a", place)
+    assert found.held_out is None and found.examples == 6
 
 
 def test_a_site_without_images_is_told_what_to_do(run_config, images, tmp_path):

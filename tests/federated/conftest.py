@@ -13,7 +13,7 @@ SIDE, STEPS, BATCH = 6, 3, 4
 
 @pytest.fixture(scope="session")
 def network():
-    """network(seed=0, dropout=0.0): a compiled convolutional classifier with batch normalisation and momentum."""
+    """network(seed=0, dropout=0.0): a compiled convolutional classifier with batch normalization and momentum."""
 
     def build(seed=0, dropout=0.0):
         keras.utils.set_random_seed(seed)

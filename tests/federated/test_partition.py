@@ -33,8 +33,12 @@ def test_images_without_a_site_a_single_site_and_a_woman_at_two_sites_are_refuse
         partition.by_site(women(6, ("nhs",)))
     both = women(6, ("nhs", "alts"))
     both.rows.loc[0, "site"] = "alts"
-    with pytest.raises(InputError, match="group 'w0' is in alts"):
+    with pytest.raises(InputError, match=r"(?s)group 'w0' is in alts.*put the site before it"):
         partition.by_site(both)
+
+
+def test_one_site_alone_is_enough_where_nothing_is_federated():
+    assert list(partition.by_site(women(6, ("nhs",)), at_least=1)) == ["nhs"]
 
 
 def test_groups_are_dealt_out_whole_with_the_same_share_of_each_class():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp.mod import fixedclipping_mod
 
 from cervix_tf.errors import InputError
-from cervix_tf.federated.averaging import problem
+from cervix_tf.federated.averaging import Weights
 from cervix_tf.federated.client import Client, Trainer
+from cervix_tf.federated.screening import problem
 
 RECALIBRATE = "recalibrate"
 """Name of the action, beside plain training, with which a site measures moving statistics."""
@@ -29,12 +30,7 @@ def answer(message: Message, context: Context, trainer: Trainer, client: Client)
 
     Raises `InputError` when the server's network is another one.
     """
-    weights = message.content["arrays"].to_numpy_ndarrays()
-    wrong = problem(weights, trainer.weights)
-    if wrong:
-        raise InputError(f"the server's weights do not fit this site's network: {wrong}; is it the same version here?")
-    if _KEPT in context.state:
-        client.kept = context.state[_KEPT].to_numpy_ndarrays()
+    weights = _received(message, context, trainer, client)
     if message.metadata.message_type.endswith(RECALIBRATE):
         update = trainer.recalibrate(client, weights)
     else:
@@ -46,11 +42,27 @@ def answer(message: Message, context: Context, trainer: Trainer, client: Client)
     return Message(content, reply_to=message)
 
 
+def measure(message: Message, context: Context, trainer: Trainer, client: Client) -> Message:
+    """The reply to the server: the loss of its weights on the site's validation images.
+
+    Raises `InputError` when there are none, or the server's network is another one.
+    """
+    loss = trainer.loss(client, _received(message, context, trainer, client))
+    return Message(RecordDict({"metrics": MetricRecord({"loss": loss})}), reply_to=message)
+
+
 def clipping(message: Message, context: Context, call_next: Any) -> Message:
     """Flower's mod that clips an update before it leaves the site, where the server asks for that."""
-    config: ConfigRecord = message.content["config"]
-    return (fixedclipping_mod if "clipping_norm" in config else _plain)(message, context, call_next)
-
-
-def _plain(message: Message, context: Context, call_next: Any) -> Message:
+    if "clipping_norm" in message.content["config"]:
+        return fixedclipping_mod(message, context, call_next)
     return call_next(message, context)
+
+
+def _received(message: Message, context: Context, trainer: Trainer, client: Client) -> Weights:
+    """The server's weights; the client gets what it kept."""
+    weights = message.content["arrays"].to_numpy_ndarrays()
+    if wrong := problem(weights, trainer.weights):
+        raise InputError(f"the server's weights do not fit this site's network: {wrong}; is it the same version here?")
+    if _KEPT in context.state:
+        client.kept = context.state[_KEPT].to_numpy_ndarrays()
+    return weights

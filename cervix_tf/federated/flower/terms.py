@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -21,6 +22,14 @@ class Terms:
     start: str = ""
     """Site at which the ring starts; empty: the first."""
     policy: Policy = field(default_factory=Policy)
+    sizes: tuple[int, ...] = ()
+    """Training images of each site, in the order of `sites`, as they were agreed on: an update that says another number
+    is refused. Empty: not agreed on; every site must count alike then."""
+    validation: Literal["sites", "none"] = "sites"
+    """sites: each measures the loss of the common weights on its own validation images, and the weights with the lowest
+    mean are the result; none: the last weights are."""
+    patience: int = 5
+    """Rounds without a lower loss that end the federation, where sites measure it; 0: all rounds."""
     wait: float = 600.0
     """Seconds to wait for sites that are not connected before a round goes on without them."""
     aggregation: Literal["mean", "median", "trimmed_mean", "krum"] = "mean"
@@ -39,6 +48,10 @@ class Terms:
     """Largest L2 norm of an update."""
     delta: float = 1e-5
     """Of the (epsilon, delta) that is reported."""
+    secure_aggregation: Literal["none", "secagg+"] = "none"
+    """secagg+: sites mask what they send so that the server sees the sum alone; no update can be checked then."""
+    secure_range: float = 8.0
+    """Largest change of one weight in a round that can be sent masked; the smaller, the finer the steps."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -51,8 +64,14 @@ class Terms:
             raise InputError("rounds and local-epochs must be at least 1")
         if self.topology == "ring" and (self.aggregation != "mean" or self.privacy != "none"):
             raise InputError("the ring averages nothing: aggregation must be mean and privacy none")
+        if self.policy.norm_bound and not 1 <= self.policy.norm_bound < math.inf:
+            raise InputError(f"norm-bound {self.policy.norm_bound:g}: give a factor of at least 1, or 0 for no bound")
+        if not self.policy.deadline >= 0 or not self.wait >= 0 or self.patience < 0:
+            raise InputError("deadline, wait and patience must not be below 0")
+        self._check_sizes()
         self._check_aggregation()
         self._check_privacy()
+        self._check_secure()
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -63,6 +82,15 @@ class Terms:
     def minimum(self) -> int:
         """Sites whose update a round needs."""
         return self.policy.minimum or len(self.sites)
+
+    def _check_sizes(self) -> None:
+        if self.sizes and (len(self.sizes) != len(self.sites) or min(self.sizes) < 1):
+            raise InputError(f"sizes: {len(self.sizes)} numbers for {len(self.sites)} sites; give each its images")
+        if self.policy.weighting == "by_size" and not self.sizes:
+            raise InputError(
+                "weighting by_size: a site could give itself any weight; name the sizes that were agreed on, e.g. "
+                "sizes='120,340,95', in the order of sites"
+            )
 
     def _check_aggregation(self) -> None:
         """A robust strategy withstands nobody when the fewest updates that make a round are too few for it."""
@@ -84,6 +112,31 @@ class Terms:
             raise InputError("privacy: the noise is made for the plain mean; set aggregation mean and weighting plain")
         if self.noise_multiplier <= 0 or self.clipping_norm <= 0 or not 0 < self.delta < 1:
             raise InputError("privacy: noise-multiplier and clipping-norm must be above 0, delta between 0 and 1")
+        if self.validation != "none":
+            raise InputError(
+                "privacy: which weights do best at the sites would tell what the noise hides; set validation none"
+            )
+
+    def _check_secure(self) -> None:
+        if self.secure_aggregation == "none":
+            return
+        if self.topology != "server" or self.aggregation != "mean" or self.policy.weighting != "plain":
+            raise InputError(
+                "secure-aggregation: the server sees a sum and no update; set topology server, aggregation mean and "
+                "weighting plain"
+            )
+        if self.privacy != "none" or self.policy.batch_norm == "recalibrate":
+            raise InputError(
+                "secure-aggregation: cannot be had with privacy, nor with batch-norm recalibrate, whose statistics are "
+                "sent unmasked"
+            )
+        if len(self.sites) < 3 or 2 * self.minimum <= len(self.sites):
+            raise InputError(
+                f"secure-aggregation: needs three sites and a minimum of more than half of them; of {self.minimum} of "
+                f"{len(self.sites)} a part could unmask the others"
+            )
+        if not 0 < self.secure_range < math.inf:
+            raise InputError(f"secure-range {self.secure_range:g}: give a number above 0")
 
 
 def read(run_config: Mapping[str, Any]) -> Terms:
@@ -93,8 +146,16 @@ def read(run_config: Mapping[str, Any]) -> Terms:
     """
     policy = Policy(**_values(Policy, run_config))
     values = _values(Terms, run_config)
-    values["sites"] = tuple(name.strip() for name in values.get("sites", "").split(",") if name.strip())
+    values["sites"] = tuple(_listed(values.get("sites", "")))
+    try:
+        values["sizes"] = tuple(int(size) for size in _listed(values.get("sizes", "")))
+    except ValueError:
+        raise InputError(f"run config: sizes {run_config['sizes']!r}: give whole numbers, comma between") from None
     return Terms(**values, policy=policy)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _values(kind: type, run_config: Mapping[str, Any]) -> dict[str, Any]:

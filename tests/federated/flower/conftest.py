@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import datetime
+import functools
 import ipaddress
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from cervix_tf.run_dir import RunDir
+
+SITES = "a,b,c"
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
@@ -75,12 +85,19 @@ class Deployment:
         """The log of a process."""
         return (self.folder / f"{name}.log").read_text()
 
-    def site(self, name: str, registered: bool = True) -> None:
-        """Make a site's key, register it, and start its SuperNode."""
-        public = key_pair(self.folder / f"{name}.key")
-        if registered:
-            self.flwr("supernode", "register", str(public), "here", "--name", name)
-        self.supernode(name, f"{name}.key")
+    def site(self, key: str, name: str | None = None) -> str:
+        """Make a key, register it under a name (None: its own; empty: not at all), start its SuperNode; its number."""
+        public, name, number = key_pair(self.folder / f"{key}.key"), key if name is None else name, ""
+        if name:
+            said = self.flwr("supernode", "register", str(public), "here", "--name", name)
+            number = re.search(r"SuperNode (\d+) registered", said)[1]
+        self.supernode(key, f"{key}.key")
+        return number
+
+    def status(self, number: str) -> str:
+        """Whether a SuperNode is registered, online, offline or unregistered."""
+        nodes = json.loads(self.flwr("supernode", "list", "here", "--format", "json"))["nodes"]
+        return next(node["status"] for node in nodes if node["node-id"] == number)
 
     def until(self, true, seconds: float) -> None:
         """Wait for something to become true."""
@@ -171,6 +188,108 @@ def tiny():
     finally:
         sys.path.pop(0)
     return tiny
+
+
+@pytest.fixture(scope="session")
+def grid_of(tiny):
+    """grid_of(config, away=()): a grid whose sites answer in this process; those in `away` are not connected."""
+    from flwr.app import Context, Error, Message, RecordDict
+    from flwr.proto.node_pb2 import NodeInfo
+    from flwr.serverapp import Grid
+    from flwr.supercore.task_identity import TaskIdentity
+
+    class Here(Grid):
+        def __init__(self, config, away=()):
+            names = [name for name in config["sites"].split(",") if name not in away]
+            self.nodes = {100 + at: name for at, name in enumerate(names)}
+            self.contexts = {node: Context(1, node, {}, RecordDict(), config) for node in self.nodes}
+            self.asked, self.heard = [], []
+            TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1  # what a ServerApp's process has
+
+        def get_nodes(self):
+            return [NodeInfo(node_id=node, name=name) for node, name in self.nodes.items()]
+
+        def get_node_ids(self):
+            return list(self.nodes)
+
+        def send_and_receive(self, messages, *, timeout=None):
+            replies = []
+            for message in messages:
+                message.metadata.__dict__["_message_id"] = str(len(self.asked))
+                node, config = message.metadata.dst_node_id, message.content.get("config", {})
+                name, now = self.nodes[node], config.get("round", -1) + 1
+                self.asked.append((now, name, message.metadata.message_type))
+                if f"late:{name}:{now}" in self.contexts[node].run_config["fault"]:
+                    continue
+                try:
+                    replies.append(tiny.client(copy.deepcopy(message), self.contexts[node]))  # it travels
+                except Exception as error:  # as the SuperNode does
+                    replies.append(Message(Error(0, f"{type(error)}:<'{error}'>"), reply_to=message))
+            self.heard += replies
+            return replies
+
+        run = property()
+        set_run = create_message = push_messages = pull_messages = None
+
+    return Here
+
+
+@pytest.fixture(scope="session")
+def agreed():
+    """agreed(**settings): what three sites agreed on for two rounds, without validation unless it is asked for."""
+    from cervix_tf.federated.flower import terms
+
+    def read(**settings):
+        config = {"sites": SITES, "rounds": 2, "seed": 5, "wait": 0.0, "validation": "none", "patience": 0, **settings}
+        return terms.read({key.replace("_", "-"): value for key, value in config.items()})
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def first(tiny, agreed):
+    """The first weights; while a module's tests run there is one network, built and traced once."""
+    build = tiny.network
+    tiny.network = functools.cache(build)
+    yield tiny.trainer(agreed()).weights
+    tiny.network = build
+
+
+@pytest.fixture
+def federation(tiny, first, agreed, grid_of, tmp_path):
+    """federation(away=(), name="run", **settings): weights, record, history, grid of a federation in this process."""
+    from cervix_tf.federated.flower.server import federate
+
+    def run(away=(), name="run", fault="", node_config=None, nodes=None, **settings):
+        config = {"sites": SITES, "rounds": 2, "seed": 5, "validation": "none", "fault": fault}
+        config |= {key.replace("_", "-"): value for key, value in settings.items()}
+        grid, out = grid_of(config, away), RunDir(tmp_path / name)
+        grid.nodes |= nodes or {}
+        for context in grid.contexts.values():
+            context.node_config.update(node_config or {})
+        trainer = tiny.trainer(agreed(**settings))
+        trainer.network.set_weights(first)
+        weights = federate(grid, trainer, agreed(**settings), out)
+        return SimpleNamespace(weights=weights, record=record(out), history=pd.read_csv(out.history), grid=grid)
+
+    run.out = lambda name="run": RunDir(tmp_path / name)
+    run.record = lambda name="run": record(RunDir(tmp_path / name))
+    return run
+
+
+def record(out):
+    """What a federation wrote about each site and round."""
+    return pd.read_csv(out.federation, keep_default_na=False)
+
+
+@pytest.fixture(scope="session")
+def close():
+    """close(weights, others, atol=1e-6): whether two lists of arrays are nearly equal."""
+
+    def equal(weights, others, atol=1e-6):
+        return all(np.allclose(a, b, rtol=0, atol=atol) for a, b in zip(weights, others, strict=True))
+
+    return equal
 
 
 @pytest.fixture(scope="session")

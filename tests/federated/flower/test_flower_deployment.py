@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("flwr", reason="Flower is not installed: pip install 'cervix_tf[federated]'")
+pytest.importorskip("flwr", reason="Flower is not installed: pip install -e '.[federated]' in the checkout")
 
 from cervix_tf.federated import simulation
 from cervix_tf.federated.averaging import average
@@ -16,8 +16,9 @@ from cervix_tf.federated.keeper import Keeper
 from cervix_tf.run_dir import RunDir
 
 HERE = Path(__file__).parent
-SITES = ("hospital-a", "hospital-b", "hospital-c")
-LIMIT = 900  # seconds that all of it may take on a busy machine
+SITES = ("hospital-a", "hospital-b", "hospital-c", "hospital-d", "liar")
+LIES = ("times1e30", "nan", "negative", "count", "times1e6")
+LIMIT = 1200  # seconds that all of it may take on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -26,22 +27,23 @@ def deployment(start_deployment, tmp_path_factory):
     with start_deployment(tmp_path_factory.mktemp("flower")) as made:
         for name in SITES:
             made.site(name)
-        made.site("stranger", registered=False)
+        made.site("stranger", name="")
         yield made
 
 
 @pytest.fixture(scope="module")
 def runs(deployment):
-    """Run directories of three federations at the same time: averaging, the ring, and one that loses a site."""
+    """Run directories of three federations at the same time: averaging with a liar, the ring, one that loses a site."""
+    faults = ";".join(f"{kind}:liar:{at}" for at, kind in enumerate(LIES, start=1))
     settings = {
-        "server": "sites='hospital-a,hospital-b'",
-        "ring": "sites='hospital-a,hospital-b' topology='ring' start='hospital-b'",
+        "server": "sites='hospital-a,hospital-b,hospital-d,liar' sizes='12,12,12,12' weighting='by_size' rounds=5 "
+        f"minimum=3 fault='{faults}'",
+        "ring": "sites='hospital-a,hospital-b' topology='ring' start='hospital-b' validation='sites'",
         "killed": "sites='hospital-a,hospital-c' minimum=1 fault='hang:hospital-c:2'",
     }
     outs = {name: RunDir(deployment.folder / "runs" / name) for name in settings}
     for name, out in outs.items():
-        out.root.mkdir(parents=True)
-        deployment.flwr("run", str(HERE / "app"), "here", "--run-config", f"out='{out.root}' {settings[name]}")
+        start(deployment, out, settings[name])
     end = time.monotonic() + LIMIT
     deployment.until((outs["killed"].root / "hanging").exists, end - time.monotonic())
     deployment.kill("hospital-c")
@@ -50,25 +52,69 @@ def runs(deployment):
     return outs
 
 
+def start(deployment, out, settings):
+    """Give the command that starts a run."""
+    out.root.mkdir(parents=True)
+    deployment.flwr("run", str(HERE / "app"), "here", "--run-config", f"out='{out.root}' {settings}")
+
+
 def weights_of(out):
     return Keeper(out, (), 0).read(out.federated_weights)
 
 
-def same(weights, others):
+def near(weights, others):
     return all(np.allclose(a, b, rtol=0, atol=1e-6) for a, b in zip(weights, others, strict=True))
 
 
+def simulated(tiny, out, names, rounds, **arguments):
+    """The weights of the same federation in the simulator."""
+    trainer = tiny.trainer(terms.read({"sites": ",".join(names), "rounds": rounds, "seed": 5}))
+    sites = [tiny.site(name) for name in names]
+
+    def held_out(weights):
+        return float(np.mean([trainer.loss(site, weights) for site in sites]))
+
+    if arguments.pop("validated"):
+        arguments["held_out"] = held_out
+    return simulation.run([trainer], sites, trainer.weights, out, **arguments)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("topology", "names"), [("server", SITES[:2]), ("ring", ("hospital-b", "hospital-a"))])
-def test_a_deployment_ends_with_the_weights_of_the_simulator(topology, names, runs, tiny, tmp_path):
-    trainer = tiny.trainer(terms.read({"sites": ",".join(names), "rounds": 3, "seed": 5}))
-    clients = [tiny.site(name) for name in names]
-    simulated = RunDir(tmp_path)
-    weights = simulation.run([trainer], clients, trainer.weights, simulated, topology=topology)
-    assert same(weights_of(runs[topology]), weights)
+@pytest.mark.parametrize(
+    ("name", "sites", "rounds", "validated"),
+    [
+        ("server", ("hospital-a", "hospital-b", "hospital-d"), 5, False),
+        ("ring", ("hospital-b", "hospital-a"), 3, True),
+    ],
+)
+def test_a_deployment_ends_with_the_weights_of_the_simulator(name, sites, rounds, validated, runs, tiny, tmp_path):
+    out = RunDir(tmp_path)
+    weights = simulated(tiny, out, sites, rounds, topology=name, validated=validated)
     columns = ["round", "client", "event", "examples", "loss", "bytes_sent", "bytes_received"]
-    there, here = (pd.read_csv(out.federation)[columns] for out in (runs[topology], simulated))
-    pd.testing.assert_frame_equal(there, here, rtol=0, atol=1e-5)
+    there, here = (pd.read_csv(each.federation) for each in (runs[name], out))
+    there = there[there["client"] != "liar"].reset_index(drop=True)
+    assert list(there["event"]) == ["trained"] * len(here), there.to_string()
+    pd.testing.assert_frame_equal(there[columns], here[columns], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(there["change"], here["change"], rtol=1e-3)
+    assert near(weights_of(runs[name]), weights)
+    if validated:
+        losses = [pd.read_csv(each.history)["val_loss"] for each in (runs[name], out)]
+        np.testing.assert_allclose(*losses, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_site_that_lied_is_named_in_every_round_with_its_reason(runs):
+    record = pd.read_csv(runs["server"].federation, keep_default_na=False)
+    told = record[record["client"] == "liar"]
+    assert list(told["event"]) == ["refused"] * 5
+    words = (
+        "changes the weights by",
+        "not finite",
+        "variances below 0",
+        "registered with 12",
+        "changes the weights by",
+    )
+    assert all(word in reason for word, reason in zip(words, told["reason"], strict=True)), list(told["reason"])
 
 
 @pytest.mark.slow
@@ -80,11 +126,12 @@ def test_a_federation_whose_site_is_killed_in_round_2_ends_with_the_others(runs,
     weights = trainer.weights
     for number, names in enumerate([("hospital-a", "hospital-c"), ("hospital-a",), ("hospital-a",)]):
         weights = average([trainer.train(tiny.site(name), weights, number) for name in names])
-    assert same(weights_of(runs["killed"]), weights)
+    assert near(weights_of(runs["killed"]), weights)
 
 
 @pytest.mark.slow
-def test_a_supernode_that_nobody_registered_is_refused(deployment, runs):
+def test_who_may_take_part_is_the_servers_list_of_keys_not_who_has_the_certificate(deployment, runs):
+    """The stranger has the authority's certificate and a key of its own, as every site has."""
     assert deployment.processes["stranger"].wait(timeout=60) != 0
     assert "Failed to activate SuperNode" in deployment.said("stranger")
     assert "No SuperNode found with the given public key" in deployment.said("superlink")
@@ -98,3 +145,22 @@ def test_a_supernode_that_does_not_know_the_authority_trusts_no_superlink(deploy
                             "--max-retries", "1")  # fmt: skip
     assert node.wait(timeout=90) != 0
     assert "CERTIFICATE_VERIFY_FAILED" in deployment.said("distrustful")
+
+
+@pytest.mark.slow
+def test_two_supernodes_registered_under_one_name_are_refused_until_one_is_taken_off_the_list(deployment, runs):
+    number = deployment.site("impostor", name="hospital-a")
+    deployment.until(lambda: deployment.status(number) == "online", LIMIT)
+    out = RunDir(deployment.folder / "runs" / "twice")
+    start(deployment, out, "sites='hospital-a,hospital-b'")
+    deployment.until(out.federation.exists, LIMIT)
+    record = pd.read_csv(out.federation, keep_default_na=False)
+    assert list(record["event"]) == ["round refused"]
+    assert "hospital-a: two SuperNodes are registered under this name" in record["reason"][0]
+    assert number in record["reason"][0]
+
+    deployment.flwr("supernode", "unregister", number, "here")
+    deployment.kill("impostor")
+    again = deployment.supernode("impostor", "impostor.key")
+    assert again.wait(timeout=120) != 0, "its key is no longer on the list"
+    assert deployment.status(number) == "unregistered"
