@@ -59,13 +59,13 @@ class Images:
     """Pixels."""
     width: Annotated[int, _SIDE] = 224
     """Pixels."""
-    size: Annotated[int, ZeroOr(_SIDE)] = 0
-    """Pixels of both sides at once; 0: as height and width say."""
     batch_size: Count = 32
     """Images (or cases) a step, over all devices together."""
     cache: Literal["none", "memory", "disk"] = "none"
     """Keep decoded images (about 0.9 MB each at 480 x 640): every epoch after the first skips decoding. On disk they
     lie in the user's cache folder (~/.cache/cervix_tf, or CERVIX_TF_CACHE), which nobody else can read."""
+    size: Annotated[int, ZeroOr(_SIDE)] = 0
+    """Pixels of both sides at once; 0: as height and width say."""
 
     def __post_init__(self) -> None:
         """Height and width are what networks ask for, so that `size` is written there."""

@@ -191,18 +191,14 @@ def test_names_that_the_terminal_cannot_show_are_spelled_out(single, tmp_path, e
 
 
 @pytest.fixture
-def mapped(single, tmp_path, monkeypatch):
-    """A run with a model.keras, whose heat maps are made up."""
-    from cervix_tf import runs
+def mapped(single, monkeypatch):
+    """A model whose heat maps are made up."""
     from cervix_tf.explain import model_maps
+    from cervix_tf.export import runtime
 
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "model.tflite").write_bytes(single.read_bytes())
-    (run / "model.keras").write_bytes(b"")
-    monkeypatch.setattr(runs, "model", lambda run: None)
+    monkeypatch.setattr(runtime, "keras_model", lambda model: None)
     monkeypatch.setattr(model_maps, "heat_maps", lambda network, pixels, views: [np.zeros((2, 2)) for _ in pixels])
-    return run
+    return single
 
 
 def test_every_input_has_a_heat_map_of_its_own_whatever_its_name(mapped, tmp_path, monkeypatch, capsys):

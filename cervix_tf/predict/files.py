@@ -39,6 +39,8 @@ def _images(path: Path) -> list[tuple[str, list[str]]]:
 
 def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
     needed = f"a folder of {len(contract.views)} images, by name in the order {', '.join(contract.views)}"
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise InputError(f"{path}: is a pipe or a device, no image; give files or folders")
     if not path.is_dir():
         raise InputError(f"{path}: is one file, but {contract.task} takes cases: give {needed}")
     names = [name for name in _images_in(path) if "/" not in name]

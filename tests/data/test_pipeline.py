@@ -155,29 +155,6 @@ def test_the_cache_on_disk_serves_the_next_run_and_notices_a_changed_file(pictur
     assert pixels()[0].min() == 255
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda kept: b"", lambda kept: bytes(len(kept)), lambda kept: kept[:-50], lambda kept: kept[:20]]
-)
-def test_a_damaged_cached_image_is_decoded_anew_without_a_word(damage, pictures, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("CERVIX_TF_CACHE", str(tmp_path / "kept"))
-    on_disk = Images(height=24, width=32, batch_size=4, cache="disk")
-    before = [batch for batch, _ in pipeline.evaluation(pictures, on_disk).as_numpy_iterator()]
-    for kept in (tmp_path / "kept").iterdir():
-        kept.write_bytes(damage(kept.read_bytes()))
-    for _ in range(2):
-        again = [batch for batch, _ in pipeline.evaluation(pictures, on_disk).as_numpy_iterator()]
-        assert all(np.array_equal(a, b) for a, b in zip(before, again, strict=True))
-    assert not capsys.readouterr().err
-
-
-def test_a_full_or_read_only_cache_is_said_once_and_costs_nothing_but_time(pictures, tmp_path, monkeypatch, capsys):
-    (tmp_path / "kept").write_text("a file where the folder should be")
-    monkeypatch.setenv("CERVIX_TF_CACHE", str(tmp_path / "kept"))
-    on_disk = Images(height=24, width=32, batch_size=4, cache="disk")
-    assert sum(len(batch) for batch, _ in pipeline.evaluation(pictures, on_disk).as_numpy_iterator()) == 10
-    assert capsys.readouterr().err.count("images are decoded anew") == 1
-
-
 def test_a_broken_image_ends_in_an_error_that_names_its_file(pictures):
     (broken,) = pictures.files[3]
     Path(broken).write_bytes(b"not an image")

@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
             cv2.imwrite(str(folder / "pictures" / name / f"p{at // 3:03d}_{at % 3}.png"), pixels[..., ::-1])
     first, second, third = (shlex.split(line) for line in blocks(OWN_PICTURES, "sh")[0].splitlines())
     run(first, folder)
-    assert "malignant" in run([*second, *SMALL], folder)
+    assert "report my_run/report.html" in run([*second, *SMALL], folder)
     assert "most probable" in run(third, folder)
     return folder
 

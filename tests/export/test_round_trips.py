@@ -18,7 +18,7 @@ from cervix_tf.losses import FocalLoss
 from cervix_tf.metrics import predictions
 from cervix_tf.models import backbones, resnet, t2t_vit, vision_transformer
 from cervix_tf.run_dir import RunDir, write_json
-from cervix_tf.train import FusedAdam, HarmonicMeanTPR
+from cervix_tf.training import FusedAdam, HarmonicMeanTPR
 from experiments.cvm_cervix import model as cvm_cervix
 
 CODE = """

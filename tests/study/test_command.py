@@ -60,7 +60,7 @@ def test_the_same_command_goes_on_but_another_configuration_is_refused(tmp_path,
 
 
 def test_a_run_that_holds_nothing_computed_yet_takes_another_configuration(tmp_path):
-    def failing(config, out):
+    def failing(config, out, request):
         out.audit.write_text("[]")
         out.manifest.write_text("path,label")
         raise InputError("--data.root is missing")

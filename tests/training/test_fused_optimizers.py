@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cervix_tf.config import AdamConfig
+from cervix_tf.config import AdamConfig, SGDConfig
 from cervix_tf.training import fit
 from cervix_tf.training.fused_optimizers import FusedAdam, FusedSGD
 
@@ -131,7 +131,7 @@ def test_the_gradients_of_a_row_that_was_looked_up_twice_are_added():
 
 
 @pytest.mark.parametrize(
-    "optimizer", [fit.adam(AdamConfig(learning_rate=0.1, weight_decay=0.01)), fit.sgd(0.1, 0.9, 0.01)]
+    "optimizer", [fit.adam(AdamConfig(learning_rate=0.1, weight_decay=0.01)), fit.sgd(SGDConfig(1, 0.1, 0.9, 0.01))]
 )
 def test_it_is_saved_with_a_network_and_goes_on(tmp_path, optimizer):
     def network():
