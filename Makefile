@@ -6,12 +6,22 @@ STAMP := $(VENV)/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test venv lint types contracts unit reliability bench oracle lock clean
+.PHONY: demo test quick docs venv lint types contracts unit reliability bench oracle lock clean
 
 demo: venv
 	$(BIN)/python -m experiments.mobilenetv2_ensemble --preset demo
 
-test: lint types contracts unit
+test: lint types contracts docs unit
+
+# What is wrong most often, in minutes: everything but the tests that train or export a network.
+quick: lint types contracts
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/*.py tests/data tests/layers tests/losses \
+	  tests/metrics tests/report tests/study --ignore tests/test_classifier.py --ignore tests/test_predict.py
+
+# Guides and API reference, in build/docs; a warning is an error.
+docs: venv
+	rm -rf docs/reference/generated
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 venv: $(STAMP)
 
@@ -44,9 +54,9 @@ reliability: venv
 ORACLE_PYTHON ?= python3.11
 oracle:
 	$(ORACLE_PYTHON) -m venv build/oracle
-	build/oracle/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/oracles/requirements.txt
-	build/oracle/bin/python tests/oracles/tensorflow_addons_losses.py tests/oracles/tensorflow_addons_losses.json
-	git diff --stat tests/oracles
+	build/oracle/bin/python -m pip install --quiet --disable-pip-version-check --requirement/requirements.txt
+	build/oracle/bin/python/tensorflow_addons_losses.py tests/oracles/tensorflow_addons_losses.json
+	git diff --stat
 
 # This project beside PyTorch, albumentations, pytorch-metric-learning and Flower, into tests/benchmarks/results.md:
 # about half an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.

@@ -168,7 +168,7 @@ def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
 
 
 def files(batches: tf.data.Dataset, step: int) -> list[str]:
-    """The image files in batch number `step` of a pipeline of this module, also after `map`s of whole batches.
+    """The image files in batch number `step` of a pipeline of this module, also after maps of whole batches.
 
     None where that cannot be known: another dataset, or one whose batches were regrouped.
     """
