@@ -196,7 +196,7 @@ def mapped(single, monkeypatch):
     from cervix_tf.explain import model_maps
     from cervix_tf.export import runtime
 
-    monkeypatch.setattr(runtime, "keras_model", lambda model: None)
+    monkeypatch.setattr(runtime, "keras_model", lambda model: object())
     monkeypatch.setattr(model_maps, "heat_maps", lambda network, pixels, views: [np.zeros((2, 2)) for _ in pixels])
     return single
 

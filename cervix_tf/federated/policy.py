@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from cervix_tf.errors import InputError
-from cervix_tf.ranges import Count, CountOrNone, NotNegative
+from cervix_tf.ranges import Count, CountOrNone, NotNegative, Range, ZeroOr
 
 Topology = Literal["server", "ring"]
 
@@ -32,7 +32,7 @@ class Policy:
     """Clients whose update a round needs; 0 = all. Those that fail beyond that end the federation."""
     deadline: NotNegative = 0.0
     """Seconds of local training after which an update comes too late and is left out; 0 = none."""
-    norm_bound: float = 10.0
+    norm_bound: Annotated[float, ZeroOr(Range(1))] = 10.0
     """An update that changes the weights more than so many times as much as the other clients' updates do (median of
     their L2 norms) is refused, whatever is made of the rest; 0 = none."""
 

@@ -24,6 +24,8 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder: check the path")
+        if not path.is_dir() and not path.is_file():
+            raise InputError(f"{path}: is a pipe or a device, no image; give files or folders")
         found += _cases(path, contract) if contract.views else _images(path)
     return found
 
@@ -39,8 +41,6 @@ def _images(path: Path) -> list[tuple[str, list[str]]]:
 
 def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
     needed = f"a folder of {len(contract.views)} images, by name in the order {', '.join(contract.views)}"
-    if path.exists() and not path.is_dir() and not path.is_file():
-        raise InputError(f"{path}: is a pipe or a device, no image; give files or folders")
     if not path.is_dir():
         raise InputError(f"{path}: is one file, but {contract.task} takes cases: give {needed}")
     names = [name for name in _images_in(path) if "/" not in name]
@@ -57,8 +57,6 @@ def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
 
 def _images_in(path: Path) -> list[str]:
     """The images below a folder, relative to it; what is called like one and is none is refused, thumbnails are not."""
-    if not path.is_dir():
-        raise InputError(f"{path}: is a pipe or a device, no image; give files or folders")
     names, left_out = walk.images(path)
     for name, reason in left_out:
         if not walk.strange(PurePosixPath(name).parts):

@@ -50,10 +50,10 @@ def test_every_term_can_be_set_in_the_app_and_stands_there_with_its_default():
 
 
 def test_settings_are_those_of_the_preset_unless_the_run_says_otherwise(run_config):
-    assert flower_app.read(run_config).study.network == PRESETS["demo"].network
+    assert flower_app.read(run_config).study.network == PRESETS["demo"].config.network
     changed = flower_app.read({**run_config, "network": "mobilenet_v2", "local-epochs": 3})
     assert (changed.study.network, changed.terms.policy.local_epochs) == ("mobilenet_v2", 3)
-    assert changed.study.patience == changed.terms.patience == PRESETS["demo"].patience
+    assert changed.study.patience == changed.terms.patience == PRESETS["demo"].config.patience
     with pytest.raises(InputError, match="preset 'best'"):
         flower_app.read({**run_config, "preset": "best"})
 
@@ -67,7 +67,7 @@ def test_a_site_trains_on_its_training_images_and_measures_common_weights_on_its
     shown = [pixels.numpy() for pixels, _ in found.held_out]
     assert [pixels.shape for pixels in shown] == [(2, 64, 64, 3)]
     simulated = training.validation_views(
-        federation.study, 4, inputs.of_every_image(manifest.read(images).part("validation"))
+        federation.study, 4, inputs.from_every_image(manifest.read(images).part("validation"))
     )
     assert all(np.array_equal(a, b) for a, (b, _) in zip(shown, simulated, strict=True)), "those of the simulator"
     trainer = flower_app.trainer(federation, "random")

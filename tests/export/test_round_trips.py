@@ -57,9 +57,15 @@ def networks():
         patched.setattr(t2t_vit, "encoder", lambda x, depth, *rest, **options: encoder(x, 1, *rest, **options))
         for name, build in small.items():
             patched.setitem(backbones._BACKBONES, name, backbones._Backbone(build, "torch", smallest=16))
-        config = SimpleNamespace(images=SimpleNamespace(height=40, width=40), weights="random", vt_weights="", hidden=8)
+        config = SimpleNamespace(
+            images=SimpleNamespace(height=40, width=40),
+            data_source=SimpleNamespace(classes=("a", "b")),
+            weights="random",
+            vt_weights="",
+            hidden=8,
+        )
         made = {name: backbones.classifier(name, 2, 40, 40, weights="random") for name in small if name != "xception"}
-        return {"cvm_cervix": cvm_cervix.cvm(config, 2), **made}
+        return {"cvm_cervix": cvm_cervix.cvm(config), **made}
 
 
 def finish(out, network):

@@ -26,12 +26,12 @@ def trained(which, optimizer):
     model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(16), epochs=3, verbose=0)
     return strategy.num_replicas_in_sync, model.get_weights()
 
-from cervix_tf.config import AdamConfig
+from cervix_tf.config import AdamConfig, SGDConfig
 from cervix_tf.training import fit
 for optimizer in (
     lambda: keras.optimizers.SGD(0.1),
     lambda: fit.adam(AdamConfig(learning_rate=0.01, epsilon=1e-3, weight_decay=0.1)),
-    lambda: fit.sgd(keras.optimizers.schedules.CosineDecay(0.1, 12), 0.9, 1e-3),
+    lambda: fit.sgd(SGDConfig(learning_rate=0.1, momentum=0.9, weight_decay=1e-3)),
 ):
     one, alone = trained("1", optimizer)
     two, mirrored = trained("2", optimizer)
