@@ -32,6 +32,7 @@ _OTHERS = {
 }
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # JPEG markers among C0 ... CF that are not frame headers
+_SEQUENTIAL = (0xC0, 0xC1)
 _ALONE = (0x01, *range(0xD0, 0xD9))  # JPEG markers without a length
 _JPEG_COLORS = {1: "gray", 3: "RGB", 4: "CMYK"}
 _PNG_COLORS = {0: "gray", 2: "RGB", 3: "palette", 4: "gray", 6: "RGB"}
@@ -74,6 +75,8 @@ class Header:
     """EXIF orientation, 1 (upright) to 8."""
     tile: int = 0
     """Pixels of a TIFF's tile, decoded at once; 0 where there are none."""
+    scans: int = 0
+    """Of a JPEG: 1, or 2 for perhaps many; 0 where the file ends before the first."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -153,20 +156,25 @@ def _read(data: bytes) -> Header | None:
 
 
 def _jpeg(data: bytes) -> Header | None:
-    orientation = 1
+    found, orientation, one_scan, scans = None, 1, False, 0
     for marker, begin, end in _jpeg_segments(data):
         if marker == 0xE1 and data[begin + 4 : begin + 10] == b"Exif\0\0":
             orientation = _orientation(data[begin + 10 : end])
         elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
-            bits, height, width, channels = struct.unpack_from(">BHHB", data, begin + 4)
-            if channels not in _JPEG_COLORS:
-                raise UnreadableImage("wrong_channels", f"a JPEG of {channels} channels; convert it to RGB")
-            return Header("JPEG", width, height, bits, _JPEG_COLORS[channels], False, orientation)
-    return None
+            found = struct.unpack_from(">BHHB", data, begin + 4)
+            one_scan = marker in _SEQUENTIAL
+        elif marker == 0xDA and found is not None:
+            scans = 1 if one_scan and data[begin + 4 : begin + 5] == bytes(found[3:]) else 2
+    if found is None:
+        return None
+    bits, height, width, channels = found
+    if channels not in _JPEG_COLORS:
+        raise UnreadableImage("wrong_channels", f"a JPEG of {channels} channels; convert it to RGB")
+    return Header("JPEG", width, height, bits, _JPEG_COLORS[channels], False, orientation, scans=scans)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, begin and end of each segment before a JPEG's first scan; other bytes are passed over, as by libjpeg."""
+    """Marker, begin and end of each segment up to a JPEG's first scan; other bytes are passed over, as by libjpeg."""
     at = 2
     while True:
         at = data.find(b"\xff", at)
@@ -175,13 +183,15 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if at < 0 or at + 4 > len(data):
             return
         marker = data[at + 1]
-        if marker in (0xD9, 0xDA):  # the image ends, or its first scan begins
+        if marker == 0xD9:  # the image ends
             return
         if marker == 0 or marker in _ALONE:
             at += 2
             continue
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
         yield marker, at, end
+        if marker == 0xDA:
+            return
         at = end
 
 
