@@ -28,11 +28,12 @@ def draw(
     """
     from cervix_tf.explain import model_maps
 
-    atomic.claim(folder, [file_name(name) for name, _ in inputs])
-    written = []
+    written: list[Path] = []
     for name, files in inputs:
         pixels = [images.decode_file(file) for file in files]
         maps = model_maps.heat_maps(network, pixels, contract.views)
+        if not written:  # a model without heat maps leaves no folder behind
+            atomic.claim(folder, [file_name(name) for name, _ in inputs])
         target = folder / file_name(name)
         png.write(target, model_maps.strip(pixels, maps, contract.views))
         written.append(target)
