@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cervix_tf import atomic
 from cervix_tf.errors import InputError
 
 NAME = ".lock"
 """File in a run's folder that is locked, and says by whom. It stays: that it is there means nothing."""
+_PATIENCE = 2.0  # seconds that a process may take between locking the file and writing into it
 
 
 @contextlib.contextmanager
@@ -34,9 +36,9 @@ def held(folder: Path) -> Iterator[None]:
         try:
             _lock(descriptor)
         except BlockingIOError:
-            who = _described(os.pread(descriptor, 4096, 0))
             raise InputError(
-                f"{folder}: {who} is at work there; wait until it has ended, or give this one another --run name"
+                f"{folder}: {_holder(descriptor)} is at work there; "
+                "wait until it has ended, or give this one another --run name"
             ) from None
         except OSError as error:
             print(
@@ -68,9 +70,28 @@ def _me() -> bytes:
     return json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": now}).encode()
 
 
-def _described(content: bytes) -> str:
+def _holder(descriptor: int) -> str:
+    """The process that has the lock, in words, once it has written them down."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            there = json.loads(os.pread(descriptor, 4096, 0))
+            if _may_live(there):
+                return f"process {there['process']} on {there['host']}, since {there['since']},"
+        except (ValueError, KeyError, TypeError):
+            pass
+        if time.monotonic() > deadline:
+            return "another process"
+        time.sleep(0.05)
+
+
+def _may_live(there: dict[str, Any]) -> bool:
+    """False for what a dead process of this machine has left in the file."""
     try:
-        there = json.loads(content)
-        return f"process {there['process']} on {there['host']}, since {there['since']},"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+        if there["host"] == socket.gethostname():
+            os.kill(there["process"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives, and is somebody else's
+        pass
+    return True

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -63,8 +64,16 @@ def test_commands_that_a_process_starts_do_not_inherit_its_lock(tmp_path):
         child.wait()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff" * 9000])
-def test_whatever_stands_in_the_file_the_second_is_refused(content, tmp_path):
+def dead():
+    """What a process has written that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return json.dumps({"process": process.pid, "host": socket.gethostname(), "since": "yesterday"}).encode()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff" * 9000, dead()])
+def test_whatever_stands_in_the_file_the_second_is_refused(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_lock, "_PATIENCE", 0.1)
     with run_lock.held(tmp_path):
         (tmp_path / run_lock.NAME).write_bytes(content)
         with pytest.raises(InputError, match="another process is at work there"), run_lock.held(tmp_path):

@@ -113,25 +113,35 @@ def check_epochs(folder, told, when):
         assert newest >= told, f"{when}: {told} epochs were on the disk, now {newest}"
 
 
-def two_at_once(root, times, rng, undisturbed):
-    """Two processes on one run: one is refused, naming the other, and the results are right."""
-    expected, seconds = undisturbed
+def two_at_once(root, times, rng, expected):
+    """Two processes on one run: one is refused, naming the other, and the results are right.
+
+    They start at the same time, or the second when the first is in an epoch; the one that has the run does not go on
+    before the other has ended.
+    """
     refused = 0
     for at in range(times):
-        folder, said = root / f"run-{at}", root / f"said-{at}"
+        folder, said, hold = root / f"run-{at}", root / f"said-{at}", root / f"go-on-{at}"
+        in_epoch = int(rng.integers(0, tiny_study.EPOCHS)) if at % 2 else 0
 
-        def work(folder=folder, said=said):
+        def work(folder=folder, said=said, hold=f"{hold}:{in_epoch}"):
+            os.environ["HOLD"] = hold
             os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
             tiny_study.main(folder)
 
-        children = [forked(work)]
-        time.sleep(rng.uniform(0, 0.6 * seconds) if at % 2 else 0)
-        children.append(forked(work))
-        codes = sorted(map(code_of, children))
+        children = {forked(work)}
+        while at % 2 and not Path(f"{hold}-here").exists():
+            time.sleep(0.01)
+        children.add(forked(work))
+        first, status = os.wait()
         text = said.read_text()
-        assert codes == [0, 2], f"pair {at}: exit codes {codes}\n{text}"
-        assert any(f"process {child} on " in text for child in children) and "is at work there" in text, text
-        assert "Traceback" not in text, text
+        assert os.waitstatus_to_exitcode(status) == 2, (
+            f"pair {at}: exit code {os.waitstatus_to_exitcode(status)}, {text}"
+        )
+        (other,) = children - {first}
+        assert f"process {other} on " in text and "is at work there" in text and "Traceback" not in text, text
+        hold.touch()
+        assert code_of(other) == 0, f"pair {at}: {said.read_text()}"
         assert tiny_study.results(folder) == expected, f"pair {at}: the results are others"
         refused += 1
     return {"pairs": times, "refused": refused}
@@ -145,7 +155,7 @@ if __name__ == "__main__":
         (root / how).mkdir()
         rng = np.random.default_rng([seed, int(times)])
         if how == "two":
-            found[how] = two_at_once(root / how, int(times), rng, undisturbed)
+            found[how] = two_at_once(root / how, int(times), rng, undisturbed[0])
         else:
             found[how] = kills(root / how, int(times), rng, undisturbed, power=how == "power")
     print(json.dumps(found), flush=True)

@@ -102,6 +102,7 @@ def finished(tmp_path_factory):
     """A folder with a finished run in it."""
     folder = tmp_path_factory.mktemp("finished") / "study"
     undisturbed(folder, f"experiments.{STUDY}", "--preset", "demo", "--out", "runs", *SMALL, *STUDIES[STUDY])
+    shutil.copy(folder / RUN / "predictions.csv", folder / "other.csv")
     return folder
 
 
@@ -120,7 +121,7 @@ COMMANDS = {
         ("cervix_tf.evaluate", RUN, "--manifest", f"{RUN}/manifest.csv", "--root", DATA, "-o", "evaluation"),
         "metrics.json",
     ),
-    "compare": (("cervix_tf.compare", RUN, RUN, "-o", "comparison"), "comparison.csv"),
+    "compare": (("cervix_tf.compare", RUN, "other.csv", "-o", "comparison"), "comparison.csv"),
     "predict": (("cervix_tf.predict", RUN, DATA, "--heatmap", "maps"), "*.png"),
     "report": (("cervix_tf.report", RUN), "report.html"),
 }

@@ -20,16 +20,16 @@ def test_a_sample_of_disturbed_trainings_ends_as_undisturbed_ones_do(quick_disk,
 
 
 @pytest.mark.reliability
-def test_fifty_kills_at_random_moments_change_no_result(tmp_path, script):
-    assert script("killed_trainings.py", tmp_path, SEED, "sigkill=50")["sigkill"]["kills"] == 50
+def test_fifty_kills_at_random_moments_change_no_result(quick_disk, script):
+    assert script("killed_trainings.py", quick_disk, SEED, "sigkill=50")["sigkill"]["kills"] == 50
 
 
 @pytest.mark.reliability
-def test_fifty_power_failures_lose_nothing_but_the_last_epoch(tmp_path, script):
-    found = script("killed_trainings.py", tmp_path, SEED, "power=50")["power"]
+def test_fifty_power_failures_lose_nothing_but_the_last_epoch(quick_disk, script):
+    found = script("killed_trainings.py", quick_disk, SEED, "power=50")["power"]
     assert found["kills"] == 50 and found["lost"] > 20
 
 
 @pytest.mark.reliability
-def test_of_two_processes_on_one_run_one_is_refused_twenty_times(tmp_path, script):
-    assert script("killed_trainings.py", tmp_path, SEED, "two=20")["two"]["refused"] == 20
+def test_of_two_processes_on_one_run_one_is_refused_twenty_times(quick_disk, script):
+    assert script("killed_trainings.py", quick_disk, SEED, "two=20")["two"]["refused"] == 20

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -54,16 +55,22 @@ def batches(first):
 
 
 class Told(keras.callbacks.Callback):
-    """Writes the number of every epoch that is on the disk to a file outside the run."""
+    """Tells the epochs that are on the disk to a file outside the run (TOLD), and waits, if asked to, in one of them.
 
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
+    HOLD=path:epoch: in that epoch it makes `path`-here, and goes on once `path` is there.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        hold, _, at = os.environ.get("HOLD", "").partition(":")
+        if hold and epoch == int(at):
+            Path(f"{hold}-here").touch()
+            while not Path(hold).exists():
+                time.sleep(0.01)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.path:
-            with Path(self.path).open("a") as file:
-                file.write(f"{epoch}\n")  # the callbacks before it, of which `fit`'s own is the last, wrote epoch - 1
+        if path := os.environ.get("TOLD"):
+            with Path(path).open("a") as file:
+                file.write(f"{epoch}\n")  # the callback that writes this epoch comes after this one
 
 
 def run(config, out, request):
@@ -73,7 +80,7 @@ def run(config, out, request):
     model = network()
     fit.fit(
         model, batches, held_out, epochs=EPOCHS, steps_per_epoch=STEPS, criterion="val_loss", also_by=["val_accuracy"],
-        out=out, callbacks=[Told(os.environ.get("TOLD"))],
+        out=out, callbacks=[Told()],
     )  # fmt: skip
     labels = [CLASSES[label] for _, each in found for label in each]
     said = predictions.from_arrays([f"c{at}" for at in range(len(labels))], fit.probabilities(model, held_out), CLASSES,
