@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import tyro
 
-from cervix_tf import atomic, ranges
+from cervix_tf import atomic, processor, ranges, tuning
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -74,7 +74,9 @@ def main(
         )
         for seed in {command.config.seed, *(command.seeds if tables else ())}:
             ranges.check(dataclasses.replace(command.config, seed=seed))
-        name = (command.run or preset) + _of_worker()
+        if command.threads < 0:
+            raise InputError(f"--threads {command.threads}: must be at least 0")
+        name = (command.run or preset) + _of_worker(command.threads)
         runs = {
             seed: RunDir(command.out / paper / (name if seed == command.config.seed else f"{name}-seed-{seed}"))
             for seed in (command.seeds if tables else ()) or (command.config.seed,)
@@ -85,10 +87,10 @@ def main(
             for seed, out in runs.items():
                 _print(out, listed(dataclasses.replace(command.config, seed=seed), out, asked[0]))
             return
-        import_tensorflow()
+        import_tensorflow(_threads(command.threads, list(runs.values())), deterministic=command.deterministic)
         for seed, out in runs.items():
-            config = dataclasses.replace(command.config, seed=seed)
-            begin(config, out, ["python", "-m", f"experiments.{paper}", *arguments], seed)
+            config, choices = _with_precision(dataclasses.replace(command.config, seed=seed), out)
+            begin(config, out, ["python", "-m", f"experiments.{paper}", *arguments], seed, choices)
             run(config, out, *asked)
         if len(runs) > 1:
             from cervix_tf.report import seeds
@@ -96,13 +98,13 @@ def main(
             seeds.conclude(runs)
 
 
-def _of_worker() -> str:
+def _of_worker(threads: int) -> str:
     """What this worker's run name ends with; joins the others first, if TF_CONFIG names any."""
     import os
 
     if not os.environ.get("TF_CONFIG"):
         return ""
-    import_tensorflow()
+    import_tensorflow(threads)
     from cervix_tf.train import devices
 
     at = devices.worker()
@@ -127,10 +129,33 @@ def _print(out: RunDir, rows: Sequence[Listed]) -> None:
     Console().print(grid)
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow without the lines its C++ side prints before any log level applies (missing CUDA, CPU flags).
+def _threads(asked: int, runs: Sequence[RunDir]) -> int:
+    """As many as were asked for, else as the first run was begun with, else one a core."""
+    begun = [read_json(out.environment).get("threads") for out in runs if out.environment.exists()]
+    return asked or next(filter(None, begun), processor.here().cores)
 
-    Which devices there are stands in environment.json.
+
+def _with_precision(config: C, out: RunDir) -> tuple[C, dict[str, str]]:
+    """The configuration with the precision that `auto` stands for, once and for all in a run; the choice in words."""
+    asked: Any = config
+    if getattr(asked, "precision", "") != "auto":
+        return config, {}
+    from cervix_tf.train import devices
+
+    gpus = {} if asked.devices == "cpu" else devices.capabilities()
+    choice = tuning.precision(processor.here(), gpus)
+    begun = read_json(out.config).get("precision") if out.config.exists() else None
+    if begun not in (None, choice.value):
+        choice = tuning.Choice(begun, f"as this run was begun; a new one would take {choice.value} here")
+    print(f"precision {choice}", flush=True)
+    return dataclasses.replace(asked, precision=choice.value), {"precision": str(choice)}
+
+
+def import_tensorflow(threads: int = 0, *, deterministic: bool = False) -> None:
+    """Import TensorFlow, set to what trains fastest on this processor, with so many threads (0: one a core).
+
+    Without the lines its C++ side prints before any log level applies (missing CUDA, CPU flags): which devices there
+    are stands in environment.json.
     """
     import os
     import tempfile
@@ -140,7 +165,8 @@ def import_tensorflow() -> None:
     with tempfile.TemporaryFile() as unread:
         os.dup2(unread.fileno(), 2)
         try:
-            import tensorflow as tf
+            with tuning.importing_tensorflow(threads, deterministic=deterministic):
+                import tensorflow as tf
 
             tf.config.list_physical_devices()
             tf.get_logger().setLevel("ERROR")  # it warns of many networks as of one traced anew
@@ -149,10 +175,13 @@ def import_tensorflow() -> None:
             os.close(stderr)
 
 
-def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> None:
+def begin(
+    config: Any, out: RunDir, command_line: Sequence[str], seed: int, choices: Mapping[str, str] | None = None
+) -> None:
     """Write config.json and environment.json of a run, or check that the run that is there has the same config.
 
-    Raises `InputError` that names the first fields that differ.
+    `choices` are what the program chose and why, for environment.json. Raises `InputError` that names the first fields
+    that differ.
     """
     atomic.clear_leftovers(out.root)
     asked = _plain(dataclasses.asdict(config))
@@ -169,7 +198,15 @@ def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> N
             )
     else:
         write_json(out.config, asked)
-    write_json(out.environment, environment(command_line, seed))
+    found = environment(command_line, seed) | {**(choices or {})}
+    there = read_json(out.environment) if out.environment.exists() else {}
+    for name in ("threads", "deterministic"):
+        if there.get(name, found[name]) != found[name]:
+            raise InputError(
+                f"{out.root}: was begun with {name} {there[name]}, now {found[name]}, which rounds otherwise; give "
+                f"--{name} as before, or another --run name"
+            )
+    write_json(out.environment, found)
 
 
 def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
@@ -208,22 +245,10 @@ def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
         "commit": git.stdout.strip() or "not a git checkout",
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": _processor(),
+        **tuning.described(),
         "devices": devices.describe(),
         "versions": versions,
     }
-
-
-def _processor() -> str:
-    import os
-    import platform
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return f"{model}, {os.cpu_count()} logical CPUs"
 
 
 def _preset(arguments: Sequence[str], presets: Mapping[str, Any]) -> str:
@@ -266,6 +291,13 @@ def _command(presets: Mapping[str, Any], preset: str, tables: Sequence[int]) -> 
          dataclasses.field(default="")),
         ("out", Annotated[Path, tyro.conf.arg(help="Folder of all runs.")],
          dataclasses.field(default=Path("saved_models"))),
+        ("threads", Annotated[int, tyro.conf.arg(
+            help="Threads of the arithmetic; the same number gives the same results on any number of cores of one kind "
+            "(0: those that the run was begun with, at first one a core).")],
+         dataclasses.field(default=0)),
+        ("deterministic", Annotated[bool, tyro.conf.arg(
+            help="Only operations that give the same results every time, on a GPU too; slower there.")],
+         dataclasses.field(default=False)),
         *(several if tables else ()),
         ("config", Annotated[type(config), tyro.conf.arg(name="")], dataclasses.field(default=config)),
     ]  # fmt: skip

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 from cervix_tf.ranges import BelowOne, Count, NotNegative, Positive, Probability, Range, Rising
 
 Protocol = Literal["as_published", "leak_free"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
+"""auto: bfloat16 where the hardware computes in it, else float32; chosen once in a run."""
 
 
 @dataclass(frozen=True)

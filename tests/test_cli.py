@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 
 import pytest
 
@@ -46,6 +47,8 @@ def test_a_run_writes_its_configuration_and_environment_first(tmp_path):
     assert json.loads(out.config.read_text())["net"]["epochs"] == 3
     environment = json.loads(out.environment.read_text())
     assert environment["command_line"].startswith("python -m experiments.study --out")
+    assert 1 <= environment["cores"] <= os.cpu_count() and environment["threads"] >= 1
+    assert "round otherwise" in environment["repeatable"]
     assert environment["seed"] == 0 and environment["versions"]["tensorflow"].startswith("2.")
 
 
@@ -67,6 +70,15 @@ def test_wrong_options_end_with_exit_code_2(tmp_path, capsys, arguments, said):
         call(tmp_path, *arguments)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_run_begun_with_other_threads_is_not_gone_on_with(tmp_path, capsys):
+    _, out = call(tmp_path, "--run", "mine")
+    begun = json.loads(out.environment.read_text())
+    out.environment.write_text(json.dumps(begun | {"threads": begun["threads"] + 1}))
+    with pytest.raises(SystemExit):  # TensorFlow is there already, so its threads cannot be changed any more
+        call(tmp_path, "--run", "mine")
+    assert f"was begun with threads {begun['threads'] + 1}, now {begun['threads']}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("listing", [[], ["--list"]])

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from cervix_tf import processor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,7 +77,7 @@ class Fingerprint:
 
 def inspect_all(files: Sequence[Path], workers: int, max_megapixels: float) -> list[Fingerprint]:
     """`inspect` of each file, in order, by `workers` threads (0 = one a core)."""
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers or processor.here().cores) as pool:
         warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of it becomes a Problem
         return list(pool.map(lambda file: inspect(file, max_megapixels), files))
 

@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from cervix_tf import atomic
+from cervix_tf import atomic, processor
 from cervix_tf.config import Augmentation, Images
 from cervix_tf.data import augment
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.errors import InputError
 
-_THREADS = os.cpu_count() or 1
+_THREADS = processor.here().cores
 
 Decode = Callable[[str], np.ndarray]
 

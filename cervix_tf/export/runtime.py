@@ -5,6 +5,7 @@ A .tflite needs no TensorFlow, so that a single case takes about a second with s
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cervix_tf import processor, tuning
 from cervix_tf.data.images import decode_file
 from cervix_tf.errors import InputError
 from cervix_tf.export import associated_files, neighbours, saved_model
@@ -118,7 +120,7 @@ def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) ->
 
 def _loaded(inputs: Sequence[Sequence[str]], contract: Contract, *, resize: bool) -> Iterator[np.ndarray]:
     """Inputs in order, decoded a few ahead by other threads: OpenCV gives up Python's lock while it works."""
-    workers = min(4, os.cpu_count() or 1)
+    workers = min(4, processor.here().cores)
     ahead: deque[Future[np.ndarray]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -137,7 +139,7 @@ def _tflite(path: Path, threads: int | None) -> Model:
 
     contract = associated_files.read_contract(path)
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
+        interpreter = Interpreter(model_path=str(path), num_threads=threads or processor.here().cores)
         of_images, of_pixels = (
             interpreter.get_signature_runner(name) for name in (saved_model.ANY_SIZE, saved_model.PIXELS)
         )
@@ -167,9 +169,10 @@ def _saved_model(path: Path, threads: int | None) -> Model:
         raise InputError(f"{path}: not a SavedModel that TensorFlow can load ({first}); export it again") from None
 
     def run(images: np.ndarray) -> np.ndarray:
-        if images.dtype == np.uint8:
-            return of_images(images=tf.constant(images))[contract.output].numpy()
-        return of_pixels(pixels=tf.constant(images))[contract.output].numpy()
+        with tuning.single_input() if len(images) == 1 else contextlib.nullcontext():
+            if images.dtype == np.uint8:
+                return of_images(images=tf.constant(images))[contract.output].numpy()
+            return of_pixels(pixels=tf.constant(images))[contract.output].numpy()
 
     return _ready(contract, path, run)
 

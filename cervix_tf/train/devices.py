@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from cervix_tf import processor, tuning
 from cervix_tf.config import Precision
 from cervix_tf.errors import InputError
 
@@ -95,12 +96,24 @@ def precision(precision: Precision) -> Iterator[None]:
 
     `cervix_tf.layers.in_float32` is for the network when it is trained.
     """
+    if precision == "auto":
+        chosen = tuning.precision(processor.here(), capabilities())
+        precision = "bfloat16" if chosen.value == "bfloat16" else "float32"
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     try:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def capabilities() -> dict[str, tuple[int, int]]:
+    """Name -> compute capability of the GPUs that TensorFlow sees."""
+    found = {}
+    for gpu in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpu)
+        found[details.get("device_name", gpu.name)] = details.get("compute_capability", (0, 0))
+    return found
 
 
 def jit_compile() -> str | bool:
