@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import tyro
 
-from cervix_tf import atomic, processor, ranges, tuning
+from cervix_tf import atomic, processor, ranges, shown_paths, tuning
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -91,6 +91,8 @@ def main(
         for seed, out in runs.items():
             config, choices = _with_precision(dataclasses.replace(command.config, seed=seed), out)
             begin(config, out, ["python", "-m", f"experiments.{paper}", *arguments], seed, choices)
+            if command.no_images:
+                write_json(out.environment, {**read_json(out.environment), "report_images": False})
             run(config, out, *asked)
         if len(runs) > 1:
             from cervix_tf.report import seeds
@@ -189,7 +191,7 @@ def begin(
         there = read_json(out.config)
         changed = [
             f"{name} was {there_value!r}, now {asked_value!r}"
-            for name, there_value, asked_value in _differences(there, asked)
+            for name, there_value, asked_value in _differences(_plain(there), asked)
         ]
         if changed:
             raise InputError(
@@ -240,7 +242,7 @@ def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
         check=False,
     )
     return {
-        "command_line": " ".join(command_line),
+        "command_line": shown_paths.command(command_line),
         "seed": seed,
         "commit": git.stdout.strip() or "not a git checkout",
         "python": platform.python_version(),
@@ -298,6 +300,9 @@ def _command(presets: Mapping[str, Any], preset: str, tables: Sequence[int]) -> 
         ("deterministic", Annotated[bool, tyro.conf.arg(
             help="Only operations that give the same results every time, on a GPU too; slower there.")],
          dataclasses.field(default=False)),
+        ("no_images", Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(
+            help="Show no patients' images in the report.")],
+         dataclasses.field(default=False)),
         *(several if tables else ()),
         ("config", Annotated[type(config), tyro.conf.arg(name="")], dataclasses.field(default=config)),
     ]  # fmt: skip
@@ -309,7 +314,7 @@ def _plain(value: Any) -> Any:
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
+    return shown_paths.kept(str(value)) if isinstance(value, (Path, str)) else value
 
 
 def _differences(there: Any, asked: Any, name: str = "") -> list[tuple[str, Any, Any]]:

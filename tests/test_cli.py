@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,33 @@ def test_wrong_options_end_with_exit_code_2(tmp_path, capsys, arguments, said):
         call(tmp_path, *arguments)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed(Config):
+    """A study of files."""
+
+    weights: str = ""
+    root: Path | None = None
+
+
+def test_a_runs_files_name_no_user_and_the_same_command_still_fits(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "anna"))
+    given = ["--out", str(tmp_path / "anna" / "runs"), "--root", str(tmp_path / "anna" / "images"), "--no-images"]
+    given += ["--weights", str(tmp_path / "anna" / "w")]
+    for _ in range(2):
+        cli.main(
+            "study",
+            {"one": Placed()},
+            {"one": ""},
+            lambda config, out: None,
+            [*given, "--weights", f"{tmp_path}/anna/w"],
+        )
+    out = RunDir(tmp_path / "anna" / "runs" / "study" / "one")
+    config, environment = json.loads(out.config.read_text()), json.loads(out.environment.read_text())
+    assert (config["root"], config["weights"]) == ("~/images", "~/w")
+    assert "--root ~/images" in environment["command_line"] and "anna" not in json.dumps([config, environment])
+    assert environment["report_images"] is False
 
 
 def test_a_run_begun_with_other_threads_is_not_gone_on_with(tmp_path, capsys):

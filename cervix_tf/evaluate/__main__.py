@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from cervix_tf import shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -59,6 +59,8 @@ class Options:
     """Bootstrap resamples."""
     seed: int = 0
     """Of the bootstrap."""
+    no_images: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show no patients' images on the page."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -66,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     with exit_cleanly():
         options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.evaluate")
-        command = shlex.join(["python", "-m", "cervix_tf.evaluate", *arguments])
+        command = shown_paths.command(["python", "-m", "cervix_tf.evaluate", *arguments])
         print(evaluate(options, command))
 
 
@@ -114,7 +116,8 @@ def evaluate(options: Options, command: str = "") -> str:
     predictions.write(found, out.predictions)
     manifest.write(tested, out.manifest)
     contract.write(out.contract)
-    write_json(out.environment, {"command_line": command, "data_root": str(rows.root.resolve())})
+    where = shown_paths.kept(str(rows.root.resolve()))
+    write_json(out.environment, {"command_line": command, "data_root": where, "report_images": not options.no_images})
     write_json(out.metrics, summary)
     page.evaluation(out.root)
     return "\n".join([*_table(summary), *(f"note: {note}" for note in notes), f"written to {out.root}"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from cervix_tf import shown_paths
 from cervix_tf.data.images import decode_file
 from cervix_tf.errors import InputError
 from cervix_tf.export import calibration
@@ -48,7 +49,7 @@ def manifest(out: RunDir, root: Path | None = None) -> Manifest:
 
     if root is None and out.environment.is_file():
         there = read_json(out.environment).get("data_root")
-        root = Path(there) if there else None
+        root = shown_paths.found(there) if there else None
     listed = manifests.read(out.manifest, root)
     first = listed.root / listed.rows["path"][0]
     if not first.is_file():

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import atomic
+from cervix_tf import atomic, shown_paths
 from cervix_tf.export import contract as contracts
 from cervix_tf.export.contract import Contract
 from cervix_tf.run_dir import RunDir, read_json, write_json
@@ -45,7 +45,9 @@ def card(out: RunDir) -> dict[str, Any]:
             "licence": contract.licence,
             "input": _input(contract),
             "output": _output(contract),
-            "made_by": environment.get("command_line", "not recorded"),
+            "made_by": shown_paths.published_command(
+                environment.get("command_line", "not recorded"), environment.get("data_root", "")
+            ),
             "commit": environment.get("commit", "not recorded"),
         },
         "labels": [

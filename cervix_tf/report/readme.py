@@ -7,7 +7,6 @@ test compares the blocks with the JSON files; nobody types a result.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from cervix_tf import atomic
+from cervix_tf import atomic, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -37,10 +36,9 @@ def results(run: RunDir) -> dict[str, Any]:
     import pandas as pd
 
     environment = read_json(run.environment)
-    shown = environment["command_line"].replace(environment.get("data_root", "\0"), "DATA")
     seconds = sum(pd.read_csv(row.history)["seconds"].sum() for row in run.rows.values() if row.history.exists())
     return {
-        "command": re.sub(r"(?<=[ =])/\S*/", "", shown),  # of a file of this machine, its name
+        "command": shown_paths.published_command(environment["command_line"], environment.get("data_root", "")),
         "commit": environment["commit"],
         "processor": environment["processor"],
         "training_minutes": round(float(seconds) / 60, 1),
