@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-pytest.importorskip("flwr", reason="Flower is not installed: pip install 'cervix_tf[federated]'")
+pytest.importorskip("flwr", reason="Flower is not installed: make venv")
 
 from cervix_tf.data import importers, manifest
 from cervix_tf.errors import InputError

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("flwr", reason="Flower is not installed: pip install 'cervix_tf[federated]'")
+pytest.importorskip("flwr", reason="Flower is not installed: make venv")
 
 from cervix_tf.federated import simulation
 from cervix_tf.federated.averaging import average
