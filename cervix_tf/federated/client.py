@@ -37,7 +37,7 @@ class Client:
     examples: int
     """Training images."""
     kept: Weights = field(default_factory=list)
-    """Moving statistics and optimiser state, as the policy wants them kept; empty before the first round."""
+    """Moving statistics and optimizer state, as the policy wants them kept; empty before the first round."""
     held_out: tf.data.Dataset | None = None
     """Batches of validation images, the same each time, for `Trainer.loss`."""
 
@@ -61,7 +61,7 @@ class Trainer:
             anew = keras.optimizers.deserialize(keras.optimizers.serialize(network.optimizer))
             anew.build(network.trainable_variables)
         # Tensors, since arrays would be copied each time.
-        self._first_optimiser = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
+        self._initial_optimizer = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
         normalisations = batch_statistics.normalisations(network)
         variances = {id(layer.moving_variance) for layer in normalisations}
         statistics = variances | {id(layer.moving_mean) for layer in normalisations}
@@ -81,7 +81,7 @@ class Trainer:
         """Train E epochs on the client's data from `weights`, and say what came of it.
 
         Rounds count from 0: round r trains the client's epochs r E to (r + 1) E - 1, whose
-        batches are those of centralised training. Random layers draw from (seed, client,
+        batches are those of centralized training. Random layers draw from (seed, client,
         round), so the update is a function of the arguments and what the client kept. What
         it keeps changes only when all weights of the update are finite.
 
@@ -89,9 +89,9 @@ class Trainer:
         """
         if len(weights) != len(self.network.weights):
             raise ValueError(f"{len(weights)} arrays for a network with {len(self.network.weights)} weights")
-        own, optimiser = self._split(client.kept)
-        _assign(self.network.weights, self.localised(client, weights))
-        _assign(self.network.optimizer.variables, optimiser or self._first_optimiser)
+        own, optimizer = self._split(client.kept)
+        _assign(self.network.weights, self.localized(client, weights))
+        _assign(self.network.optimizer.variables, optimizer or self._initial_optimizer)
         for at, variable in enumerate(self._random):
             variable.assign(np.array([seed_of(self.seed, client.name, round, at), 0], variable.dtype))
         first, started = round * self.policy.local_epochs, time.monotonic()
@@ -105,7 +105,7 @@ class Trainer:
                 verbose=0,
             ).history
         seconds, trained = time.monotonic() - started, self.weights
-        local, persistent = self.policy.batch_norm == "local", self.policy.optimiser == "persist"
+        local, persistent = self.policy.batch_norm == "local", self.policy.optimizer == "persist"
         if (local or persistent) and not problem(trained, trained):
             own = [trained[at] for at in self.statistics] if local else []
             client.kept = [*own, *(_values(self.network.optimizer.variables) if persistent else [])]
@@ -130,20 +130,20 @@ class Trainer:
         """
         if client.held_out is None:
             raise InputError(f"site {client.name}: has no validation images to measure common weights with")
-        _assign(self.network.weights, self.localised(client, weights))
+        _assign(self.network.weights, self.localized(client, weights))
         with pipeline.readable_errors():
             return float(self.network.evaluate(client.held_out, verbose=0, return_dict=True)["loss"])
 
-    def localised(self, client: Client, weights: Sequence[np.ndarray]) -> Weights:
+    def localized(self, client: Client, weights: Sequence[np.ndarray]) -> Weights:
         """The network as this client uses it: `weights`, with its own moving statistics where it keeps them."""
         own, _ = self._split(client.kept)
-        found = list(weights)
+        own_weights = list(weights)
         for at, values in zip(self.statistics, own, strict=bool(own)):
-            found[at] = values
-        return found
+            own_weights[at] = values
+        return own_weights
 
     def _split(self, kept: Weights) -> tuple[Weights, Weights]:
-        """What a client kept: moving statistics, optimiser state."""
+        """What a client kept: moving statistics, optimizer state."""
         count = len(self.statistics) if kept and self.policy.batch_norm == "local" else 0
         return kept[:count], kept[count:]
 

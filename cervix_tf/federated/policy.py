@@ -25,8 +25,8 @@ class Policy:
     """Moving statistics of batch normalisation: averaged (handed on in the ring) like weights; kept by each client, so
     that they never leave it; or, after the last round, measured anew with the final weights on every client's data
     and averaged."""
-    optimiser: Literal["reset", "persist"] = "reset"
-    """A client's optimiser starts anew each round, or goes on where it stood."""
+    optimizer: Literal["reset", "persist"] = "reset"
+    """A client's optimizer starts anew each round, or goes on where it stood."""
     minimum: int = 0
     """Clients whose update a round needs; 0 = all. Those that fail beyond that end the federation."""
     deadline: float = 0.0

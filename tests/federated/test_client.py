@@ -11,7 +11,7 @@ STEPS = 3
 def test_one_client_trained_round_by_round_equals_centralised_training_bit_for_bit(network, client, batches, same):
     alone, federated = network(), network()
     alone.fit(batches(0)(0), epochs=4, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-    one, trainer = client("one"), Trainer(federated, Policy(optimiser="persist"), seed=0)
+    one, trainer = client("one"), Trainer(federated, Policy(optimizer="persist"), seed=0)
     weights = trainer.weights
     for round in range(4):
         weights = trainer.train(one, weights, round).weights
@@ -20,12 +20,12 @@ def test_one_client_trained_round_by_round_equals_centralised_training_bit_for_b
 
 def test_several_local_epochs_are_the_epochs_that_centralised_training_would_run(network, client, same):
     one, two = client("one"), client("one")
-    trainer = Trainer(network(), Policy(local_epochs=1, optimiser="persist"), seed=0)
+    trainer = Trainer(network(), Policy(local_epochs=1, optimizer="persist"), seed=0)
     first = trainer.weights
     slow = first
     for round in range(4):
         slow = trainer.train(one, slow, round).weights
-    trainer.policy = Policy(local_epochs=2, optimiser="persist")
+    trainer.policy = Policy(local_epochs=2, optimizer="persist")
     fast = trainer.train(two, first, 0)
     assert len(fast.losses) == 2
     assert same(trainer.train(two, fast.weights, 1).weights, slow)
@@ -43,13 +43,13 @@ def test_an_update_depends_on_weights_client_and_round_only(network, client, sam
     assert update.seconds > 0
 
 
-def test_the_optimiser_starts_anew_or_goes_on_as_the_policy_says(network, client, same):
+def test_the_optimizer_starts_anew_or_goes_on_as_the_policy_says(network, client, same):
     trainer = Trainer(network(), Policy(), seed=0)
     first, one = trainer.weights, client("one")
     anew = trainer.train(one, first, 0)
     assert one.kept == []
     assert same(trainer.train(one, first, 0).weights, anew.weights)
-    trainer.policy = Policy(optimiser="persist")
+    trainer.policy = Policy(optimizer="persist")
     assert same(trainer.train(one, first, 0).weights, anew.weights)
     assert not same(trainer.train(one, first, 0).weights, anew.weights)
 
@@ -62,10 +62,10 @@ def test_local_statistics_never_leave_the_client_and_come_back_in_its_next_round
     assert len(keeping.statistics) == 2
     for at, (sent, trained, before) in enumerate(zip(own.weights, common.weights, first, strict=True)):
         assert np.array_equal(sent, before if at in keeping.statistics else trained)
-    assert same(keeping.localised(one, own.weights), common.weights)
+    assert same(keeping.localized(one, own.weights), common.weights)
     resumed = averaging.train(client("one"), common.weights, 1)
     keeping.train(one, own.weights, 1)  # the statistics in here are those it was first sent
-    assert same(keeping.localised(one, first)[-4:-2], resumed.weights[-4:-2])
+    assert same(keeping.localized(one, first)[-4:-2], resumed.weights[-4:-2])
     assert keeping.statistics == [len(first) - 4, len(first) - 3]
 
 
@@ -82,7 +82,7 @@ def test_recalibrated_statistics_are_those_of_the_clients_batches(network, clien
 
 
 def test_a_training_that_ends_in_nan_leaves_what_the_client_kept(network, client):
-    trainer = Trainer(network(), Policy(optimiser="persist", batch_norm="local"), seed=0)
+    trainer = Trainer(network(), Policy(optimizer="persist", batch_norm="local"), seed=0)
     first, one = trainer.weights, client("one")
     trainer.train(one, first, 0)
     before = one.kept

@@ -47,7 +47,7 @@ class Lying(Trainer):
 
 @pytest.fixture(scope="module")
 def shared_network(network):
-    """A network, its first weights, and the positions of moving variances among them."""
+    """A network, its initial weights, and the positions of moving variances among them."""
     shared = network()
     return shared, shared.get_weights(), Trainer(shared, Policy(), 0).variances
 
@@ -167,7 +167,7 @@ def test_what_a_refused_client_keeps_for_itself_is_what_it_kept_before(
             of.kept = [array + np.float32(1e9) for array in of.kept]
             return scaled(update, 1e6)
 
-    policy = Policy(rounds=2, minimum=2, optimiser="persist", batch_norm="local")
+    policy = Policy(rounds=2, minimum=2, optimizer="persist", batch_norm="local")
     simulation.run([Once(shared, policy, 0)], sites, first, RunDir(tmp_path / "two"))
     again = [client(name, ord(name)) for name in "abc"]
     simulation.run([Trainer(shared, dataclasses.replace(policy, rounds=1), 0)], again, first, RunDir(tmp_path / "one"))

@@ -39,13 +39,13 @@ def federate(network, tmp_path):
 def test_one_client_equals_centralised_training_bit_for_bit(topology, network, client, batches, same, tmp_path):
     alone, federated = network(), network()
     alone.fit(batches(0)(0), epochs=4, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-    trainer = Trainer(federated, Policy(rounds=4, optimiser="persist"), seed=0)
+    trainer = Trainer(federated, Policy(rounds=4, optimizer="persist"), seed=0)
     found = simulation.run([trainer], [client("one")], trainer.weights, RunDir(tmp_path), topology=topology)
     assert same(found, alone.get_weights())
 
 
 def test_clients_that_are_all_alike_equal_one_of_them(network, client, same, tmp_path):
-    trainer = Trainer(network(), Policy(rounds=3, optimiser="persist"), seed=0)  # no random layers: seeds go by name
+    trainer = Trainer(network(), Policy(rounds=3, optimizer="persist"), seed=0)  # no random layers: seeds go by name
     first = trainer.weights
     one = simulation.run([trainer], [client("one")], first, RunDir(tmp_path / "one"))
     three = simulation.run([trainer], [client(name) for name in "abc"], first, RunDir(tmp_path / "three"))
@@ -99,8 +99,8 @@ def test_rounds_without_improvement_end_the_federation(federate, client):
 
 
 POLICIES = [
-    {"optimiser": "persist"},
-    {"batch_norm": "local", "topology": "ring", "optimiser": "persist"},
+    {"optimizer": "persist"},
+    {"batch_norm": "local", "topology": "ring", "optimizer": "persist"},
     {"batch_norm": "recalibrate", "local_epochs": 2},
 ]
 
@@ -165,7 +165,7 @@ def batches(seed):
         return tf.random.stateless_normal((8, 5), at), tf.random.stateless_uniform((8,), at, maxval=2, dtype=tf.int32)
     return lambda first: tf.data.Dataset.range(2 * first, 10_000).map(batch)
 
-policy = Policy(rounds=int(sys.argv[3]), optimiser="persist", batch_norm="local")
+policy = Policy(rounds=int(sys.argv[3]), optimizer="persist", batch_norm="local")
 clients = [Client(name, batches(at), 2, 16) for at, name in enumerate("ab")]
 trainer = Trainer(network, policy, seed=0)
 print("ready", flush=True)
@@ -228,7 +228,7 @@ def test_a_round_ends_with_the_others_when_a_client_fails(how, event, reason, to
     sites = [client("a", 1), client("b", 2), client("c", 3)]
     sites[1].batches = Failing(sites[1].batches, how, 1)
     deadline = 6.0 if how == "is late" else 0.0  # longer than the first round's tracing on a busy machine
-    found = federate(sites, topology=topology, minimum=2, optimiser="persist", deadline=deadline)
+    found = federate(sites, topology=topology, minimum=2, optimizer="persist", deadline=deadline)
     assert all(np.isfinite(array).all() for array in found)
     told = pd.read_csv(RunDir(federate.root / "run").federation, keep_default_na=False)
     assert [(line.round, line.client) for line in told.itertuples() if line.event != "trained"] == [(2, "b")]
@@ -318,7 +318,7 @@ def batches(seed):
     return lambda first: tf.data.Dataset.range(2 * first, 1000).map(batch)
 
 def run(strategies, name):
-    policy = Policy(rounds=2, optimiser="persist", batch_norm="recalibrate")
+    policy = Policy(rounds=2, optimizer="persist", batch_norm="recalibrate")
     trainers = [Trainer(network(strategy), policy, 0) for strategy in strategies]
     clients = [Client(each, batches(at), 2, 16) for at, each in enumerate("abc")]
     return simulation.run(trainers, clients, trainers[0].weights, RunDir(Path(sys.argv[1]) / name))
