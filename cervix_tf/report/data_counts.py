@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
 
 _ORDER = ("train", "validation", "test")
-UNlabelED, UNASSIGNED, TOTAL = "unlabeled", "no part", "all"
+UNLABELED, UNASSIGNED, TOTAL = "unlabeled", "no part", "all"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def counted(manifest: Manifest, classes: Sequence[str]) -> Counts:
     def row(chosen: pd.DataFrame) -> list[Count]:
         return [*(_count(chosen[chosen["split"] == part]) for part in parts), _count(chosen)]
 
-    table = [(label or UNlabelED, row(rows[rows["label"] == label])) for label in labels]
+    table = [(label or UNLABELED, row(rows[rows["label"] == label])) for label in labels]
     grouped = rows[rows["group"] != ""].groupby("group")["split"].nunique()
     return Counts(
         [*(part or UNASSIGNED for part in parts), TOTAL],

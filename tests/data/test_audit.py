@@ -408,7 +408,7 @@ def test_unlabeled_cervix_photographs_that_stand_in_the_training_part_too_are_gr
 ) -> None:
     root = real_data / "mobileodt"
     files = [f"train/train/Type_2/{name}.jpg" for name in (1405, 53, 1217, 369, 935)]
-    files += [f"unlabeled/{name}.jpg" for name in (11375, 10264, 10576)]
+    files += [f"unlabelled/{name}.jpg" for name in (11375, 10264, 10576)]
     grouped = audit.group_by_similarity(manifests.from_records([{"path": file} for file in files], root))
     groups = grouped.rows["group"].tolist()
     assert groups[:3] == groups[5:] and len(set(groups[:3])) == 3

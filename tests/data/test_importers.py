@@ -210,7 +210,7 @@ def mobileodt(root: Path) -> Path:
             "additional/Type_3/9.jpg",
             "test/test/0.jpg",
             "test_stg2/test_stg2/0.jpg",
-            "unlabeled/77.jpg",
+            "unlabelled/77.jpg",
         )
     ):
         picture(root / name, gray=20 * at)
@@ -226,7 +226,7 @@ def test_mobileodt_knows_a_file_by_its_path_and_takes_splits_from_folders(tmp_pa
         "additional/Type_3/9.jpg": ("Type_3", "additional"),
         "test/test/0.jpg": ("", "test"),
         "test_stg2/test_stg2/0.jpg": ("", "test"),
-        "unlabeled/77.jpg": ("", ""),
+        "unlabelled/77.jpg": ("", ""),
     }
 
 
@@ -242,9 +242,9 @@ def test_mobileodt_without_corrections_gives_files_and_labels_as_they_lie(tmp_pa
 
 def test_mobileodt_groups_identical_files_even_without_the_hash_option(tmp_path: Path) -> None:
     root = mobileodt(tmp_path)
-    (root / "unlabeled" / "78.jpg").write_bytes((root / "train/train/Type_2/1.jpg").read_bytes())
+    (root / "unlabelled" / "78.jpg").write_bytes((root / "train/train/Type_2/1.jpg").read_bytes())
     got = rows("mobileodt", root, Options(hash=False))
-    assert got["unlabeled/78.jpg"]["group"] == got["train/train/Type_2/1.jpg"]["group"]
+    assert got["unlabelled/78.jpg"]["group"] == got["train/train/Type_2/1.jpg"]["group"]
     assert len({row["group"] for row in got.values()}) == 7
 
 

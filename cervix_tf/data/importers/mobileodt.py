@@ -6,7 +6,7 @@
 | `additional_Type_k_v2/Type_k/NNN.jpg`, `additional/Type_k/NNN.jpg` | additional | Type_k |
 | `test/.../NNN.jpg` | test | from `solution_stg1_release.csv` where there is one |
 | `test_stg2/.../NNN.jpg` | test | none |
-| `unlabeled/.../NNN.jpg` | none | none |
+| `unlabelled/.../NNN.jpg` | none | none |
 
 File names repeat between train and additional, so a file is known by its path. Where
 they lie below the root, `fixed_labels_v2.csv` (filename, old_label, new_label) corrects
@@ -46,7 +46,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
             splits[path] = "additional" if additional else "train"
         elif any(re.fullmatch(r"test(_stg\d)?", part) for part in folders):
             splits[path] = "test"
-        elif "unlabeled" in folders or "unlabeled" in folders:
+        elif {"unlabeled", "unlabelled"} & set(folders):
             splits[path] = ""
         else:
             found.leave_out(path, f"not in {LAYOUT}")
