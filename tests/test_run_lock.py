@@ -71,7 +71,9 @@ def dead():
     return json.dumps({"process": process.pid, "host": socket.gethostname(), "since": "yesterday"}).encode()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff" * 9000, dead()])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff" * 9000, dead()], ids=["empty", "cut", "list", "noise", "dead"]
+)
 def test_whatever_stands_in_the_file_the_second_is_refused(content, tmp_path, monkeypatch):
     monkeypatch.setattr(run_lock, "_PATIENCE", 0.1)
     with run_lock.held(tmp_path):
