@@ -54,9 +54,9 @@ reliability: venv
 ORACLE_PYTHON ?= python3.11
 oracle:
 	$(ORACLE_PYTHON) -m venv build/oracle
-	build/oracle/bin/python -m pip install --quiet --disable-pip-version-check --requirement/requirements.txt
-	build/oracle/bin/python/tensorflow_addons_losses.py tests/oracles/tensorflow_addons_losses.json
-	git diff --stat
+	build/oracle/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/oracles/requirements.txt
+	build/oracle/bin/python tests/oracles/tensorflow_addons_losses.py tests/oracles/tensorflow_addons_losses.json
+	git diff --stat tests/oracles
 
 # This project beside PyTorch, albumentations, pytorch-metric-learning and Flower, into tests/benchmarks/results.md:
 # about half an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.
