@@ -106,7 +106,7 @@ def manifest(out: RunDir, root: Path | None = None) -> Manifest:
     return listed
 
 
-def tests(out: RunDir, listed: Manifest, contract: Contract) -> tuple[Inputs, np.ndarray]:
+def tested_inputs(out: RunDir, listed: Manifest, contract: Contract) -> tuple[Inputs, np.ndarray]:
     """The test inputs that the run predicted, and its probabilities of them, (inputs, classes).
 
     Raises `InputError` when predictions and manifest have none in common.

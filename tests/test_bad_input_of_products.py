@@ -162,6 +162,7 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(there, capfd, comman
         ("metrics.json", "[]", "metrics.json: holds no JSON object"),
         ("predictions.csv", "id,p_a,p_b\nx,1,1\n", "predictions.csv: line 2: probabilities sum to 2"),
         ("manifest.csv", "color\nred\n", "manifest.csv: line 1"),
+        ("history.csv", "", "history.csv: holds no history of a training"),
     ],
 )
 def test_a_report_names_the_broken_file_in_one_line(there, name, text, said):
@@ -209,8 +210,11 @@ def test_no_command_replaces_what_it_did_not_write(there, capfd, monkeypatch, co
 
 
 def test_an_evaluation_may_be_done_again_into_its_folder(there, capsys):
+    measured = []
     for _ in range(2):
         evaluate.main(["run/model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+        measured.append((there / "evaluation" / "metrics.json").read_bytes())
+    assert measured[0] == measured[1]
 
 
 def test_a_command_that_writes_into_a_run_is_refused_while_another_process_has_it(there, capsys):

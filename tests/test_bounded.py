@@ -69,7 +69,7 @@ def test_a_damaged_archive_is_read_or_refused_and_nothing_else(data):
     try:
         opened = bounded.open_zip(io.BytesIO(whole), 1000)
         for each in opened.namelist():
-            bounded.member(opened, each)
+            assert bounded.member(opened, each) in (b"content " * 20, b"more")
     except Unreadable:
         pass
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from cervix_tf.data import bounded
+from cervix_tf.data import plain_file
 from cervix_tf.errors import InputError
 
 HEADER_WITHIN = 20
@@ -36,7 +36,7 @@ class Lines(Iterator[str]):
         """`line`: how many were read; `apostrophes`: whether one of them held any."""
         with ExitStack() as stack:
             file = stack.enter_context(
-                bounded.opened(path, _MOST_BYTES, missing=missing, folder="give the CSV file inside it")
+                plain_file.opened(path, _MOST_BYTES, missing=missing, folder="give the CSV file inside it")
             )
             start = file.read(4)
             file.seek(0)

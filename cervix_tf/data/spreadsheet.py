@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cervix_tf.data import bounded
+from cervix_tf.data import plain_file
 from cervix_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def sheets(path: Path) -> list[tuple[str, list[tuple[int, list[str]]]]]:
     Raises `InputError` for what is no such file, holds more than `_MOST_CELLS` cells in a sheet, or has
     formulas without values.
     """
-    with bounded.opened(path, _MOST_BYTES) as file:
+    with plain_file.opened(path, _MOST_BYTES) as file:
         data = file.read(_MOST_BYTES)
     try:
         _check(data, path)

@@ -68,7 +68,7 @@ def run(
     check(out, formats)
     contract = runs.contract(out)
     listed = runs.manifest(out, root)
-    tests, expected = runs.tests(out, listed, contract)
+    tests, expected = runs.tested_inputs(out, listed, contract)
     rows: list[dict[str, Any]] = []
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as folder:

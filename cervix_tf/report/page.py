@@ -161,21 +161,14 @@ def _models(run: RunDir, metrics: Mapping[str, Any]) -> list[tuple[str, list[sum
 
 def _curves(run: RunDir, criterion: str, held_out: str) -> list[figures.Picture]:
     """Training curves, one figure a network; the folds of a cross-validation share one."""
+    from cervix_tf import history_file
+
     histories: dict[str, list[pd.DataFrame]] = {}
     for name, row in {MAIN: run, **run.rows}.items():
         if row.history.exists():
-            histories.setdefault(re.sub(r"^fold-\d+-", "", name), []).append(_history(row.history))
+            histories.setdefault(re.sub(r"^fold-\d+-", "", name), []).append(history_file.read(row.history))
     drawn = [figures.training(name, each, criterion, held_out) for name, each in histories.items()]
     return [picture for picture in drawn if picture]
-
-
-def _history(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
-        raise InputError(f"{path}: not a CSV table ({error}); train this row again") from None
 
 
 def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[figures.Picture]:

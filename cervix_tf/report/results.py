@@ -39,11 +39,11 @@ class Options:
 
 def of_run(run: RunDir) -> dict[str, Any]:
     """What the documentation says of a run: its tables, how they were made, on what, how long training took."""
-    import pandas as pd
+    from cervix_tf import history_file
 
     environment = read_json(run.environment)
     shown = environment["command_line"].replace(environment.get("data_root", "\0"), "DATA")
-    seconds = sum(pd.read_csv(row.history)["seconds"].sum() for row in run.rows.values() if row.history.exists())
+    seconds = sum(history_file.read(row.history)["seconds"].sum() for row in run.rows.values() if row.history.exists())
     return {
         "command": re.sub(r"(?<=[ =])/\S*/", "", shown),  # of a file of this machine, its name
         "commit": environment["commit"],

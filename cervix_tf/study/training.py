@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from cervix_tf import history_file
+from cervix_tf.errors import InputError
 from cervix_tf.layers import in_float32
 from cervix_tf.run_dir import RunDir
 from cervix_tf.training import devices, fit
@@ -80,7 +82,7 @@ def train(
     See `cervix_tf.training.fit.fit`, which a finished training costs nothing. `inputs` is how many the epoch
     draws from. With `cosine_from` the learning rate falls from that along a cosine.
     """
-    done = len(pd.read_csv(out.history)) if out.history.exists() else 0
+    done = _epochs_done(out)
     every = [*callbacks]
     if tensorboard:
         every.append(fit.tensorboard(out))
@@ -107,3 +109,11 @@ def train(
             flush=True,
         )
     return history
+
+
+def _epochs_done(out: RunDir) -> int:
+    """How many epochs the history counts; 0 also where it is damaged, which `fit` names."""
+    try:
+        return len(history_file.read(out.history))
+    except InputError:
+        return 0

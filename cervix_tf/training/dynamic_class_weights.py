@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from cervix_tf import history_file
 from cervix_tf.config import Phi
 from cervix_tf.losses.dynamic_weights import dynamic_weights
 from cervix_tf.losses.weighted_cross_entropy import WeightedCrossEntropy
 from cervix_tf.run_dir import RunDir
-from cervix_tf.training import epoch_states
 
 
 class DynamicClassWeights(keras.callbacks.Callback):
@@ -36,7 +36,7 @@ class DynamicClassWeights(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Take up where the history stands."""
         if self.out.history.exists():
-            self._weigh(epoch_states.read_history(self.out.history).iloc[-1].to_dict())
+            self._weigh(history_file.read(self.out.history).iloc[-1].to_dict())
         self.loss.assign(self.weights)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

@@ -9,7 +9,6 @@ the digests of the best weights: a history.csv or weights that are not of the sa
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import sys
 import zipfile
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from cervix_tf import atomic
+from cervix_tf import atomic, history_file
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -54,14 +53,14 @@ class EpochStates:
             record, about, arrays, lost = self._finished, read_json(self._finished), None, ""
         elif newest := self._newest():
             record, about, arrays, lost = newest
-        elif there is not None:
-            return Restored(_parsed(there, self.out.history), None)  # of a version without records, if it is whole
+        elif there is not None:  # of a version without records, if it is whole
+            return Restored(history_file.parse(there, self.out.history), None)
         else:
             return None
         fits = isinstance(about, dict) and about.keys() == {"history", "best"}
         if not fits or set(about["best"]) not in (set(), set(self.paths)):
             raise InputError(f"{record}: is of another training; {self._remedy}")
-        history = _parsed(about["history"], record)
+        history = history_file.parse(about["history"], record)
         if there != about["history"]:
             lost = self._reconciled(there, history, about["history"], record, lost)
         self._check_best(about["best"], record)
@@ -83,7 +82,7 @@ class EpochStates:
 
     def keep(self, history: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the state after the last epoch of `history`, then history.csv; remove the state before the last two."""
-        epoch, text = len(history), _text(history)
+        epoch, text = len(history), history_file.as_text(history)
         write_state(self.state(epoch), arrays, {"history": text, "best": self.best})
         atomic.write_text(self.out.history, text)
         self._remove(range(epoch - 1, epoch + 1))
@@ -91,7 +90,7 @@ class EpochStates:
 
     def finish(self, history: pd.DataFrame) -> None:
         """Write down that training has ended, and remove what only going on needs."""
-        text = _text(history)
+        text = history_file.as_text(history)
         write_json(self._finished, {"history": text, "best": self.best})
         atomic.write_text(self.out.history, text)
         self.clear()
@@ -179,14 +178,6 @@ class EpochStates:
                     path.unlink(missing_ok=True)
 
 
-def read_history(path: Path) -> pd.DataFrame:
-    """A training's history, a row an epoch, to the last digit. Raises `InputError` when there is none in the file."""
-    try:
-        return _parsed(path.read_text(encoding="utf-8"), path)
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is missing or no text ({error}); train this network first") from None
-
-
 def write_state(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> None:
     """Write arrays by their names and what is to be known of them, JSON, whole or not at all.
 
@@ -211,17 +202,6 @@ def read_state(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         raise
     except Exception as error:  # what a damaged archive does to its readers is listed nowhere
         raise InputError(f"{path}: is damaged or cut short ({error})") from error
-
-
-def _text(history: pd.DataFrame) -> str:
-    return history.to_csv(index=False, lineterminator="\n")
-
-
-def _parsed(text: str, path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(io.StringIO(text), float_precision="round_trip")  # its text is the same again
-    except ValueError as error:  # pandas' own are ValueErrors
-        raise InputError(f"{path}: holds no history of a training ({error}); restore it, or train anew") from None
 
 
 def _digest(path: Path) -> str:

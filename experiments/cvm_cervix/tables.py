@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from cervix_tf import history_file
 from cervix_tf.compare import comparison
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, predictions
@@ -204,7 +204,7 @@ def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
     row, cost = study.main_row(config), read_json(out.cost)
     network, name = row.network, _name(row.network)
     published = config.task == "combined" and config.main == CVM and not config.synthetic_cells
-    seconds = pd.read_csv(out.row(trainings(row.name, config.folds)[0]).history)["seconds"]
+    seconds = history_file.read(out.row(trainings(row.name, config.folds)[0]).history)["seconds"]
     low, median, high = np.percentile(seconds, [5, 50, 95]).tolist()
     times: list[Measured | None] = [
         {"value": median, "low": low, "high": high, "n": len(seconds), "method": "median of the epochs"},

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from cervix_tf import history_file
 from cervix_tf.config import Augmentation, SGDConfig
 from cervix_tf.data import pipeline
 from cervix_tf.data.inputs import Inputs
@@ -113,7 +114,7 @@ def evaluate_row(
 
 def validation_loss(out: RunDir) -> float:
     """The lowest one of a classifier's training."""
-    return float(pd.read_csv(out.history)["val_loss"].min())
+    return float(history_file.read(out.history)["val_loss"].min())
 
 
 def copy_results(best: RunDir, out: RunDir) -> None:

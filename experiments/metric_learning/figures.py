@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
+from cervix_tf import history_file
 from cervix_tf.explain.t_sne import t_sne
 from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.report import figures, paper_figures
@@ -23,7 +23,7 @@ def draw(embeddings: Mapping[Row, Embeddings], out: RunDir, seed: int) -> None:
     drawn: dict[str, Picture | None] = {}
     for row in embeddings:
         if row.method in METRIC_LEARNING and out.row(row.name).history.exists():
-            history = pd.read_csv(out.row(row.name).history)
+            history = history_file.read(out.row(row.name).history)
             drawn[f"Fig. 3 {named(row)}"] = figures.training(named(row), [history], "val_loss", "val1")
     drawn["Fig. 4"] = embedding_map(embeddings, seed)
     paper_figures.write(out, drawn)

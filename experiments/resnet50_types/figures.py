@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
-from cervix_tf import runs
+from cervix_tf import history_file, runs
 from cervix_tf.data.images import decode_file
 from cervix_tf.explain import model_maps
 from cervix_tf.explain.grad_cam import grad_cam
@@ -22,7 +21,7 @@ def draw(config: Config, out: RunDir) -> None:
     drawn: dict[str, Picture | None] = {}
     finished = [protocol for protocol in PROTOCOLS if result_dir(config, out, protocol).metrics.exists()]
     for protocol in finished:
-        history = pd.read_csv(out.row(protocol).history)
+        history = history_file.read(out.row(protocol).history)
         drawn[f"Fig. 4 {protocol}"] = figures.training(protocol, [history], CRITERIA[protocol])
     for protocol in finished:
         matrix = read_json(result_dir(config, out, protocol).metrics)["confusion"]

@@ -126,7 +126,7 @@ def test_a_run_killed_before_its_contract_was_written_deploys_the_ensemble_that_
     out, _ = continued
     made = contract.read(out.contract)
     assert made == contract.read(finished.contract) and (made.native_height, made.native_width) == (480, 640)
-    cases, expected = runs.tests(out, runs.manifest(out), made)
+    cases, expected = runs.tested_inputs(out, runs.manifest(out), made)
     found = runtime.probabilities(runtime.load(out.saved_model), cases.files)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 

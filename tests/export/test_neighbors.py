@@ -127,7 +127,7 @@ def test_missing_and_damaged_files_are_input_errors(tmp_path):
 
 def test_keras_saved_model_and_tflite_give_the_same_embeddings_and_the_runs_predictions(run):
     contract = contracts.read(run.contract)
-    tests, expected = runs.tests(run, runs.manifest(run), contract)
+    tests, expected = runs.tested_inputs(run, runs.manifest(run), contract)
     assert set(np.unique(expected.round(5))) <= {0, 0.33333, 0.66667, 1}
     pixels = np.stack([runtime.read_input(files, contract) for files in tests.files])
     of_keras = np.asarray(runs.model(run)(pixels))

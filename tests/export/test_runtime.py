@@ -69,7 +69,7 @@ def test_views_of_different_sizes_too(views_run, odd_images):
 
 def test_a_run_answers_as_it_did_when_it_was_evaluated(views_run):
     contract = contracts.read(views_run.contract)
-    tests, expected = runs.tests(views_run, runs.manifest(views_run), contract)
+    tests, expected = runs.tested_inputs(views_run, runs.manifest(views_run), contract)
     found = runtime.probabilities(runtime.load(views_run.root), tests.files)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

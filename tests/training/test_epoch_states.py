@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cervix_tf import history_file
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
-from cervix_tf.training.epoch_states import EpochStates, read_history
+from cervix_tf.training.epoch_states import EpochStates
 
 
 class Training:
@@ -178,8 +179,8 @@ def test_the_history_of_a_resumed_training_has_every_digit_of_an_uninterrupted_o
 def test_a_history_is_read_to_the_last_digit_and_a_damaged_one_is_named(tmp_path):
     losses = tuple(np.random.default_rng(1).uniform(size=20))
     out = Training(tmp_path, losses).go_on(20).out
-    assert list(read_history(out.history)["loss"]) == [loss + 1 / 3 for loss in losses]
+    assert list(history_file.read(out.history)["loss"]) == [loss + 1 / 3 for loss in losses]
     for damage in (empty, missing):
         damage(out.history)
         with pytest.raises(InputError, match=r"history\.csv: "):
-            read_history(out.history)
+            history_file.read(out.history)

@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from cervix_tf import atomic, durable
-from cervix_tf.data import bounded, names, png
+from cervix_tf.data import names, plain_file, png
 from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
 from cervix_tf.data.importers.cric_crops import CLASSES
 from cervix_tf.data.importers.imported_records import ImportedRecords
@@ -189,7 +189,7 @@ def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
 
 def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
     try:
-        with bounded.opened(path, _MOST_BYTES) as file:
+        with plain_file.opened(path, _MOST_BYTES) as file:
             fields = json.loads(file.read(_MOST_BYTES).decode("utf-8-sig"))
         return [
             (

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
-from cervix_tf.data import bounded, headers, names, walk
+from cervix_tf.data import headers, names, plain_file, walk
 from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
@@ -59,7 +59,7 @@ def _describe(record: dict[str, object], root: Path, hashed: bool) -> str:
     """The record's path if its file has no size that can be read, else ""."""
     path = str(record["path"])
     try:
-        with bounded.opened(root / path, _MOST_BYTES) as file:
+        with plain_file.opened(root / path, _MOST_BYTES) as file:
             if hashed and not record.get("sha256"):
                 record["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
                 file.seek(0)
@@ -75,7 +75,7 @@ def _describe(record: dict[str, object], root: Path, hashed: bool) -> str:
 def sha256(path: Path) -> str:
     """Hex digest of the file's bytes; "" when it cannot be read."""
     try:
-        with bounded.opened(path, _MOST_BYTES) as file:
+        with plain_file.opened(path, _MOST_BYTES) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, InputError):
         return ""
