@@ -197,6 +197,14 @@ def write_json(path: Path, value: Any) -> None:
     atomic.write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises `InputError` when it is missing, no JSON or another value."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds no JSON object; restore it or run the stage again")
+    return found
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file.
 

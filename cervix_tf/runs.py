@@ -15,7 +15,7 @@ from cervix_tf.contract import Contract
 from cervix_tf.data import seen
 from cervix_tf.data.seen import Seen
 from cervix_tf.errors import InputError
-from cervix_tf.run_dir import RunDir, read_json
+from cervix_tf.run_dir import RunDir, read_object
 
 if TYPE_CHECKING:
     import keras
@@ -85,7 +85,7 @@ def _digests(out: RunDir, model: Path) -> dict[str, str]:
     except FileNotFoundError:
         raise InputError(f"{model}: no such file; has this run finished, and is it the run's own folder?") from None
     except bounded.Unreadable as error:
-        raise InputError(f"{model}: {error}; copy it again or export the run again") from None
+        raise InputError(f"{path}: {error}; copy it again or export the run again") from None
     return found
 
 
@@ -97,7 +97,7 @@ def manifest(out: RunDir, root: Path | None = None) -> Manifest:
     from cervix_tf.data import manifest as manifests
 
     if root is None and out.environment.is_file():
-        there = read_json(out.environment).get("data_root")
+        there = read_object(out.environment).get("data_root")
         root = Path(there) if there else None
     listed = manifests.read(out.manifest, root)
     first = listed.root / listed.rows["path"][0]
@@ -138,14 +138,12 @@ def inputs_of(part: Manifest, contract: Contract) -> Inputs:
 
 def _predictions(path: Path, contract: Contract) -> pd.DataFrame:
     """Probabilities by id, columns in the contract's order."""
-    import pandas as pd
+    from cervix_tf.metrics import predictions
 
-    from cervix_tf.data import tables
-
-    columns = [f"p_{name}" for name in contract.classes]
-    found = tables.read(path, ["id", *columns], exact=True, missing="has this run finished?")
-    values = {name: pd.Series([tables.number(cell) for cell in found.column(name)], dtype=float) for name in columns}
-    table = pd.DataFrame(values)
-    wrong = table.index[table.isna().any(axis=1)]
-    tables.refuse([f"{found.where(at)}: not every class has a probability; predict again" for at in wrong], str(path))
-    return table.set_index(pd.Index(found.column("id"), dtype=object, name="id"))
+    found = predictions.read(path)
+    if set(found.classes) != set(contract.classes):
+        raise InputError(
+            f"{path}: its classes are {', '.join(found.classes)}, the model's {', '.join(contract.classes)}; "
+            "are both of the same run?"
+        )
+    return found.table.set_index("id")[[f"p_{name}" for name in contract.classes]]

@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 from unittest import mock
 
 import numpy as np
@@ -259,6 +260,14 @@ def test_the_command_writes_numbers_and_pictures(tmp_path, capsys):
     assert (tmp_path / "out" / "forest.svg").read_text().lstrip().startswith("<?xml")
 
 
+@pytest.mark.parametrize("metric", get_args(comparison.Metric))
+def test_every_metric_has_a_forest_plot_that_names_it(metric, tmp_path):
+    runs = [save(model(1, at), tmp_path / f"run{at}") for at in range(2)]
+    main([*runs, "-o", str(tmp_path / "out"), "--resamples", "100", "--metric", metric])
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text())["metric"] == metric
+    assert (tmp_path / "out" / "forest.png").is_file()
+
+
 def run_with(folder, found, split, **config):
     """A study's run: predictions, and a manifest in which women 0 to 29 are of `split` and the others train."""
     folder.mkdir(parents=True)
@@ -324,6 +333,8 @@ def test_the_forest_plot_shows_what_is_not_defined(tmp_path):
         (["a", "a"], "is given twice"),
         (["a", "b", "--metric", "auc", "--positive", "cin9"], "name some, not all, of control, case"),
         (["a", "c"], "the runs disagree on the positive classes"),
+        (["a", "b", "--positive", "case"], "--positive is for --metric auc, not accuracy"),
+        (["a", "d"], "d/metrics.json: holds no JSON object"),
     ],
 )
 def test_wrong_input_ends_in_a_message_and_exit_code_2(tmp_path, capsys, monkeypatch, arguments, message):
@@ -331,6 +342,8 @@ def test_wrong_input_ends_in_a_message_and_exit_code_2(tmp_path, capsys, monkeyp
     save(model(1, 1), tmp_path / "a")
     save(model(1, 2), tmp_path / "b")
     save(model(1, 3), tmp_path / "c", positive=("control",))
+    save(model(1, 4), tmp_path / "d")
+    (tmp_path / "d" / "metrics.json").write_text("[]")
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2

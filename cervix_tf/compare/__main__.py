@@ -14,7 +14,7 @@ import tyro
 from cervix_tf import atomic
 from cervix_tf.data import tables
 from cervix_tf.errors import InputError, exit_cleanly
-from cervix_tf.run_dir import RunDir, read_json, write_json
+from cervix_tf.run_dir import RunDir, read_object, write_json
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ def run(options: Options) -> str:
         raise InputError("a comparison needs at least two runs; name them one after the other")
     if options.resamples < 100:
         raise InputError("--resamples must be at least 100")
+    if options.positive and options.metric != "auc":
+        raise InputError(f"--positive is for --metric auc, not {options.metric}; leave it out")
     names = ("comparison.json", "comparison.csv", "forest.png", "forest.svg")
     table, lines, *plots = (options.out / name for name in names)
     atomic.check_results(options.out, names)
@@ -93,7 +95,7 @@ def _seen(found: dict[str, dict[str, Any]]) -> list[str]:
 def _labels(runs: tuple[Path, ...]) -> list[str]:
     """SYNTHETIC and STAND-IN where any run's metrics.json says so."""
     paths = [RunDir(run if run.is_dir() else run.parent).metrics for run in runs]
-    said = [read_json(path) for path in paths if path.is_file()]
+    said = [read_object(path) for path in paths if path.is_file()]
     words = {"synthetic": "SYNTHETIC", "stand_in": "STAND-IN"}
     return [word for key, word in words.items() if any(metrics.get(key) for metrics in said)]
 

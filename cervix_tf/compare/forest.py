@@ -34,7 +34,7 @@ def draw(comparison: Mapping[str, Any], paths: list[Path]) -> None:
             height_ratios=[len(models) + 0.6, len(pairs) + 0.6],
             layout="constrained",
         )
-        metric = {"accuracy": "Accuracy", "auc": "AUC"}[comparison["metric"]]
+        metric = {"accuracy": "Accuracy", "auc": "AUC", "macro_f1": "Macro F1"}[comparison["metric"]]
         subject = f"{comparison['n']} rows in {comparison['groups']} groups, 95 % intervals"
         marked = "".join(f" - {word} DATA" for word in comparison.get("labels", ()))
         _panel(

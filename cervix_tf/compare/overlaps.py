@@ -10,7 +10,7 @@ from cervix_tf.data import seen
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.run_dir import RunDir, read_json
+from cervix_tf.run_dir import RunDir, read_object
 
 
 def of(runs: Sequence[Path], models: Mapping[str, Predictions]) -> dict[str, Overlap | str]:
@@ -23,8 +23,8 @@ def of(runs: Sequence[Path], models: Mapping[str, Predictions]) -> dict[str, Ove
 
 
 def _overlap(path: Path, model: Predictions) -> Overlap | str:
-    own = RunDir(path if path.is_dir() else path.parent)
-    whole = RunDir(own.root.parent.parent) if own.root.resolve().parent.name == "rows" else own
+    own = RunDir((path if path.is_dir() else path.parent).resolve())
+    whole = RunDir(own.root.parent.parent) if own.root.parent.name == "rows" else own
     if _cross_validated(whole):
         return "cross-validated: each row is predicted by a network of another fold, which of them is not recorded"
     listed = next((_manifest(run) for run in (own, whole) if run.manifest.is_file()), None)
@@ -38,13 +38,12 @@ def _overlap(path: Path, model: Predictions) -> Overlap | str:
 
 
 def _cross_validated(run: RunDir) -> bool:
-    config = read_json(run.config) if run.config.is_file() else {}
-    folds = config.get("folds") if isinstance(config, dict) else None
+    folds = read_object(run.config).get("folds") if run.config.is_file() else None
     return isinstance(folds, int) and folds > 1
 
 
 def _manifest(run: RunDir) -> Manifest:
-    root = read_json(run.environment).get("data_root") if run.environment.is_file() else None
+    root = read_object(run.environment).get("data_root") if run.environment.is_file() else None
     return manifests.read(run.manifest, Path(root) if root else None)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.run_dir import RunDir, read_json
+from cervix_tf.run_dir import RunDir, read_object
 
 _NAMED = 3
 
@@ -103,7 +103,7 @@ def positive(runs: Sequence[Path], models: Mapping[str, Predictions]) -> tuple[s
     found: dict[tuple[str, ...], Path] = {}
     for run in runs:
         path = RunDir(run if run.is_dir() else run.parent).metrics
-        binary = read_json(path).get("binary") if path.is_file() else None
+        binary = read_object(path).get("binary") if path.is_file() else None
         if binary:
             found[tuple(binary["positive"])] = path
     if len(found) > 1:

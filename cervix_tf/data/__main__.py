@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections import Counter
@@ -94,7 +95,7 @@ def audit(
     from cervix_tf.data import groups
     from cervix_tf.data import manifest as manifests
 
-    if workers < 0 or (max_megapixels is not None and max_megapixels <= 0) or not 0 <= near_bits <= 32:
+    if workers < 0 or (max_megapixels is not None and not 0 < max_megapixels < math.inf) or not 0 <= near_bits <= 32:
         raise errors.InputError("--workers must be 0 or more, --max-megapixels above 0, --near-bits 0 to 32")
     for target in (out, exclusions):
         if target is not None:
@@ -235,11 +236,11 @@ def _write(manifest: Manifest, out: Path) -> None:
 
     manifests.write(manifest, out)
     print(f"written: {out}")
-    root = ""
+    root, folder = "", shlex.quote(str(manifest.root))
     if out.resolve().parent != manifest.root.resolve():
-        print(f"paths in it are relative to {manifest.root}: read it with --root '{manifest.root}'")
-        root = f" --data.root '{manifest.root}'"
-    print(f"a study takes it by --data.manifest '{out}'{root}")
+        print(f"paths in it are relative to {manifest.root}: read it with --root {folder}")
+        root = f" --data.root {folder}"
+    print(f"a study takes it by --data.manifest {shlex.quote(str(out))}{root}")
 
 
 def _print_counts(manifest: Manifest, title: str) -> None:

@@ -1,4 +1,4 @@
-"""Image files to pixels, the same pixels and the same prediction everywhere: audit, training, evaluation, prediction.
+"""Image files to pixels, the same pixels and the same refusals everywhere: audit, training, evaluation, prediction.
 
 | stored as | read as |
 |---|---|
@@ -32,9 +32,6 @@ import numpy as np
 from cervix_tf.data import decoders, headers
 from cervix_tf.data.headers import UnreadableImage, damaged
 from cervix_tf.errors import InputError
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
-"""Lower-case endings of the image files that `decode_file` reads."""
 
 _MOST_PROBLEMS = 20
 _DECODERS = {"JPEG": decoders.jpeg, "PNG": decoders.png, "BMP": decoders.bmp, "TIFF": decoders.tiff}

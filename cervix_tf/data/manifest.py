@@ -7,7 +7,7 @@ Columns (all may be empty but `path`):
 | path | POSIX path relative to the data root |
 | sha256 | of the file's bytes, 64 hex digits |
 | label | class name; empty = unlabeled |
-| group | the group: woman, visit, slide, cluster image |
+| group | what must stay in one split: woman, visit, slide, cluster image |
 | case, view | which images make one input, and their place in it |
 | site | federated client |
 | split | part prescribed by the source or by `cervix_tf.data split` |

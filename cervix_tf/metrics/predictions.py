@@ -5,7 +5,7 @@ One line an image, or a case where several images make one input:
 | column | meaning |
 |---|---|
 | id | the image's path, or the case; unique |
-| group | the group (woman, visit, slide); empty = the case, else the id |
+| group | what must stay in one split (woman, visit, slide); empty = the case, else the id |
 | case, view, site, age | as in the manifest; may be empty |
 | label | true class; empty = unlabeled |
 | p_<class> | probability of the class; the columns' order is the classes' order |

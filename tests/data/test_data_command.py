@@ -292,6 +292,7 @@ def test_a_sheet_of_cases_has_a_line_a_case_with_its_views_in_order(tmp_path: Pa
         (["split", "{manifest}", "--test", "1.5"], "together they must make 1"),
         (["split", "{manifest}", "--exclude", "{root}/none.csv"], "none.csv: no such file"),
         (["audit", "{manifest}", "--workers", "-1"], "--workers must be 0 or more"),
+        (["audit", "{manifest}", "--max-megapixels", "nan"], "--max-megapixels above 0"),
         (["show", "{root}/none.csv"], "none.csv: no such file"),
         (["show", "{manifest}", "--columns", "0"], "--columns must be at least 1"),
         (["import", "no_such_layout", "{root}", "-o", "{root}/x.csv"], "no_such_layout: no such importer"),

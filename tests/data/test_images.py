@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from cervix_tf.data import fingerprints, headers
-from cervix_tf.data.images import SUFFIXES, check_files, decode, decode_file
+from cervix_tf.data import fingerprints, headers, walk
+from cervix_tf.data.images import check_files, decode, decode_file
 from cervix_tf.errors import InputError
 
 _SMALL_CMYK = {256: 4, 257: 4, 258: 8, 262: 5}
@@ -388,7 +388,7 @@ def test_what_is_no_regular_file_of_a_sensible_length_is_refused_at_once(what, t
 
 @pytest.mark.real_data
 def test_no_real_image_is_refused(real_data):
-    everything = sorted(file for file in real_data.rglob("*") if file.suffix.lower() in SUFFIXES)
+    everything = sorted(file for file in real_data.rglob("*") if file.suffix.lower() in walk.SUFFIXES)
     assert everything
     check_files(everything[::10])
 

@@ -141,6 +141,32 @@ def cric(root: Path, width: int, height: int, as_json: bool = False) -> Path:
     return root
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"fields": []}, "holds no list of fields"),
+        ([{"image_id": 5, "classifications": [{"cell_id": 1}]}], "lacks 'bethesda_system'"),
+        ([5], "is no table of fields and cells"),
+    ],
+)
+def test_a_cric_table_of_another_form_is_named(content: object, said: str, tmp_path: Path) -> None:
+    root = cric(tmp_path / "cric", 1376, 1020, as_json=True)
+    (root / "classifications.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"classifications\.json: .*{said}"):
+        load("cric", root, Options(crops=tmp_path / "crops"))
+
+
+@pytest.mark.parametrize(("column", "value"), [(0, "9" * 5000), (3, "9" * 5000), (5, "1" * 400), (6, "nan")])
+def test_a_number_in_crics_table_that_no_image_has_is_named(column: int, value: str, tmp_path: Path) -> None:
+    root = cric(tmp_path / "cric", 1376, 1020)
+    lines = (root / "classifications.csv").read_text().splitlines()
+    cells = lines[1].split(",")
+    cells[column] = value
+    (root / "classifications.csv").write_text("\n".join([lines[0], ",".join(cells), lines[2]]) + "\n")
+    with pytest.raises(InputError, match=r"classifications\.csv: line 2: .*is not a number"):
+        load("cric", root, Options(crops=tmp_path / "crops"))
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize("size", [(1376, 1020), (688, 510)])
 def test_cric_crops_are_centred_on_nuclei_at_any_field_size_and_padded(
@@ -238,6 +264,15 @@ def test_mobileodt_without_corrections_gives_files_and_labels_as_they_lie(tmp_pa
     assert set(as_they_lie) - set(mended) == {"additional/Type_3/9.jpg"}
     labels = [each["train/train/Type_2/1.jpg"]["label"] for each in (as_they_lie, mended)]
     assert labels == ["Type_2", "Type_3"]
+
+
+def test_mobileodt_test_images_sorted_by_type_stay_test_images(tmp_path: Path) -> None:
+    root = mobileodt(tmp_path)
+    picture(root / "test/Type_1/1.jpg", gray=200)
+    (root / "removed_files.csv").write_text("filename\n1.jpg\n")
+    got = rows("mobileodt", root)
+    assert (got["test/Type_1/1.jpg"]["label"], got["test/Type_1/1.jpg"]["split"]) == ("Type_1", "test")
+    assert "train/train/Type_2/1.jpg" not in got, "what the table of training files means"
 
 
 def test_mobileodt_groups_identical_files_even_without_the_hash_option(tmp_path: Path) -> None:

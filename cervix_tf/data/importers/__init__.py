@@ -48,8 +48,8 @@ class Options:
     labels: dict[str, str] = field(default_factory=dict)
     """cervigram_visits, folder, csv: class folder or label in the source -> label in the manifest."""
     group_pattern: str = ""
-    r"""folder: regular expression whose one group is the group, such as (\d+)_\d+; it has to match the whole
-    file name without ending or, if it has a /, the path without ending."""
+    r"""folder: regular expression with one capturing group, whose text is the image's group, such as (\d+)_\d+; it has
+    to match the whole file name without ending or, if it has a /, the path without ending."""
     train_folder: str = "train"
     """cervigram_visits: folder of the training visits, relative to the root."""
     test_folder: str = "test"

@@ -162,8 +162,8 @@ def cells(root: Path) -> dict[str, list[Cell]]:
         label = _LABELS.get(entry["bethesda_system"].strip().casefold(), "")
         if not label:
             problems.append(f"{where}: bethesda_system {entry['bethesda_system']!r} is none of {', '.join(CLASSES)}")
-        wrong = [name for name in ("image_id", "cell_id") if not re.fullmatch(r"\d+", entry[name])]
-        wrong += [name for name in ("nucleus_x", "nucleus_y") if not re.fullmatch(r"-?\d+(\.\d+)?", entry[name])]
+        wrong = [name for name in ("image_id", "cell_id") if not re.fullmatch(r"\d{1,18}", entry[name])]
+        wrong += [name for name in ("nucleus_x", "nucleus_y") if not re.fullmatch(r"-?\d{1,9}(\.\d+)?", entry[name])]
         problems += [f"{where}: {name} {entry[name]!r} is not a number; mend it" for name in wrong]
         if not label or wrong:
             continue
@@ -191,6 +191,8 @@ def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
     try:
         with plain_file.opened(path, _MOST_BYTES) as file:
             fields = json.loads(file.read(_MOST_BYTES).decode("utf-8-sig"))
+        if not isinstance(fields, list):
+            raise InputError(f"{path}: holds no list of fields; download the file again")
         return [
             (
                 f"{path}: image_id {field['image_id']}",
@@ -207,5 +209,7 @@ def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
         raise InputError(f"{path}: is not UTF-8; download the file again") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno}: not JSON ({error.msg}); download the file again") from None
-    except (AttributeError, KeyError, RecursionError, TypeError) as error:
+    except KeyError as error:
         raise InputError(f"{path}: a field or cell lacks {error}; download the file again") from None
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is no table of fields and cells ({error}); download the file again") from None

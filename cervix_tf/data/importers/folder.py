@@ -6,7 +6,7 @@ unlabeled. Small or flat copies of known data sets come in too: where the name o
 folder ends in `_flat` or `_mini`, that ending is no part of it (`Dyskeratotic_flat`, `train_mini/Type_1_mini`).
 
 Which images belong together only their names can tell: the option `group_pattern` is a regular
-expression with one group, which is the group. It has to match the whole file name without its
+expression with one capturing group, whose text is the image's group. It has to match the whole file name without its
 ending, `(\d+)_\d+` say, or, if it has a /, the whole path without its ending: `.*?(\w+/\d+)_\d+` takes numbers
 that start again in each class folder for different ones. Without it every image is its own group.
 """
@@ -80,7 +80,8 @@ def _pattern(text: str) -> re.Pattern[str] | None:
         raise InputError(f"--group-pattern {text!r}: is no regular expression ({error}); mend it") from None
     if pattern.groups != 1:
         raise InputError(
-            f"--group-pattern {text!r}: has {pattern.groups} groups in parentheses, one is the group; "
+            f"--group-pattern {text!r}: has {pattern.groups} groups in parentheses, and needs exactly one: "
+            "what it matches is the image's group; "
             r"write (\d+)_\d+, say, and (?:...) around others"
         )
     return pattern

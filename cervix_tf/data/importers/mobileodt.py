@@ -30,7 +30,7 @@ from cervix_tf.data.importers.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 CLASSES = ("Type_1", "Type_2", "Type_3")
-LAYOUT = "train/train/Type_k, additional_Type_k_v2/Type_k, additional/Type_k, test, test_stg2 or unlabeled"
+LAYOUT = "train/train/Type_k, additional_Type_k_v2/Type_k, additional/Type_k, test, test_stg2 or unlabelled"
 
 
 def read(root: Path, options: Options) -> ImportedRecords:
@@ -41,11 +41,11 @@ def read(root: Path, options: Options) -> ImportedRecords:
     for path in files.images(root, found):
         folders = [part.casefold() for part in PurePosixPath(path).parts[:-1]]
         label = next((name for name in CLASSES if name.casefold() in folders), "")
-        additional = any(part.startswith("additional") for part in folders)
-        if label:
-            splits[path] = "additional" if additional else "train"
-        elif any(re.fullmatch(r"test(_stg\d)?", part) for part in folders):
+        if _tested(path):  # also where they were sorted by type
             splits[path] = "test"
+        elif label:
+            additional = any(part.startswith("additional") for part in folders)
+            splits[path] = "additional" if additional else "train"
         elif {"unlabeled", "unlabelled"} & set(folders):
             splits[path] = ""
         else:
@@ -74,11 +74,15 @@ def read(root: Path, options: Options) -> ImportedRecords:
     return found
 
 
+def _tested(path: str) -> bool:
+    return any(re.fullmatch(r"test(_stg\d)?", part.casefold()) for part in PurePosixPath(path).parts[:-1])
+
+
 def _by_name(labels: dict[str, str]) -> dict[str, list[str]]:
-    """Folded file name -> the files in class folders that have it."""
+    """Folded file name -> the training files in class folders that have it."""
     found: dict[str, list[str]] = defaultdict(list)
     for path, label in labels.items():
-        if label:
+        if label and not _tested(path):
             found[names.fold(PurePosixPath(path).name)].append(path)
     return found
 
