@@ -76,7 +76,7 @@ class Trainer:
         """Train E epochs on the client's data from `weights`, and say what came of it.
 
         Rounds count from 0: round r trains the client's epochs r E to (r + 1) E - 1, whose
-        batches are those of centralised training. Random layers draw from (seed, client,
+        batches are those of centralized training. Random layers draw from (seed, client,
         round), so the update is a function of the arguments and what the client kept. What
         it keeps changes only when all weights of the update are finite.
 
@@ -85,7 +85,7 @@ class Trainer:
         if len(weights) != len(self.network.weights):
             raise ValueError(f"{len(weights)} arrays for a network with {len(self.network.weights)} weights")
         own, optimizer = self._split(client.kept)
-        _assign(self.network.weights, self.localised(client, weights))
+        _assign(self.network.weights, self.localized(client, weights))
         _assign(self.network.optimizer.variables, optimizer or self._first_optimizer)
         for at, variable in enumerate(self._random):
             variable.assign(np.array([seed_of(self.seed, client.name, round, at), 0], variable.dtype))
@@ -125,11 +125,11 @@ class Trainer:
         """
         if client.held_out is None:
             raise InputError(f"site {client.name}: has no validation images to measure common weights with")
-        _assign(self.network.weights, self.localised(client, weights))
+        _assign(self.network.weights, self.localized(client, weights))
         with pipeline.readable_errors():
             return float(self.network.evaluate(client.held_out, verbose=0, return_dict=True)["loss"])
 
-    def localised(self, client: Client, weights: Sequence[np.ndarray]) -> Weights:
+    def localized(self, client: Client, weights: Sequence[np.ndarray]) -> Weights:
         """The network as this client uses it: `weights`, with its own moving statistics where it keeps them."""
         own, _ = self._split(client.kept)
         found = list(weights)

@@ -18,7 +18,7 @@ import tyro
 from cervix_tf import atomic
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.report import tables
-from cervix_tf.run_dir import RunDir, read_json, write_json
+from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
 _CELL = re.compile(r"<!-- cell ([^;>]+); ([^;>]+); ([^;>]+); ([^;>]+?) -->(.*?)<!-- end -->")
 
@@ -41,9 +41,12 @@ def of_run(run: RunDir) -> dict[str, Any]:
     """What the documentation says of a run: its tables, how they were made, on what, how long training took."""
     from cervix_tf import history_file
 
-    environment = read_json(run.environment)
+    environment = read_object(run.environment)
+    if missing := sorted({"command_line", "commit", "processor"} - environment.keys()):
+        raise InputError(f"{run.environment}: has no {', '.join(missing)}; give the folder of a finished run")
     shown = environment["command_line"].replace(environment.get("data_root", "\0"), "DATA")
-    seconds = sum(history_file.read(row.history)["seconds"].sum() for row in run.rows.values() if row.history.exists())
+    histories = [row.history for row in (run, *run.rows.values()) if row.history.exists()]
+    seconds = sum(history_file.read(path)["seconds"].sum() for path in histories)
     return {
         "command": re.sub(r"(?<=[ =])/\S*/", "", shown),  # of a file of this machine, its name
         "commit": environment["commit"],
@@ -94,7 +97,7 @@ def _cell(file: Path, number: str, name: str, column: str) -> str:
     for table in read_json(file)["tables"]:
         if str(table.get("number")) == number and column in table["columns"]:
             for row in table["rows"]:
-                if row["name"] == name:
+                if name in (row["name"], row.get("row")):
                     _, ours = tables.cells(table, row)[table["columns"].index(column)]
                     return ours.replace("\u00a0", " ")
     raise InputError(f"{file}: has no table {number!r} with a row {name!r} and a column {column!r}")

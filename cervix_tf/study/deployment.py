@@ -67,7 +67,8 @@ def deploy(
 ) -> None:
     """Write the model that `network` gives with its contract, and export it; nothing where it stands there already.
 
-    The contract is removed first and written last: without it the rest is another model's, or half of one.
+    The contract is removed first and written before the exports, which need it: without it the rest is another
+    model's, or half of one.
 
     Raises `InputError` when an exported file is refused.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,6 +13,7 @@ import tyro
 from cervix_tf import durable, ranges, run_lock, start
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
 from cervix_tf.errors import InputError, exit_cleanly
+from cervix_tf.ranges import Devices, FileOr, Seed, Share
 from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Config:
     """What to do with damaged images: end with their names, or leave them out, named and counted in the report."""
     network: str = "mobilenet_v2"
     """One of those that `python -m cervix_tf.models list` prints."""
-    weights: str = "imagenet"
+    weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights: imagenet, random, or a weights file without top."""
     positive: tuple[str, ...] = ()
     """Classes that count as positive; with them come sensitivity, specificity and the area under the ROC curve."""
@@ -53,17 +54,25 @@ class Config:
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=15, learning_rate=3e-4, weight_decay=0.01))
     cosine: bool = True
     """Let the learning rate fall to nothing over the epochs, along a cosine."""
-    validation_share: float = 0.15
+    validation_share: Share = 0.15
     """Share of the images that choose the epoch, where the manifest prescribes no split."""
-    test_share: float = 0.2
+    test_share: Share = 0.2
     """Share of the images that are tested on, where the manifest prescribes no split."""
     precision: Precision = "float32"
     """Of the arithmetic in training; what is tested and exported computes in float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs (needs the extra [tensorboard])."""
-    seed: int = 0
-    devices: str = "all"
+    seed: Seed = 0
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.validation_share + self.test_share >= 1:
+            yield (
+                "validation_share",
+                f"and --test-share {self.test_share:g} leave nothing to train on; lower one of them",
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from cervix_tf.config import AdamConfig, Augmentation, Images, Source
+from cervix_tf.ranges import CountOrNone, Devices, FileOr, Seed, Share
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest
 from cervix_tf.study import rows as study_rows
@@ -24,11 +26,11 @@ class Config:
     """What the paper does, in one sentence: Table 1."""
 
     data: Source = field(default_factory=Source)
-    synthetic_cells: int = 0
+    synthetic_cells: CountOrNone = 0
     """Draw this many synthetic cells a class instead of reading a data root."""
     main: Network = "mobilenet_v2"
     """The row that runs without --tables and is exported."""
-    weights: str = "imagenet"
+    weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights (sec. ?): imagenet, random, or a weights file without top."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
     """Sec. ?."""
@@ -36,13 +38,21 @@ class Config:
     """Sec. ?."""
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=30, learning_rate=1e-4))
     """Sec. ?."""
-    validation_share: float = 0.2
+    validation_share: Share = 0.2
     """Share of the groups that choose the epoch (not stated)."""
-    test_share: float = 0.2
+    test_share: Share = 0.2
     """Share of the groups held out (sec. ?)."""
-    seed: int = 0
-    devices: str = "all"
+    seed: Seed = 0
+    devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """What its fields rule out together."""
+        if self.validation_share + self.test_share >= 1:
+            yield (
+                "validation_share",
+                f"and --test-share {self.test_share:g} leave nothing to train on; lower one of them",
+            )
 
 
 PRESETS = {

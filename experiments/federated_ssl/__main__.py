@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest, Study, main
 from experiments.federated_ssl.config import CLASSES, PRESETS, TABLES, TITLE, Config, rows, wanted
@@ -22,6 +23,11 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     chosen = wanted(config, labeled, request)
     if not chosen:  # Table I alone
         return tables.write_counts(config, everything, out)
+    if len(sites) < 2 and (together := [row.name for row in chosen if row.shared]):
+        raise InputError(
+            f"{config.data.manifest or config.data.root}: has images of one site, {next(iter(sites))}, and "
+            f"{', '.join(together)} needs two; fill the column site, or choose rows with --only"
+        )
     networks = functools.cache(lambda: training.Networks(config, sites[labeled[0]].images["train"]))
     results = {
         row: {site: training.evaluate_row(networks, row, sites, site, config, out) for site in labeled}

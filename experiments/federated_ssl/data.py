@@ -53,7 +53,9 @@ def read(config: Config, out: RunDir) -> Manifest:
     manifest.check_labels(imported.manifest, CLASSES, data.name_of(config.data, imported.manifest))
     sound = data.check(imported.manifest, out, config.data.damaged)
     parts = {}
-    for name, images in partition.by_site(sound).items():
+    if not sound.rows["site"].any():  # one institution's own images, as its importer lists them
+        sound = Manifest(sound.rows.assign(site="own"), sound.root)
+    for name, images in partition.by_site(sound, at_least=1).items():
         parts[name] = _split(images, config)
         if _labeled(images):
             data.check_classes({each: parts[name].part(each) for each in SPLITS}, CLASSES, f"site {name}: ")
@@ -118,14 +120,15 @@ def _split(site: Manifest, config: Config) -> Manifest:
 
     A site without any label needs no test split.
     """
+    needed = SPLITS if _labeled(site) else SPLITS[:2]
     there = set(site.rows["split"]) - {""}
-    if there and (there != set(SPLITS) or (site.rows["split"] == "").any()):
+    if there and (there not in (set(SPLITS), set(needed)) or (site.rows["split"] == "").any()):
         raise InputError(
             f"site {site.rows['site'][0]}: the column split names {', '.join(sorted(there))}; "
-            f"give {', '.join(SPLITS)} for every image, or leave it empty"
+            f"give {', '.join(needed)} for every image, or leave it empty"
         )
     if there:
-        parts = {name: site.part(name) for name in SPLITS}
+        parts = {name: site.part(name) for name in SPLITS if name in there}
     else:
         rest = 1 - config.validation_share - config.test_share
         shares = {"train": rest, "validation": config.validation_share, "test": config.test_share}

@@ -11,18 +11,19 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from cervix_tf import ranges
 from cervix_tf.errors import InputError
 from cervix_tf.federated.flower import terms
 from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, name_of
 from cervix_tf.federated.flower.secure import masking
 from cervix_tf.federated.flower.terms import Terms
-from experiments.federated_ssl.config import PRESETS, Config
+from experiments.federated_ssl.config import PRESETS, Config, Network
 
 if TYPE_CHECKING:  # Flower loads this file for every message: TensorFlow is imported where it is used
     from cervix_tf.data.inputs import Inputs
@@ -58,13 +59,19 @@ def read(run_config: Mapping[str, Any]) -> Federation:
         patience=agreed.patience,
         seed=agreed.seed,
     )
+    if study.network not in get_args(Network):
+        raise InputError(f"run config: network {study.network!r}: there are {', '.join(get_args(Network))}")
+    here = dataclasses.replace(study, weights=base.weights)  # a file of the server, which sites do not have
+    if wrong := list(ranges.problems(here, "run config: ")):
+        raise InputError("\n".join(wrong))
     return Federation(study, agreed)
 
 
 def trainer(federation: Federation, weights: str) -> Trainer:
     """The network with its projection, compiled for self-supervised learning; `weights`: of its backbone."""
-    from cervix_tf.federated.client import Trainer, seed_of
+    from cervix_tf.federated.client import Trainer
     from cervix_tf.federated.flower.seeding import seeded
+    from cervix_tf.seeds import seed_of
     from experiments.federated_ssl import model, training
 
     study = federation.study

@@ -187,7 +187,7 @@ def _federated(
         held_out=loss,
         patience=config.patience,
     )
-    return trainer.localised(clients[site], weights)
+    return trainer.localized(clients[site], weights)
 
 
 def client(config: Config, name: str, images: Inputs, n: int) -> Client:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
@@ -58,7 +59,7 @@ def test_import_writes_a_manifest_and_says_what_it_holds_and_how_to_read_it(
     assert main(["import", "folder", str(root), "-o", str(out)]) == 0
     said = capsys.readouterr().out
     assert "folder: 20 images" in said
-    assert f"--root '{root}'" in said
+    assert f"--root {shlex.quote(str(root))}" in said
     rows = manifests.read(out, root).rows
     assert rows["label"].value_counts().to_dict() == {"normal": 10, "abnormal": 10}
 
@@ -151,7 +152,7 @@ def test_split_fills_the_manifest_itself_unless_told_another_file_or_nothing(
     capsys.readouterr()
     assert main(["split", str(manifest)]) == 0
     said = capsys.readouterr().out
-    assert f"a study takes it by --data.manifest '{manifest}'\n" in said and "before" not in said
+    assert f"a study takes it by --data.manifest {shlex.quote(str(manifest))}\n" in said and "before" not in said
     assert manifest.read_bytes() == (manifest.parent / "other.csv").read_bytes()
     assert set(manifests.read(manifest).rows["split"]) == {"train", "test"}
     assert main(["split", str(manifest), "--seed", "1"]) == 0
@@ -162,7 +163,8 @@ def test_split_fills_the_manifest_itself_unless_told_another_file_or_nothing(
 def test_split_says_the_root_that_a_study_needs(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     moved = manifest.rename(manifest.parent.parent / "m.csv")
     assert main(["split", str(moved), "--root", str(manifest.parent)]) == 0
-    assert f"--data.manifest '{moved}' --data.root '{manifest.parent}'" in capsys.readouterr().out
+    said = shlex.join(["--data.manifest", str(moved), "--data.root", str(manifest.parent)])
+    assert said in capsys.readouterr().out
 
 
 def test_split_does_not_drop_excluded_rows_from_the_manifest_itself(

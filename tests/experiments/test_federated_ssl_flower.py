@@ -58,6 +58,14 @@ def test_settings_are_those_of_the_preset_unless_the_run_says_otherwise(run_conf
         flower_app.read({**run_config, "preset": "best"})
 
 
+def test_a_setting_that_no_study_takes_is_refused_where_the_federation_starts(run_config):
+    with pytest.raises(InputError, match="network 'resnet51': there are"):
+        flower_app.read({**run_config, "network": "resnet51"})
+    with pytest.raises(InputError, match="federated-batch-size 1: must be at least 2"):
+        flower_app.read({**run_config, "batch-size": 1})
+    flower_app.read({**run_config, "weights": "/server/only.weights.h5"})
+
+
 def test_a_site_trains_on_its_training_images_and_measures_common_weights_on_its_validation_images(run_config, images):
     federation = flower_app.read(run_config)
     found = flower_app.site(federation, "a", {"manifest": str(images)})

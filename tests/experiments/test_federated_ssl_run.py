@@ -1,5 +1,6 @@
 """The whole study, tiny: one N, 40 synthetic women a site, every initialization."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,10 +11,10 @@ from cervix_tf.data import images, manifest
 from cervix_tf.errors import InputError
 from cervix_tf.export import runtime
 from cervix_tf.metrics import predictions
-from cervix_tf.run_dir import RunDir
+from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest, main
 from experiments.federated_ssl import __main__ as study
-from experiments.federated_ssl import config, tables, textures
+from experiments.federated_ssl import config, data, tables, textures
 from experiments.federated_ssl.config import PAPER, Row
 
 TINY = [
@@ -166,3 +167,46 @@ def test_drawn_textures_are_pictures_of_all_kinds_that_a_seed_repeats():
     assert pictures.shape == (18, 24, 32, 3) and list(np.bincount(labels)) == [3] * len(textures.KINDS)
     assert all(picture.std() > 5 for picture in pictures)
     assert np.array_equal(pictures, textures.drawn(18, (24, 32), seed=0)[0])
+
+
+@pytest.fixture
+def own_images(finished, tmp_path):
+    """A manifest of one institution, its column site empty, in the splits of the finished run."""
+    root = json.loads(finished.environment.read_text())["data_root"]
+    every = manifest.read(finished.manifest, root)
+    here = every.where(every.rows["site"] == "nhs")
+    path = tmp_path / "own.csv"
+    manifest.write(manifest.Manifest(here.rows.assign(site=""), here.root), path)
+    words = ["--synthetic-women", "0", "--data.manifest", str(path), "--data.root", root, "--run", "own"]
+    return lambda *more: run(tmp_path, *words, *more)
+
+
+def test_an_institution_trains_a_classifier_of_its_own_images_alone(own_images, tmp_path):
+    own_images("--only", "imagenet")
+    out = RunDir(tmp_path / "federated_ssl" / "own")
+    assert set(pd.read_csv(out.manifest)["site"]) == {"own"}
+    assert out.row("imagenet-own").metrics.exists() and out.tflite().exists()
+
+
+def test_rows_that_need_two_sites_are_refused_with_one(own_images, capsys):
+    with pytest.raises(SystemExit) as ended:
+        own_images("--only", "imagenet", "csfssl")
+    assert ended.value.code == 2
+    assert "own.csv: has images of one site, own, and csfssl needs two" in capsys.readouterr().err
+
+
+def test_the_splits_that_a_run_drew_for_a_site_without_labels_are_taken_back(finished, tmp_path):
+    root = json.loads(finished.environment.read_text())["data_root"]
+    every = manifest.read(finished.manifest, root)
+    keep = (every.rows["site"] != "alts") | (every.rows["split"] != "test")
+    rows = every.where(keep).rows
+    rows.loc[rows["site"] == "alts", "label"] = ""
+    path = tmp_path / "half.csv"
+    manifest.write(manifest.Manifest(rows, every.root), path)
+    source = dataclasses.replace(config.PRESETS["demo"].config.data, manifest=path, root=every.root)
+    chosen = dataclasses.replace(config.PRESETS["demo"].config, synthetic_women=0, data=source)
+    out = RunDir(tmp_path / "run")
+    out.root.mkdir()
+    write_json(out.environment, {})
+    read = data.read(chosen, out)
+    assert read.rows.set_index("path")["split"].to_dict() == rows.set_index("path")["split"].to_dict()

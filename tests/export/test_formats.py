@@ -90,7 +90,7 @@ def test_predictions_of_another_model_are_noticed(copy, quick):
         (lambda out: out.contract.unlink(), r"contract\.json: no such file"),
         (lambda out: out.manifest.unlink(), r"manifest\.csv: no such file"),
         (lambda out: out.predictions.unlink(), r"predictions\.csv: no such file"),
-        (lambda out: out.predictions.write_text("id,p_a\n1,1\n"), r"predictions\.csv: line 1: no column 'p_"),
+        (lambda out: out.predictions.write_text("id,p_a,p_b\n1,1,0\n"), r"predictions\.csv: its classes are a, b"),
         (
             lambda out: out.predictions.write_text("id,p_red,p_green,p_blue\nc999,1,0,0\n"),
             r"predictions\.csv: predicts none of the 30 test inputs",

@@ -63,10 +63,10 @@ def test_local_statistics_never_leave_the_client_and_come_back_in_its_next_round
     assert len(keeping.statistics) == 2
     for at, (sent, trained, before) in enumerate(zip(own.weights, common.weights, first, strict=True)):
         assert np.array_equal(sent, before if at in keeping.statistics else trained)
-    assert same(keeping.localised(one, own.weights), common.weights)
+    assert same(keeping.localized(one, own.weights), common.weights)
     resumed = averaging.train(client("one"), common.weights, 1)
     keeping.train(one, own.weights, 1)  # the statistics in here are those it was first sent
-    assert same(keeping.localised(one, first)[-4:-2], resumed.weights[-4:-2])
+    assert same(keeping.localized(one, first)[-4:-2], resumed.weights[-4:-2])
     assert keeping.statistics == [len(first) - 4, len(first) - 3]
 
 

@@ -26,7 +26,7 @@ def decorated(package):
 
 
 def test_importing_a_package_registers_every_class_that_a_saved_model_may_hold():
-    names = {f"cervix_tf.{package}": decorated(package) for package in ("losses", "layers", "train")}
+    names = {f"cervix_tf.{package}": decorated(package) for package in ("losses", "layers", "training")}
     assert all(len(each) >= 5 for each in names.values())
     command = [sys.executable, "-c", CODE, json.dumps(names)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

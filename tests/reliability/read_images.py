@@ -8,7 +8,7 @@ process of its own, in which nobody else writes to the terminal.
 import hashlib
 import json
 import os
-import resource
+import re
 import signal
 import sys
 import tempfile
@@ -65,6 +65,11 @@ def by_codecs(file):
     return {"said": "; ".join(said)}
 
 
+def peak_bytes():
+    """Most memory of this process so far; `ru_maxrss` would begin at that of the process which started it."""
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+
 def main(by, folder):
     """Print one JSON line a file and a last one with the memory that all of them took."""
 
@@ -81,7 +86,7 @@ def main(by, folder):
             found = {"failed": repr(error)}
         signal.alarm(0)
         print(json.dumps({"name": file.name, "seconds": time.perf_counter() - started, **found}))
-    print(json.dumps({"name": "", "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    print(json.dumps({"name": "", "bytes": peak_bytes()}))
 
 
 if __name__ == "__main__":

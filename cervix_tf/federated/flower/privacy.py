@@ -11,7 +11,7 @@ import scipy.special
 def epsilon(noise_multiplier: float, releases: int, delta: float) -> float:
     """Epsilon of (epsilon, delta)-differential privacy after `releases` means with Gaussian noise.
 
-    Neighbours are federations with and without one site. k Gaussian releases with noise z
+    Neighbors are federations with and without one site. k Gaussian releases with noise z
     times the sensitivity are exactly one with noise z / sqrt(k), so the figure is exact, no bound.
 
     Source: Balle and Wang 2018, theorem 8; Dong, Roth, Su 2022, corollary 3.3.
