@@ -72,6 +72,31 @@ def test_threads_that_cannot_be_had_any_more_are_refused(tmp_path, capsys):
     assert call(tmp_path, "--threads", str(now))
 
 
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (
+            {"threads": 99},
+            "was begun with 99 threads, now {now}, which round differently; give --threads 99, or choose",
+        ),
+        ({"deterministic": True}, "was begun with --deterministic; give it again, or choose another --run name"),
+    ],
+)
+def test_a_run_begun_with_other_threads_or_determinism_is_refused_once_it_holds_something(
+    tmp_path, capsys, begun, said
+):
+    now = str(tuning.threads())
+    _, out = call(tmp_path, "--run", "mine")
+    out.environment.write_text(json.dumps(json.loads(out.environment.read_text()) | begun))
+    assert call(tmp_path, "--run", "mine", "--threads", now)
+    out.environment.write_text(json.dumps(json.loads(out.environment.read_text()) | begun))
+    out.metrics.write_text("{}")
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, "--run", "mine", "--threads", now)
+    assert ended.value.code == 2
+    assert said.format(now=now) in capsys.readouterr().err
+
+
 def test_a_run_that_holds_nothing_computed_yet_takes_another_configuration(tmp_path):
     def failing(config, out, request):
         out.audit.write_text("[]")
