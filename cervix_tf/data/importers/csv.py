@@ -21,8 +21,8 @@ LAYOUT = "a CSV with one line an image"
 
 def read(root: Path, options: Options) -> ImportedRecords:
     """One row a line, in the table's order; raises `InputError` with one line for every wrong cell."""
-    path = _table(root, options)
-    group_column = options.group_column or _group_column(path, options)
+    source = _table(root, options)
+    group_column = options.group_column or _group_column(source, options)
     columns = {
         "label": options.label_column,
         "group": group_column,
@@ -32,7 +32,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
         "split": options.split_column,
         "age": options.age_column,
     }
-    table = tables.read(path, [options.path_column], list(columns.values()))
+    table = tables.read(source, [options.path_column], list(columns.values()))
     found = ImportedRecords(table=table)
     problems: list[str] = []
     names_in = cache(_names_in)
