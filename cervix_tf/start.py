@@ -61,7 +61,7 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int) -> C:
         changed = [f"{name} was {was!r}, now {now!r}" for name, was, now in _differences(there, wanted)]
         raise InputError(
             f"{out.root}: holds a run with another configuration ({'; '.join(changed[:3])}); "
-            "choose another --run name, or remove that folder"
+            "choose another run folder (a study: --run NAME, train: -o RUN), or remove that one"
         )
     found = environment(command_line, seed, on_gpus=bool(gpus))
     if precision:
