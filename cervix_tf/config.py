@@ -14,7 +14,7 @@ from cervix_tf.ranges import BelowOne, Count, NotNegative, Positive, Probability
 
 Protocol = Literal["as_published", "leak_free"]
 Precision = Literal["auto", "float32", "bfloat16"]
-"""auto: bfloat16 where the hardware computes in it, else float32; settled when a run begins."""
+"""auto: bfloat16 where the hardware supports it, else float32; chosen when a run starts."""
 Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
 """How class weights grow with the error rate (see `cervix_tf.losses.dynamic_weights`)."""
 

@@ -59,8 +59,8 @@ class Config:
     test_share: Share = 0.2
     """Share of the images that are tested on, where the manifest prescribes no split."""
     precision: Precision = "float32"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware has it); what is tested and exported computes in
-    float32."""
+    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
+    computes in float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs (needs the extra [tensorboard])."""
     seed: Seed = 0
