@@ -98,11 +98,11 @@ def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
     if begun.get("threads", found["threads"]) != found["threads"]:
         raise InputError(
             f"{out.root}: was begun with {begun['threads']} threads, now {found['threads']}, which round differently; "
-            f"give --threads {begun['threads']}, or choose another --run name"
+            f"give --threads {begun['threads']}, or choose another run folder"
         )
     if begun.get("deterministic", found["deterministic"]) != found["deterministic"]:
         how, remedy = ("with", "give it again") if begun["deterministic"] else ("without", "leave it out")
-        raise InputError(f"{out.root}: was begun {how} --deterministic; {remedy}, or choose another --run name")
+        raise InputError(f"{out.root}: was begun {how} --deterministic; {remedy}, or choose another run folder")
     if begun.get("instruction_sets", found["instruction_sets"]) != found["instruction_sets"]:
         print(f"note: {out.root}: was begun on {begun.get('processor')}; what is computed here rounds differently")
     elif begun.get("reproducible") != _SEVERAL_PROCESSORS:
