@@ -31,7 +31,7 @@ def read(config: Config, out: RunDir) -> Manifest:
 
 
 def split(everything: Manifest, config: Config) -> Splits:
-    """train, validation and test: as the source prescribes them, else drawn by group (sec. ?)."""
+    """train, validation and test: as the source prescribes them, else drawn by group (TODO: section)."""
     shares = {"validation": config.validation_share, "test": config.test_share}
     parts = data.split(everything, shares, config.seed)
     data.check_classes(parts, CLASSES)

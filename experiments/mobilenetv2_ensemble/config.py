@@ -208,7 +208,8 @@ class Config(StudyConfig):
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
     precision: Precision = "float32"
     """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
-    processor has it (AVX512-BF16, AMX, recent GPUs). What is tested and exported computes in float32."""
+    processor has it (AVX512-BF16, AMX, recent GPUs), which auto finds out. What is tested and exported computes in
+    float32."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
