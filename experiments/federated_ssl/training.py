@@ -15,6 +15,7 @@ from cervix_tf import history_file
 from cervix_tf.config import Augmentation, SGDConfig
 from cervix_tf.data import inputs, pipeline
 from cervix_tf.data.inputs import Inputs
+from cervix_tf.data.synthetic import textures
 from cervix_tf.federated import simulation
 from cervix_tf.federated.averaging import Weights
 from cervix_tf.federated.client import Client, Trainer
@@ -28,7 +29,7 @@ from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
 from cervix_tf.training import batch_statistics, devices, fit
 from cervix_tf.training.global_batch import GlobalBatch
-from experiments.federated_ssl import model, textures
+from experiments.federated_ssl import model
 from experiments.federated_ssl.config import Config, Row
 from experiments.federated_ssl.data import Site, described
 

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from cervix_tf.data import images, manifest
+from cervix_tf.data.synthetic import textures
 from cervix_tf.errors import InputError
 from cervix_tf.export import runtime
 from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest, main
 from experiments.federated_ssl import __main__ as study
-from experiments.federated_ssl import config, data, tables, textures
+from experiments.federated_ssl import config, data, tables
 from experiments.federated_ssl.config import PAPER, Row
 
 TINY = [
