@@ -10,7 +10,7 @@ from experiments.mobilenetv2_ensemble.config import PRESETS, TABLES, TITLE, Conf
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
-    """The rows that are asked for, one after the other, the ensemble as users load it, tables, figures and report."""
+    """The rows that are asked for, the fine-tuned ensemble as users load it, tables, figures and report."""
     from cervix_tf.metrics import margin
     from cervix_tf.study import conclusion, data, deployment, evaluation
     from experiments.mobilenetv2_ensemble import figures, model, tables, training
@@ -43,7 +43,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
         more = {"margin": margin.summary(predicted, positive=about.positive, seed=config.seed)}
         evaluation.write(result, predicted, validated, about, config.seed, more)
     try:
-        if out.metrics.exists():  # the ensemble's
+        if out.metrics.exists():  # the main row's
             contract = deployment.terms(
                 STUDY.name, CLASSES, config.images, described(config), model.INTENDED_USE, out,
                 views=VIEWS, native_size=model.NATIVE_SIZE,

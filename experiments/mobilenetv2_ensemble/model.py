@@ -110,14 +110,20 @@ def ensemble(trunks: keras.Model, head: keras.Model) -> keras.Model:
     return keras.Model(trunks.input, head(trunks.output), name="ensemble")
 
 
-def unfreeze(config: Config, whole: keras.Model) -> None:
-    """Make a trained ensemble ready to be trained on as a whole: trunks learn too, the fusion drops less.
+def parts(whole: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """The trunks of an ensemble, up to the stacked maps, and its head."""
+    return keras.Model(whole.input, whole.get_layer("stacked").output, name="trunks"), whole.get_layer("fusion_head")
 
-    To take effect it has to be compiled anew. Source: sec. 3.5.3.
-    """
+
+def drop(config: Config, head: keras.Model) -> None:
+    """Make a trained head drop as little as fine-tuning does. Takes effect when compiled. Source: sec. 3.5.3."""
+    head.get_layer("fusion").dropout = config.fine_tuning.dropout
+
+
+def unfreeze(whole: keras.Model) -> None:
+    """Let the trunks of an ensemble learn too. Takes effect when compiled. Source: sec. 5."""
     for kind in KINDS:
         whole.get_layer(kind).trainable = True
-    whole.get_layer("fusion_head").get_layer("fusion").dropout = config.fine_tuning.dropout
 
 
 def timed(row: Row) -> keras.Model:
