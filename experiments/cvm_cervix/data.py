@@ -46,7 +46,7 @@ def _imported(config: Config, root: Path) -> Imported:
     """The task's data sets below one root as one manifest."""
     layouts = config.data_source.layouts
     if len(layouts) == 1:
-        return importers.load(layouts[0], root)
+        return importers.load(layouts[0], root, data.importer_options(config.data, layouts[0]))
     folders = {"sipakmed": config.sipakmed, "cric_crops": config.cric}
     manifests, left_out, notes = [], [], []
     for layout in layouts:
@@ -56,7 +56,7 @@ def _imported(config: Config, root: Path) -> Imported:
                 f"{root}: has no folder {folder!r}; the combined data is {' and '.join(folders.values())} below one "
                 f"root: put it there, or name it with --{layout.removesuffix('_crops')}"
             )
-        imported = importers.load(layout, root / folder)
+        imported = importers.load(layout, root / folder, data.importer_options(config.data, layout))
         rows = imported.manifest.rows
         rows = rows.assign(path=folder + "/" + rows["path"], group=folder + "/" + rows["group"])
         manifests.append(replace(imported.manifest, rows=rows, root=root))

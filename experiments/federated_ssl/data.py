@@ -92,10 +92,11 @@ def _labeled(images: Manifest) -> bool:
 def _imported(config: Config, root: Path) -> Imported:
     """One table of all sites, or a folder of each."""
     if config.synthetic_women or config.task == "cervigrams":
-        return importers.load("csv", root)
+        return importers.load("csv", root, data.importer_options(config.data, "csv"))
     sites, left_out, notes = [], [], []
     for name, source in SITES[config.task].items():
-        imported = importers.load(source.layout, root / source.folder)
+        options = data.importer_options(config.data, source.layout)
+        imported = importers.load(source.layout, root / source.folder, options)
         sites.append(_as_site(imported.manifest, name, source, root))
         left_out += [(f"{source.folder}/{file}", reason) for file, reason in imported.left_out]
         notes += imported.notes

@@ -27,7 +27,8 @@ def read(config: Config, out: RunDir) -> Manifest:
         cervigrams.write(root, women=config.synthetic_women, seed=config.seed)
 
     def importer(root: Path) -> Imported:
-        return importers.load("csv" if config.synthetic_women else task.layout, root)
+        layout = "csv" if config.synthetic_women else task.layout
+        return importers.load(layout, root, data.importer_options(config.data, layout))
 
     imported = data.load(config.data, config.task, importer, out, draw if config.synthetic_women else None)
     if task.view:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
-from cervix_tf.data import importers, inputs, splits
+import pandas as pd
+
+from cervix_tf.data import datasheet, importers, inputs, splits
+from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import visits
+from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study import rows as study_rows
@@ -43,7 +48,11 @@ def read(config: Config, out: RunDir) -> Manifest:
     Raises `InputError` when all are of one class, a label is of another data set, or a file is broken.
     """
     drawn = bool(config.synthetic_visits)
-    importer = functools.partial(importers.load, _USUAL if drawn else config.layout)
+    layout = _USUAL if drawn else config.layout
+
+    def importer(root: Path) -> Imported:
+        return importers.load(layout, root, data.importer_options(config.data, layout))
+
     draw = functools.partial(visits.write, visits=config.synthetic_visits, seed=config.seed, height=240, width=320)
     imported = data.load(config.data, config.layout, importer, out, draw if drawn else None)
     name = data.name_of(config.data, imported.manifest)
@@ -54,7 +63,8 @@ def read(config: Config, out: RunDir) -> Manifest:
 def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     """The folds of the study, with no group in two splits of one; only whole cases are tested. Source: sec. 3.5.2.
 
-    Raises `InputError` when no case is complete, splits share a group, or one would be empty.
+    Raises `InputError` when no case is complete, splits share a group, one would be empty, or the source prescribes
+    none that is to be tested as published.
     """
     cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
@@ -65,7 +75,20 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     else:
         shares = {"train": 1 - config.test_share, "test": config.test_share}
         usual = [("train", "test"), ("train", "validation", "test")][: 1 + leak_free]
-        pairs = [data.prescribed(everything, *usual) or splits.grouped(everything, shares, config.seed)]
+        pairs = [data.prescribed(everything, *usual)]
+        if not (pairs[0] or leak_free):
+            raise InputError(
+                f"{data.name_of(config.data, everything)}: says of no image whether it is for training or testing, and "
+                "--protocol as_published tests what the source prescribes (sec. 3.1); name the folders with "
+                "--data.train-folder and --data.test-folder, or draw a test split with --protocol leak_free"
+            )
+        if not leak_free and (everything.rows["split"] == "").any():
+            first = everything.rows["path"][everything.rows["split"] == ""].iloc[0]
+            raise InputError(
+                f"{data.name_of(config.data, everything)}: {first} and others are in neither split; name the folders "
+                "with --data.train-folder and --data.test-folder, or move these images away"
+            )
+        pairs[0] = pairs[0] or splits.grouped(everything, shares, config.seed)
     folds = []
     for at, pair in enumerate(pairs):
         splits.check_disjoint(pair)
@@ -83,6 +106,14 @@ def inputs_of(split: Manifest, images: str) -> Inputs:
     if images == CASES:
         return inputs.from_cases(split, CLASSES, VIEWS)[0]
     return inputs.from_images(split, CLASSES, "" if images == ALL_TYPES else images)
+
+
+def is_paper_test_set(config: Config, manifest: pd.DataFrame) -> bool:
+    """Whether the splits of a run's manifest have as many images as the paper's: its own, then, as prescribed."""
+    if config.synthetic_visits or config.layout != _USUAL or config.folds > 1:
+        return False
+    counts = manifest["split"].replace("validation", "train").value_counts()
+    return counts.to_dict() == dict(datasheet.read(_USUAL).expected.per_split)
 
 
 def described(config: Config) -> DataDescription:

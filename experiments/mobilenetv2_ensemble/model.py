@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ from keras import layers, ops
 from cervix_tf.layers import InvertedResidualFusion
 from cervix_tf.models import backbones
 from cervix_tf.models.mobilenet_v2 import mobilenet_v2
+from cervix_tf.study.ready import Check
 from experiments.mobilenetv2_ensemble.config import BASELINES, CASES, CLASSES, KINDS, VIEWS, Baselines, Config, Row
 
 INTENDED_USE = "Research on colposcopy image classification."
@@ -64,6 +67,24 @@ def baseline(config: Config, name: str) -> keras.Model:
         weights=getattr(config.baselines, name),
         head_width=config.baselines.vgg19_head,
     )
+
+
+def needs(config: Config, rows: Iterable[Row]) -> dict[str, list[Check]]:
+    """The initial weights that rows start from: Row -> what looks whether they are there and fit."""
+    images = config.baselines.images
+    of_baseline: dict[str, Check] = {
+        name: functools.partial(
+            backbones.check,
+            name,
+            images.height,
+            images.width,
+            weights=getattr(config.baselines, name),
+            option=f"--baselines.{name.replace('_', '-')}",
+        )
+        for name in BASELINES
+    }
+    tuned: list[Check] = [] if config.weights == "random" else [functools.partial(trunk, config, KINDS[0])]
+    return {row.name: [of_baseline[row.backbone]] if row.backbone else tuned for row in rows if row.stage != "time"}
 
 
 def stacked(config: Config, trunks: dict[str, keras.Model]) -> keras.Model:

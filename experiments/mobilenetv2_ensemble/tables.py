@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from cervix_tf.report.tables import Measured, Table, line, per_cent
 from cervix_tf.run_dir import RunDir, read_json
 from experiments.mobilenetv2_ensemble.config import CLASSES, FORWARD_MS, KINDS, MAIN, MAIN_ROW, TABLES, Config, finished
-from experiments.mobilenetv2_ensemble.data import described
+from experiments.mobilenetv2_ensemble.data import described, is_paper_test_set
 
 Results = Mapping[str, Mapping[str, Any]]
 """The metrics.json of each finished row."""
@@ -95,7 +97,8 @@ def of_run(config: Config, out: RunDir) -> list[Table]:
     """
     results = finished(out)
     how = f"{config.folds}-fold cross-validation by case" if config.folds > 1 else f"protocol {config.protocol}"
-    note = f"Ours: {described(config).text}, {how}; not the paper's test set."
+    whose = "the paper's test set" if is_paper_test_set(config, _manifest(out)) else "not the paper's test set"
+    note = f"Ours: {described(config).text}, {how}; {whose}."
     tables = []
     for number, (title, columns, lines) in _PLANS.items():
         if number == 6 or any(row in results for row in TABLES[number] if row not in MAIN):
@@ -112,6 +115,10 @@ def of_run(config: Config, out: RunDir) -> list[Table]:
         row = line("Ensemble fine-tuned", MAIN_ROW, None, [per_cent(evidence[key]) for key in ("heat", "even")])
         tables.append(Table(number="Sec. 4.5", title=title, columns=["Heat map", "Even map"], rows=[row], note=note))
     return tables
+
+
+def _manifest(out: RunDir) -> pd.DataFrame:
+    return pd.read_csv(out.manifest, dtype=str, keep_default_na=False)
 
 
 def _ours(columns: Sequence[str], metrics: Mapping[str, Any] | None, binary: bool = False) -> list[Measured] | None:
