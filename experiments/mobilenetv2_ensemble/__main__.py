@@ -19,9 +19,9 @@ from experiments.mobilenetv2_ensemble.config import (
     Config,
     Row,
     result_dir,
-    rows,
     wanted,
 )
+from experiments.mobilenetv2_ensemble.listing import rows
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,7 @@ import pytest
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest
-from experiments.mobilenetv2_ensemble import config, tables
+from experiments.mobilenetv2_ensemble import config, listing, tables
 
 PAPER = config.PAPER
 
@@ -134,7 +134,7 @@ def test_the_list_says_how_far_each_row_is(tmp_path):
     history = out.row("acetic").history
     history.parent.mkdir(parents=True)
     history.write_text("epoch,seconds\n1,30\n2,30\n")
-    found = {line.row: line for line in config.rows(PAPER, out, RunRequest(tables=(6, 7)))}
+    found = {line.row: line for line in listing.rows(PAPER, out, RunRequest(tables=(6, 7)))}
     assert set(found) == {*config.TABLES[6], *config.TABLES[7]}
     assert found["green"].state == "finished"
     assert found["acetic"].state == "2 of 100 epochs" and found["acetic"].cost == "50.0 min"
@@ -143,6 +143,6 @@ def test_the_list_says_how_far_each_row_is(tmp_path):
 
 
 def test_an_estimate_is_three_forward_passes_an_input_and_epoch_at_the_papers_times(tmp_path):
-    found = {line.row: line.cost for line in config.rows(PAPER, RunDir(tmp_path), RunRequest(tables=(5, 6)))}
+    found = {line.row: line.cost for line in listing.rows(PAPER, RunDir(tmp_path), RunRequest(tables=(5, 6)))}
     assert found["vgg19"] == f"about {3 * 0.831 * 429 * 5 * 100 / 3600:.1f} h"
     assert found["ensemble"] == f"about {0.390 * 429 * 100 / 3600:.1f} h"  # trunks once a copy
