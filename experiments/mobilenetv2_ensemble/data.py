@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cervix_tf.data import datasheet, importers, inputs, splits
+from cervix_tf.data.images import decode_file
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
@@ -20,6 +21,7 @@ from cervix_tf.study import rows as study_rows
 from cervix_tf.study.data import DataDescription, Splits
 from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CASES, CLASSES, POSITIVE, VIEWS, Config
 
+_NAMED = 3  # visits that a note names
 _USUAL = "cervigram_visits"  # the layout of the paper's data, and of the drawn ones
 
 
@@ -57,7 +59,26 @@ def read(config: Config, out: RunDir) -> Manifest:
     imported = data.load(config.data, config.layout, importer, out, draw if drawn else None)
     name = data.name_of(config.data, imported.manifest)
     labeled = data.labeled(imported, {each: (each,) for each in CLASSES}, name, at_least=2)
-    return data.check(labeled, out, config.data.damaged)
+    sound = data.check(labeled, out, config.data.damaged)
+    if layout == _USUAL and not drawn and (strange := misordered(sound)):
+        print(
+            f"note: in {len(strange)} visits another image than that of the green lens is the greenest "
+            f"({', '.join(strange[:_NAMED])}{', ...' if len(strange) > _NAMED else ''}): look at them, and tell the "
+            "views of those whose files do not sort as five acetic, green, iodine with --data.overrides"
+        )
+    return sound
+
+
+def misordered(everything: Manifest) -> list[str]:
+    """Visits in which the image through the green lens is not the greenest: its mean green less its mean red.
+
+    A hint at files that do not sort as sec. 3.1 says, which names alone cannot tell.
+    """
+    rows = everything.rows
+    pixels = (decode_file(everything.root / path)[::8, ::8].astype(float) for path in rows["path"])
+    green = pd.Series([(image[..., 1] - image[..., 0]).mean() for image in pixels], index=rows.index)
+    greenest = rows["view"][green.groupby(rows["case"]).idxmax()]
+    return sorted(rows["case"][greenest.index[greenest != "green"]])
 
 
 def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
