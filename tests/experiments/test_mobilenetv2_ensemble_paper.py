@@ -19,6 +19,7 @@ from experiments.mobilenetv2_ensemble.__main__ import STUDY
 NETWORKS = ("--weights", *(f"--baselines.{name.replace('_', '-')}" for name in config.BASELINES))
 SMALL = [
     *("--preset", "paper", "--images.height", "48", "--images.width", "64", "--images.batch-size", "8"),
+    *("--baselines.images.height", "48", "--baselines.images.width", "64", "--baselines.images.batch-size", "8"),
     *("--network.acetic-maps", "4", "--network.green-maps", "8", "--network.iodine-maps", "4"),
     *("--fusion.expansion", "1", "--timed-passes", "1", "--imbalance.longer", "1", "--end-to-end.batch-size", "8"),
     *(word for row in (*config.KINDS, "ensemble", "all-types", "fine-tuning", "end-to-end", "baselines.optimizer")
