@@ -56,10 +56,8 @@ def read(config: Config, out: RunDir) -> Manifest:
         return importers.load(layout, root, data.importer_options(config.data, layout))
 
     draw = functools.partial(visits.write, visits=config.synthetic_visits, seed=config.seed, height=240, width=320)
-    imported = data.load(config.data, config.layout, importer, out, draw if drawn else None)
-    name = data.name_of(config.data, imported.manifest)
-    labeled = data.labeled(imported, {each: (each,) for each in CLASSES}, name, at_least=2)
-    sound = data.check(labeled, out, config.data.damaged)
+    label_map = {name: (name,) for name in CLASSES}
+    sound = data.read(config.data, config.layout, importer, label_map, out, draw if drawn else None, at_least=2)
     if layout == _USUAL and not drawn and (strange := misordered(sound)):
         print(
             f"note: in {len(strange)} visits another image than that of the green lens is the greenest "

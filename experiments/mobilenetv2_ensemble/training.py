@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -150,7 +150,15 @@ def _fused(config: Config, row: Row, fold: Fold, trunks: keras.Model, head: kera
         return tf.data.Dataset.from_tensor_slices((features, validation.labels)).batch(images.batch_size)
 
     if trained is head:
-        _train(config, row, fold, head, batches, held_out)
+        study_training.train(
+            head,
+            batches,
+            held_out,
+            inputs=len(train),
+            epochs=epochs,
+            steps_per_epoch=pipeline.steps(train, images, _keep_rest(config)),
+            **_kept(config, row, fold, head),
+        )
     else:
         _train(config, row, fold, whole)
     fusion = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimizer state in the saved model
@@ -193,48 +201,32 @@ def _compile(config: Config, row: Row, untrained: keras.Model) -> None:
     )
 
 
-def _train(
-    config: Config,
-    row: Row,
-    fold: Fold,
-    compiled: keras.Model,
-    batches: Callable[[int], tf.data.Dataset] | None = None,
-    held_out: Callable[[], tf.data.Dataset] | None = None,
-) -> None:
-    """Train a compiled network as the configuration says of its row, from image files unless other batches are given.
+def _train(config: Config, row: Row, fold: Fold, compiled: keras.Model) -> None:
+    """Train a compiled network on image files as the configuration says of its row."""
+    study_training.train_on_images(
+        compiled,
+        {name: fold.inputs(name, row.images) for name in ("train", "validation")},
+        config.images_of(row),
+        config.augmentation,
+        config.optimizer_of(row),
+        seed=_seed(config, row, fold),
+        keep_rest=_keep_rest(config),
+        **_kept(config, row, fold, compiled),
+    )
 
-    The datasets are made only where there is something left to train.
-    """
-    train, validation = fold.inputs("train", row.images), fold.inputs("validation", row.images)
-    images, epochs, out = config.images_of(row), config.optimizer_of(row).epochs, fold.training_dir(row.name)
 
-    def from_files(first: int) -> tf.data.Dataset:
-        return pipeline.training(
-            train,
-            images,
-            config.augmentation,
-            seed=_seed(config, row, fold),
-            epochs=epochs,
-            first_epoch=first,
-            keep_rest=_keep_rest(config),
-        )
-
-    phi = config.loss_of(row).phi
+def _kept(config: Config, row: Row, fold: Fold, compiled: keras.Model) -> dict[str, Any]:
+    """Where a row's training is kept and by what criterion, and what it changes on the way."""
+    phi, out = config.loss_of(row).phi, fold.training_dir(row.name)
     callbacks: list[keras.callbacks.Callback] = []
     if phi:
         callbacks.append(DynamicClassWeights(compiled.loss, phi, CLASSES, out))
     if fusion := [layer for layer in compiled._flatten_layers() if isinstance(layer, InvertedResidualFusion)]:
         callbacks.append(BiasCorrectedStatistics(batch_statistics.normalizations(fusion[0])))
-    study_training.train(
-        compiled,
-        batches or from_files,
-        held_out or (lambda: pipeline.evaluation(validation, images)),
-        inputs=len(train),
-        epochs=epochs,
-        steps_per_epoch=pipeline.steps(train, images, _keep_rest(config)),
-        criterion=config.criterion_of(row),
-        out=out,
-        tensorboard=config.tensorboard,
-        also_by=[config.imbalance.criterion] if row.backbone else [],
-        callbacks=callbacks,
-    )
+    return {
+        "criterion": config.criterion_of(row),
+        "also_by": [config.imbalance.criterion] if row.backbone else [],
+        "out": out,
+        "tensorboard": config.tensorboard,
+        "callbacks": callbacks,
+    }

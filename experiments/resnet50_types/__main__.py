@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Both protocols (or those that are asked for), the deployed network as users load it, tables and report."""
+    from cervix_tf.data.inputs import from_images
     from cervix_tf.study import conclusion, data, deployment, evaluation, failures
     from experiments.resnet50_types import figures, tables, training
-    from experiments.resnet50_types.data import described, inputs_of, read, split
+    from experiments.resnet50_types.data import described, read, split
     from experiments.resnet50_types.model import INTENDED_USE
 
     protocols = wanted(request)
@@ -32,22 +33,14 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
             with attempt(protocol):
                 data.keep_manifest(of_protocol, result)
                 trained = training.train(config, protocol, of_protocol, network, out.row(protocol))
-                predicted = {
-                    name: evaluation.predict(trained, inputs_of(of_protocol[name]), config.images)
-                    for name in ("validation", "test")
-                    if name in of_protocol
-                }
-                about = described(config, protocol)
-                evaluation.write(result, predicted["test"], predicted.get("validation"), about, config.seed)
+                tested = {name: from_images(part, CLASSES) for name, part in of_protocol.items() if name != "train"}
+                evaluation.evaluate(trained, tested, config.images, result, described(config, protocol), config.seed)
         try:
             if (main_row := config.deployed) in parts and out.metrics.exists():
-                about = described(config, main_row)
+                about, folder = described(config, main_row), out.row(main_row)
                 terms = deployment.terms(STUDY.name, CLASSES, config.images, about, INTENDED_USE, out)
                 deployment.deploy(
-                    out,
-                    terms,
-                    lambda: training.train(config, main_row, parts[main_row], network, out.row(main_row)),
-                    ("saved_model", "tflite-float32"),
+                    out, terms, lambda: training.train(config, main_row, parts[main_row], network, folder)
                 )
         finally:  # tables and report stand even where an exported file is refused
             figures.draw(config, out)

@@ -13,7 +13,7 @@ from experiments.mobilenetv2_ensemble import config, listing, tables
 PAPER = config.PAPER
 
 
-@pytest.mark.parametrize("lines", [tables.TABLE_8, tables.TABLE_9, tables.TABLE_10])
+@pytest.mark.parametrize("lines", [config.PUBLISHED.table_8, config.PUBLISHED.table_9, config.PUBLISHED.table_10])
 def test_the_papers_harmonic_means_are_those_of_its_true_positive_rates(lines):
     """A check of the copy: the printed rates are cut to two digits and some rows are a few hundredths off."""
     for name, _, (_, *rates, harmonic) in lines:
@@ -22,30 +22,30 @@ def test_the_papers_harmonic_means_are_those_of_its_true_positive_rates(lines):
 
 def test_the_papers_accuracy_is_the_mean_of_its_class_rates_but_for_one_line_which_the_note_names():
     """So its test classes are equally large: 12 visits each."""
-    lines = (*tables.TABLE_8, *tables.TABLE_9, *tables.TABLE_10)
+    lines = (*config.PUBLISHED.table_8, *config.PUBLISHED.table_9, *config.PUBLISHED.table_10)
     off = {row for _, row, (accuracy, *rates, _) in lines if abs(statistics.mean(rates) - accuracy) > 0.02}
     assert off == {"densenet121-balanced"}
-    (_, _, (accuracy, *rates, _)) = tables.TABLE_9[0]
+    (_, _, (accuracy, *rates, _)) = config.PUBLISHED.table_9[0]
     assert (
         f"{accuracy:.2f}, contradicts its rates, whose mean is {statistics.mean(rates):.2f}" in tables.CONTRADICTIONS[9]
     )
 
 
 def test_lines_whose_printed_recall_is_not_their_accuracy_are_those_that_the_notes_name():
-    off = {
-        number: [name for name, _, paper, *_ in getattr(tables, f"TABLE_{number}") if paper and paper[2] != paper[0]]
-        for number in (5, 6)
-    }
-    assert off[5] == [name for name, *_ in tables.TABLE_5]
-    assert off[6] == [name for name, *_ in tables.TABLE_6[:2]]
-    assert all(f"{line[2][2]:.2f}" in tables.CONTRADICTIONS[6] for line in tables.TABLE_6[:2])
-    assert f"{statistics.mean(tables.TABLE_8[0][2][1:5]):.2f}" == "71.25" and "71.25" in tables.CONTRADICTIONS[5]
+    printed = config.PUBLISHED
+
+    def off(lines):
+        return [name for name, _, paper, *_ in lines if paper and paper[2] != paper[0]]
+
+    assert off(printed.table_5) == [name for name, *_ in printed.table_5]
+    assert off(printed.table_6) == [name for name, *_ in printed.table_6[:2]]
+    assert all(f"{line[2][2]:.2f}" in tables.CONTRADICTIONS[6] for line in printed.table_6[:2])
+    assert f"{statistics.mean(printed.table_8[0][2][1:5]):.2f}" == "71.25" and "71.25" in tables.CONTRADICTIONS[5]
 
 
 @pytest.mark.parametrize("number", config.TABLES)
-def test_every_line_of_a_table_is_a_row_that_the_table_runs(number):
-    printed = {line[1] for line in getattr(tables, f"TABLE_{number}")}
-    assert printed == set(config.TABLES[number])
+def test_every_line_of_a_table_is_a_row_of_the_study(number):
+    assert config.TABLES[number] and set(config.TABLES[number]) <= set(config.ROWS)
 
 
 def test_a_row_stands_after_the_rows_that_it_is_made_of():
@@ -111,7 +111,7 @@ def test_tables_share_rows_and_run_each_once():
 
 
 def test_the_papers_best_model_is_the_one_that_runs_without_tables_and_is_exported():
-    (headline,) = {line[1] for line in tables.TABLE_6 if line[2] and line[2][0] == 83.33}
+    (headline,) = {line[1] for line in config.PUBLISHED.table_6 if line[2] and line[2][0] == 83.33}
     assert config.MAIN_ROW == headline == config.wanted(PAPER, RunRequest())[-1].name
     assert config.result_dir(RunDir("run"), headline) == RunDir("run")
 
