@@ -91,10 +91,11 @@ def _labeled(images: Manifest) -> bool:
 def _imported(config: Config, root: Path) -> Imported:
     """One table of all sites, or a folder of each."""
     if config.synthetic_women or config.task == "cervigrams":
-        return importers.load("csv", root)
+        return importers.load("csv", root, data.importer_options(config.data, "csv"))
     sites = {}
     for name, source in SITES.items():
-        imported = importers.load(source.layout, root / source.folder)
+        options = data.importer_options(config.data, source.layout)
+        imported = importers.load(source.layout, root / source.folder, options)
         sites[source.folder] = replace(imported, manifest=_as_site(imported.manifest, name, source))
     return importers.joined(root, sites)
 

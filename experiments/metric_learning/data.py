@@ -26,7 +26,8 @@ def read(config: Config, out: RunDir) -> Manifest:
         cervigrams.write(root, women=config.synthetic_women, seed=config.seed)
 
     def importer(root: Path) -> Imported:
-        return importers.load("csv" if config.synthetic_women else task.layout, root)
+        layout = "csv" if config.synthetic_women else task.layout
+        return importers.load(layout, root, data.importer_options(config.data, layout))
 
     return data.read(
         config.data,
