@@ -100,11 +100,11 @@ def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
     if begun.get("threads", found["threads"]) != found["threads"]:
         raise InputError(
             f"{out.root}: was started with {begun['threads']} threads, now {found['threads']}, which round "
-            f"differently; give --threads {begun['threads']}, or choose another --run name"
+            f"differently; give --threads {begun['threads']}, or choose another run folder"
         )
     if begun.get("deterministic", found["deterministic"]) != found["deterministic"]:
         how, remedy = ("with", "give it again") if begun["deterministic"] else ("without", "leave it out")
-        raise InputError(f"{out.root}: was started {how} --deterministic; {remedy}, or choose another --run name")
+        raise InputError(f"{out.root}: was started {how} --deterministic; {remedy}, or choose another run folder")
     if begun.get("instruction_sets", found["instruction_sets"]) != found["instruction_sets"]:
         print(
             f"note: {out.root}: was started on {begun.get('processor')}; what is computed here is rounded differently"

@@ -79,7 +79,7 @@ def test_threads_that_cannot_be_had_any_more_are_refused(tmp_path, capsys):
             {"threads": 99},
             "was started with 99 threads, now {now}, which round differently; give --threads 99, or choose",
         ),
-        ({"deterministic": True}, "was started with --deterministic; give it again, or choose another --run name"),
+        ({"deterministic": True}, "was started with --deterministic; give it again, or choose another run folder"),
     ],
 )
 def test_a_run_begun_with_other_threads_or_determinism_is_refused_once_it_holds_something(
