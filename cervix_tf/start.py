@@ -76,7 +76,7 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int) -> C:
         write_json(out.config, wanted)
     write_json(out.environment, found)
     words = f"computing with --threads {found['threads']}, oneDNN {found['one_dnn'].split(':')[0]}"
-    print(words + (f", precision {precision.value} ({precision.reason})" if precision else ""), flush=True)
+    print(words + (f", precision {precision}" if precision else ""), flush=True)
     return config
 
 

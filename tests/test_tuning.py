@@ -94,7 +94,7 @@ def test_a_study_trains_with_onednn_and_the_threads_asked_for_and_leaves_the_var
     before, said, line = study(tmp_path, "AVX2", "--threads", "3")
     found, emulated = json.loads(line), "the processor would only emulate bfloat16, which is slower"
     assert before == "imported with 1"
-    assert said == f"computing with --threads 3, oneDNN on, precision float32 ({emulated})"
+    assert said == f"computing with --threads 3, oneDNN on, precision float32: {emulated}"
     assert found["set"] is None and (found["intra"], found["inter"]) == (3, 3)
     assert found["precision"] == found["config"]["precision"] == "float32"
     recorded = found["environment"]
@@ -108,7 +108,7 @@ def test_a_run_continues_as_it_was_started_also_on_a_processor_that_would_choose
     _, note, said, line = study(tmp_path, "AVX2,AVX512,AVX512-BF16")
     found = json.loads(line)
     assert found["intra"] == 3 and found["precision"] == found["config"]["precision"] == "float32"
-    assert said.endswith("precision float32 (as this run was started; a new one would use bfloat16 here)")
+    assert said.endswith("precision float32: as this run was started; a new one would use bfloat16 here")
     assert note.endswith("was started on made up, 2 logical CPUs; what is computed here is rounded differently")
     for _ in range(2):  # nor is it forgotten when the command is given once more
         assert found["environment"]["reproducible"].startswith("only up to rounding: parts of this run may")
