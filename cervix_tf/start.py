@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import run_lock
+from cervix_tf import run_lock, shown_paths
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -34,16 +34,17 @@ def import_tensorflow() -> None:
             os.close(stderr)
 
 
-def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> None:
+def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int, *, report_images: bool = True) -> None:
     """Write config.json and environment.json of a run, or check that the run that is there has the same config.
 
     A run that holds no computed thing yet, such as one whose start failed for want of an option, takes the new one.
+    Neither file names the user's home folder. The run's pages show patients' images if `report_images`.
     The caller has the run's lock (see `cervix_tf.run_lock`).
 
     Raises `InputError` that names the first fields that differ, or the first file of what is no run.
     """
     wanted = _plain(dataclasses.asdict(config))
-    there = read_json(out.config) if out.config.exists() else None
+    there = _plain(read_json(out.config)) if out.config.exists() else None
     computed = None if there == wanted else _computed(out)
     if computed and there is None:
         raise InputError(f"{computed}: is in a folder that is no run (it has no {out.config.name}); choose another one")
@@ -57,7 +58,7 @@ def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> N
         for path in (out.audit, out.manifest):  # of the data that the configuration named before
             path.unlink(missing_ok=True)
         write_json(out.config, wanted)
-    write_json(out.environment, environment(command_line, seed))
+    write_json(out.environment, {**environment(command_line, seed), "report_images": report_images})
 
 
 def _computed(out: RunDir) -> Path | None:
@@ -96,7 +97,7 @@ def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
         check=False,
     )
     return {
-        "command_line": " ".join(command_line),
+        "command_line": shown_paths.command(command_line),
         "seed": seed,
         "commit": git.stdout.strip() or "not a git checkout",
         "python": platform.python_version(),
@@ -134,7 +135,7 @@ def _plain(value: Any) -> Any:
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
+    return shown_paths.kept(str(value)) if isinstance(value, Path | str) else value
 
 
 def _differences(there: Any, asked: Any, name: str = "") -> list[tuple[str, Any, Any]]:

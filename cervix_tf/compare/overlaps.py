@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cervix_tf import runs as finished
 from cervix_tf.data import manifest as manifests
 from cervix_tf.data import seen
 from cervix_tf.data.manifest import Manifest
@@ -43,8 +44,7 @@ def _cross_validated(run: RunDir) -> bool:
 
 
 def _manifest(run: RunDir) -> Manifest:
-    root = read_object(run.environment).get("data_root") if run.environment.is_file() else None
-    return manifests.read(run.manifest, Path(root) if root else None)
+    return manifests.read(run.manifest, finished.data_root(run))
 
 
 def _tested(model: Predictions, listed: Manifest | None, own: RunDir) -> Manifest:

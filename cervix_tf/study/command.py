@@ -97,7 +97,8 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
             start.import_tensorflow()
             for seed, out in runs.items():
                 config = dataclasses.replace(command.config, seed=seed)
-                start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
+                words = ["python", "-m", f"experiments.{study.name}", *arguments]
+                start.begin(config, out, words, seed, report_images=not command.no_images)
                 study.run(config, out, request)
             if len(runs) > 1:
                 from cervix_tf.report import seeds
@@ -170,6 +171,9 @@ def _command(study: Study[Any], preset: str) -> type:
             help="Run once a seed, each in a run directory of its own; tables then have mean and deviation too.")],
          dataclasses.field(default=())),
         ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
+         dataclasses.field(default=False)),
+        ("no_images", Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(
+            help="Show no patients' images in the report.")],
          dataclasses.field(default=False)),
         ("config", Annotated[type(config), tyro.conf.arg(name="")], dataclasses.field(default=config)),
     ]  # fmt: skip

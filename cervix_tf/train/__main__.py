@@ -83,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     class Command:
         config: Annotated[Config, tyro.conf.arg(name="")]
         out: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="RUN", help="Folder of the run.")]
+        no_images: Annotated[
+            bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Show no patients' images in the report.")
+        ] = False
 
     with exit_cleanly():
         command = tyro.cli(Command, args=arguments, prog="python -m cervix_tf.train", description=Config.__doc__)
@@ -91,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out = RunDir(command.out)
         durable.make_folder(out.root)
         with run_lock.held(out.root):
-            start.begin(command.config, out, ["python", "-m", "cervix_tf.train", *arguments], command.config.seed)
+            words = ["python", "-m", "cervix_tf.train", *arguments]
+            start.begin(command.config, out, words, command.config.seed, report_images=not command.no_images)
             run(command.config, out)
 
 
