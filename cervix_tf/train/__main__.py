@@ -61,7 +61,7 @@ class Config:
     precision: Precision = "float32"
     """Of the arithmetic in training; what is tested and exported computes in float32."""
     tensorboard: bool = False
-    """Also write TensorBoard logs (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs (needs TensorBoard, which `make venv` installs)."""
     seed: Seed = 0
     devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""

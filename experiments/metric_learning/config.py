@@ -176,7 +176,7 @@ class Config:
     similar: bool = False
     """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
     seed: Seed = 0
     devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""

@@ -208,7 +208,7 @@ class Config:
     probe: bool = False
     """Also measure a logistic regression on the untouched features of the initial weights, one a kind of view."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
     seed: Seed = 0
     precision: Precision = "float32"
     """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
