@@ -73,7 +73,7 @@ oracle:
 # about half an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.
 bench:
 	test -x build/bench/bin/python || $(PYTHON) -m venv build/bench
-	sed -n 's/^\([a-z0-9.-]*==[^ ;]*\).*/\1/p' $(LOCK) > build/bench/pins.txt
+	sed -n 's/^\([a-z0-9.-]*\)[^=]*\(==[^ ;]*\).*/\1\2/p' $(LOCK) > build/bench/pins.txt
 	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,federated]' --constraint build/bench/pins.txt
 	build/bench/bin/python tests/benchmarks/bench.py
 

@@ -46,7 +46,7 @@ def lock(pins: Mapping[str, str]) -> str:
 
 def versions(text: str) -> dict[str, str]:
     """Package -> version of a lock's text."""
-    return dict(re.findall(r"^([\w.-]+)==([\w.!+-]+)", text, re.MULTILINE))
+    return dict(re.findall(r"^([\w.-]+)(?:\[.+\])?==([\w.!+-]+)", text, re.MULTILINE))
 
 
 def page(text: str) -> str:
@@ -105,6 +105,7 @@ def _compiled(pins: Mapping[str, str], *extras: str) -> str:
             "--fork-strategy",
             "fewest",
         ]  # one version for all systems
+        command += ["--no-strip-extras"]  # pip looks for `coverage[toml]` among the hashes, not for `coverage`
         command += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         given = "\n".join(tools)
         return subprocess.run(command, input=given, stdout=subprocess.PIPE, text=True, check=True, cwd=PROJECT).stdout
@@ -112,7 +113,7 @@ def _compiled(pins: Mapping[str, str], *extras: str) -> str:
 
 def blocks(text: str) -> dict[str, str]:
     """Package -> its lines in a lock's text."""
-    return {block.partition("==")[0]: block for block in re.findall(r"^[\w.-]+==.*\n(?: +.*\n)*", text, re.MULTILINE)}
+    return {name: block for block, name in re.findall(r"^(([\w.-]+).*==.*\n(?: +.*\n)*)", text, re.MULTILINE)}
 
 
 def main(what: str) -> None:

@@ -38,7 +38,24 @@ def test_every_package_has_one_version_and_the_hashes_of_its_files():
     for name, block in blocks.items():
         first, *hashes = block.splitlines()
         assert hashes and all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes), name
-        assert first.endswith(" \\") and first.startswith(f"{name}=={PINS[name]}")
+        assert re.fullmatch(rf"{re.escape(name)}(\[.+\])?=={re.escape(PINS[name])}( ; .+)? \\", first)
+
+
+def test_the_lock_names_extras_that_packages_require_of_each_other():
+    """Where `coverage[toml]` is required and `coverage` locked, pip takes the newest version and finds no hash."""
+    blocks = dependencies.blocks(TEXT)
+    checked = 0
+    for name, version in PINS.items():
+        try:
+            here = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for requirement in map(Requirement, here.requires or [] if here.version == version else []):
+            if requirement.extras and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+                named, _, _ = blocks[canonicalize_name(requirement.name)].partition("==")
+                assert requirement.extras <= set(named.partition("[")[2].rstrip("]").split(",")), f"{name}: {named}"
+                checked += 1
+    assert checked
 
 
 def test_the_lock_names_no_registry():
