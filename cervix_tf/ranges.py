@@ -121,9 +121,9 @@ Seed = Annotated[int, Range(0, 2**32 - 1)]
 Devices = Annotated[str, Written("all|cpu|[1-9][0-9]*", "all, cpu or a number of devices")]
 
 
-def check(config: Any) -> None:
-    """Raise `InputError` that names every field of a configuration (a dataclass of dataclasses) with a wrong value."""
-    found = list(problems(config))
+def check(*configs: Any) -> None:
+    """Raise `InputError` that names every field of configurations (dataclasses of dataclasses) with a wrong value."""
+    found = [problem for config in configs for problem in problems(config)]
     if found:
         raise InputError("\n".join(found))
 
@@ -143,6 +143,13 @@ def problems(config: Any, prefix: str = "--") -> Iterator[str]:
         wrong = dict(config.conflicts())
     for name, reason in wrong.items():
         yield f"{prefix}{_option(name)} {_shown(getattr(config, name))}: {reason}"
+
+
+def nothing_left(config: Any, first: str, second: str) -> Iterator[tuple[str, str]]:
+    """The conflict of two shares that are taken from one whole and leave nothing of it to train on."""
+    other = getattr(config, second)
+    if getattr(config, first) + other >= 1:
+        yield first, f"and --{_option(second)} {other:g} leave nothing to train on; lower one of them"
 
 
 def limited(config: Any) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:

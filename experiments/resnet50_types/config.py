@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from cervix_tf.config import Augmentation, Images, Precision, Protocol, SGDConfig, Source
-from cervix_tf.ranges import Count, CountOrNone, Devices, FileOr, Seed, Share
+from cervix_tf.config import Augmentation, Images, Precision, Protocol, SGDConfig, StudyConfig
+from cervix_tf.data import datasheet
+from cervix_tf.ranges import Count, CountOrNone, FileOr, Share
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
 TITLE = "Cervix types 1, 2 and 3 with ResNet-50 (Intel & MobileODT)"
-CLASSES = ("Type_1", "Type_2", "Type_3")
+CLASSES = datasheet.read("mobileodt").classes
+PUBLISHED = published.read(__file__)
 TABLES = (1, 2)
 PROTOCOLS: tuple[Protocol, ...] = ("as_published", "leak_free")
 CRITERIA: dict[Protocol, str] = {
@@ -24,10 +26,9 @@ CRITERIA: dict[Protocol, str] = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StudyConfig):
     """Cervix types by a fine-tuned ResNet-50: Tables 1 and 2, Figs. 4 to 6, and what a random split leaks."""
 
-    data: Source = field(default_factory=Source)
     synthetic_women: CountOrNone = 0
     """Draw images of this many synthetic women instead of reading a data root."""
     deployed: Protocol = "as_published"
@@ -50,12 +51,10 @@ class Config:
     validation_share: Share = 0.15
     """leak_free: share of the training part that chooses the epoch (the paper has no such part)."""
     precision: Precision = "float32"
-    """Of the arithmetic in training; what is tested and exported computes in float32."""
+    """Of the arithmetic in training (auto: bfloat16 where the hardware has it); what is tested and exported computes in
+    float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a row (needs TensorBoard, which `make venv` installs)."""
-    seed: Seed = 0
-    devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
 
 
 PAPER = Config()
@@ -75,7 +74,7 @@ PUBLIC = Config(
     images=Images(height=128, width=128, batch_size=30, cache="memory"),
     augmentation=Augmentation(rotation=(-20.0, 20.0), scale=(1.0, 1.3), horizontal_flip=0.5),
     optimizer=SGDConfig(epochs=20, learning_rate=0.01, momentum=0.9, weight_decay=1e-4, cosine=True),
-    precision="bfloat16",
+    precision="auto",
 )
 
 PRESETS = {

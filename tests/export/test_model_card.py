@@ -81,6 +81,12 @@ def test_the_card_names_no_folder_of_the_machine_it_was_made_on(run):
     assert "python -m made_up --data.root DATA --weights w.h5" in text and "anna" not in text
 
 
+def test_the_card_says_on_what_the_same_weights_depend(run):
+    write_json(run.environment, {"reproducible": "bit for bit with 2 threads on processors with AVX2 of this kind"})
+    model_card.write(run)
+    assert "same weights bit for bit with 2 threads on processors with AVX2" in run.model_card.read_text()
+
+
 def test_a_run_without_metrics_is_an_input_error(run):
     run.metrics.unlink()
     with pytest.raises(InputError, match=r"metrics\.json: no such file"):
