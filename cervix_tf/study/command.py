@@ -8,7 +8,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import tyro
 
@@ -17,10 +17,11 @@ from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
 
-if TYPE_CHECKING:
-    from cervix_tf.study.ready import Needs
-
 C = TypeVar("C")
+Check = Callable[[], object]
+"""Raises `InputError` where something is missing or does not fit, such as a network's initial weights."""
+Needs = Mapping[str, Sequence[Check]]
+"""Row -> what has to pass before it can be trained; equal checks are made once."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -112,6 +112,11 @@ def importer_options(source: Source, layout: str) -> Options:
     return Options(**{name: getattr(source, name) for name in importers.READ_BY} | {"labels": dict(source.labels)})
 
 
+def imported(source: Source, layout: str, root: Path) -> Imported:
+    """What the importer of a layout finds below a root, told what the source says to it."""
+    return importers.load(layout, root, importer_options(source, layout))
+
+
 def _told(source: Source) -> list[str]:
     """The options for an importer that are given."""
     usual = Source()

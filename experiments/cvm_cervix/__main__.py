@@ -6,13 +6,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cervix_tf.run_dir import RunDir, write_json
-from cervix_tf.study import RunRequest, Study, main
+from cervix_tf.study import Needs, RunRequest, Study, main
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
 
 if TYPE_CHECKING:
     from cervix_tf.study.data import Splits
-    from cervix_tf.study.ready import Needs
 
 
 def run(config: study.Config, out: RunDir, request: RunRequest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 
 import keras
@@ -11,7 +10,7 @@ from keras import layers
 
 from cervix_tf.export.formats import Format
 from cervix_tf.models import backbones
-from cervix_tf.study.ready import Check
+from cervix_tf.study.ready import InitialWeights
 from experiments.cvm_cervix.config import CNN, CVM, VT, Config
 
 INTENDED_USE = "Research on the classification of single cells."
@@ -46,17 +45,12 @@ def cvm(config: Config) -> keras.Model:
     return keras.Model(cnn.input, logits, name=CVM)
 
 
-def needs(config: Config, names: Iterable[str]) -> dict[str, list[Check]]:
+def needs(config: Config, names: Iterable[str]) -> dict[str, list[InitialWeights]]:
     """The initial weights that networks start from: name -> what looks whether they are there and fit."""
-    height, width = config.images.height, config.images.width
-
-    @functools.cache
-    def of(backbone: str, weights: str, option: str) -> Check:
-        return functools.partial(backbones.check, backbone, height, width, weights=weights, option=option)
-
-    vt = of(VT, config.vt_weights or config.weights, "--vt-weights")
-    of_cvm = [of(CNN, config.weights, "--weights"), vt]
-    return {name: of_cvm if name == CVM else [of(name, config.weights, "--weights")] for name in names}
+    images, weights = config.images, config.weights
+    vt = InitialWeights(VT, images, config.vt_weights or weights, "--vt-weights")
+    of_cvm = [InitialWeights(CNN, images, weights), vt]
+    return {name: of_cvm if name == CVM else [InitialWeights(name, images, weights)] for name in names}
 
 
 def features(network: keras.Model) -> keras.Model:

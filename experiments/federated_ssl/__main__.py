@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import RunRequest, Study, main
+from cervix_tf.study import Needs, RunRequest, Study, main
 from experiments.federated_ssl.config import CLASSES, PRESETS, TABLES, TITLE, Config, rows, wanted
-
-if TYPE_CHECKING:
-    from cervix_tf.study.ready import Needs
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
@@ -57,16 +53,13 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
     """The ImageNet weights, where a row that is asked for starts from them; before the images say which sites have."""
-    from cervix_tf.models import backbones
+    from cervix_tf.study.ready import InitialWeights
 
     names = request.only or (("imagenet",) if 2 in request.tables else () if request.tables else ("cssl",))
     starting = [name for name in names if name == "imagenet" or (name != "random" and config.start == "imagenet")]
     if config.weights == "drawn":
         return {}
-    weights = functools.partial(
-        backbones.check, config.network, config.images.height, config.images.width, weights=config.weights
-    )
-    return {name: [weights] for name in starting}
+    return {name: [InitialWeights(config.network, config.images, config.weights)] for name in starting}
 
 
 STUDY = Study("federated_ssl", TITLE, PRESETS, TABLES, rows, run, needs)

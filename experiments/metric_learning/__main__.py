@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import RunRequest, Study, main
+from cervix_tf.study import Needs, RunRequest, Study, main
 from experiments.metric_learning.config import PRESETS, TABLES, TITLE, Config, rows, wanted
-
-if TYPE_CHECKING:
-    from cervix_tf.study.ready import Needs
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
@@ -56,9 +52,10 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
     """The initial weights that the rows start from that are asked for and not finished."""
-    from experiments.metric_learning import model
+    from cervix_tf.study.ready import InitialWeights
 
-    return model.needs(config, [row for row in wanted(config, request) if not out.row(row.name).embeddings.exists()])
+    rows = [row for row in wanted(config, request) if not out.row(row.name).embeddings.exists()]
+    return {row.name: [InitialWeights(row.network, config.images, config.weights)] for row in rows}
 
 
 STUDY = Study("metric_learning", TITLE, PRESETS, TABLES, rows, run, needs)

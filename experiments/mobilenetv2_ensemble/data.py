@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
-from cervix_tf.data import datasheet, importers, inputs, splits
+from cervix_tf.data import datasheet, inputs, splits
 from cervix_tf.data.images import decode_file
-from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import visits
@@ -51,10 +49,7 @@ def read(config: Config, out: RunDir) -> Manifest:
     """
     drawn = bool(config.synthetic_visits)
     layout = _USUAL if drawn else config.layout
-
-    def importer(root: Path) -> Imported:
-        return importers.load(layout, root, data.importer_options(config.data, layout))
-
+    importer = functools.partial(data.imported, config.data, layout)
     draw = functools.partial(visits.write, visits=config.synthetic_visits, seed=config.seed, height=240, width=320)
     label_map = {name: (name,) for name in CLASSES}
     sound = data.read(config.data, config.layout, importer, label_map, out, draw if drawn else None, at_least=2)
@@ -94,18 +89,18 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     else:
         shares = {"train": 1 - config.test_share, "test": config.test_share}
         usual = [("train", "test"), ("train", "validation", "test")][: 1 + leak_free]
+        unplaced = everything.rows["path"][everything.rows["split"] == ""]
+        if not leak_free and 0 < len(unplaced) < len(everything):
+            raise InputError(
+                f"{data.name_of(config.data, everything)}: {unplaced.iloc[0]} and others are in neither split; name "
+                "the folders with --data.train-folder and --data.test-folder, or move these images away"
+            )
         pairs = [data.prescribed(everything, *usual)]
         if not (pairs[0] or leak_free):
             raise InputError(
                 f"{data.name_of(config.data, everything)}: says of no image whether it is for training or testing, and "
                 "--protocol as_published tests what the source prescribes (sec. 3.1); name the folders with "
                 "--data.train-folder and --data.test-folder, or draw a test split with --protocol leak_free"
-            )
-        if not leak_free and (everything.rows["split"] == "").any():
-            first = everything.rows["path"][everything.rows["split"] == ""].iloc[0]
-            raise InputError(
-                f"{data.name_of(config.data, everything)}: {first} and others are in neither split; name the folders "
-                "with --data.train-folder and --data.test-folder, or move these images away"
             )
         pairs[0] = pairs[0] or splits.grouped(everything, shares, config.seed)
     folds = []
