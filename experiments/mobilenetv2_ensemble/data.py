@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from cervix_tf.data import datasheet, inputs, splits
+from cervix_tf.data import datasheet, importers, inputs, splits
 from cervix_tf.data.images import decode_file
+from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import visits
@@ -49,7 +51,10 @@ def read(config: Config, out: RunDir) -> Manifest:
     """
     drawn = bool(config.synthetic_visits)
     layout = _USUAL if drawn else config.layout
-    importer = functools.partial(data.imported, config.data, layout)
+
+    def importer(root: Path) -> Imported:
+        return importers.load(layout, root, data.importer_options(config.data, layout))
+
     draw = functools.partial(visits.write, visits=config.synthetic_visits, seed=config.seed, height=240, width=320)
     label_map = {name: (name,) for name in CLASSES}
     sound = data.read(config.data, config.layout, importer, label_map, out, draw if drawn else None, at_least=2)
@@ -89,20 +94,8 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     else:
         shares = {"train": 1 - config.test_share, "test": config.test_share}
         usual = [("train", "test"), ("train", "validation", "test")][: 1 + leak_free]
-        unplaced = everything.rows["path"][everything.rows["split"] == ""]
-        if not leak_free and 0 < len(unplaced) < len(everything):
-            raise InputError(
-                f"{data.name_of(config.data, everything)}: {unplaced.iloc[0]} and others are in neither split; name "
-                "the folders with --data.train-folder and --data.test-folder, or move these images away"
-            )
-        pairs = [data.prescribed(everything, *usual)]
-        if not (pairs[0] or leak_free):
-            raise InputError(
-                f"{data.name_of(config.data, everything)}: says of no image whether it is for training or testing, and "
-                "--protocol as_published tests what the source prescribes (sec. 3.1); name the folders with "
-                "--data.train-folder and --data.test-folder, or draw a test split with --protocol leak_free"
-            )
-        pairs[0] = pairs[0] or splits.grouped(everything, shares, config.seed)
+        _check_folders(config, everything, leak_free)
+        pairs = [data.prescribed(everything, *usual) or splits.grouped(everything, shares, config.seed)]
     folds = []
     for at, pair in enumerate(pairs):
         splits.check_disjoint(pair)
@@ -113,6 +106,20 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
             parts |= splits.grouped(parts["train"], shares, config.seed)
         folds.append(Fold(parts, out, study_rows.fold_prefix(config.folds, at)))
     return folds
+
+
+def _check_folders(config: Config, everything: Manifest, leak_free: bool) -> None:
+    """Raise `InputError` where the split of images is empty that should be one of the source's."""
+    empty, name = everything.rows["split"] == "", data.name_of(config.data, everything)
+    remedy = "name the folders with --data.train-folder and --data.test-folder"
+    if empty.all() and not leak_free:
+        raise InputError(
+            f"{name}: says of no image whether it is for training or testing, and --protocol as_published tests what "
+            f"the source prescribes (sec. 3.1); {remedy}, or draw a test split with --protocol leak_free"
+        )
+    if empty.any() and not empty.all():
+        first = everything.rows["path"][empty].iloc[0]
+        raise InputError(f"{name}: {first} and others are in no split; {remedy}, or move these images away")
 
 
 def inputs_of(split: Manifest, images: str) -> Inputs:
