@@ -107,7 +107,8 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
 
             for seed, out in runs.items():
                 config = dataclasses.replace(command.config, seed=seed)
-                config = start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
+                line = ["python", "-m", f"experiments.{study.name}", *arguments]
+                config = start.begin(config, out, line, seed, report_images=not command.no_images)
                 ready.check(config, study.needs(config, out, request), out)
                 study.run(config, out, request)
             if len(runs) > 1:
@@ -179,6 +180,9 @@ def _command(study: Study[Any], preset: str) -> type:
             help="Run once a seed, each in a run directory of its own; tables then have mean and deviation too.")],
          dataclasses.field(default=())),
         ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
+         dataclasses.field(default=False)),
+        ("no_images", Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(
+            help="Show no patients' images in the report.")],
          dataclasses.field(default=False)),
         ("execution", Annotated[tuning.Execution, tyro.conf.arg(name="")],
          dataclasses.field(default=tuning.Execution())),

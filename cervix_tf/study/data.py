@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from cervix_tf import shown_paths
 from cervix_tf.config import Source
 from cervix_tf.data import audit, importers, manifest, readable, splits, used_manifest
 from cervix_tf.data.importers import Imported, Options
@@ -197,7 +198,8 @@ def check(images_used: Manifest, out: RunDir, damaged: Literal["fail", "skip"] =
         counts = audit.audit(kept).counts()
         found = [{"kind": f"{kind} ({how})", "count": count} for (how, kind), count in counts.items()]
         write_json(out.audit, [*readable.counts(left_out), *found])
-    write_json(out.environment, {**read_json(out.environment), "data_root": str(kept.root.resolve())})
+    where = shown_paths.kept(str(kept.root.resolve()))
+    write_json(out.environment, {**read_json(out.environment), "data_root": where})
     return kept
 
 

@@ -54,7 +54,7 @@ class Config(StudyConfig):
     """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
     computes in float32."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a row (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs, one folder a row (needs TensorBoard, which `make venv` installs)."""
 
 
 PAPER = Config()
