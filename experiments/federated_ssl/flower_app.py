@@ -19,10 +19,10 @@ from flwr.serverapp import Grid, ServerApp
 
 from cervix_tf import ranges
 from cervix_tf.errors import InputError
-from cervix_tf.federated.flower import terms
-from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, name_of
+from cervix_tf.federated.flower import federation_config
+from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, site_name
+from cervix_tf.federated.flower.federation_config import FederationConfig
 from cervix_tf.federated.flower.secure import masking
-from cervix_tf.federated.flower.terms import Terms
 from experiments.federated_ssl.config import PRESETS, Config, Network
 
 if TYPE_CHECKING:  # Flower loads this file for every message: TensorFlow is imported where it is used
@@ -38,18 +38,18 @@ class Federation:
     """Everything that the run config says."""
 
     study: Config
-    terms: Terms
+    config: FederationConfig
 
 
 def read(run_config: Mapping[str, Any]) -> Federation:
-    """The study's preset with the fields that a federation may change, and the terms.
+    """The study's preset with the fields that a federation may change, and the federation's config.
 
     Raises `InputError` that names the key.
     """
     preset = run_config["preset"]
     if preset not in PRESETS:
         raise InputError(f"run config: preset {preset!r}: there are {', '.join(PRESETS)}")
-    agreed, base = terms.read(run_config), PRESETS[preset].config
+    agreed, base = federation_config.read(run_config), PRESETS[preset].config
     study = dataclasses.replace(
         base,
         network=run_config["network"] or base.network,
@@ -78,7 +78,7 @@ def trainer(federation: Federation, weights: str) -> Trainer:
     seed = seed_of(study.seed, "first weights")
     network = seeded(seed, lambda: model.learner(study, model.encoder(study, weights)))
     training.compile_learner(network, study)
-    return Trainer(network, federation.terms.policy, study.seed)
+    return Trainer(network, federation.config.policy, study.seed)
 
 
 def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
@@ -105,7 +105,7 @@ def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
     if not len(train):
         raise InputError(f"{path}: no training images of site {name!r}; leave the column site empty, or name it so")
     own = training.client(study, name, train, n)
-    if federation.terms.validation == "none":
+    if federation.config.validation == "none":
         return own
     validation = images("validation")
     if not len(validation):
@@ -137,7 +137,7 @@ def validate(message: Message, context: Context) -> Message:
 def _answered(message: Message, context: Context, how: Callable[..., Message] = answer) -> Message:
     federation = read(context.run_config)
     place = context.node_config if "manifest" in context.node_config else context.run_config
-    own = site(federation, name_of(message), place)
+    own = site(federation, site_name(message), place)
     return how(message, context, trainer(federation, "random"), own)
 
 
@@ -151,10 +151,10 @@ def main(grid: Grid, context: Context) -> None:
     federation, out = read(context.run_config), RunDir(Path(context.run_config["out"]))
     durable.make_folder(out.root)
     with run_lock.held(out.root):
-        start.begin(federation, out, sys.argv, federation.terms.seed)
+        start.begin(federation, out, sys.argv, federation.config.seed)
         study = federation.study
         together = trainer(federation, study.weights if study.start == "imagenet" else "random")
-        federate(grid, together, federation.terms, out)
+        federate(grid, together, federation.config, out)
         with atomic.replacing(out.best_weights) as part:
             together.network.get_layer("features").save_weights(part)
         print(f"weights of the backbone: {out.best_weights.resolve()}", flush=True)

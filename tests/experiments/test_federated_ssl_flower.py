@@ -13,7 +13,7 @@ pytest.importorskip("flwr", reason="Flower is not installed: pip install -e '.[f
 
 from cervix_tf.data import importers, inputs, manifest
 from cervix_tf.errors import InputError
-from cervix_tf.federated.flower.terms import Terms
+from cervix_tf.federated.flower.federation_config import FederationConfig
 from cervix_tf.federated.policy import Policy
 from experiments.federated_ssl import flower_app, model, training
 from experiments.federated_ssl.config import PRESETS
@@ -43,7 +43,7 @@ def images(picture, tmp_path_factory):
 
 def test_every_term_can_be_set_in_the_app_and_stands_there_with_its_default():
     settings = tomllib.loads(APP.read_text())["tool"]["flwr"]["app"]["config"]
-    for kind in (Terms(sites=("any",)), Policy()):
+    for kind in (FederationConfig(sites=("any",)), Policy()):
         for field in dataclasses.fields(kind):
             if field.name not in ("policy", "sites", "sizes"):
                 assert settings[field.name.replace("_", "-")] == getattr(kind, field.name), field.name
@@ -52,8 +52,8 @@ def test_every_term_can_be_set_in_the_app_and_stands_there_with_its_default():
 def test_settings_are_those_of_the_preset_unless_the_run_says_otherwise(run_config):
     assert flower_app.read(run_config).study.network == PRESETS["demo"].config.network
     changed = flower_app.read({**run_config, "network": "mobilenet_v2", "local-epochs": 3})
-    assert (changed.study.network, changed.terms.policy.local_epochs) == ("mobilenet_v2", 3)
-    assert changed.study.patience == changed.terms.patience == PRESETS["demo"].config.patience
+    assert (changed.study.network, changed.config.policy.local_epochs) == ("mobilenet_v2", 3)
+    assert changed.study.patience == changed.config.patience == PRESETS["demo"].config.patience
     with pytest.raises(InputError, match="preset 'best'"):
         flower_app.read({**run_config, "preset": "best"})
 

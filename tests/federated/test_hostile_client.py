@@ -47,7 +47,7 @@ class Lying(Trainer):
 
 @pytest.fixture(scope="module")
 def shared_network(network):
-    """A network, its first weights, and the positions of moving variances among them."""
+    """A network, its initial weights, and the positions of moving variances among them."""
     shared = network()
     return shared, shared.get_weights(), Trainer(shared, Policy(), 0).variances
 

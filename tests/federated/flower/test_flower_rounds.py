@@ -13,7 +13,7 @@ from scipy.stats import norm
 from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import average
 from cervix_tf.federated.flower import client as site_side
-from cervix_tf.federated.flower import privacy, terms
+from cervix_tf.federated.flower import federation_config, privacy
 
 SITES = "a,b,c"
 
@@ -152,7 +152,7 @@ def test_a_site_that_does_not_clip_what_it_sends_is_refused(federation, monkeypa
     real = site_side.fixedclipping_mod
 
     def clipping_elsewhere(message, context, call_next):
-        if site_side.name_of(message) == "b":
+        if site_side.site_name(message) == "b":
             return call_next(message, context)
         return real(message, context, call_next)
 
@@ -232,9 +232,9 @@ def test_a_site_with_another_network_is_told_so(tiny, federation, monkeypatch):
         ({"secure-aggregation": "secagg+", "secure-range": 0.0}, "secure-range"),
     ],
 )
-def test_terms_that_cannot_be_kept_are_refused(config, words):
+def test_settings_that_cannot_be_kept_are_refused(config, words):
     with pytest.raises(InputError, match=words):
-        terms.read({"sites": SITES, **config})
+        federation_config.read({"sites": SITES, **config})
 
 
 def test_privacy_with_averaged_statistics_is_refused(federation):

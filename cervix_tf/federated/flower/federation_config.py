@@ -12,7 +12,7 @@ from cervix_tf.federated.policy import Policy, Topology, ring
 
 
 @dataclass(frozen=True)
-class Terms:
+class FederationConfig:
     """Who takes part in a federation between institutions, and how."""
 
     sites: tuple[str, ...] = ()
@@ -139,19 +139,19 @@ class Terms:
             raise InputError(f"secure-range {self.secure_range:g}: give a number above 0")
 
 
-def read(run_config: Mapping[str, Any]) -> Terms:
-    """The terms in a Flower app's run config; its keys are the fields of `Terms` and `Policy`, with hyphens.
+def read(run_config: Mapping[str, Any]) -> FederationConfig:
+    """What a Flower app's run config says; its keys are the fields of `FederationConfig` and `Policy`, with hyphens.
 
     Other keys are the study's own. Raises `InputError` that names the key.
     """
     policy = Policy(**_values(Policy, run_config))
-    values = _values(Terms, run_config)
+    values = _values(FederationConfig, run_config)
     values["sites"] = tuple(_listed(values.get("sites", "")))
     try:
         values["sizes"] = tuple(int(size) for size in _listed(values.get("sizes", "")))
     except ValueError:
         raise InputError(f"run config: sizes {run_config['sizes']!r}: give whole numbers, comma between") from None
-    return Terms(**values, policy=policy)
+    return FederationConfig(**values, policy=policy)
 
 
 def _listed(text: str) -> list[str]:
@@ -160,7 +160,7 @@ def _listed(text: str) -> list[str]:
 
 def _values(kind: type, run_config: Mapping[str, Any]) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    found = {}
+    values = {}
     for each in fields(kind):
         key, hint = each.name.replace("_", "-"), hints[each.name]
         if key not in run_config or hint is Policy:
@@ -173,5 +173,5 @@ def _values(kind: type, run_config: Mapping[str, Any]) -> dict[str, Any]:
             wanted = {int: (int,), float: (int, float)}.get(hint, (str,))
             if type(value) not in wanted:
                 raise InputError(f"run config: {key} {value!r}: is not the kind of value that belongs there")
-        found[each.name] = value
-    return found
+        values[each.name] = value
+    return values

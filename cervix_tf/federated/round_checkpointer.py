@@ -18,7 +18,7 @@ from cervix_tf.data import tables
 from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import Update, Weights
 from cervix_tf.federated.client import Client
-from cervix_tf.federated.screening import UNKNOWN, Norms, Verdict
+from cervix_tf.federated.screening import UNKNOWN, Norms, ScreeningResult
 from cervix_tf.run_dir import RunDir
 from cervix_tf.training.epoch_states import EpochStates, read_state, write_state
 
@@ -30,12 +30,12 @@ _LOSS, _CHANGES = "val_loss", ["change", "statistics_change"]
 _EVENTS = "federation.csv"
 
 
-def event(
-    at: int, client: str, what: str, reason: str = "", *, received: int = 0, update: Update | None = None
+def new_event(
+    round_index: int, client: str, what: str, reason: str = "", *, received: int = 0, update: Update | None = None
 ) -> Event:
-    """What became of a client in round `at`, which counts from 0; its update where it sent one that can be read."""
+    """What became of a client in a round, counted from 0; its update where it sent one that can be read."""
     return {
-        "round": at + 1,
+        "round": round_index + 1,
         "client": client,
         "event": what,
         "reason": reason,
@@ -48,26 +48,26 @@ def event(
     }
 
 
-def screened(told: Event, verdict: Verdict) -> Event:
+def screened(event: Event, result: ScreeningResult) -> Event:
     """The event of a client whose update was looked at."""
-    what = {"event": "refused", "reason": verdict.reason} if verdict.reason else {}
-    return {**told, **what, **_as_columns(verdict.change)}
+    what = {"event": "refused", "reason": result.reason} if result.reason else {}
+    return {**event, **what, **_as_columns(result.change)}
 
 
-def change_of(told: Event) -> Norms:
+def recorded_change(event: Event) -> Norms:
     """How far an update moved the weights, as it stands in the record."""
-    return Norms(*(told[name] for name in _CHANGES))
+    return Norms(*(event[name] for name in _CHANGES))
 
 
 def _as_columns(change: Norms) -> Event:
     return {name: float(f"{norm:.6g}") for name, norm in zip(_CHANGES, change, strict=True)}
 
 
-class Keeper:
+class RoundCheckpointer:
     """Keeps history, events, best weights and state, in an order that a kill between any two writes cannot harm.
 
     A round counts once its state, with all events so far, is on the disk (see `EpochStates`). It is written while
-    the next one is trained: use the keeper in a `with` block, which ends when all is written.
+    the next one is trained: use the checkpointer in a `with` block, which ends when all is written.
 
     The best round is the first whose loss on held-out images was not undercut. Where sites
     measure it themselves and one of them is away, two rounds are compared by the mean of
@@ -84,7 +84,7 @@ class Keeper:
         self._writer, self._written = ThreadPoolExecutor(1), Future[None]()
         self._written.set_result(None)
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> RoundCheckpointer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -106,11 +106,11 @@ class Keeper:
         last = counted.groupby("client")[_CHANGES].last()
         return {str(name): Norms(*values) for name, values in zip(last.index, last.to_numpy(), strict=True)}
 
-    def restore(self, first: Weights) -> tuple[Weights, int]:
+    def restore(self, initial_weights: Weights) -> tuple[Weights, int]:
         """The weights after the newest whole round, and how many rounds there were."""
         restored = self.states.restore()
         if restored is None:
-            return list(first), 0
+            return list(initial_weights), 0
         self.history, done = restored.history, len(restored.history)
         if restored.arrays is None:
             raise InputError(
@@ -138,28 +138,30 @@ class Keeper:
         last = np.flatnonzero(whole)[-1:]  # what is after it belongs to a round that was killed, and is told anew
         return events[: last[0] + 1 if len(last) else 0]
 
-    def count(self, minimum: int, events: Sequence[Event], at: int) -> None:
+    def count(self, minimum: int, events: Sequence[Event], round_index: int) -> None:
         """Refuse the round when fewer clients than needed (0: all) came back with something to use; print who did not.
 
         Raises `InputError`.
         """
         lost = [event for event in events if event["event"] != TRAINED]
-        said = "; ".join(f"{event['client']} {event['event']}: {event['reason']}" for event in lost)
+        details = "; ".join(f"{event['client']} {event['event']}: {event['reason']}" for event in lost)
         here, needed = len(events) - len(lost), minimum or len(events)
         if here < needed or not here:
-            self.refuse(at, events, f"{here} of {len(events)} clients came back, {needed} are needed", said)
+            self.refuse(round_index, events, f"{here} of {len(events)} clients came back, {needed} are needed", details)
         if lost:
-            print(f"round {at + 1}: without {said}", flush=True)
+            print(f"round {round_index + 1}: without {details}", flush=True)
 
-    def refuse(self, at: int, events: Sequence[Event], why: str, said: str = "") -> NoReturn:
-        """Write down that round `at` came to nothing, and raise `InputError`; the round before stays as it is."""
+    def refuse(self, round_index: int, events: Sequence[Event], why: str, details: str = "") -> NoReturn:
+        """Write down that a round came to nothing, and raise `InputError`; the round before stays as it is."""
         unused = [{**event, "event": UNUSED} if event["event"] == TRAINED else event for event in events]
-        told = pd.concat([self.events, pd.DataFrame([*unused, event(at, "", REFUSED_ROUND, why)])], ignore_index=True)
-        self._submit(lambda: self._tell(told))
+        attempt = pd.DataFrame([*unused, new_event(round_index, "", REFUSED_ROUND, why)])
+        record = pd.concat([self.events, attempt], ignore_index=True)
+        self._submit(lambda: self._write_events(record))
         self._written.result()
+        details = f" ({details})" if details else ""
         raise InputError(
-            f"round {at + 1}: {why}{f' ({said})' if said else ''}; mend what is wrong and start the same run again: "
-            f"it goes on after round {at}"
+            f"round {round_index + 1}: {why}{details}; mend what is wrong and start the same run again: "
+            f"it goes on after round {round_index}"
         )
 
     def keep(self, weights: Weights, seconds: float, events: Sequence[Event], losses: Mapping[str, float]) -> None:
@@ -221,18 +223,18 @@ class Keeper:
 
     def _write(self, done: int, best: bool, weights: Weights) -> Callable[[], None]:
         """What writes a round as it is now, later, in another thread."""
-        arrays, told, history = self._arrays(weights), self.events, self.history
+        arrays, events, history = self._arrays(weights), self.events, self.history
 
         def write() -> None:
             if best:
                 self.states.keep_best(_LOSS, done, lambda part: np.savez(part, allow_pickle=False, **arrays))
-            text = tables.csv_text(told)
+            text = tables.csv_text(events)
             self.states.keep(history, {**arrays, _EVENTS: np.frombuffer(text.encode(), np.uint8)})
             atomic.write_text(self.out.federation, text)
 
         return write
 
-    def _tell(self, events: pd.DataFrame) -> None:
+    def _write_events(self, events: pd.DataFrame) -> None:
         atomic.write_text(self.out.federation, tables.csv_text(events))
 
     def _submit(self, write: Callable[[], None]) -> None:
@@ -252,6 +254,6 @@ class Keeper:
 
 def _measured(row: Mapping[Any, Any]) -> dict[str, float]:
     """The losses on held-out images in a row of the history, by who measured them; a simulation's under no name."""
-    found = {str(name)[len(_LOSS) :].strip(): value for name, value in row.items() if str(name).startswith(_LOSS)}
-    found = {name: value for name, value in found.items() if not math.isnan(value)}
-    return {name: value for name, value in found.items() if name or len(found) == 1}
+    losses = {str(name)[len(_LOSS) :].strip(): value for name, value in row.items() if str(name).startswith(_LOSS)}
+    losses = {name: value for name, value in losses.items() if not math.isnan(value)}
+    return {name: value for name, value in losses.items() if name or len(losses) == 1}
