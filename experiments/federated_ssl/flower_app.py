@@ -81,8 +81,8 @@ def trainer(federation: Federation, weights: str) -> Trainer:
     return Trainer(network, federation.config.policy, study.seed)
 
 
-def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
-    """The site and its images: rows of the manifest at `place` whose site is `name`, or is not given.
+def site(federation: Federation, name: str, settings: Mapping[str, Any]) -> Client:
+    """The site and its images: rows of the manifest in its `settings` whose site is `name`, or is not given.
 
     Rows without a split are for training. Raises `InputError` when there are none for it, or none to validate on
     where the sites do that.
@@ -90,12 +90,12 @@ def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
     from cervix_tf.data import inputs, manifest
     from experiments.federated_ssl import training
 
-    if not place.get("manifest"):
+    if not settings.get("manifest"):
         raise InputError(
             f"site {name}: no images; start its SuperNode with --node-config \"manifest='/data/manifest.csv'\""
         )
-    path = Path(place["manifest"])
-    listed = manifest.read(path, Path(place["root"]) if place.get("root") else None)
+    path = Path(settings["manifest"])
+    listed = manifest.read(path, Path(settings["root"]) if settings.get("root") else None)
     here = listed.rows["site"].isin(["", name])
 
     def images(*parts: str) -> Inputs:
@@ -136,8 +136,8 @@ def validate(message: Message, context: Context) -> Message:
 
 def _answered(message: Message, context: Context, how: Callable[..., Message] = answer) -> Message:
     federation = read(context.run_config)
-    place = context.node_config if "manifest" in context.node_config else context.run_config
-    own = site(federation, site_name(message), place)
+    settings = context.node_config if "manifest" in context.node_config else context.run_config
+    own = site(federation, site_name(message), settings)
     return how(message, context, trainer(federation, "random"), own)
 
 
