@@ -67,7 +67,8 @@ class RoundCheckpointer:
     """Keeps history, events, best weights and state, in an order that a kill between any two writes cannot harm.
 
     A round counts once its state, with all events so far, is on the disk (see `EpochStates`). It is written while
-    the next one is trained: use the checkpointer in a `with` block, which ends when all is written.
+    the next one is trained: use the checkpointer in a `with` block, which ends when all is written. federation.csv
+    is a copy of the events, which are read from the state, or from refused.npz where the last round was refused.
 
     The best round is the first whose loss on held-out images was not undercut. Where sites
     measure it themselves and one of them is away, two rounds are compared by the mean of
@@ -100,7 +101,7 @@ class RoundCheckpointer:
     @property
     def changes(self) -> dict[str, Norms]:
         """What the last update of each client that counted changed."""
-        if not set(_CHANGES) <= set(self.events):  # none yet, or written before changes were measured
+        if self.events.empty:
             return {}
         counted = self.events[self.events["event"] == TRAINED].dropna(subset=_CHANGES)
         last = counted.groupby("client")[_CHANGES].last()
@@ -108,35 +109,43 @@ class RoundCheckpointer:
 
     def restore(self, initial_weights: Weights) -> tuple[Weights, int]:
         """The weights after the newest whole round, and how many rounds there were."""
-        restored = self.states.restore()
-        if restored is None:
-            return list(initial_weights), 0
-        self.history, done = restored.history, len(restored.history)
-        if restored.arrays is None:
-            raise InputError(
-                f"{self.states.state(done)}: is missing although {self.out.history.name} counts {done} rounds; "
-                f"remove {self.out.root} to train this federation anew"
-            )
-        self.events = self._told(done, restored.arrays[_EVENTS].tobytes().decode())
-        for at, row in enumerate(self.history.to_dict("records")):
-            self._compare(at + 1, _measured(row))
-        return self._taken(restored.arrays), done
+        restored, weights, record = self.states.restore(), list(initial_weights), ""
+        if restored is not None:
+            self.history = restored.history
+            if restored.arrays is None:
+                raise InputError(
+                    f"{self.states.state(len(self.history))}: is missing although {self.out.history.name} counts "
+                    f"{len(self.history)} rounds; remove {self.out.root} to train this federation anew"
+                )
+            weights, record = self._taken(restored.arrays), _text(restored.arrays)
+            for at, row in enumerate(self.history.to_dict("records")):
+                self._compare(at + 1, _measured(row))
+        self._restore_events(record)
+        return weights, len(self.history)
 
-    def _told(self, done: int, with_state: str) -> pd.DataFrame:
-        """The events up to the round that is gone on from, those of rounds that came to nothing included.
+    def _restore_events(self, record: str) -> None:
+        """Take up the events in the newest state and those of rounds refused after it, and write federation.csv anew.
 
-        `with_state`, what had been told when the state was written, stands in for a record that is missing or damaged.
+        Where a damaged state cost a whole round, what counted in it is trained and recorded again.
         """
-        text = self.out.federation.read_text(encoding="utf-8", errors="replace") if self.out.federation.exists() else ""
-        if not text.startswith(with_state):  # missing or damaged: what the state knows
-            text = with_state
-            atomic.write_text(self.out.federation, text)
-        empty = dict.fromkeys(["loss", "seconds", *_CHANGES], "")
-        events = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=empty, float_precision="round_trip")
+        if self._refused.exists():
+            try:
+                with_refused = _text(read_state(self._refused)[1])
+            except InputError as error:
+                raise InputError(f"{error}; remove it to go on without what it says of refused rounds") from None
+            record = with_refused if with_refused.startswith(record) else record
+        if not record:
+            return
+        events = pd.read_csv(
+            io.StringIO(record),
+            dtype=dict.fromkeys(["client", "event", "reason"], str),
+            keep_default_na=False,
+            na_values=dict.fromkeys(["loss", "seconds", *_CHANGES], ""),
+            float_precision="round_trip",
+        )
         events = events.map(lambda cell: tables.unshielded(cell) if isinstance(cell, str) else cell)
-        whole = (events["round"] <= done) | (events.get("event", "") == REFUSED_ROUND)
-        last = np.flatnonzero(whole)[-1:]  # what is after it belongs to a round that was killed, and is told anew
-        return events[: last[0] + 1 if len(last) else 0]
+        self.events = events[(events["round"] <= len(self.history)) | (events["event"] != TRAINED)]
+        self._write_events(self.events)
 
     def count(self, minimum: int, events: Sequence[Event], round_index: int) -> None:
         """Refuse the round when fewer clients than needed (0: all) came back with something to use; print who did not.
@@ -156,7 +165,7 @@ class RoundCheckpointer:
         unused = [{**event, "event": UNUSED} if event["event"] == TRAINED else event for event in events]
         attempt = pd.DataFrame([*unused, new_event(round_index, "", REFUSED_ROUND, why)])
         record = pd.concat([self.events, attempt], ignore_index=True)
-        self._submit(lambda: self._write_events(record))
+        self._submit(lambda: self._write_refused(record))
         self._written.result()
         details = f" ({details})" if details else ""
         raise InputError(
@@ -192,6 +201,7 @@ class RoundCheckpointer:
             weights = recalibrate(weights)
         write_state(self.out.federated_weights, self._arrays(weights))
         self._best.unlink(missing_ok=True)
+        self._refused.unlink(missing_ok=True)
         self.states.clear()
         return weights
 
@@ -228,11 +238,15 @@ class RoundCheckpointer:
         def write() -> None:
             if best:
                 self.states.keep_best(_LOSS, done, lambda part: np.savez(part, allow_pickle=False, **arrays))
-            text = tables.csv_text(events)
-            self.states.keep(history, {**arrays, _EVENTS: np.frombuffer(text.encode(), np.uint8)})
-            atomic.write_text(self.out.federation, text)
+            self.states.keep(history, {**arrays, **_as_array(events)})
+            self._write_events(events)
 
         return write
+
+    def _write_refused(self, events: pd.DataFrame) -> None:
+        """Write the events so far where the next start finds them: the newest state does not have the last ones."""
+        write_state(self._refused, _as_array(events))
+        self._write_events(events)
 
     def _write_events(self, events: pd.DataFrame) -> None:
         atomic.write_text(self.out.federation, tables.csv_text(events))
@@ -245,11 +259,25 @@ class RoundCheckpointer:
     def _best(self) -> Path:
         return self.out.checkpoints / "best.npz"
 
+    @property
+    def _refused(self) -> Path:
+        return self.out.checkpoints / "refused.npz"
+
     def _arrays(self, weights: Weights) -> dict[str, np.ndarray]:
         arrays = {f"weight-{index}": array for index, array in enumerate(weights)}
         for at, client in enumerate(self.clients):
             arrays |= {f"client-{at}-{index}": array for index, array in enumerate(client.kept)}
         return arrays
+
+
+def _as_array(events: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The events as a file of arrays can hold them."""
+    return {_EVENTS: np.frombuffer(tables.csv_text(events).encode(), np.uint8)}
+
+
+def _text(arrays: Mapping[str, np.ndarray]) -> str:
+    """What `_as_array` put there, as CSV."""
+    return arrays[_EVENTS].tobytes().decode()
 
 
 def _measured(row: Mapping[Any, Any]) -> dict[str, float]:

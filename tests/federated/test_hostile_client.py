@@ -122,17 +122,6 @@ def test_where_all_clients_are_needed_the_round_is_refused_and_the_one_before_st
     assert (after["event"][13:] == "trained").all() and list(after["round"][13:]) == [3] * 4 + [4] * 4 + [5] * 4
 
 
-def test_a_federation_that_was_begun_before_changes_were_recorded_goes_on(federate, same, tmp_path):
-    names = ["a", "liar", "b", "c"]
-    with pytest.raises(InputError, match="round 3"):
-        federate(names, "NaN", since=2, topology="ring", minimum=0)
-    out = RunDir(tmp_path / "run")
-    old = federate.record().drop(columns=["change", "statistics_change"])
-    old[old["round"] < 3].to_csv(out.federation, index=False)
-    weights, _ = federate(names, topology="ring", minimum=0)
-    assert same(weights, federate(names, name="whole", topology="ring", minimum=0)[0])
-
-
 def test_two_clients_of_which_one_lies_cannot_go_on_and_lose_nothing(federate, same):
     for _ in range(2):  # again and again
         with pytest.raises(InputError, match=r"round 2: 0 of 2 clients .*cannot be told which is wrong"):
