@@ -11,18 +11,18 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from cervix_tf import ranges
 from cervix_tf.errors import InputError
 from cervix_tf.federated.flower import federation_config
 from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, site_name
 from cervix_tf.federated.flower.federation_config import FederationConfig
 from cervix_tf.federated.flower.secure import masking
+from cervix_tf.ranges import FileOr, Range, ZeroOr
 from experiments.federated_ssl.config import PRESETS, Config, Network
 
 if TYPE_CHECKING:  # Flower loads this file for every message: TensorFlow is imported where it is used
@@ -31,6 +31,16 @@ if TYPE_CHECKING:  # Flower loads this file for every message: TensorFlow is imp
 
 client = ClientApp(mods=[masking, clipping])
 server = ServerApp()
+
+
+@dataclasses.dataclass(frozen=True)
+class StudySettings:
+    """What the run config says of the study: a preset, and what differs from it ("" and 0: nothing)."""
+
+    preset: str = "paper"
+    network: Network | Literal[""] = ""
+    weights: str = ""
+    batch_size: Annotated[int, ZeroOr(Range(2))] = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,24 +56,25 @@ def read(run_config: Mapping[str, Any]) -> Federation:
 
     Raises `InputError` that names the key.
     """
-    preset = run_config["preset"]
-    if preset not in PRESETS:
-        raise InputError(f"run config: preset {preset!r}: there are {', '.join(PRESETS)}")
-    agreed, base = federation_config.read(run_config), PRESETS[preset].config
+    agreed = federation_config.read(run_config)
+    own = StudySettings(**federation_config.values_of(StudySettings, run_config))
+    federation_config.check(own)
+    if own.preset not in PRESETS:
+        raise InputError(f"run config: preset {own.preset!r}: there are {', '.join(PRESETS)}")
+    if own.network and own.network not in get_args(Network):
+        raise InputError(f"run config: network {own.network!r}: there are {', '.join(get_args(Network))}")
+    base = PRESETS[own.preset].config
+    if own.weights and base.start == "random":
+        raise InputError(f"run config: weights {own.weights}: preset {own.preset} starts at random")
     study = dataclasses.replace(
         base,
-        network=run_config["network"] or base.network,
-        weights=run_config["weights"] or base.weights,
-        federated_batch_size=run_config["batch-size"] or base.federated_batch_size,
+        network=own.network or base.network,
+        weights=own.weights or base.weights,
+        federated_batch_size=own.batch_size or base.federated_batch_size,
         federation=agreed.policy,
         patience=agreed.patience,
         seed=agreed.seed,
     )
-    if study.network not in get_args(Network):
-        raise InputError(f"run config: network {study.network!r}: there are {', '.join(get_args(Network))}")
-    here = dataclasses.replace(study, weights=base.weights)  # a file of the server, which sites do not have
-    if wrong := list(ranges.problems(here, "run config: ")):
-        raise InputError("\n".join(wrong))
     return Federation(study, agreed)
 
 
@@ -79,6 +90,15 @@ def trainer(federation: Federation, weights: str) -> Trainer:
     network = seeded(seed, lambda: model.learner(study, model.encoder(study, weights)))
     training.compile_learner(network, study)
     return Trainer(network, federation.config.policy, study.seed)
+
+
+def initial_weights(study: Config) -> str:
+    """What the server's backbone starts with: imagenet, random or a file. Raises `InputError` when it is none."""
+    if study.start == "random":
+        return "random"
+    if wrong := FileOr("imagenet", "random").problem(study.weights):
+        raise InputError(f"run config: weights {study.weights}: {wrong}, on the SuperLink's machine")
+    return study.weights
 
 
 def site(federation: Federation, name: str, settings: Mapping[str, Any]) -> Client:
@@ -149,11 +169,11 @@ def main(grid: Grid, context: Context) -> None:
     from cervix_tf.run_dir import RunDir
 
     federation, out = read(context.run_config), RunDir(Path(context.run_config["out"]))
+    weights = initial_weights(federation.study)
     durable.make_folder(out.root)
     with run_lock.held(out.root):
         start.begin(federation, out, sys.argv, federation.config.seed)
-        study = federation.study
-        together = trainer(federation, study.weights if study.start == "imagenet" else "random")
+        together = trainer(federation, weights)
         federate(grid, together, federation.config, out)
         with atomic.replacing(out.best_weights) as part:
             together.network.get_layer("features").save_weights(part)
