@@ -45,9 +45,14 @@ def load(
     A manifest is taken as it is; a root is read by `importer`, whose notes are printed (of drawn images they
     would say how many the original has). `what` names the images where there are none.
 
-    Raises `InputError` when neither is given, or cannot be read.
+    Raises `InputError` when neither is given, cannot be read, or would be left unread for drawn images.
     """
     if draw is not None:
+        if given := source.manifest or source.root:
+            raise InputError(
+                f"{given}: would not be read, since this preset draws synthetic images; take another preset, or set "
+                "its --synthetic- option to 0 (--help lists it)"
+            )
         root = out.root / "data"
         if not root.exists():
             draw(root)
