@@ -75,12 +75,18 @@ def load(
     A manifest is taken as it is; a root is read by `importer`, whose notes are printed (of drawn images they
     would say how many the original has). `what` names the images where there are none.
 
-    Raises `InputError` when neither is given, or cannot be read, or an option for the importer comes to nothing.
+    Raises `InputError` when neither is given, cannot be read, or would be left unread for drawn images, or when an
+    option for the importer comes to nothing.
     """
     if (draw is not None or source.manifest is not None) and (told := _told(source)):
         what = "drawn images" if draw is not None else f"--data.manifest {source.manifest}, which is taken as it is"
         raise InputError(f"{_option(told[0])}: says nothing about {what}; leave it out")
     if draw is not None:
+        if given := source.manifest or source.root:
+            raise InputError(
+                f"{given}: would not be read, since this preset draws synthetic images; take another preset, or set "
+                "its --synthetic- option to 0 (--help lists it)"
+            )
         root = out.root / "data"
         if not root.exists():
             draw(root)
