@@ -94,13 +94,18 @@ def manifest(out: RunDir, root: Path | None = None) -> Manifest:
 
     Raises `InputError` when the images are not there.
     """
-    from cervix_tf.data import manifest as manifests
-
-    listed = manifests.read(out.manifest, root or data_root(out))
+    listed = listed_rows(out, root)
     first = listed.root / listed.rows["path"][0]
     if not first.is_file():
         raise InputError(f"{first}: no such file; give the folder of the run's images with --root")
     return listed
+
+
+def listed_rows(out: RunDir, root: Path | None = None) -> Manifest:
+    """The same, whether the images are there or not."""
+    from cervix_tf.data import manifest as manifests
+
+    return manifests.read(out.manifest, root or data_root(out))
 
 
 def data_root(out: RunDir) -> Path | None:

@@ -93,7 +93,7 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     )
     audit, exports = (_json(path, list) for path in (run.audit, run.exports))
     predicted = _predictions(run)
-    listed = _manifest(run)
+    listed = runs.listed_rows(run) if run.manifest.exists() else None
     classes = metrics.get("classes") or contract.get("classes") or (predicted.classes if predicted else ())
     published = config.get("protocol") == "as_published"
     root = str(environment.pop("data_root", ""))
@@ -145,14 +145,6 @@ def _predictions(run: RunDir) -> Predictions | None:
     from cervix_tf.metrics import predictions
 
     return predictions.read(run.predictions) if run.predictions.exists() else None
-
-
-def _manifest(run: RunDir) -> Manifest | None:
-    from cervix_tf.data import manifest
-
-    if not run.manifest.exists():
-        return None
-    return manifest.read(run.manifest, runs.data_root(run) or run.root)
 
 
 def _models(run: RunDir, metrics: Mapping[str, Any]) -> list[tuple[str, list[summary_cards.Card]]]:

@@ -56,8 +56,8 @@ class Config:
     test_share: Share = 0.2
     """Share of the images that are tested on, where the manifest prescribes no split."""
     precision: Precision = "float32"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware has it); what is tested and exported computes in
-    float32."""
+    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
+    computes in float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs (needs TensorBoard, which `make venv` installs)."""
     seed: Seed = 0

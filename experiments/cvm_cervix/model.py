@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 from keras import layers
 
 from cervix_tf.export.formats import Format
 from cervix_tf.models import backbones
+from cervix_tf.study.ready import InitialWeights
 from experiments.cvm_cervix.config import CNN, CVM, VT, Config
 
 INTENDED_USE = "Research on the classification of single cells."
@@ -40,6 +43,14 @@ def cvm(config: Config) -> keras.Model:
     hidden = layers.Dense(config.hidden, activation="gelu", name="hidden")(fused)
     logits = layers.Dense(len(config.data_source.classes), dtype="float32", name="logits")(hidden)
     return keras.Model(cnn.input, logits, name=CVM)
+
+
+def needs(config: Config, names: Iterable[str]) -> dict[str, list[InitialWeights]]:
+    """The initial weights that networks start from: name -> what looks whether they are there and fit."""
+    images, weights = config.images, config.weights
+    vt = InitialWeights(VT, images, config.vt_weights or weights, "--vt-weights")
+    of_cvm = [InitialWeights(CNN, images, weights), vt]
+    return {name: of_cvm if name == CVM else [InitialWeights(name, images, weights)] for name in names}
 
 
 def features(network: keras.Model) -> keras.Model:

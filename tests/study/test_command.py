@@ -69,7 +69,7 @@ def test_threads_that_cannot_be_had_any_more_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         call(tmp_path, "--threads", str(now + 1))
     assert ended.value.code == 2
-    assert f"--threads {now + 1}: TensorFlow computes with {now} in this process already" in capsys.readouterr().err
+    assert f"--threads {now + 1}: TensorFlow is already running with {now} in this process" in capsys.readouterr().err
     assert call(tmp_path, "--threads", str(now))
 
 
@@ -78,9 +78,9 @@ def test_threads_that_cannot_be_had_any_more_are_refused(tmp_path, capsys):
     [
         (
             {"threads": 99},
-            "was begun with 99 threads, now {now}, which round differently; give --threads 99, or choose",
+            "was started with 99 threads, now {now}, which round differently; give --threads 99, or choose",
         ),
-        ({"deterministic": True}, "was begun with --deterministic; give it again, or choose another run folder"),
+        ({"deterministic": True}, "was started with --deterministic; give it again, or choose another run folder"),
     ],
 )
 def test_a_run_begun_with_other_threads_or_determinism_is_refused_once_it_holds_something(
