@@ -48,7 +48,7 @@ SIXTEEN_BITS, FLIPS = "-float16", "-flips"
 """End the names of the main row's folders of further predictions."""
 TABLES = (1, 3, 4, 5)
 
-Task = Literal["combined", "sipakmed", "herlev", "blood"]
+Task = Literal["combined", "sipakmed", "herlev", "herlev_seven", "blood"]
 
 
 class DataSource(NamedTuple):
@@ -97,6 +97,13 @@ DATA_SOURCES: dict[str, DataSource] = {
     "herlev": DataSource(
         ("herlev",), _HERLEV, ("abnormal",), "Herlev, abnormal against normal", table=4, four_times=True
     ),
+    "herlev_seven": DataSource(
+        ("herlev",),
+        _as_named(*_HERLEV["normal"], *_HERLEV["abnormal"]),
+        _HERLEV["abnormal"],
+        "Herlev, seven classes",
+        four_times=True,
+    ),
     "blood": DataSource(("pbc",), _as_named(*_BLOOD), (), "peripheral blood cells, eight classes", table=5),
 }
 
@@ -108,7 +115,8 @@ class Config:
     data: Source = field(default_factory=Source)
     """Of the combined data: a folder with one folder each of SIPaKMeD and of CRIC's crops."""
     task: Task = "combined"
-    """combined (eleven classes, sec. 4.1), sipakmed (its five alone), herlev (sec. 4.7.3), blood (sec. 4.7.4)."""
+    """combined (eleven classes, sec. 4.1), sipakmed (its five alone), herlev (sec. 4.7.3), herlev_seven (its
+    seven classes, not in the paper), blood (sec. 4.7.4)."""
     sipakmed: Annotated[str, Written(".+", "the name of a folder")] = "sipakmed"
     """Folder of SIPaKMeD below the data root, for the combined data."""
     cric: Annotated[str, Written(".+", "the name of a folder")] = "cric_crops"

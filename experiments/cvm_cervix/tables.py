@@ -84,6 +84,8 @@ PERFORMANCE = {
     "blood": ("Fig. 11", (99.00, 98.90, 98.90, 98.89), (98.70, 98.40, 98.50, 98.48)),
 }
 FIGURE_7 = {False: (91.80, 91.60, 91.70, 91.72), True: (93.60, 93.50, 93.50, 93.48)}  # by augmented training
+# Not in the paper: accuracy of Lin et al. 2019 (IEEE Access 7), 10.1109/access.2019.2919390.
+LIN_2019 = {"seven classes": 64.5, "abnormal against normal": 94.5}
 TIMES = (82.0, 8280.0, 18.0)  # sec. 4.5: seconds of an epoch and of training (2.3 hours), milliseconds of an image
 MEBIBYTES = {32: 120, 16: 60}  # sec. 4.5 and 4.6
 
@@ -116,6 +118,8 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
             made.append(_table("Fig. 7", "CVM-Cervix with the training set augmented four times", rows, note))
     if main_row in finished:
         made += of_main_row(config, out, note)
+        if "herlev" in config.data_source.layouts:
+            made.append(beside_lin(config, out, note))
     if PROBE in finished:
         rows = [_scored(f"{_name(config.main)}, features as they are", PROBE.name, None, finished[PROBE])]
         made.append(_table("Probe", "Logistic regression on the features of the initial weights", rows, note))
@@ -227,6 +231,29 @@ def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
         rows = [line(each, network, None, [_accuracy(result)]) for each, result in results.items()]
         made.append(_table("Extra", f"{name}: each test image mirrored", rows, note, ["Acc"]))
     return made
+
+
+def beside_lin(config: Config, out: RunDir, note: str) -> Table:
+    """Not in the paper: accuracy on Herlev beside Lin et al. 2019; seven classes are also read as two."""
+    row = study.main_row(config)
+    results = {"": out, ", mean of four mirrorings": out.row(row.name + FLIPS)}
+    rows = []
+    for how, result in results.items():
+        if result.metrics.exists():
+            metrics = read_json(result.metrics)
+            two = metrics["binary"]["metrics"]["accuracy"]
+            measured = {"abnormal against normal": two}
+            if config.task == "herlev_seven":
+                measured = {"seven classes": metrics["metrics"]["accuracy"], **measured}
+            rows += [
+                line(name.capitalize() + how, row.network, [LIN_2019[name]] if not how else None, [per_cent(each)])
+                for name, each in measured.items()
+            ]
+    note = (
+        "In the paper's place: Lin et al. 2019, GoogLeNet with masks of nucleus and cytoplasm as further channels, "
+        f"five folds split by patient. {note}"
+    )
+    return _table("Lin 2019", "Herlev beside Lin et al. 2019", rows, note, ["Acc"])
 
 
 def check_reference_run(config: Config) -> None:

@@ -290,3 +290,19 @@ def test_a_split_that_lacks_a_class_is_refused():
     everything = images({"abnormal": 40, "normal": 3})
     with pytest.raises(InputError, match=r"split \w+ \(\d+ images\) has no normal"):
         data.split(everything, replace(DEMO, task="herlev", validation_share=0.05, test_share=0.05))
+
+
+def test_seven_classes_of_herlev_are_also_read_as_two_beside_lin_2019(tmp_path):
+    classes = DATA_SOURCES["herlev_seven"].classes
+    assert len(classes) == 7 and DATA_SOURCES["herlev_seven"].positive == DATA_SOURCES["herlev"].label_map["abnormal"]
+    labels = [*classes] * 10
+    decisions = np.array([classes.index(name) for name in labels])
+    decisions[decisions == 3] = 4  # light for moderate: wrong of seven, right of two
+    decisions[decisions == 2] = 6  # columnar for carcinoma in situ: wrong of both
+    found = predictions.from_arrays([f"i{at}" for at in range(70)], np.eye(7)[decisions], classes, labels=labels)
+    out, config = RunDir(tmp_path), replace(DEMO, task="herlev_seven", main="resnet18")
+    evaluation.write(out, found, None, DataDescription("", False, positive=config.data_source.positive), seed=0)
+    seven, two = tables.beside_lin(config, out, "")["rows"]
+    assert (seven["paper"], two["paper"]) == ([64.5], [94.5])
+    assert seven["ours"][0]["value"] == pytest.approx(100 * 5 / 7)
+    assert two["ours"][0]["value"] == pytest.approx(100 * 6 / 7)
