@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from cervix_tf.run_dir import RunDir, write_json
+from cervix_tf import durable, run_lock, start
+from cervix_tf.run_dir import RunDir, read_json, write_json
 from cervix_tf.study import RunRequest, Study, main
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
@@ -15,15 +18,40 @@ if TYPE_CHECKING:
 
 
 def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
+    """Every data set that is asked for, each a run; nothing is trained before the images of all are there."""
+    with contextlib.ExitStack() as locks:
+        begun = []
+        for task, (each, wanted) in study.tasks(config, request).items():
+            own = study.run_of(config, task, out)
+            if own != out:
+                durable.make_folder(own.root)
+                locks.enter_context(run_lock.held(own.root))
+                start.begin(each, own, [read_json(out.environment)["command_line"]], each.seed)
+            begun.append((each, own, wanted, prepare(each, own, wanted)))
+        for each, own, wanted, folds in begun:
+            run_task(each, own, wanted, folds)
+
+
+def prepare(config: study.Config, out: RunDir, request: RunRequest) -> list[Splits]:
+    """The splits of each fold. Whatever a task's rows need is known to be there after this."""
+    from cervix_tf.study.data import keep_manifest
+    from experiments.cvm_cervix import data, model, tables
+
+    rows = study.selected_rows(config, request)
+    model.check_initial_weights(config, [config.main if row == study.PROBE else row.network for row in rows])
+    tables.check_reference_run(config)
+    published = tables.TABLE_1 if config.task == "combined" else None
+    folds = data.split(data.read(config, out, published), config)
+    keep_manifest(folds[0], out)
+    return folds
+
+
+def run_task(config: study.Config, out: RunDir, request: RunRequest, folds: list[Splits]) -> None:
     """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
     from cervix_tf.study import conclusion, deployment
-    from cervix_tf.study.data import keep_manifest
     from experiments.cvm_cervix import data, figures, model, tables, training
 
     rows, main_row = study.selected_rows(config, request), study.main_row(config)
-    tables.check_reference_run(config)
-    folds = data.split(data.read(config, out), config)
-    keep_manifest(folds[0], out)
     for row in rows:
         if not study.result_dir(config, out, row).metrics.exists():
             evaluate_row(config, row, folds, out)
@@ -60,7 +88,10 @@ def evaluate_row(config: study.Config, row: study.Row, folds: list[Splits], out:
                 features = evaluation.embed(model.features(network), {"test": test}, config.images)
                 embeddings.write(features, out.embeddings)
                 cost = evaluation.forward_pass(network, config.timed_passes)
-                write_json(out.cost, {**cost, "mebibytes": model.mebibytes(network)})
+                started = time.perf_counter()
+                evaluation.predict(network, test, config.images)  # once more: the first time also traces the network
+                tested = {"seconds": time.perf_counter() - started, "images": len(test)}
+                write_json(out.cost, {**cost, "tested": tested, "mebibytes": model.mebibytes(network)})
             if config.test_time_augmentation:
                 predicted[study.FLIPS].append(evaluation.predict_mirrored(network, test, config.images))
             model.round_to_16_bits(network)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,11 @@ from experiments.cvm_cervix.config import Config
 SPLITS = ("train", "validation", "test")
 
 
-def read(config: Config, out: RunDir) -> Manifest:
+def read(config: Config, out: RunDir, published: Mapping[str, Sequence[int]] | None = None) -> Manifest:
     """The images of the task, labeled with its classes: drawn, imported, or from a manifest made before.
+
+    Of the classes that `published` names there are no more than it counts in its splits together, unless
+    `config.cric_cells` asks for all, or the source prescribes its splits.
 
     Raises `InputError` when a class is empty, a label is of another data set, or a file is broken.
     """
@@ -39,7 +43,21 @@ def read(config: Config, out: RunDir) -> Manifest:
         data.name_of(config.data, imported.manifest),
         hint="check the names of the class folders, or choose the --task of these images",
     )
+    as_published = config.cric_cells == "published" and not config.synthetic_cells
+    if published and as_published and not data.prescribed(labeled, SPLITS):
+        labeled = drawn(labeled, {name: sum(counts) for name, counts in published.items()}, config.seed)
     return data.check(labeled, out, config.data.damaged)
+
+
+def drawn(images: Manifest, counts: Mapping[str, int], seed: int) -> Manifest:
+    """At most so many images of each class, drawn at random; all where there are no more."""
+    rows = images.rows.sort_values("path", ignore_index=True)
+    kept = pd.Series(True, rows.index)
+    rng = np.random.default_rng(seed)
+    for label, count in counts.items():
+        members = rng.permutation(np.flatnonzero(rows["label"] == label))
+        kept[members[count:]] = False
+    return replace(images, rows=rows).where(kept)
 
 
 def _imported(config: Config, root: Path) -> Imported:
@@ -84,6 +102,8 @@ def split(images: Manifest, config: Config) -> list[Splits]:
         folds = _cross_validation(images, config)
     elif leak_free:
         folds = [splits.grouped(images, {"train": 1 - sum(shares.values()), **shares}, config.seed)]
+    elif config.reference_run is not None:
+        folds = [split_as(images, RunDir(config.reference_run), config.seed)]
     else:
         folds = [published_split(images, config.validation_share, config.test_share, config.seed)]
     for fold in folds:
@@ -101,15 +121,40 @@ def published_split(images: Manifest, validation: float, test: float, seed: int)
 
     Source: sec. 4.1.3 ("we randomly selected 60 % of the images in each class"), Tables 1, 4, 5.
     """
+    counts = {}
+    for label, count in images.rows["label"].value_counts().items():
+        rest = int(count * (validation + test) + 1e-9)  # so that 0.4 of 825 is 330, not 329.99...
+        tested = int(rest * test / (validation + test) + 1e-9)
+        counts[str(label)] = (count - rest, rest - tested, tested)
+    return _at_random(images, counts, seed)
+
+
+def split_as(images: Manifest, reference: RunDir, seed: int) -> Splits:
+    """train, validation and test at random within each class, as many images of each as the reference run has.
+
+    Raises `InputError` when that run is of other images.
+    """
+    rows = manifest.read(reference.manifest).rows
+    if set(rows["path"]) != set(images.rows["path"]):
+        raise InputError(
+            f"--reference-run {reference.root}: has {len(rows)} images, this run {len(images)}, and they are not the "
+            "same ones; make both runs of the same data root with the same options"
+        )
+    counts = {
+        str(label): tuple(int((of_class["split"] == name).sum()) for name in SPLITS)
+        for label, of_class in rows.groupby("label")
+    }
+    return _at_random(images, counts, seed)
+
+
+def _at_random(images: Manifest, counts: Mapping[str, tuple[int, ...]], seed: int) -> Splits:
+    """Splits of so many images of each class."""
     rows = images.rows.sort_values("path", ignore_index=True)
     name = np.empty(len(rows), dtype=object)
     rng = np.random.default_rng(seed)
-    for label in sorted(set(rows["label"])):
+    for label in sorted(counts):
         members = rng.permutation(np.flatnonzero(rows["label"] == label))
-        rest = int(len(members) * (validation + test) + 1e-9)  # so that 0.4 of 825 is 330, not 329.99...
-        tested = int(rest * test / (validation + test) + 1e-9)
-        counts = (len(members) - rest, rest - tested, tested)
-        name[members] = np.repeat(np.array(SPLITS, dtype=object), counts)
+        name[members] = np.repeat(np.array(SPLITS, dtype=object), counts[label])
     ordered = replace(images, rows=rows)
     return {each: ordered.where(pd.Series(name == each)) for each in SPLITS}
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
 
+from cervix_tf.errors import InputError
 from cervix_tf.export.formats import Format
 from cervix_tf.models import backbones
-from experiments.cvm_cervix.config import CNN, CVM, VT, Config
+from experiments.cvm_cervix.config import CNN, CVM, MODULES, VT, VT_DISTILLED, Config
 
 INTENDED_USE = "Research on the classification of single cells."
 EXPORTS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16")  # the last: sec. 4.6
@@ -16,30 +21,74 @@ EXPORTS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16"
 
 def network(config: Config, name: str) -> keras.Model:
     """CVM-Cervix or a compared network: (batch, height, width, 3) pixels -> (batch, classes) logits."""
-    if name == CVM:
-        return cvm(config)
+    if name in MODULES:
+        return cvm(config, name)
     height, width, classes = config.images.height, config.images.width, len(config.data_source.classes)
-    return backbones.classifier(name, classes, height, width, weights=config.weights, head_width=config.head_width)
+    start = initial_weights(config, name, name)
+    return backbones.classifier(name, classes, height, width, head_width=config.head_width, **_start(start))
 
 
-def cvm(config: Config) -> keras.Model:
+def initial_weights(config: Config, name: str, backbone: str) -> str:
+    """Where a backbone of the named network starts: `random`, `imagenet`, or a file, which may be missing."""
+    if config.vt_weights and name in MODULES and backbone != CNN:
+        return config.vt_weights
+    if config.weights_folder is not None:
+        file = config.weights_folder / f"{backbone}.weights.h5"
+        if file.is_file() or config.weights != "imagenet" or backbone not in backbones.OFFERED:
+            return str(file)
+    return config.weights
+
+
+def check_initial_weights(config: Config, networks: Iterable[str]) -> None:
+    """Raise one `InputError` for all initial weights that these networks lack."""
+    problems, of_file = [], set()
+    parts = ((name, backbone) for name in networks for backbone in MODULES.get(name, (name,)))
+    starts = ((backbone, initial_weights(config, name, backbone)) for name, backbone in parts)
+    for backbone, start in dict.fromkeys(starts):
+        made = ""
+        if backbone in backbones.CONVERTIBLE:
+            made = f", made of a checkpoint: python -m cervix_tf.models convert CHECKPOINT --network {backbone} -o FILE"
+        if start == "imagenet" and backbone not in backbones.OFFERED:
+            option = "--vt-weights FILE" if backbone in (VT, VT_DISTILLED) else "--weights-folder FOLDER"
+            problems.append(f"--weights imagenet: Keras offers none for {backbone}; give {option}{made}")
+        elif start not in ("random", "imagenet") and not Path(start).is_file():
+            problems.append(f"{start}: no such file{made}")
+        elif start == config.weights and start not in ("random", "imagenet"):
+            of_file.add(backbone)
+    if len(of_file) > 1:
+        problems.append(
+            f"--weights {config.weights}: is a file of one network, and {', '.join(sorted(of_file))} are to start from "
+            "it; give --weights-folder with a file of each"
+        )
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def _start(weights: str) -> dict[str, Any]:
+    """A backbone's initial weights and normalization: what starts at random is normalized alike, whichever it is."""
+    return {"weights": weights, "normalization": "torch" if weights == "random" else None}
+
+
+def cvm(config: Config, name: str = CVM) -> keras.Model:
     """CVM-Cervix: (batch, height, width, 3) pixels -> (batch, classes) logits.
 
     Xception's 2048 features and DeiT-tiny's 192, its class token, are concatenated (layer `fusion`, 2240); two dense
-    layers with a GELU between them classify them.
+    layers with a GELU between them classify them. `cvm_distilled` has a DeiT with a distillation token, of whose
+    two tokens it takes the mean.
 
-    Source: sec. 3.1 to 3.4, Fig. 2.
-    Departs: each module normalizes pixels as its own ImageNet weights want it; the paper
+    Source: sec. 3.1 to 3.4, Fig. 2; sec. 5.2.
+    Departs: a pre-trained module normalizes pixels as its own ImageNet weights want it; the paper
         does not say how it does.
     """
     height, width = config.images.height, config.images.width
-    cnn = backbones.backbone(CNN, height, width, weights=config.weights)
-    vt = backbones.backbone(VT, height, width, weights=config.vt_weights or config.weights)
+    cnn, vt = (
+        backbones.backbone(each, height, width, **_start(initial_weights(config, name, each))) for each in MODULES[name]
+    )
     local = layers.GlobalAveragePooling2D(name="average")(cnn.output)
     fused = layers.Concatenate(name="fusion")([local, vt(cnn.input)])
     hidden = layers.Dense(config.hidden, activation="gelu", name="hidden")(fused)
     logits = layers.Dense(len(config.data_source.classes), dtype="float32", name="logits")(hidden)
-    return keras.Model(cnn.input, logits, name=CVM)
+    return keras.Model(cnn.input, logits, name=name)
 
 
 def features(network: keras.Model) -> keras.Model:

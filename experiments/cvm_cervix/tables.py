@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,16 +11,18 @@ import numpy as np
 
 from cervix_tf import history_file
 from cervix_tf.compare import comparison
+from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, predictions
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent
+from cervix_tf.report.tables import IMAGES, Measured, Table, line, per_cent
+from cervix_tf.report.tables import Row as Line
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import RunRequest, data
 from cervix_tf.study.data import Splits
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
-from experiments.cvm_cervix.config import COMPARED, CVM, FLIPS, PROBE, SIXTEEN_BITS, Config
+from experiments.cvm_cervix.config import COMPARED, CVM, CVM_DISTILLED, FLIPS, PROBE, SIXTEEN_BITS, Config, Row, Task
 from experiments.cvm_cervix.data import SPLITS, described
 
 NAMES = {**COMPARED, CVM: "CVM-Cervix"}
@@ -84,9 +87,18 @@ PERFORMANCE = {
     "blood": ("Fig. 11", (99.00, 98.90, 98.90, 98.89), (98.70, 98.40, 98.50, 98.48)),
 }
 FIGURE_7 = {False: (91.80, 91.60, 91.70, 91.72), True: (93.60, 93.50, 93.50, 93.48)}  # by augmented training
+# Fig. 6 as sec. 4.4 quotes it: (class, predicted as) -> images of the validation and of the test split.
+FIGURE_6 = {
+    ("ASC-US", "LSIL"): (15, 21),
+    ("ASC-US", "NILM"): (9, 9),
+    ("LSIL", "ASC-US"): (24, 22),
+    ("LSIL", "NILM"): (None, 11),
+    ("Dyskeratotic", "Koilocytotic"): (None, 11),
+}
 # Not in the paper: accuracy of Lin et al. 2019 (IEEE Access 7), 10.1109/access.2019.2919390.
 LIN_2019 = {"seven classes": 64.5, "abnormal against normal": 94.5}
-TIMES = (82.0, 8280.0, 18.0)  # sec. 4.5: seconds of an epoch and of training (2.3 hours), milliseconds of an image
+# Sec. 4.5: seconds of an epoch and of training (2.3 hours), milliseconds of an image (31 seconds by 1,763 images).
+TIMES = (82.0, 8280.0, 18.0, None)
 MEBIBYTES = {32: 120, 16: 60}  # sec. 4.5 and 4.6
 
 Scores = Mapping[str, Measured]
@@ -109,6 +121,8 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
         if 3 in request.tables or len(finished) > 1:
             plain = {row.network: each for row, each in finished.items() if not row.four_times}
             made.append(of_rows(plain, published, note))
+        if main_row in finished:
+            made.append(confused(config, out, note))
         copied = {row.four_times: each for row, each in finished.items() if row.network == CVM}
         if True in copied:
             rows = [
@@ -116,6 +130,13 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
                 for how, name in ((False, "Unaugmented training set"), (True, "Augmented training set"))
             ]
             made.append(_table("Fig. 7", "CVM-Cervix with the training set augmented four times", rows, note))
+        if Row(CVM_DISTILLED) in finished:
+            rows = [
+                _scored("As it is", CVM, TABLE_3[CVM] if published else None, copied.get(False)),
+                _scored("With a distillation token", CVM_DISTILLED, None, finished[Row(CVM_DISTILLED)]),
+            ]
+            worse = f"{note} The paper: worse with the distillation module, without a number."
+            made.append(_table("Sec. 5.2", "CVM-Cervix with a distilled DeiT", rows, worse))
     if main_row in finished:
         made += of_main_row(config, out, note)
         if "herlev" in config.data_source.layouts:
@@ -146,6 +167,8 @@ def noted(config: Config) -> str:
     if config.protocol == "leak_free" and config.similar:
         split += ", near-duplicates joined"
     start = {"random": "random", "imagenet": "ImageNet"}.get(config.weights, "pre-trained")
+    if config.weights_folder is not None:
+        start = "pre-trained"
     compared = f" ({config.compared_epochs} of the networks compared with)" if config.compared_epochs else ""
     return (
         f"Ours: {described(config).text}, {config.images.height} x {config.images.width} pixels, {start} initial "
@@ -168,10 +191,13 @@ def _note_on_counts(config: Config, folds: int) -> str:
         notes.append("The training set stands there four times, as in the paper.")
     elif config.data_source.four_times:
         notes.append("The paper's training set is augmented four times, ours is not.")
+    if config.task == "combined" and not config.synthetic_cells and folds == 1:
+        cells = "as many cells as the paper, or all there are" if config.cric_cells == "published" else "all cells"
+        notes.append(f"Of CRIC: {cells}; it has fewer ASC-US and SCC than the paper counts.")
     return " ".join([*notes, f"Ours: {described(config).text}, protocol {config.protocol}."])
 
 
-def of_counts(task: str, counts: Mapping[str, Sequence[int]], note: str) -> Table:
+def of_counts(task: Task, counts: Mapping[str, Sequence[int]], note: str) -> Table:
     """Table 1, 4 or 5: images of each class in each split; `counts` are ours, class -> train, validation, test."""
 
     def summed(counts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
@@ -193,14 +219,39 @@ def of_rows(found: Mapping[str, Scores], published: bool, note: str) -> Table:
 
 def performance(config: Config, test: Scores, out: RunDir, note: str) -> Table:
     """Fig. 5, 9 or 11: the main row on validation and test split."""
-    figure, *papers = PERFORMANCE.get(config.task, ("Test", None, None))
+    figure, of_validation, of_test = PERFORMANCE.get(config.task, ("Test", None, None))
     if config.synthetic_cells or config.main != CVM:
-        papers = [None, None]
-    validation = None
-    if out.validation_predictions.exists():
+        of_validation = None
+        of_test = TABLE_3[config.main] if config.task == "combined" and not config.synthetic_cells else None
+    rows = [_scored("Test", config.main, of_test, test)]
+    if out.validation_predictions.exists():  # folds have none
         validation = scores(classification.summary(predictions.read(out.validation_predictions), seed=config.seed))
-    rows = [_scored("Validation", config.main, papers[0], validation), _scored("Test", config.main, papers[1], test)]
+        rows.insert(0, _scored("Validation", config.main, of_validation, validation))
     return _table(figure, f"Performance of {_name(config.main)}", rows, note)
+
+
+def confused(config: Config, out: RunDir, note: str) -> Table:
+    """Fig. 6: the images that sec. 4.4 counts, and ours, each of so many of its class."""
+    found = {
+        column: predictions.read(path)
+        for column, path in (("Validation", out.validation_predictions), ("Test", out.predictions))
+        if path.exists()
+    }
+    published = config.main == CVM and not config.synthetic_cells
+    rows = []
+    for (label, wrong), papers in FIGURE_6.items():
+        ours: list[Measured | None] = []
+        for predicted in found.values():
+            of_class = predicted.labels == predicted.classes.index(label)
+            taken = predicted.decisions[of_class] == predicted.classes.index(wrong)
+            ours.append({"value": int(taken.sum()), "n": int(of_class.sum()), "method": "images of the class"})
+        row = papers[-len(found) :] if published else None
+        rows.append(line(f"{label} predicted as {wrong}", config.main, row, ours))
+    return {
+        **_table("Fig. 6", f"Confusions of {_name(config.main)} that the paper counts", rows, note, list(found)),
+        "unit": IMAGES,
+        "spread": "",
+    }
 
 
 def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
@@ -213,10 +264,16 @@ def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
     times: list[Measured | None] = [
         {"value": median, "low": low, "high": high, "n": len(seconds), "method": "median of the epochs"},
         {"value": float(seconds.sum()), "n": 1, "method": "sum of the epochs, validation included"},
+        {
+            "value": 1000 * cost["tested"]["seconds"] / cost["tested"]["images"],
+            "n": cost["tested"]["images"],
+            "method": "the test split in batches, files read and decoded, divided by its images",
+        },
         cost["milliseconds"],
     ]
     rows = [line(name, network, TIMES if published else None, times)]
-    of_time = _table("Sec. 4.5", "Computational time", rows, note, ["Epoch", "Training", "Test image"])
+    columns = ["Epoch", "Training", "Test image", "Forward pass"]
+    of_time = _table("Sec. 4.5", "Computational time", rows, note, columns)
     made: list[Table] = [{**of_time, "unit": "seconds, of an image milliseconds", "spread": "[5th, 95th percentile]"}]
     rows = []
     for bits, result in {32: out, 16: out.row(row.name + SIXTEEN_BITS)}.items():
@@ -257,31 +314,50 @@ def beside_lin(config: Config, out: RunDir, note: str) -> Table:
 
 
 def check_reference_run(config: Config) -> None:
-    """Raise `InputError` unless `config.reference_run` is a run of the other protocol, task and main row alike."""
+    """Raise `InputError` unless `config.reference_run` is a run of the other protocol, and all that counts alike."""
     if config.reference_run is None:
         return
     where, other = f"--reference-run {config.reference_run}", read_json(RunDir(config.reference_run).config)
-    for name in ("task", "main"):
-        if other.get(name) != getattr(config, name):
-            raise InputError(f"{where}: its {name} is {other.get(name)}, not {getattr(config, name)}")
     if other.get("protocol") == config.protocol:
         raise InputError(f"{where}: is {config.protocol} too; give a run of the other protocol")
+    ours = json.loads(json.dumps(asdict(config), default=str))
+    for fields in (ours, other):
+        fields.get("images", {}).pop("cache", None)
+    differing = [name for name in ours if name not in _FREE and other.get(name) != ours[name]]
+    if differing:
+        each = "; ".join(f"its {name} is {other.get(name)}, not {ours[name]}" for name in differing)
+        raise InputError(f"{where}: {each}; a difference would not be one of protocols alone")
 
 
-def leak(config: Config, reference: RunDir, row: study.Row, out: RunDir, note: str) -> Table:
-    """Not in the paper: test accuracy of both protocols, and by how many points the random split's is higher."""
-    other = read_json(reference.config)
-    runs = {config.protocol: out, other["protocol"]: reference}
+# What may differ between two runs that are compared: the protocol, and what changes no number.
+_FREE = ("protocol", "similar", "reference_run", "data", "devices", "tensorboard", "timed_passes", "eager")
+_ALIKE = 0.01  # by how much the training images of two cross-validations may differ
+
+
+def leak(config: Config, reference: RunDir, row: Row, out: RunDir, note: str) -> Table:
+    """Not in the paper: test accuracy of both protocols, and by how many points the random split's is higher.
+
+    There is no difference where one of them had more images to train on.
+    """
+    runs = {config.protocol: out, read_json(reference.config)["protocol"]: reference}
     results = {protocol: study.result_dir(config, run, row) for protocol, run in runs.items()}
-    published, free = (predictions.read(results[name].predictions) for name in ("as_published", "leak_free"))
-    rows = [
-        line("as_published: at random", row.network, None, [_accuracy(results["as_published"])]),
-        line("leak_free: by group", row.network, None, [_accuracy(results["leak_free"])]),
-        line("Difference, points", row.network, None, [difference(published, free, config.seed)]),
-    ]
-    optimizer = other.get("optimizer") or other["optimizer"]  # the latter in runs of earlier versions
-    pixels = f"{other['images']['height']} x {other['images']['width']} pixels"
-    note += f" Reference run: {reference.root.name}, {pixels}, {optimizer['epochs']} epochs."
+    trained = {protocol: len(manifest.read(run.manifest).part("train")) for protocol, run in runs.items()}
+    names = {"as_published": "as_published: at random", "leak_free": "leak_free: by group"}
+    rows = [line(name, row.network, None, [_accuracy(results[protocol])]) for protocol, name in names.items()]
+    sizes = " and ".join(f"{trained[protocol]} ({protocol})" for protocol in names)
+    note += (
+        f" Reference run: {reference.root.name}. Training images{' of the first fold' * (config.folds > 1)}: {sizes}."
+    )
+    more, less = max(trained.values()), min(trained.values())
+    if more - less <= (_ALIKE * less if config.folds > 1 else 0):
+        published, free = (predictions.read(results[name].predictions) for name in names)
+        measured = difference(published, free, config.seed)
+        rows.append(line("Difference, points", row.network, None, [measured]))
+    else:
+        note += (
+            " They are not as many, so that no difference is given; a run with --protocol as_published and "
+            "--reference-run of the leak_free one takes as many."
+        )
     return _table("Leak", f"What a random split adds to the accuracy of {_name(row.network)}", rows, note, ["Acc"])
 
 
@@ -301,14 +377,14 @@ def difference(published: Predictions, free: Predictions, seed: int) -> Measured
 
 
 def _name(network: str) -> str:
-    return {**NAMES, PROBE.name: "the probe"}.get(network, network)
+    return {**NAMES, CVM_DISTILLED: "CVM-Cervix with a distilled DeiT", PROBE.name: "the probe"}.get(network, network)
 
 
-def _scored(name: str, row: str, paper: Sequence[float] | None, ours: Scores | None) -> Row:
+def _scored(name: str, row: str, paper: Sequence[float] | None, ours: Scores | None) -> Line:
     return line(name, row, paper, [ours[score] for score in SCORES] if ours else None)
 
 
 def _table(
-    number: int | str, title: str, rows: list[Row], note: str, columns: Sequence[str] = tuple(SCORES.values())
+    number: int | str, title: str, rows: list[Line], note: str, columns: Sequence[str] = tuple(SCORES.values())
 ) -> Table:
     return {"number": number, "title": title, "columns": list(columns), "rows": rows, "note": note}

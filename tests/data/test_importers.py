@@ -123,6 +123,19 @@ def test_cric_crops_are_grouped_by_field(tmp_path: Path) -> None:
     }
 
 
+def test_crops_that_somebody_else_made_are_a_group_each_which_is_said(tmp_path: Path) -> None:
+    for name in ("ASC-US/182_1.jpg", "ascus/cell (1).png", "ASC_H/augmented_0001.png", "Parabasal/1_1.png"):
+        picture(tmp_path / name)
+    got = load("cric_crops", tmp_path)
+    assert {(row["label"], row["group"]) for _, row in got.manifest.rows.iterrows()} == {
+        ("ASC-US", "field 182"),
+        ("ASC-US", "ASC-US/cell (1)"),
+        ("ASC-H", "ASC-H/augmented_0001"),
+    }
+    assert any(note.startswith("2 crops are not named <image_id>_<cell_id>") for note in got.notes)
+    assert [what for what, _ in got.left_out] == ["Parabasal/1_1.png"]
+
+
 def cric(root: Path, width: int, height: int, as_json: bool = False) -> Path:
     field = np.full((height, width, 3), 220, np.uint8)
     for x, y in ((20, 30), (1000, 700)):

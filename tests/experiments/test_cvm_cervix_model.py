@@ -1,11 +1,14 @@
 """CVM-Cervix at its published size: what is fused, and what its weights take."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from cervix_tf.errors import InputError
 from cervix_tf.models import backbones
 from experiments.cvm_cervix import model
-from experiments.cvm_cervix.config import COMPARED, PAPER
+from experiments.cvm_cervix.config import COMPARED, DEMO, PAPER
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +44,72 @@ def test_half_precision_leaves_weights_that_16_bits_hold(cvm):
 
 def test_the_library_has_every_network_of_table_3():
     assert not set(COMPARED) - set(backbones.NAMES)
+
+
+def test_the_distilled_deit_of_the_pre_experiments_is_fused_to_2240_features_too():
+    network = model.network(replace(DEMO, images=replace(DEMO.images, height=80, width=80)), "cvm_distilled")
+    assert tuple(network.get_layer("fusion").output.shape) == (None, 2240)
+
+
+def normalization_of(network):
+    return [
+        (np.round(layer.scale, 4).tolist(), np.round(layer.offset, 2).tolist())
+        for layer in network._flatten_layers()
+        if layer.name == "normalization"
+    ]
+
+
+def test_networks_that_start_at_random_have_one_normalization(tmp_path):
+    small = replace(DEMO, images=replace(DEMO.images, height=80, width=80))
+    of_random = [normalization_of(model.network(small, name)) for name in ("resnet18", "mobilenet_v2", "cvm")]
+    assert len({str(each) for found in of_random for each in found}) == 1
+    file = tmp_path / "mobilenet_v2.weights.h5"
+    model.network(small, "mobilenet_v2").get_layer("features").save_weights(file)
+    (trained,) = normalization_of(model.network(replace(small, weights=str(file)), "mobilenet_v2"))
+    assert trained == ([0.0078] * 3, [-1.0] * 3)  # that of its ImageNet weights
+
+
+def test_a_folder_of_weights_gives_each_network_its_file(tmp_path):
+    small = replace(DEMO, images=replace(DEMO.images, height=32, width=32))
+    first = model.network(small, "resnet18").get_layer("features")
+    first.save_weights(tmp_path / "resnet18.weights.h5")
+    config = replace(small, weights_folder=tmp_path)
+    again = model.network(config, "resnet18").get_layer("features")
+    for expected, actual in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    model.check_initial_weights(config, ["resnet18"])
+    assert model.initial_weights(replace(config, weights="imagenet"), "vgg16", "vgg16") == "imagenet"
+    assert model.initial_weights(replace(config, vt_weights="random"), "cvm", "deit_tiny") == "random"
+
+
+@pytest.mark.parametrize(
+    ("change", "networks", "words"),
+    [
+        (
+            {"weights": "imagenet"},
+            ["cvm"],
+            "none for deit_tiny; give --vt-weights FILE, made of .* --network deit_tiny",
+        ),
+        (
+            {"weights": "imagenet"},
+            ["vgg11", "vgg16", "t2t_vit_14"],
+            r"none for vgg11; [^\n]*\n[^\n]*none for t2t_vit_14",
+        ),
+        ({"weights_folder": "."}, ["vgg16", "resnet34"], r"vgg16.weights.h5: no such file\n.*resnet34.weights.h5"),
+        ({"weights": "."}, ["vgg16", "vgg19"], "vgg16, vgg19 are to start from it; give --weights-folder"),
+    ],
+)
+def test_all_initial_weights_that_are_lacking_are_named_at_once(change, networks, words, tmp_path):
+    file = tmp_path / "x.weights.h5"
+    file.touch()
+    change = {
+        name: (file if name == "weights" else tmp_path) if value == "." else value for name, value in change.items()
+    }
+    config = replace(PAPER, **{name: str(value) if name == "weights" else value for name, value in change.items()})
+    with pytest.raises(InputError, match=words):
+        model.check_initial_weights(config, networks)
+
+
+def test_weights_that_are_there_are_not_asked_for():
+    model.check_initial_weights(PAPER, ["cvm", *COMPARED])
+    model.check_initial_weights(replace(PAPER, weights="imagenet", vt_weights="random"), ["cvm", "xception"])

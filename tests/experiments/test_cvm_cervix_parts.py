@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cervix_tf.config import Augmentation, Source
+from cervix_tf import start
+from cervix_tf.config import Augmentation, Images, Source
 from cervix_tf.data import inputs, manifest
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest, evaluation
+from cervix_tf.study import data as study_data
 from cervix_tf.study.data import DataDescription
 from experiments.cvm_cervix import config as study
 from experiments.cvm_cervix import data, tables, training
@@ -92,7 +94,7 @@ def test_the_22_compared_networks_accuracies_are_whole_numbers_of_images_cut_aft
 def test_table_3_has_the_papers_22_networks_and_cvm():
     assert len(COMPARED) == 22 and list(tables.TABLE_3) == [*COMPARED, "cvm"] == list(tables.NAMES)
     rows = study.all_rows(PAPER)
-    assert [row.name for row in rows] == ["cvm", *COMPARED, "cvm-x4", "probe"]
+    assert [row.name for row in rows] == ["cvm", *COMPARED, "cvm-x4", "cvm_distilled", "probe"]
     assert {study.epochs(PAPER, row) for row in rows if row != PROBE} == {100}  # sec. 4.7.1: the same for all
 
 
@@ -105,6 +107,41 @@ def test_a_command_runs_the_main_row_or_all_of_table_3_or_the_rows_that_it_names
     assert names(tables=(3,), only=("probe", "vgg11")) == ["vgg11", "probe"]
     with pytest.raises(InputError, match="--only resnet18-x4: no such row; there are cvm, vgg11"):
         names(only=("resnet18-x4",))
+
+
+def test_of_cric_as_many_cells_are_drawn_as_table_1_counts_or_all_there_are(tmp_path):
+    """The original download: 11,534 cells."""
+    original = {"ASC-H": 925, "ASC-US": 606, "SCC": 161, "HSIL": 1703, "LSIL": 1360, "NILM": 6779}
+    everything = images({**original, **{name: sum(tables.TABLE_1[name]) for name in DATA_SOURCES["sipakmed"].classes}})
+    totals = {name: sum(counts) for name, counts in tables.TABLE_1.items()}
+    found = data.drawn(everything, totals, seed=0)
+    assert dict(found.rows["label"].value_counts()) == {**totals, "ASC-US": 606, "SCC": 161}
+    shuffled = replace(everything, rows=everything.rows.sample(frac=1, random_state=1).reset_index(drop=True))
+    assert list(data.drawn(shuffled, totals, seed=0).rows["path"]) == list(found.rows["path"])
+    assert list(data.drawn(everything, totals, seed=1).rows["path"]) != list(found.rows["path"])
+
+
+def test_tables_4_and_5_are_of_their_own_images_in_a_folder_each(tmp_path):
+    for name in ("herlev", "pbc"):
+        (tmp_path / name).mkdir()
+    config = replace(PAPER, data=Source(root=tmp_path))
+    found = study.tasks(config, RunRequest((1, 3, 4, 5)))
+    assert list(found) == ["combined", "herlev", "blood"]
+    assert found["combined"] == (config, RunRequest((1, 3)))
+    herlev, wanted = found["herlev"]
+    assert (herlev.task, herlev.data.root, wanted) == ("herlev", tmp_path / "herlev", RunRequest((4,)))
+    assert study.selected_rows(herlev, wanted) == [Row("cvm", four_times=True)]
+    assert list(study.tasks(config, RunRequest((5,)))) == ["blood"]
+    assert list(study.tasks(replace(config, task="herlev"), RunRequest((3, 4)))) == ["herlev"]
+    assert study.run_of(config, "blood", RunDir(tmp_path / "paper")).root == tmp_path / "paper-blood"
+
+
+def test_a_table_whose_images_are_not_there_is_refused_with_the_option_that_names_them(tmp_path):
+    config = replace(PAPER, data=Source(root=tmp_path))
+    with pytest.raises(InputError, match=r"--tables 5: .* has no folder 'pbc'; put it there, or name it with --blood"):
+        study.tasks(config, RunRequest((3, 5)))
+    with pytest.raises(InputError, match="synthetic cells are drawn for the combined data only"):
+        study.tasks(DEMO, RunRequest((4,)))
 
 
 def test_leak_free_splits_share_no_group_and_random_ones_do():
@@ -203,26 +240,71 @@ def test_of_the_same_images_the_leak_is_paired_and_groups_are_drawn_as_a_whole()
     assert "20 groups" in coarse["method"] and coarse["value"] == found["value"]
 
 
-@pytest.mark.parametrize("spelling", ["optimizer", "optimizer"])  # runs of earlier versions have the latter
-def test_a_reference_run_gives_a_table_of_both_accuracies_and_their_difference(tmp_path, spelling):
-    config = replace(DEMO, reference_run=tmp_path / "random")
-    run, reference = RunDir(tmp_path / "free"), RunDir(tmp_path / "random")
-    for out, found in ((run, predicted(160, 200)), (reference, predicted(190, 200, start=200))):
+@pytest.fixture
+def compared(tmp_path):
+    """A random split's run, and a leak-free reference run of the same configuration."""
+    reference, run = RunDir(tmp_path / "free"), RunDir(tmp_path / "random")
+    config = replace(DEMO, protocol="as_published", reference_run=reference.root)
+    start.begin(DEMO, reference, ["python"], 0)
+    for out, found in ((reference, predicted(160, 200)), (run, predicted(190, 200, start=200))):
         evaluation.write(out, found, None, DataDescription("drawn", True), seed=0)
-    other = {"protocol": "as_published", "images": {"height": 64, "width": 48}, spelling: {"epochs": 7}}
-    write_json(reference.config, {"task": "combined", "main": "cvm", **other})
+        manifest.write(images({"a": 30}, split="train"), out.manifest)
+    return config, reference, run
+
+
+def test_a_reference_run_gives_a_table_of_both_accuracies_and_their_difference(compared):
+    config, reference, run = compared
     tables.check_reference_run(config)
     table = tables.leak(config, reference, Row("cvm"), run, "Ours.")
     assert [round(row["ours"][0]["value"], 6) for row in table["rows"]] == [95, 80, 15]
-    assert table["note"] == "Ours. Reference run: random, 64 x 48 pixels, 7 epochs."
-    with pytest.raises(InputError, match="its task is combined, not blood"):
-        tables.check_reference_run(replace(config, task="blood"))
+    assert table["note"] == "Ours. Reference run: free. Training images: 30 (as_published) and 30 (leak_free)."
+
+
+def test_of_runs_with_unequal_training_sets_no_difference_is_given(compared):
+    config, reference, run = compared
+    manifest.write(images({"a": 31}, split="train"), run.manifest)
+    table = tables.leak(config, reference, Row("cvm"), run, "Ours.")
+    assert len(table["rows"]) == 2 and "31 (as_published) and 30 (leak_free). They are not as many" in table["note"]
+    assert len(tables.leak(replace(config, folds=5), reference, Row("cvm"), run, "")["rows"]) == 2
+    manifest.write(images({"a": 3000}, split="train"), run.manifest)
+    manifest.write(images({"a": 3020}, split="train"), reference.manifest)
+    assert len(tables.leak(replace(config, folds=5), reference, Row("cvm"), run, "")["rows"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"task": "blood"}, "its task is combined, not blood"),
+        ({"validation_share": 0.1}, "its validation_share is 0.2, not 0.1"),
+        ({"images": Images(height=64, width=80, batch_size=16)}, "its images is .*80.*, not .*64"),
+        ({"optimizer": replace(DEMO.optimizer, epochs=7)}, "its optimizer is .*6.*, not .*7"),
+        ({"protocol": "leak_free"}, "is leak_free too"),
+    ],
+)
+def test_a_reference_run_that_differs_in_more_than_the_protocol_is_refused(compared, change, words):
+    with pytest.raises(InputError, match=words):
+        tables.check_reference_run(replace(compared[0], **change))
+
+
+def test_a_random_split_has_as_many_images_of_each_class_as_its_reference_run(tmp_path):
+    everything = images(dict.fromkeys(DATA_SOURCES["combined"].classes, 60), groups=7)
+    (free,) = data.split(everything, replace(DEMO, similar=False))
+    reference = RunDir(tmp_path)
+    reference.root.mkdir(exist_ok=True)
+    study_data.keep_manifest(free, reference)
+    config = replace(DEMO, protocol="as_published", reference_run=tmp_path)
+    (published,) = data.split(everything, config)
+    classes = DATA_SOURCES["combined"].classes
+    assert counts_of(published, classes) == counts_of(free, classes)
+    assert set(published["test"].rows["group"]) & set(published["train"].rows["group"])
+    with pytest.raises(InputError, match="has 660 images, this run 600"):
+        data.split(everything.where(everything.rows["label"] != "SCC"), config)
 
 
 def test_a_main_row_of_a_compared_network_is_no_second_row_of_it():
     config = replace(PAPER, main="mobilenet_v2")
     names = [row.name for row in study.all_rows(config)]
-    assert names[0] == "mobilenet_v2" and len(names) == len(set(names)) == 25
+    assert names[0] == "mobilenet_v2" and len(names) == len(set(names)) == 26
     assert study.main_row(replace(config, task="herlev")) == Row("mobilenet_v2")
 
 
@@ -306,3 +388,28 @@ def test_seven_classes_of_herlev_are_also_read_as_two_beside_lin_2019(tmp_path):
     assert (seven["paper"], two["paper"]) == ([64.5], [94.5])
     assert seven["ours"][0]["value"] == pytest.approx(100 * 5 / 7)
     assert two["ours"][0]["value"] == pytest.approx(100 * 6 / 7)
+
+
+def test_the_confusions_that_the_paper_counts_stand_beside_ours(tmp_path):
+    classes = DATA_SOURCES["combined"].classes
+    labels = ["ASC-US"] * 10 + ["LSIL"] * 8 + [*classes]
+    decisions = [classes.index(name) for name in labels]
+    decisions[:3] = [classes.index("LSIL")] * 3
+    found = predictions.from_arrays(
+        [f"i{at}" for at in range(len(labels))], np.eye(11)[decisions], classes, labels=labels
+    )
+    out = RunDir(tmp_path)
+    evaluation.write(out, found, None, DataDescription("", False), seed=0)
+    table = tables.confused(PAPER, out, "")
+    assert table["columns"] == ["Test"]  # folds have no validation split of their own
+    first = table["rows"][0]
+    assert (first["name"], first["paper"]) == ("ASC-US predicted as LSIL", [21])
+    assert first["ours"][0]["value"] == 3 and first["ours"][0]["n"] == 11
+    predictions.write(found, out.validation_predictions)
+    assert [row["paper"] for row in tables.confused(PAPER, out, "")["rows"]][:2] == [[15, 21], [9, 9]]
+
+
+def test_a_compared_network_as_main_row_stands_beside_the_papers_own(tmp_path):
+    config = replace(PAPER, main="mobilenet_v2")
+    (row,) = tables.performance(config, {name: {"value": 90.0} for name in tables.SCORES}, RunDir(tmp_path), "")["rows"]
+    assert row["name"] == "Test" and row["paper"][-1] == 84.62

@@ -69,7 +69,7 @@ def test_a_run_writes_everything_that_users_take_away(finished):
 
 def test_every_table_of_the_run_stands_there_with_intervals_and_says_that_it_is_synthetic(finished):
     found = tables_of(finished)
-    assert list(found) == [1, "Fig. 5", 3, "Sec. 4.5", "Sec. 4.6", "Extra", "Probe"]
+    assert list(found) == [1, "Fig. 5", 3, "Fig. 6", "Sec. 4.5", "Sec. 4.6", "Extra", "Probe"]
     assert all("synthetic" in table["note"] for table in found.values())
     there = [row for row in found[3]["rows"] if row["ours"]]
     assert [row["row"] for row in there] == ["vgg11", "resnet18"] and len(found[3]["rows"]) == 23
@@ -123,7 +123,7 @@ def test_the_list_says_how_far_every_row_is(finished, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert sum("finished" in line for line in lines) == 3
     assert any("main model" in line and "resnet18" in line for line in lines)
-    assert sum("not begun" in line for line in lines) == 22
+    assert sum("not begun" in line for line in lines) == 23
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,8 @@ def test_the_list_says_how_far_every_row_is(finished, capsys):
         (("--only", "resnet19"), "resnet19: no such row; there are resnet18, cvm, vgg11"),
         (("--synthetic-cells", "0"), "--data.root is missing: give the folder of the combined images"),
         (("--task", "herlev"), "synthetic cells are drawn for the combined data only"),
+        (("--tables", "4"), "--tables 4: is of other images than --task combined, and synthetic cells are drawn for"),
+        (("--tables", "3", "--weights", "imagenet"), "Keras offers none for t2t_vit_14"),
     ],
 )
 def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, arguments, words):

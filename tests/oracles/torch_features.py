@@ -1,8 +1,8 @@
 """Writes what PyTorch's networks make of two images: `python torch_features.py FILE [T2T-VIT]`.
 
-Runs in an environment of its own: `pip install torch torchvision timm einops requests tqdm`, then `pip install --no-deps
-facenet-pytorch bottleneck-transformer-pytorch`, whose pins are old. T2T-VIT is a clone of
-github.com/yitu-opensource/T2T-ViT, which is in no package index. The tests read the file, so that they need none of these.
+Runs in an environment of its own: `pip install torch torchvision timm einops requests tqdm`, then `pip install
+--no-deps facenet-pytorch bottleneck-transformer-pytorch`, whose pins are old. T2T-VIT is a clone of
+github.com/yitu-opensource/T2T-ViT, which is in no package index. The tests read the file and need none of these.
 """
 
 import json
