@@ -42,6 +42,8 @@ def prepare(config: study.Config, out: RunDir, request: RunRequest) -> list[Spli
     tables.check_reference_run(config)
     published = tables.TABLE_1 if config.task == "combined" else None
     folds = data.split(data.read(config, out, published), config)
+    for split in folds[0].values():
+        data.inputs_of(split, config)
     keep_manifest(folds[0], out)
     return folds
 
@@ -56,7 +58,7 @@ def run_task(config: study.Config, out: RunDir, request: RunRequest, folds: list
         if not study.result_dir(config, out, row).metrics.exists():
             evaluate_row(config, row, folds, out)
     try:
-        if main_row in rows:
+        if main_row in rows and not config.masks:  # users have pictures, not masks
             described, classes = data.described(config), config.data_source.classes
             contract = deployment.terms(STUDY.name, classes, config.images, described, model.INTENDED_USE, out)
             first = out.row(trainings(main_row.name, config.folds)[0])

@@ -160,6 +160,9 @@ class Config:
     """Width of the MLP's first layer. Not stated; with 2240 the weights take the paper's 120 MB (sec. 4.5)."""
     head_width: Count = 4096
     """Of VGG's and AlexNet's hidden layers, as they were published."""
+    masks: bool = False
+    """herlev: show the network each cell's mask `*-d.bmp` too, as three channels more (not in the paper; as Lin et al.
+    2019 do). Tried on drawn masks, never on the original ones. Such a network is not exported."""
     protocol: Protocol = "as_published"
     """as_published: at random by class (sec. 4.1.3); leak_free: no cluster image, field or sitting in two splits."""
     folds: Count = 1
@@ -191,6 +194,8 @@ class Config:
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
+        if self.masks and "herlev" not in self.data_source.layouts:
+            yield "masks", "are there for Herlev alone; give --task herlev or herlev_seven"
         tested = self.test_share if self.folds == 1 else 1 / self.folds
         if self.validation_share + tested >= 1:
             yield "validation_share", f"and {tested:g} to be tested leave nothing to train on; lower one"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cervix_tf.data import audit, importers, inputs, manifest, splits
-from cervix_tf.data.importers import Imported
+from cervix_tf.data.importers import Imported, herlev
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import pap_cells
@@ -174,8 +174,22 @@ def _cross_validation(images: Manifest, config: Config) -> list[Splits]:
 
 
 def inputs_of(images: Manifest, config: Config) -> Inputs:
-    """The network inputs of a split."""
-    return inputs.from_images(images, config.data_source.classes)
+    """The network inputs of a split: pictures, or each with its mask.
+
+    Raises `InputError` when a mask is asked for and not there.
+    """
+    pictures = inputs.from_images(images, config.data_source.classes)
+    if not config.masks:
+        return pictures
+    masks = {picture: herlev.mask_of(Path(picture)) for (picture,) in pictures.files}
+    lacking = [picture for picture, mask in masks.items() if mask is None]
+    if lacking:
+        raise InputError(
+            f"--masks: {lacking[0]} has no mask {Path(lacking[0]).stem}-d.bmp beside it, and so have {len(lacking)} of "
+            f"{len(masks)} pictures; give the original download, or leave out --masks"
+        )
+    pairs = tuple((picture, str(masks[picture])) for (picture,) in pictures.files)
+    return replace(pictures, files=pairs, views=("picture", "mask"), aligned=True)
 
 
 def described(config: Config) -> DataDescription:

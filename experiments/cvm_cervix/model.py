@@ -16,16 +16,35 @@ from cervix_tf.models import backbones
 from experiments.cvm_cervix.config import CNN, CVM, MODULES, VT, VT_DISTILLED, Config
 
 INTENDED_USE = "Research on the classification of single cells."
+_INNER = "of_joined"
 EXPORTS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16")  # the last: sec. 4.6
 
 
 def network(config: Config, name: str) -> keras.Model:
-    """CVM-Cervix or a compared network: (batch, height, width, 3) pixels -> (batch, classes) logits."""
+    """CVM-Cervix or a compared network: (batch, height, width, 3) pixels -> (batch, classes) logits.
+
+    With masks (batch, 2, height, width, 3), picture and mask.
+    """
     if name in MODULES:
-        return cvm(config, name)
-    height, width, classes = config.images.height, config.images.width, len(config.data_source.classes)
-    start = initial_weights(config, name, name)
-    return backbones.classifier(name, classes, height, width, head_width=config.head_width, **_start(start))
+        made = cvm(config, name)
+    else:
+        height, width, classes = config.images.height, config.images.width, len(config.data_source.classes)
+        start = _start(initial_weights(config, name, name))
+        made = backbones.classifier(name, classes, height, width, head_width=config.head_width, **start)
+    return with_masks(made) if config.masks else made
+
+
+def with_masks(network: keras.Model) -> keras.Model:
+    """`network` behind a 1x1 convolution (layer `joined`) of picture and mask, (batch, 2, height, width, 3).
+
+    The convolution starts as the picture alone, so that pre-trained weights fit.
+    """
+    views = keras.Input((2, *network.input_shape[1:]), name="picture_and_mask")
+    convolution = layers.Conv2D(3, 1, use_bias=False, dtype="float32", name="joined")
+    joined = convolution(layers.Concatenate(name="channels", dtype="float32")([views[:, 0], views[:, 1]]))
+    convolution.kernel.assign(np.eye(6, 3)[None, None])
+    inner = keras.Model(network.input, network.output, name=_INNER)
+    return keras.Model(views, inner(joined), name=network.name)
 
 
 def initial_weights(config: Config, name: str, backbone: str) -> str:
@@ -93,6 +112,9 @@ def cvm(config: Config, name: str = CVM) -> keras.Model:
 
 def features(network: keras.Model) -> keras.Model:
     """The network up to the features that its head reads, (batch, features): what is fused, if anything is."""
+    if _INNER in {layer.name for layer in network.layers}:
+        inner = features(network.get_layer(_INNER))
+        return keras.Model(network.input, inner(network.get_layer("joined").output), name="features")
     fused = [layer.output for layer in network.layers if layer.name == "fusion"]
     return keras.Model(network.input, fused[0] if fused else network.get_layer("logits").input, name="features")
 

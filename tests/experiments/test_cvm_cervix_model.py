@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -113,3 +114,19 @@ def test_all_initial_weights_that_are_lacking_are_named_at_once(change, networks
 def test_weights_that_are_there_are_not_asked_for():
     model.check_initial_weights(PAPER, ["cvm", *COMPARED])
     model.check_initial_weights(replace(PAPER, weights="imagenet", vt_weights="random"), ["cvm", "xception"])
+
+
+def test_a_network_with_masks_starts_as_the_one_of_pictures_and_reads_masks_after_a_step():
+    small = replace(DEMO, task="herlev_seven", images=replace(DEMO.images, height=32, width=32))
+    keras.utils.set_random_seed(0)
+    plain = model.network(small, "resnet18")
+    keras.utils.set_random_seed(0)
+    masked = model.network(replace(small, masks=True), "resnet18")
+    pictures, masks = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3)).astype("float32")
+    both = np.stack([pictures, masks], axis=1)
+    np.testing.assert_allclose(masked(both), plain(pictures), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(model.features(masked)(both), model.features(plain)(pictures), rtol=1e-4, atol=1e-4)
+    masked.compile(keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    masked.train_on_batch(both, np.arange(3))
+    other = np.stack([pictures, np.zeros_like(masks)], axis=1)
+    assert np.abs(np.asarray(masked(both)) - np.asarray(masked(other))).max() > 1e-6

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -139,6 +140,42 @@ def test_cvm_itself_trains_on_herlev_with_its_training_set_four_times(root, tmp_
     assert [row["ours"][0]["value"] for row in found[4]["rows"]] == [4 * 12, 4 * 9, 4 * 21]
     assert found["Fig. 9"]["rows"][1]["paper"][-1] == 92.35
     assert len(pd.read_csv(out.row("cvm-x4").history)) == 1
+
+
+MASKED = (
+    "--task",
+    "herlev_seven",
+    "--main",
+    "resnet18",
+    "--masks",
+    "--test-time-augmentation",
+    "--augmentation.vertical-flip",
+    "0.5",
+)
+
+
+@pytest.mark.slow
+def test_masks_beside_herlevs_pictures_are_shown_to_the_network(root, tmp_path):
+    run(tmp_path, root / "herlev", *MASKED)
+    out = RunDir(tmp_path / "cvm_cervix" / "paper")
+    assert out.metrics.exists() and out.report.exists() and not out.contract.exists()
+    assert set(out.rows) == {"resnet18", "resnet18-float16", "resnet18-flips"}
+    found = tables_of(tmp_path, "paper")["Lin 2019"]
+    assert [row["paper"] for row in found["rows"]] == [[64.5], [94.5], None, None]
+
+
+def test_a_picture_without_its_mask_is_named_before_anything_is_trained(root, tmp_path, capsys):
+    shutil.copytree(root / "herlev", tmp_path / "herlev")
+    masks = sorted((tmp_path / "herlev").rglob("*-d.bmp"))
+    masks[0].unlink()
+    with pytest.raises(SystemExit):
+        run(tmp_path, tmp_path / "herlev", *MASKED)
+    error = capsys.readouterr().err
+    assert f"has no mask {masks[0].name} beside it" in error and "1 of 21 pictures" in error
+    with pytest.raises(SystemExit):
+        run(tmp_path, root, "--masks")
+    assert "masks: are there for Herlev alone" in capsys.readouterr().err.replace("\n", " ")
+    assert not list(tmp_path.rglob("history.csv"))
 
 
 @pytest.mark.parametrize(
