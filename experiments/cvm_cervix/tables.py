@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from cervix_tf import history_file
-from cervix_tf.compare import comparison
-from cervix_tf.data import manifest
-from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, predictions
-from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report.tables import IMAGES, Measured, Table, line, per_cent
 from cervix_tf.report.tables import Row as Line
 from cervix_tf.run_dir import RunDir, read_json
@@ -22,6 +16,7 @@ from cervix_tf.study import RunRequest, data
 from cervix_tf.study.data import Splits
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
+from experiments.cvm_cervix import leak
 from experiments.cvm_cervix.config import COMPARED, CVM, CVM_DISTILLED, FLIPS, PROBE, SIXTEEN_BITS, Config, Row, Task
 from experiments.cvm_cervix.data import SPLITS, described
 
@@ -137,6 +132,9 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
             ]
             worse = f"{note} The paper: worse with the distillation module, without a number."
             made.append(_table("Sec. 5.2", "CVM-Cervix with a distilled DeiT", rows, worse))
+    elif len(finished) > 1:
+        rows = [_scored(_row_name(row), row.network, None, each) for row, each in finished.items() if row != PROBE]
+        made.append(_table(f"3 on {config.task}", f"Comparison of the networks, {config.data_source.text}", rows, note))
     if main_row in finished:
         made += of_main_row(config, out, note)
         if "herlev" in config.data_source.layouts:
@@ -147,7 +145,7 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
     if config.reference_run is not None:
         reference = RunDir(config.reference_run)
         both = [row for row in finished if study.result_dir(config, reference, row).metrics.exists()]
-        made += [leak(config, reference, row, out, note) for row in both]
+        made += [leak.table(config, reference, row, out, _name(row.network), note) for row in both]
     return made
 
 
@@ -313,71 +311,12 @@ def beside_lin(config: Config, out: RunDir, note: str) -> Table:
     return _table("Lin 2019", "Herlev beside Lin et al. 2019", rows, note, ["Acc"])
 
 
-def check_reference_run(config: Config) -> None:
-    """Raise `InputError` unless `config.reference_run` is a run of the other protocol, and all that counts alike."""
-    if config.reference_run is None:
-        return
-    where, other = f"--reference-run {config.reference_run}", read_json(RunDir(config.reference_run).config)
-    if other.get("protocol") == config.protocol:
-        raise InputError(f"{where}: is {config.protocol} too; give a run of the other protocol")
-    ours = json.loads(json.dumps(asdict(config), default=str))
-    for fields in (ours, other):
-        fields.get("images", {}).pop("cache", None)
-    differing = [name for name in ours if name not in _FREE and other.get(name) != ours[name]]
-    if differing:
-        each = "; ".join(f"its {name} is {other.get(name)}, not {ours[name]}" for name in differing)
-        raise InputError(f"{where}: {each}; a difference would not be one of protocols alone")
-
-
-# What may differ between two runs that are compared: the protocol, and what changes no number.
-_FREE = ("protocol", "similar", "reference_run", "data", "devices", "tensorboard", "timed_passes", "eager")
-_ALIKE = 0.01  # by how much the training images of two cross-validations may differ
-
-
-def leak(config: Config, reference: RunDir, row: Row, out: RunDir, note: str) -> Table:
-    """Not in the paper: test accuracy of both protocols, and by how many points the random split's is higher.
-
-    There is no difference where one of them had more images to train on.
-    """
-    runs = {config.protocol: out, read_json(reference.config)["protocol"]: reference}
-    results = {protocol: study.result_dir(config, run, row) for protocol, run in runs.items()}
-    trained = {protocol: len(manifest.read(run.manifest).part("train")) for protocol, run in runs.items()}
-    names = {"as_published": "as_published: at random", "leak_free": "leak_free: by group"}
-    rows = [line(name, row.network, None, [_accuracy(results[protocol])]) for protocol, name in names.items()]
-    sizes = " and ".join(f"{trained[protocol]} ({protocol})" for protocol in names)
-    note += (
-        f" Reference run: {reference.root.name}. Training images{' of the first fold' * (config.folds > 1)}: {sizes}."
-    )
-    more, less = max(trained.values()), min(trained.values())
-    if more - less <= (_ALIKE * less if config.folds > 1 else 0):
-        published, free = (predictions.read(results[name].predictions) for name in names)
-        measured = difference(published, free, config.seed)
-        rows.append(line("Difference, points", row.network, None, [measured]))
-    else:
-        note += (
-            " They are not as many, so that no difference is given; a run with --protocol as_published and "
-            "--reference-run of the leak_free one takes as many."
-        )
-    return _table("Leak", f"What a random split adds to the accuracy of {_name(row.network)}", rows, note, ["Acc"])
-
-
-def difference(published: Predictions, free: Predictions, seed: int) -> Measured:
-    """By how many points the accuracy of `published` is above that of `free`.
-
-    Of the same images (two cross-validations) it is paired: whole groups of `free` are
-    resampled. Of two test splits either one's groups are resampled on their own.
-    """
-    if set(published.table["id"]) == set(free.table["id"]):
-        columns = [f"p_{name}" for name in free.classes]
-        probabilities = published.table.set_index("id").loc[free.table["id"], columns]
-        same_rows = predictions.from_rows(free.table, probabilities, free.classes)
-        compared = comparison.compare({"as_published": same_rows, "leak_free": free}, seed=seed)["pairs"][0]
-        return per_cent({**compared["difference"], "method": f"paired {compared['difference']['method']}"})
-    return per_cent(asdict(comparison.independent_difference(published, free, seed=seed)))
-
-
 def _name(network: str) -> str:
     return {**NAMES, CVM_DISTILLED: "CVM-Cervix with a distilled DeiT", PROBE.name: "the probe"}.get(network, network)
+
+
+def _row_name(row: Row) -> str:
+    return _name(row.network) + (", augmented training set" if row.four_times else "")
 
 
 def _scored(name: str, row: str, paper: Sequence[float] | None, ours: Scores | None) -> Line:

@@ -18,7 +18,7 @@ from cervix_tf.study import RunRequest, evaluation
 from cervix_tf.study import data as study_data
 from cervix_tf.study.data import DataDescription
 from experiments.cvm_cervix import config as study
-from experiments.cvm_cervix import data, tables, training
+from experiments.cvm_cervix import data, leak, tables, training
 from experiments.cvm_cervix.config import COMPARED, DATA_SOURCES, DEMO, PAPER, PROBE, Config, Row
 
 
@@ -220,7 +220,7 @@ def predicted(right, total, start=0, groups=None):
 
 
 def test_a_random_split_that_is_easier_is_a_positive_leak_with_an_interval():
-    found = tables.difference(predicted(190, 200), predicted(160, 200, start=200), seed=0)
+    found = leak.difference(predicted(190, 200), predicted(160, 200, start=200), seed=0)
     assert found["value"] == pytest.approx(15.0)
     standard_error = 100 * np.sqrt(0.95 * 0.05 / 200 + 0.8 * 0.2 / 200)
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * standard_error, rel=0.1)
@@ -228,15 +228,15 @@ def test_a_random_split_that_is_easier_is_a_positive_leak_with_an_interval():
 
 
 def test_of_the_same_images_the_leak_is_paired_and_groups_are_drawn_as_a_whole():
-    found = tables.difference(predicted(190, 200), predicted(160, 200), seed=0)
+    found = leak.difference(predicted(190, 200), predicted(160, 200), seed=0)
     assert found["value"] == pytest.approx(15.0)
     share = 0.15  # of the images that only the random split's network classifies correctly
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * 100 * np.sqrt(share * (1 - share) / 200), rel=0.1)
     assert "paired" in found["method"] and found["n"] == 200
     shuffled = predicted(190, 200)
     shuffled = predictions.Predictions(shuffled.table.iloc[::-1].reset_index(drop=True), shuffled.classes)
-    assert tables.difference(shuffled, predicted(160, 200), seed=0) == found
-    coarse = tables.difference(predicted(190, 200), predicted(160, 200, groups=20), seed=0)
+    assert leak.difference(shuffled, predicted(160, 200), seed=0) == found
+    coarse = leak.difference(predicted(190, 200), predicted(160, 200, groups=20), seed=0)
     assert "20 groups" in coarse["method"] and coarse["value"] == found["value"]
 
 
@@ -254,8 +254,8 @@ def compared(tmp_path):
 
 def test_a_reference_run_gives_a_table_of_both_accuracies_and_their_difference(compared):
     config, reference, run = compared
-    tables.check_reference_run(config)
-    table = tables.leak(config, reference, Row("cvm"), run, "Ours.")
+    leak.check(config)
+    table = leak.table(config, reference, Row("cvm"), run, "CVM-Cervix", "Ours.")
     assert [round(row["ours"][0]["value"], 6) for row in table["rows"]] == [95, 80, 15]
     assert table["note"] == "Ours. Reference run: free. Training images: 30 (as_published) and 30 (leak_free)."
 
@@ -263,12 +263,12 @@ def test_a_reference_run_gives_a_table_of_both_accuracies_and_their_difference(c
 def test_of_runs_with_unequal_training_sets_no_difference_is_given(compared):
     config, reference, run = compared
     manifest.write(images({"a": 31}, split="train"), run.manifest)
-    table = tables.leak(config, reference, Row("cvm"), run, "Ours.")
+    table = leak.table(config, reference, Row("cvm"), run, "CVM-Cervix", "Ours.")
     assert len(table["rows"]) == 2 and "31 (as_published) and 30 (leak_free). They are not as many" in table["note"]
-    assert len(tables.leak(replace(config, folds=5), reference, Row("cvm"), run, "")["rows"]) == 2
+    assert len(leak.table(replace(config, folds=5), reference, Row("cvm"), run, "", "")["rows"]) == 2
     manifest.write(images({"a": 3000}, split="train"), run.manifest)
     manifest.write(images({"a": 3020}, split="train"), reference.manifest)
-    assert len(tables.leak(replace(config, folds=5), reference, Row("cvm"), run, "")["rows"]) == 3
+    assert len(leak.table(replace(config, folds=5), reference, Row("cvm"), run, "", "")["rows"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_of_runs_with_unequal_training_sets_no_difference_is_given(compared):
 )
 def test_a_reference_run_that_differs_in_more_than_the_protocol_is_refused(compared, change, words):
     with pytest.raises(InputError, match=words):
-        tables.check_reference_run(replace(compared[0], **change))
+        leak.check(replace(compared[0], **change))
 
 
 def test_a_random_split_has_as_many_images_of_each_class_as_its_reference_run(tmp_path):
@@ -413,3 +413,23 @@ def test_a_compared_network_as_main_row_stands_beside_the_papers_own(tmp_path):
     config = replace(PAPER, main="mobilenet_v2")
     (row,) = tables.performance(config, {name: {"value": 90.0} for name in tables.SCORES}, RunDir(tmp_path), "")["rows"]
     assert row["name"] == "Test" and row["paper"][-1] == 84.62
+
+
+def test_networks_that_are_compared_on_another_task_are_printed_without_the_papers_numbers(tmp_path):
+    config, out = replace(PAPER, task="herlev_seven", main="resnet18", folds=5), RunDir(tmp_path)
+    classes = config.data_source.classes
+    found = predictions.from_arrays([f"i{at}" for at in range(7)], np.eye(7), classes, labels=classes)
+    for row in (Row("resnet18"), Row("vgg11")):
+        result = study.result_dir(config, out, row)
+        evaluation.write(result, found, None, DataDescription("", False, positive=config.data_source.positive), seed=0)
+    write_json(out.cost, {"mebibytes": {"32": 1, "16": 1}, "milliseconds": {}, "tested": {"seconds": 1, "images": 2}})
+    evaluation.write(out.row("resnet18-float16"), found, None, DataDescription("", False), seed=0)
+    history = out.row("fold-0-resnet18").history
+    history.parent.mkdir(parents=True)
+    history.write_text("epoch,seconds\n1,2\n")
+    fold = dict.fromkeys(data.SPLITS, images(dict.fromkeys(classes, 1)))
+    made = {table["number"]: table for table in tables.of_run(config, RunRequest((3,)), [fold] * 5, out)}
+    table = made["3 on herlev_seven"]
+    assert [(row["name"], row["paper"]) for row in table["rows"]] == [("ResNet18", None), ("VGG11", None)]
+    assert made["Sec. 4.5"]["rows"][0]["ours"][2]["value"] == 500  # milliseconds an image
+    assert [row["name"] for row in made["Test"]["rows"]] == ["Test"]  # folds have no validation split of their own

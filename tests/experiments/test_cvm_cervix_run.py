@@ -77,6 +77,8 @@ def test_every_table_of_the_run_stands_there_with_intervals_and_says_that_it_is_
         assert all({"value", "low", "high", "n", "method"} <= set(each) for each in row["ours"])
         assert row["paper"] is None or row in there  # the paper's numbers are of other data
     assert found[1]["rows"][-1]["ours"][-1] == {"value": 11 * 16}
+    assert found["Sec. 4.5"]["columns"] == ["Epoch", "Training", "Test image", "Forward pass"]
+    assert found["Sec. 4.5"]["rows"][0]["ours"][2]["n"] == len(predictions.read(finished.predictions))
 
 
 def test_sixteen_bit_weights_take_half_and_change_next_to_nothing(finished):
