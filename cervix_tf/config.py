@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cervix_tf.ranges import BelowOne, Count, NotNegative, Positive, Probability, Range, Rising, ZeroOr
+from cervix_tf.ranges import BelowOne, Count, Devices, NotNegative, Positive, Probability, Range, Rising, Seed, ZeroOr
 
 Protocol = Literal["as_published", "leak_free"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -110,3 +110,13 @@ class Source:
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
     named and counted in the report."""
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What the configuration of every study has; each adds its paper's numbers."""
+
+    data: Source = Source()
+    seed: Seed = 0
+    devices: Devices = "all"
+    """all, cpu, or a number: several are mirrored."""

@@ -91,6 +91,10 @@ class Predictions:
         """The rows for which the boolean array `keep` holds, in order."""
         return Predictions(self.table[np.asarray(keep, dtype=bool)].reset_index(drop=True), self.classes)
 
+    def of(self, ids: Iterable[str]) -> Predictions:
+        """The rows of these ids, all of which are there, in this order."""
+        return Predictions(self.table.set_index("id", drop=False).loc[list(ids)].reset_index(drop=True), self.classes)
+
 
 def from_arrays(
     ids: Iterable[str],

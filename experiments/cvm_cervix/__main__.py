@@ -35,13 +35,12 @@ def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
 def prepare(config: study.Config, out: RunDir, request: RunRequest) -> list[Splits]:
     """The splits of each fold. Whatever a task's rows need is known to be there after this."""
     from cervix_tf.study.data import keep_manifest
-    from experiments.cvm_cervix import data, leak, model, tables
+    from experiments.cvm_cervix import data, leak, model
 
     rows = study.selected_rows(config, request)
     model.check_initial_weights(config, [config.main if row == study.PROBE else row.network for row in rows])
     leak.check(config)
-    published = tables.TABLE_1 if config.task == "combined" else None
-    folds = data.split(data.read(config, out, published), config)
+    folds = data.split(data.read(config, out), config)
     for split in folds[0].values():
         data.inputs_of(split, config)
     keep_manifest(folds[0], out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,17 +18,15 @@ from cervix_tf.data.synthetic import pap_cells
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
-from cervix_tf.study.data import DataDescription, Splits
-from experiments.cvm_cervix.config import Config
-
-SPLITS = ("train", "validation", "test")
+from cervix_tf.study.data import SPLITS, DataDescription, Splits
+from experiments.cvm_cervix.config import PUBLISHED, Config
 
 
-def read(config: Config, out: RunDir, published: Mapping[str, Sequence[int]] | None = None) -> Manifest:
+def read(config: Config, out: RunDir) -> Manifest:
     """The images of the task, labeled with its classes: drawn, imported, or from a manifest made before.
 
-    Of the classes that `published` names there are no more than it counts in its splits together, unless
-    `config.cric_cells` asks for all, or the source prescribes its splits.
+    Of the combined data's classes there are no more than Table 1 counts, unless `config.cric_cells` asks for all, or
+    the source prescribes its splits.
 
     Raises `InputError` when a class is empty, a label is of another data set, or a file is broken.
     """
@@ -36,17 +34,20 @@ def read(config: Config, out: RunDir, published: Mapping[str, Sequence[int]] | N
         raise InputError(f"--task {config.task}: synthetic cells are drawn for the combined data only")
     importer = functools.partial(_imported, config)
     draw = functools.partial(pap_cells.write, cells=config.synthetic_cells, seed=config.seed)
-    imported = data.load(config.data, config.task, importer, out, draw if config.synthetic_cells else None)
-    labeled = data.labeled(
-        imported,
+    hint = "check the names of the class folders, or choose the --task of these images"
+    images = data.read(
+        config.data,
+        config.task,
+        importer,
         config.data_source.label_map,
-        data.name_of(config.data, imported.manifest),
-        hint="check the names of the class folders, or choose the --task of these images",
+        out,
+        draw if config.synthetic_cells else None,
+        hint=hint,
     )
-    as_published = config.cric_cells == "published" and not config.synthetic_cells
-    if published and as_published and not data.prescribed(labeled, SPLITS):
-        labeled = drawn(labeled, {name: sum(counts) for name, counts in published.items()}, config.seed)
-    return data.check(labeled, out, config.data.damaged)
+    drawn_from = config.task == "combined" and config.cric_cells == "published" and not config.synthetic_cells
+    if not drawn_from or data.prescribed(images, SPLITS):
+        return images
+    return drawn(images, {name: sum(counts) for name, counts in PUBLISHED.table_1.items()}, config.seed)
 
 
 def drawn(images: Manifest, counts: Mapping[str, int], seed: int) -> Manifest:
@@ -66,21 +67,13 @@ def _imported(config: Config, root: Path) -> Imported:
     if len(layouts) == 1:
         return importers.load(layouts[0], root)
     folders = {"sipakmed": config.sipakmed, "cric_crops": config.cric}
-    manifests, left_out, notes = [], [], []
-    for layout in layouts:
-        folder = folders[layout]
+    for layout, folder in folders.items():
         if not (root / folder).is_dir():
             raise InputError(
                 f"{root}: has no folder {folder!r}; the combined data is {' and '.join(folders.values())} below one "
                 f"root: put it there, or name it with --{layout.removesuffix('_crops')}"
             )
-        imported = importers.load(layout, root / folder)
-        rows = imported.manifest.rows
-        rows = rows.assign(path=folder + "/" + rows["path"], group=folder + "/" + rows["group"])
-        manifests.append(replace(imported.manifest, rows=rows, root=root))
-        left_out += [(f"{folder}/{file}", reason) for file, reason in imported.left_out]
-        notes += imported.notes
-    return Imported(manifest.joined(manifests), left_out, notes)
+    return importers.joined(root, {folder: importers.load(layout, root / folder) for layout, folder in folders.items()})
 
 
 def split(images: Manifest, config: Config) -> list[Splits]:
@@ -101,7 +94,7 @@ def split(images: Manifest, config: Config) -> list[Splits]:
     elif config.folds > 1:
         folds = _cross_validation(images, config)
     elif leak_free:
-        folds = [splits.grouped(images, {"train": 1 - sum(shares.values()), **shares}, config.seed)]
+        folds = [data.split(images, shares, config.seed)]
     elif config.reference_run is not None:
         folds = [split_as(images, RunDir(config.reference_run), config.seed)]
     else:

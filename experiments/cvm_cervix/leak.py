@@ -10,6 +10,7 @@ from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.report import tables
 from cervix_tf.report.tables import Measured, Table, line, per_cent
 from cervix_tf.run_dir import RunDir, read_json
 from experiments.cvm_cervix import config as study
@@ -64,7 +65,7 @@ def table(config: Config, reference: RunDir, row: Row, out: RunDir, name: str, n
             "--reference-run of the leak_free one takes as many."
         )
     title = f"What a random split adds to the accuracy of {name}"
-    return {"number": "Leak", "title": title, "columns": ["Acc"], "rows": rows, "note": note}
+    return tables.table("Leak", title, ["Acc"], rows, note)
 
 
 def difference(published: Predictions, free: Predictions, seed: int) -> Measured:
@@ -74,9 +75,7 @@ def difference(published: Predictions, free: Predictions, seed: int) -> Measured
     resampled. Of two test splits either one's groups are resampled on their own.
     """
     if set(published.table["id"]) == set(free.table["id"]):
-        columns = [f"p_{name}" for name in free.classes]
-        probabilities = published.table.set_index("id").loc[free.table["id"], columns]
-        same_rows = predictions.from_rows(free.table, probabilities, free.classes)
+        same_rows = predictions.from_rows(free.table, published.of(free.table["id"]).probabilities, free.classes)
         compared = comparison.compare({"as_published": same_rows, "leak_free": free}, seed=seed)["pairs"][0]
         return per_cent({**compared["difference"], "method": f"paired {compared['difference']['method']}"})
     return per_cent(asdict(comparison.independent_difference(published, free, seed=seed)))

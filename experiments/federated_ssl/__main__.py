@@ -36,21 +36,10 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     best, site = min(chosen, key=lambda row: training.validation_loss(out.row(row.classifier(labeled[0])))), labeled[0]
     training.copy_results(out.row(best.classifier(site)), out)
     try:
-        contract = deployment.terms(
-            STUDY.name,
-            CLASSES,
-            config.images,
-            described(config, best, f"classifier of site {site}"),
-            INTENDED_USE,
-            out,
-            site=site,
-        )
-        deployment.deploy(
-            out,
-            contract,
-            lambda: networks().trained_classifier(out.row(best.classifier(site))),
-            ("saved_model", "tflite-float32"),
-        )
+        about = described(config, best, f"classifier of site {site}")
+        contract = deployment.terms(STUDY.name, CLASSES, config.images, about, INTENDED_USE, out, site=site)
+        trained = out.row(best.classifier(site))
+        deployment.deploy(out, contract, lambda: networks().trained_classifier(trained))
     finally:  # tables and report stand even where an exported file is refused
         figures.draw(config, results, out)
         conclusion.write_report(TITLE, tables.of_run(config, request, everything, labeled, results, out), out)

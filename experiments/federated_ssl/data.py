@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +14,11 @@ from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs, kind
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import two_sites
-from cervix_tf.errors import InputError
 from cervix_tf.federated import partition
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
-from cervix_tf.study.data import DataDescription
-from experiments.federated_ssl.config import CLASSES, DATA, SITES, SPLITS, Config, Row, SiteData
+from cervix_tf.study.data import SPLITS, DataDescription
+from experiments.federated_ssl.config import CLASSES, DATA, SITES, Config, Row, SiteData
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,22 @@ def read(config: Config, out: RunDir) -> Manifest:
             root, women=config.synthetic_women, seed=config.seed, labeled=config.synthetic_labeled, tested=tested
         )
 
-    imported = data.load(
-        config.data,
-        config.task,
-        lambda root: _imported(config, root),
-        out,
-        draw if config.synthetic_women else None,
-    )
+    importer = functools.partial(_imported, config)
+    imported = data.load(config.data, config.task, importer, out, draw if config.synthetic_women else None)
     manifest.check_labels(imported.manifest, CLASSES, data.name_of(config.data, imported.manifest))
     sound = data.check(imported.manifest, out, config.data.damaged)
-    parts = {}
+    parts = []
     if not sound.rows["site"].any():  # one institution's own images, as its importer lists them
         sound = Manifest(sound.rows.assign(site="own"), sound.root)
     for name, images in partition.by_site(sound, at_least=1).items():
-        parts[name] = _split(images, config)
+        shares = {"validation": config.validation_share, "test": config.test_share}
+        if not _labeled(images):
+            del shares["test"]  # there is nothing to test
+        of_site = data.split(images, shares, config.seed, where=f"site {name}: ")
         if _labeled(images):
-            data.check_classes({each: parts[name].part(each) for each in SPLITS}, CLASSES, f"site {name}: ")
-    whole = manifest.joined(list(parts.values()))
+            data.check_classes(of_site, CLASSES, f"site {name}: ")
+        parts.append(splits.with_split_column(of_site))
+    whole = manifest.joined(parts)
     used_manifest.keep(whole, out.manifest)
     return whole
 
@@ -93,47 +92,19 @@ def _imported(config: Config, root: Path) -> Imported:
     """One table of all sites, or a folder of each."""
     if config.synthetic_women or config.task == "cervigrams":
         return importers.load("csv", root)
-    sites, left_out, notes = [], [], []
-    for name, source in SITES[config.task].items():
+    sites = {}
+    for name, source in SITES.items():
         imported = importers.load(source.layout, root / source.folder)
-        sites.append(_as_site(imported.manifest, name, source, root))
-        left_out += [(f"{source.folder}/{file}", reason) for file, reason in imported.left_out]
-        notes += imported.notes
-    return Imported(manifest.joined(sites), left_out, notes)
+        sites[source.folder] = replace(imported, manifest=_as_site(imported.manifest, name, source))
+    return importers.joined(root, sites)
 
 
-def _as_site(images: Manifest, name: str, source: SiteData, root: Path) -> Manifest:
-    """The images of one source below a common root, labeled case, control or not at all."""
+def _as_site(images: Manifest, name: str, source: SiteData) -> Manifest:
+    """The images of one source, labeled case, control or not at all."""
     outside = images.rows["path"].map(lambda path: path.split("/")[0] not in source.without)
     rows = images.where(outside).rows
     label = pd.Series("", index=rows.index, dtype=object)
     seen = (rows["view"].map(kind) == source.view) if source.view else pd.Series(True, index=rows.index)
     label[seen & rows["label"].isin(source.case)] = "case"
     label[seen & rows["label"].isin(source.control)] = "control"
-    named = {column: [f"{name} {value}" if value else "" for value in rows[column]] for column in ("group", "case")}
-    path = [f"{source.folder}/{path}" for path in rows["path"]]
-    return Manifest(rows.assign(path=path, label=label, site=name, split="", **named), root)
-
-
-def _split(site: Manifest, config: Config) -> Manifest:
-    """A site's images with train, validation or test in the column split: as the source says, else drawn.
-
-    A site without any label needs no test split.
-    """
-    needed = SPLITS if _labeled(site) else SPLITS[:2]
-    there = set(site.rows["split"]) - {""}
-    if there and (there not in (set(SPLITS), set(needed)) or (site.rows["split"] == "").any()):
-        raise InputError(
-            f"site {site.rows['site'][0]}: the column split names {', '.join(sorted(there))}; "
-            f"give {', '.join(needed)} for every image, or leave it empty"
-        )
-    if there:
-        parts = {name: site.part(name) for name in SPLITS if name in there}
-    else:
-        rest = 1 - config.validation_share - config.test_share
-        shares = {"train": rest, "validation": config.validation_share, "test": config.test_share}
-        if not _labeled(site):
-            shares = {"train": 1 - config.validation_share, "validation": config.validation_share}
-        parts = splits.grouped(site, shares, config.seed)
-    splits.check_disjoint(parts)
-    return splits.with_split_column(parts)
+    return replace(images, rows=rows.assign(label=label, site=name, split=""))

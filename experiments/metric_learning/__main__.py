@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest, Study, main
 from experiments.metric_learning.config import PRESETS, TABLES, TITLE, Config, rows, wanted
@@ -37,13 +39,8 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
         contract = deployment.terms(
             STUDY.name, embedded.classes, config.images, described(config), INTENDED_USE, out, neighbors=fitted
         )
-        deployment.deploy(
-            out,
-            contract,
-            lambda: training.train(config, best, inputs, initial, out),
-            ("saved_model", "tflite-float32"),
-            fitted,
-        )
+        network = functools.partial(training.train, config, best, inputs, initial, out)
+        deployment.deploy(out, contract, network, neighbors=fitted)
     finally:  # tables and report stand even where an exported file is refused
         made = tables.of_run(config, request.tables or (7,), results, best, out)
         conclusion.write_report(TITLE, made, out, f"best on val2: {best.name}, K = {k}")

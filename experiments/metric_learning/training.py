@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from cervix_tf.config import Augmentation, SGDConfig
+from cervix_tf.config import Augmentation
 from cervix_tf.data import pipeline, samplers
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.metrics import neighbors, predictions, retrieval, strata
@@ -71,20 +71,19 @@ def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[st
     seed, optimizer = seed_of(config.seed, row.name), config.fine_tuning
     with study_training.building(config.devices, seed):
         classifier = model.classifier(network, len(inputs["train"].classes))
-        cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
-        _compile(classifier, optimizer, cross_entropy, [accuracy])
-
-    def batches(first: int) -> tf.data.Dataset:
-        return pipeline.training(
-            inputs["train"], config.images, config.augmentation, seed=seed, epochs=optimizer.epochs, first_epoch=first
-        )
-
-    def validation() -> tf.data.Dataset:
-        return pipeline.evaluation(inputs["val1"], config.images)
-
-    steps = pipeline.steps(inputs["train"], config.images)
-    _fit(config, classifier, batches, validation, len(inputs["train"]), steps, optimizer, out.row(row.name))
+        study_training.compile_classifier(classifier, optimizer)
+    study_training.train_on_images(
+        classifier,
+        {"train": inputs["train"], "validation": inputs["val1"]},
+        config.images,
+        config.augmentation,
+        optimizer,
+        seed=seed,
+        cosine=optimizer.cosine,
+        criterion="val_loss",
+        out=out.row(row.name),
+        tensorboard=config.tensorboard,
+    )
     own = out.row(row.classifier)
     if not own.metrics.exists():
         test, val2 = (evaluation.predict(classifier, inputs[part], config.images) for part in ("test", "val2"))
@@ -96,7 +95,11 @@ def learn(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, I
     seed, optimizer = seed_of(config.seed, row.name), config.optimizer(row.method)
     with study_training.building(config.devices, seed):
         learner = keras.Model(network.input, network.output, name="learner")
-        _compile(learner, optimizer, GlobalBatch(model.loss(config, row.method)), [])
+        learner.compile(
+            optimizer=fit.sgd(optimizer),
+            loss=GlobalBatch(model.loss(config, row.method)),
+            jit_compile=devices.jit_compile(),
+        )
     draw, steps = sampler(config, row.method, inputs["train"], config.batches.same_group)
     draw_val1, _ = sampler(config, row.method, inputs["val1"], True, rounds=2)
 
@@ -114,7 +117,18 @@ def learn(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, I
     def validation() -> tf.data.Dataset:
         return pipeline.sampled(inputs["val1"], config.images, Augmentation(), draw_val1, seed=seed, epochs=1)
 
-    _fit(config, learner, batches, validation, len(inputs["train"]), steps, optimizer, out)
+    study_training.train(
+        learner,
+        batches,
+        validation,
+        inputs=len(inputs["train"]),
+        epochs=optimizer.epochs,
+        steps_per_epoch=steps,
+        criterion="val_loss",
+        out=out,
+        cosine_from=optimizer.learning_rate if optimizer.cosine else 0.0,
+        tensorboard=config.tensorboard,
+    )
 
 
 def sampler(config: Config, method: str, inputs: Inputs, same_group: bool, rounds: int = 1) -> tuple[Callable, int]:
@@ -186,31 +200,3 @@ def _write(config: Config, result: RunDir, test: Predictions, validation: Predic
     if test.table["age"].notna().any():
         by_age = {"age": strata.stratified(test, "age", positive=data.positive, seed=config.seed)}
     evaluation.write(result, test, validation, data, config.seed, {"strata": by_age} if by_age else None)
-
-
-def _compile(network: keras.Model, optimizer: SGDConfig, loss: keras.losses.Loss, metrics: list) -> None:
-    network.compile(optimizer=fit.sgd(optimizer), loss=loss, metrics=metrics, jit_compile=devices.jit_compile())
-
-
-def _fit(
-    config: Config,
-    network: keras.Model,
-    batches: Callable[[int], tf.data.Dataset],
-    validation: Callable[[], tf.data.Dataset],
-    inputs: int,
-    steps: int,
-    optimizer: SGDConfig,
-    out: RunDir,
-) -> None:
-    study_training.train(
-        network,
-        batches,
-        validation,
-        inputs=inputs,
-        epochs=optimizer.epochs,
-        steps_per_epoch=steps,
-        criterion="val_loss",
-        out=out,
-        cosine_from=optimizer.learning_rate if optimizer.cosine else 0.0,
-        tensorboard=config.tensorboard,
-    )

@@ -48,7 +48,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
                 STUDY.name, CLASSES, config.images, described(config), model.INTENDED_USE, out,
                 views=VIEWS, native_size=model.NATIVE_SIZE,
             )  # fmt: skip
-            deployment.deploy(out, contract, main_model, ("saved_model", "tflite-float32"))
+            deployment.deploy(out, contract, main_model)
     finally:  # tables and report stand even where an exported file is refused
         figures.draw(config, out)
         conclusion.write_report(TITLE, tables.of_run(config, out), out)

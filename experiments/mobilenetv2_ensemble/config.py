@@ -7,26 +7,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from cervix_tf.config import AdamConfig, Augmentation, Images, Phi, Precision, Protocol, Source
-from cervix_tf.ranges import BelowOne, Count, CountOrNone, Devices, FileOr, OneOf, Positive, Range, Seed, Share
+from cervix_tf.config import AdamConfig, Augmentation, Images, Phi, Precision, Protocol, StudyConfig
+from cervix_tf.data import datasheet
+from cervix_tf.ranges import BelowOne, Count, CountOrNone, FileOr, OneOf, Positive, Range, Share
 from cervix_tf.run_dir import RunDir, read_json
-from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
 TITLE = "MobileNetV2 Ensemble for Cervical Precancerous Lesions Classification (Processes 2020, 8, 595)"
-CLASSES = ("normal", "cin1", "cin2_3", "cancer")  # sec. 3.1: class labels 0 to 3
-POSITIVE = ("cin2_3", "cancer")  # sec. 4.2: classes 2 and 3 are outcome 1
+_SHEET = datasheet.read("cervigram_visits")
+CLASSES, POSITIVE = _SHEET.classes, _SHEET.positive  # sec. 3.1: class labels 0 to 3; sec. 4.2: 2 and 3 are outcome 1
 VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")  # sec. 3.1
 KINDS = ("acetic", "green", "iodine")  # sec. 3.2.3: one network each
 BASELINES = ("densenet121", "resnet18", "mobilenet_v2", "resnext101_32x8d", "vgg19")  # sec. 4.1
 ALL_TYPES, CASES = "all-types", "cases"
 """What a network may see besides images of one kind: images of every kind, or cases of seven images."""
-FORWARD_MS = {
-    "time-resnext101_32x8d": 904.0, "time-vgg19": 831.0, "time-densenet121": 233.0, "time-resnet18": 102.0,
-    "time-mobilenet_v2": 66.0, "time-tuned": 59.0, "time-ensemble": 390.0,
-}  # fmt: skip
-"""The paper's Table 7, milliseconds, on two 2.30 GHz Xeon CPUs."""
+PUBLISHED = published.read(__file__)
+FORWARD_MS = {row: milliseconds for _, row, (milliseconds,) in PUBLISHED.table_7}
 
 
 CRITERIA = ("val_accuracy", "val_harmonic_mean_tpr", "val_loss", "accuracy", "harmonic_mean_tpr", "loss")
@@ -159,10 +157,9 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StudyConfig):
     """The seven-view MobileNetV2 ensemble: Tables 5 to 10."""
 
-    data: Source = field(default_factory=Source)
     layout: Annotated[str, OneOf("cervigram_visits", "iarc_colposcopy")] = "cervigram_visits"
     """Original layout of the data root: cervigram_visits (the paper's data) or iarc_colposcopy (public stand-in)."""
     synthetic_visits: CountOrNone = 0
@@ -209,13 +206,10 @@ class Config:
     """Also measure a logistic regression on the untouched features of the initial weights, one a kind of view."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
-    seed: Seed = 0
     precision: Precision = "float32"
     """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
     processor has it (AVX512-BF16, AMX, recent GPUs), which auto finds out. What is tested and exported computes in
     float32."""
-    devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
@@ -329,13 +323,8 @@ ROWS = {row.name: row for row in _ROWS}
 """Every row, after the rows that it is made of."""
 MAIN_ROW = "ensemble"
 MAIN = (*KINDS, MAIN_ROW)
-TABLES: dict[int, tuple[str, ...]] = {
-    5: (*BASELINES, "acetic"),
-    6: (ALL_TYPES, *MAIN, "ensemble-fine-tuned"),
-    7: tuple(FORWARD_MS),
-    8: ("acetic", *(f"acetic-{name}" for name in _LOSSES)),
-    9: tuple(f"{name}-{how}" for name in BASELINES for how in ("balanced", "weighted")),
-    10: (*MAIN, "acetic-exp100", "green-exp100", "iodine-exp100", "ensemble-weighted"),
+TABLES = {
+    number: tuple(dict.fromkeys(row for _, row, *_ in getattr(PUBLISHED, f"table_{number}"))) for number in range(5, 11)
 }
 """The paper's tables, and the rows that each needs."""
 

@@ -45,10 +45,8 @@ def read(config: Config, out: RunDir) -> Manifest:
     drawn = bool(config.synthetic_visits)
     importer = functools.partial(importers.load, _USUAL if drawn else config.layout)
     draw = functools.partial(visits.write, visits=config.synthetic_visits, seed=config.seed, height=240, width=320)
-    imported = data.load(config.data, config.layout, importer, out, draw if drawn else None)
-    name = data.name_of(config.data, imported.manifest)
-    labeled = data.labeled(imported, {each: (each,) for each in CLASSES}, name, at_least=2)
-    return data.check(labeled, out, config.data.damaged)
+    label_map = {name: (name,) for name in CLASSES}
+    return data.read(config.data, config.layout, importer, label_map, out, draw if drawn else None, at_least=2)
 
 
 def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:

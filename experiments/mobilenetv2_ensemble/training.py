@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -116,7 +116,15 @@ def _ensemble(config: Config, row: Row, fold: Fold) -> keras.Model:
         features = evaluation.features(trunks, validation, images)
         return tf.data.Dataset.from_tensor_slices((features, validation.labels)).batch(images.batch_size)
 
-    _train(config, row, fold, head, batches, held_out)
+    study_training.train(
+        head,
+        batches,
+        held_out,
+        inputs=len(train),
+        epochs=epochs,
+        steps_per_epoch=pipeline.steps(train, images),
+        **_kept(config, row, fold, head),
+    )
     fusion = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimizer state in the saved model
     fusion.set_weights(head.get_weights())
     return model.ensemble(trunks, fusion)
@@ -159,36 +167,26 @@ def _compile(config: Config, row: Row, untrained: keras.Model) -> None:
     )
 
 
-def _train(
-    config: Config,
-    row: Row,
-    fold: Fold,
-    compiled: keras.Model,
-    batches: Callable[[int], tf.data.Dataset] | None = None,
-    held_out: Callable[[], tf.data.Dataset] | None = None,
-) -> None:
-    """Train a compiled network as the configuration says of its row, from image files unless other batches are given.
-
-    The datasets are made only where there is something left to train.
-    """
-    train, validation = fold.inputs("train", row.images), fold.inputs("validation", row.images)
-    images, epochs, out = config.images_of(row), config.optimizer_of(row).epochs, fold.training_dir(row.name)
-
-    def from_files(first: int) -> tf.data.Dataset:
-        seed = _seed(config, row, fold)
-        return pipeline.training(train, images, config.augmentation, seed=seed, epochs=epochs, first_epoch=first)
-
-    phi = config.loss_of(row).phi
-    study_training.train(
+def _train(config: Config, row: Row, fold: Fold, compiled: keras.Model) -> None:
+    """Train a compiled network on image files as the configuration says of its row."""
+    study_training.train_on_images(
         compiled,
-        batches or from_files,
-        held_out or (lambda: pipeline.evaluation(validation, images)),
-        inputs=len(train),
-        epochs=epochs,
-        steps_per_epoch=pipeline.steps(train, images),
-        criterion=config.criterion_of(row),
-        out=out,
-        tensorboard=config.tensorboard,
-        also_by=[config.imbalance.criterion] if row.backbone else [],
-        callbacks=[DynamicClassWeights(compiled.loss, phi, CLASSES, out)] if phi else [],
+        {name: fold.inputs(name, row.images) for name in ("train", "validation")},
+        config.images_of(row),
+        config.augmentation,
+        config.optimizer_of(row),
+        seed=_seed(config, row, fold),
+        **_kept(config, row, fold, compiled),
     )
+
+
+def _kept(config: Config, row: Row, fold: Fold, compiled: keras.Model) -> dict[str, Any]:
+    """Where a row's training is kept and by what criterion, and what it changes on the way."""
+    phi, out = config.loss_of(row).phi, fold.training_dir(row.name)
+    return {
+        "criterion": config.criterion_of(row),
+        "also_by": [config.imbalance.criterion] if row.backbone else [],
+        "out": out,
+        "tensorboard": config.tensorboard,
+        "callbacks": [DynamicClassWeights(compiled.loss, phi, CLASSES, out)] if phi else [],
+    }

@@ -9,9 +9,10 @@ from experiments.resnet50_types.config import CLASSES, PRESETS, TABLES, TITLE, C
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Both protocols (or those that are asked for), the deployed network as users load it, tables and report."""
+    from cervix_tf.data.inputs import from_images
     from cervix_tf.study import conclusion, data, deployment, evaluation
     from experiments.resnet50_types import figures, tables, training
-    from experiments.resnet50_types.data import described, inputs_of, read, split
+    from experiments.resnet50_types.data import described, read, split
     from experiments.resnet50_types.model import INTENDED_USE
 
     protocols = wanted(request)
@@ -24,23 +25,13 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
             continue
         data.keep_manifest(of_protocol, result)
         trained = training.train(config, protocol, of_protocol, network, out.row(protocol))
-        predicted = {
-            name: evaluation.predict(trained, inputs_of(of_protocol[name]), config.images)
-            for name in ("validation", "test")
-            if name in of_protocol
-        }
-        evaluation.write(
-            result, predicted["test"], predicted.get("validation"), described(config, protocol), config.seed
-        )
+        tested = {name: from_images(part, CLASSES) for name, part in of_protocol.items() if name != "train"}
+        evaluation.evaluate(trained, tested, config.images, result, described(config, protocol), config.seed)
     try:
         if (main_row := config.deployed) in parts:
             terms = deployment.terms(STUDY.name, CLASSES, config.images, described(config, main_row), INTENDED_USE, out)
-            deployment.deploy(
-                out,
-                terms,
-                lambda: training.train(config, main_row, parts[main_row], network, out.row(main_row)),
-                ("saved_model", "tflite-float32"),
-            )
+            folder = out.row(main_row)
+            deployment.deploy(out, terms, lambda: training.train(config, main_row, parts[main_row], network, folder))
     finally:  # tables and report stand even where an exported file is refused
         figures.draw(config, out)
         conclusion.write_report(TITLE, tables.of_run(config, parts, out), out)

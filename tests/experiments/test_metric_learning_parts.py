@@ -41,27 +41,27 @@ def judged(decisions, groups=None, ages=None, labels=None):
 
 
 def test_every_published_accuracy_is_a_whole_number_of_val2_images():
-    for of_k in tables.TABLE_4.values():
+    for of_k in tables.PUBLISHED.table_4.values():
         for network in of_k.values():
             for pair in network:
-                for share, count in zip(pair, tables.VAL2, strict=True):
+                for share, count in zip(pair, tables.PUBLISHED.val2, strict=True):
                     assert abs(share - 100 * round(share * count / 100) / count) < 0.0051
 
 
 def test_the_papers_tables_2_and_4_contradict_each_other_in_seven_of_fifteen_cells():
     """With K = 1 the mean K-precision is the accuracy; the README says where the paper's differ."""
     apart = []
-    for network, precisions in tables.TABLE_2[1].items():
-        for method, precision, pair in zip(METHODS, precisions, tables.TABLE_4[1][network], strict=True):
-            right = sum(round(share * count / 100) for share, count in zip(pair, tables.VAL2, strict=True))
-            if abs(precision - 100 * right / sum(tables.VAL2)) > 0.01:
+    for network, precisions in tables.PUBLISHED.table_2[1].items():
+        for method, precision, pair in zip(METHODS, precisions, tables.PUBLISHED.table_4[1][network], strict=True):
+            right = sum(round(share * count / 100) for share, count in zip(pair, tables.PUBLISHED.val2, strict=True))
+            if abs(precision - 100 * right / sum(tables.PUBLISHED.val2)) > 0.01:
                 apart.append((network, method))
     others = [(network, method) for network in ("mobilenet", "nasnet_mobile") for method in METHODS[2:]]
     assert apart == [("resnet50", "n_pair"), *others]
 
 
 def test_the_papers_table_7_intervals_are_the_exact_binomial_ones():
-    right, wrong = tables.TABLE_7["all"]["ours"][3], tables.TABLE_7["all"]["ours"][2]
+    right, wrong = tables.PUBLISHED.table_7["all"]["ours"][3], tables.PUBLISHED.table_7["all"]["ours"][2]
     found = intervals.clopper_pearson(right, right + wrong)
     assert (round(100 * found.low, 1), round(100 * found.high, 1)) == (73.9, 90.7)
 
@@ -69,7 +69,7 @@ def test_the_papers_table_7_intervals_are_the_exact_binomial_ones():
 def test_the_papers_table_8_kappas_follow_from_its_counts():
     from cervix_tf.metrics import confusion
 
-    for (both_control, only_ours, only_second, both), kappa in tables.TABLE_8.values():
+    for (both_control, only_ours, only_second, both), kappa in tables.PUBLISHED.table_8.values():
         matrix = np.array([[both_control, only_ours], [only_second, both]], float)
         assert round(float(confusion.kappa(matrix)), 2) == kappa
 
