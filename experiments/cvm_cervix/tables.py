@@ -77,15 +77,8 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
             made.append(table("Sec. 5.2", "CVM-Cervix with a distilled DeiT", SCORES.values(), rows, worse))
     elif len(finished) > 1:
         rows = [_scored(_row_name(row), row.network, None, each) for row, each in finished.items() if row != PROBE]
-        made.append(
-            table(
-                f"3 on {config.task}",
-                f"Comparison of the networks, {config.data_source.text}",
-                SCORES.values(),
-                rows,
-                note,
-            )
-        )
+        title = f"Comparison of the networks, {config.data_source.text}"
+        made.append(table(f"3 on {config.task}", title, SCORES.values(), rows, note))
     if main_row in finished:
         made += of_main_row(config, out, note)
         if "herlev" in config.data_source.layouts:
