@@ -41,9 +41,7 @@ def prepare(config: study.Config, out: RunDir, request: RunRequest) -> list[Spli
     model.check_initial_weights(config, [config.main if row == study.PROBE else row.network for row in rows])
     leak.check(config)
     folds = data.split(data.read(config, out), config)
-    for split in folds[0].values():
-        data.inputs_of(split, config)
-    keep_manifest(folds[0], out)
+    data.inputs_of(keep_manifest(folds[0], out), config)  # every picture's mask, if these are asked for
     return folds
 
 

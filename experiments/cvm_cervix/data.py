@@ -178,8 +178,8 @@ def inputs_of(images: Manifest, config: Config) -> Inputs:
     lacking = [picture for picture, mask in masks.items() if mask is None]
     if lacking:
         raise InputError(
-            f"--masks: {lacking[0]} has no mask {Path(lacking[0]).stem}-d.bmp beside it, and so have {len(lacking)} of "
-            f"{len(masks)} pictures; give the original download, or leave out --masks"
+            f"--masks: {len(lacking)} of {len(masks)} pictures have no mask beside them, the first is {lacking[0]}, "
+            f"whose mask is {Path(lacking[0]).stem}-d.bmp; give the original download, or leave out --masks"
         )
     pairs = tuple((picture, str(masks[picture])) for (picture,) in pictures.files)
     return replace(pictures, files=pairs, views=("picture", "mask"), aligned=True)
