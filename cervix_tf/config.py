@@ -14,7 +14,7 @@ from cervix_tf.ranges import BelowOne, Count, Devices, NotNegative, Positive, Pr
 
 Protocol = Literal["as_published", "leak_free"]
 Precision = Literal["auto", "float32", "bfloat16"]
-"""auto: bfloat16 where the hardware computes in it, else float32; settled when a run begins."""
+"""auto: bfloat16 where the hardware supports it, else float32; chosen when a run starts."""
 Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
 """How class weights grow with the error rate (see `cervix_tf.losses.dynamic_weights`)."""
 
@@ -107,6 +107,14 @@ class Source:
     """Folder of the images in their original layout."""
     manifest: Path | None = None
     """Manifest CSV made before with `python -m cervix_tf.data import`; without it the root is imported."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Class folder or label in the source, then the class it stands for, and so on: healthy normal grade_1 cin1."""
+    train_folder: str = "train"
+    """Cervigram visits: folder of the training visits, relative to the root."""
+    test_folder: str = "test"
+    """Cervigram visits: folder of the test visits, relative to the root."""
+    overrides: Path | None = None
+    """Cervigram visits: CSV with columns visit, file, view for visits that the order of names gets wrong."""
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
     named and counted in the report."""

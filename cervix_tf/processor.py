@@ -23,7 +23,7 @@ _SETS = {
     "bf16": "ARM-BF16",
 }
 _NEURAL = {"avx_vnni", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"}
-# What a setting of oneDNN leaves of them: ONEDNN_MAX_CPU_ISA is a way to see how another processor would fare.
+# What a setting of oneDNN leaves of them: ONEDNN_MAX_CPU_ISA shows how fast another processor would be.
 _LIMITED = {
     "SSE41": (),
     "AVX": (),
@@ -38,17 +38,17 @@ _LIMITED = {
 
 @dataclass(frozen=True)
 class Processor:
-    """One processor, as far as the choices below depend on it."""
+    """A processor, as far as the choices of `cervix_tf.tuning` depend on it."""
 
     name: str
     sets: frozenset[str]
-    """Its instruction sets, of those that matter here: AVX2, AVX512, AVX512-BF16, AMX-BF16, ..."""
+    """Those of its instruction sets that matter here: AVX2, AVX512, AVX512-BF16, AMX-BF16, ..."""
     cores: int
-    """Cores that this process may use: those it is bound to, and no more than its container has time for."""
+    """Cores that this process may use: those it is bound to, at most the CPU quota of its container."""
     logical: int
     """Logical CPUs of the machine."""
     neural: bool = False
-    """Whether it has instructions for neural networks: by that TensorFlow decides on oneDNN, whatever limits `sets`."""
+    """Whether it has instructions for neural networks: TensorFlow decides on oneDNN by that, not by `sets`."""
 
     def __str__(self) -> str:
         some = "" if self.cores == self.logical else f", {self.cores} of them for this process"
@@ -70,7 +70,7 @@ def cores() -> int:
 
 
 def _name_and_flags() -> tuple[str, set[str]]:
-    """As the operating system has them; no flags where it does not say."""
+    """As the operating system reports them; no flags where it does not."""
     values: dict[str, str] = {}
     for line in _text(Path("/proc/cpuinfo")).splitlines():
         key, _, value = line.partition(":")
@@ -90,7 +90,7 @@ def _sets(flags: set[str], environment: Mapping[str, str]) -> frozenset[str]:
 
 
 def _quota(root: Path, groups: str) -> float:
-    """Cores' worth of time that the control groups (of /proc/self/cgroup) of this process leave it; 0 = no limit."""
+    """CPU quota in cores of this process's control groups (those of /proc/self/cgroup); 0 = no limit."""
     found = []
     for line in groups.splitlines():
         _, controllers, path = line.split(":", 2)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cervix_tf import processor, quiet, run_lock, tuning
+from cervix_tf import processor, quiet, run_lock, shown_paths, tuning
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="DataclassInstance")
 
-_SEVERAL_PROCESSORS = "not bit for bit: parts of it may have been computed on a processor with other instructions"
+_SEVERAL_PROCESSORS = (
+    "only up to rounding: parts of this run may have been computed on a processor with other instruction sets"
+)
 
 
 def import_tensorflow(threads: int = 0, *, deterministic: bool = False) -> None:
-    """Import TensorFlow, set to what trains fastest on this processor, with so many threads (0: one a core).
+    """Import TensorFlow, set to what trains fastest on this machine, with this many threads (0: one per core).
 
-    Quietly: which devices there are stands in environment.json. Raises `InputError` when TensorFlow is at work already
-    with another number of threads.
+    It prints nothing: environment.json has the devices. Raises `InputError` when TensorFlow is running already with
+    another number of threads.
     """
     with quiet.libraries():
         with tuning.importing_tensorflow(threads, deterministic=deterministic):
@@ -35,23 +37,24 @@ def import_tensorflow(threads: int = 0, *, deterministic: bool = False) -> None:
 
 
 def threads(asked: int, runs: Iterable[RunDir]) -> int:
-    """As many as were asked for, else as the first run was begun with; 0 where that says nothing."""
+    """The number of threads asked for, else that which the first run was started with; 0 where no run says."""
     begun = (read_object(out.environment).get("threads") for out in runs if out.environment.exists() and _computed(out))
     return asked or next(filter(None, begun), 0)
 
 
-def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int) -> C:
+def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, report_images: bool = True) -> C:
     """Write config.json and environment.json of a run, or check that the run that is there has the same config.
 
-    Gives the configuration back with the precision that `auto` stands for, chosen once in a run. A run that holds no
-    computed thing yet, such as one whose start failed for want of an option, takes the new configuration. The caller
-    has imported TensorFlow by `import_tensorflow` and has the run's lock (see `cervix_tf.run_lock`).
+    Returns the configuration with precision `auto` replaced by what is chosen, once per run. A run that holds no
+    computed thing yet, such as one whose start failed for want of an option, takes the new configuration. Neither file
+    names the user's home folder. The run's pages show patients' images if `report_images`. The caller has called
+    `import_tensorflow` and has the run's lock (see `cervix_tf.run_lock`).
 
-    Raises `InputError` that names the first fields that differ, the number of threads or determinism where those
-    do, or the first file of what is no run.
+    Raises `InputError` that names the first fields that differ, a differing number of threads or `--deterministic`,
+    or the first file of what is no run.
     """
     computed = _computed(out)
-    there = read_json(out.config) if out.config.exists() else None
+    there = _plain(read_json(out.config)) if out.config.exists() else None
     if computed and there is None:
         raise InputError(f"{computed}: is in a folder that is no run (it has no {out.config.name}); choose another one")
     gpus = {} if getattr(config, "devices", "all") == "cpu" else tuning.gpus()
@@ -72,39 +75,41 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int) -> C:
         for path in (out.audit, out.manifest):  # of the data that the configuration named before
             path.unlink(missing_ok=True)
         write_json(out.config, wanted)
-    write_json(out.environment, found)
-    words = f"computing with {found['threads']} threads, oneDNN {found['one_dnn'].split(':')[0]}"
+    write_json(out.environment, {**found, "report_images": report_images})
+    words = f"computing with --threads {found['threads']}, oneDNN {found['one_dnn'].split(':')[0]}"
     print(words + (f", precision {precision.value} ({precision.reason})" if precision else ""), flush=True)
     return config
 
 
 def _settled(config: C, begun: Any, gpus: Mapping[str, tuple[int, int]]) -> tuple[C, tuning.Choice | None]:
-    """The configuration with the precision that `auto` stands for, which a begun run keeps; and that choice."""
+    """The configuration with precision `auto` replaced, in a run that exists by its own; and that choice."""
     if getattr(config, "precision", "") != "auto":
         return config, None
     choice = tuning.precision(processor.here(), gpus)
     before = begun.get("precision") if isinstance(begun, dict) else None
     if before not in (None, choice.value):
-        choice = tuning.Choice(before, f"as this run was begun; a new one would take {choice.value} here")
+        choice = tuning.Choice(before, f"as this run was started; a new one would use {choice.value} here")
     return dataclasses.replace(config, precision=choice.value), choice
 
 
 def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
-    """What environment.json says otherwise of a run that was begun before, perhaps on another machine.
+    """What changes in environment.json when a run continues, perhaps on another machine.
 
-    Raises `InputError` where this process rounds differently by its options; says so where it does by its processor.
+    Raises `InputError` when options make this process round differently; prints a note when its processor does.
     """
     begun = read_object(out.environment)
     if begun.get("threads", found["threads"]) != found["threads"]:
         raise InputError(
-            f"{out.root}: was begun with {begun['threads']} threads, now {found['threads']}, which round differently; "
-            f"give --threads {begun['threads']}, or choose another run folder"
+            f"{out.root}: was started with {begun['threads']} threads, now {found['threads']}, which round "
+            f"differently; give --threads {begun['threads']}, or choose another run folder"
         )
     if begun.get("deterministic", found["deterministic"]) != found["deterministic"]:
         how, remedy = ("with", "give it again") if begun["deterministic"] else ("without", "leave it out")
-        raise InputError(f"{out.root}: was begun {how} --deterministic; {remedy}, or choose another run folder")
+        raise InputError(f"{out.root}: was started {how} --deterministic; {remedy}, or choose another run folder")
     if begun.get("instruction_sets", found["instruction_sets"]) != found["instruction_sets"]:
-        print(f"note: {out.root}: was begun on {begun.get('processor')}; what is computed here rounds differently")
+        print(
+            f"note: {out.root}: was started on {begun.get('processor')}; what is computed here is rounded differently"
+        )
     elif begun.get("reproducible") != _SEVERAL_PROCESSORS:
         return {}
     return {"reproducible": _SEVERAL_PROCESSORS}
@@ -120,7 +125,7 @@ def _computed(out: RunDir) -> Path | None:
 def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dict[str, Any]:
     """What a result depends on beside its configuration: versions, git commit, machine, seed, command line.
 
-    `on_gpus`: whether a GPU trains.
+    `on_gpus`: whether training runs on GPUs.
     """
     import importlib.metadata
     import platform
@@ -149,7 +154,7 @@ def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dic
         check=False,
     )
     return {
-        "command_line": " ".join(command_line),
+        "command_line": shown_paths.command(command_line),
         "seed": seed,
         "commit": git.stdout.strip() or "not a git checkout",
         "python": platform.python_version(),
@@ -176,7 +181,7 @@ def _plain(value: Any) -> Any:
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
+    return shown_paths.kept(str(value)) if isinstance(value, Path | str) else value
 
 
 def _differences(there: Any, asked: Any, name: str = "") -> list[tuple[str, Any, Any]]:

@@ -1,6 +1,6 @@
-"""What is fastest on this machine: decided from its processor, applied to TensorFlow, and recorded.
+"""What is fastest on this machine: decided from its hardware, applied to TensorFlow, and recorded.
 
-Where a choice rests on a measurement, tests/benchmarks/README.md has it.
+The measurements behind the choices are in tests/benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from cervix_tf.processor import Processor
 from cervix_tf.ranges import Range
 
 _ONE_DNN = "TF_ENABLE_ONEDNN_OPTS"
-_applied: dict[str, Any] = {}  # what this process did with TensorFlow, which cannot be asked
+_applied: dict[str, Any] = {}  # what was set in this process, which TensorFlow cannot be asked
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How TensorFlow computes: options of a command beside its configuration, on which the rounding depends."""
+    """How TensorFlow computes: a command's options beside its configuration, which change only rounding and speed."""
 
     threads: Annotated[int, Range(0, 1024)] = 0
-    """Threads that compute; the same number gives the same results on any number of cores of one kind. 0: as many as
-    the run was begun with, at first one a core."""
+    """Compute threads; the same number gives the same results on any number of cores of the same kind. 0: as many as
+    the run was started with, at first one per core."""
     deterministic: bool = False
-    """Only operations that give the same results every time, on a GPU too; slower."""
+    """Use only operations that give the same results every time, on a GPU too; slower."""
 
 
 class Choice(NamedTuple):
@@ -43,30 +43,30 @@ class Choice(NamedTuple):
 
 
 def one_dnn(found: Processor, environment: Mapping[str, str]) -> Choice:
-    """Whether TensorFlow is to train by oneDNN: `on`, `off` or `default`, which is TensorFlow's own choice."""
+    """Whether TensorFlow is to use oneDNN: `on`, `off` or `default`, which is TensorFlow's own choice."""
     asked = environment.get(_ONE_DNN)
     if asked is not None:
         return Choice("off" if asked.strip().lower() in ("0", "false") else "on", f"{_ONE_DNN} says so")
     if found.neural:
-        return Choice("on", "TensorFlow's own choice where there are instructions for neural networks")
+        return Choice("on", "TensorFlow's own choice on a processor with instructions for neural networks")
     if found.sets & {"AVX2", "AVX512"}:
-        return Choice("on", "trains up to twice as fast, though TensorFlow leaves it off on this processor")
+        return Choice("on", "trains up to twice as fast, although TensorFlow leaves it off on this processor")
     return Choice("default", "nothing was measured on such a processor")
 
 
 def precision(found: Processor, gpus: Mapping[str, tuple[int, int]]) -> Choice:
-    """What the precision `auto` stands for: `bfloat16` where the hardware computes in it, else `float32`.
+    """What the precision `auto` stands for: `bfloat16` where the hardware supports it, else `float32`.
 
     `gpus`: name -> compute capability of those that train.
     """
     if gpus:
         old = [name for name, capability in gpus.items() if capability < (8, 0)]
         if old:
-            return Choice("float32", f"{old[0]} does not compute in bfloat16")
-        return Choice("bfloat16", f"{next(iter(gpus))} computes in it")
+            return Choice("float32", f"{old[0]} has no bfloat16")
+        return Choice("bfloat16", f"{next(iter(gpus))} supports it")
     for name in ("AMX-BF16", "AVX512-BF16"):
         if name in found.sets:
-            return Choice("bfloat16", f"the processor computes in it ({name})")
+            return Choice("bfloat16", f"the processor supports it ({name})")
     return Choice("float32", "the processor would only emulate bfloat16, which is slower")
 
 
@@ -90,13 +90,13 @@ def threads() -> int:
 
 @contextlib.contextmanager
 def importing_tensorflow(threads: int = 0, *, deterministic: bool = False) -> Iterator[None]:
-    """Import TensorFlow inside this: it gets what is fastest for training, and so many threads (0: one a core).
+    """Import TensorFlow inside this: it is set to what trains fastest, and to a number of threads (0: one per core).
 
-    It reads the variable while it is imported and never again, so other programs that this one starts (a latency is
-    measured in a process of its own) find it as the user left it. Where TensorFlow is there already, it stays by
-    oneDNN or not as it is. `deterministic`: only operations that give the same results every time.
+    TensorFlow reads the variable for oneDNN when it is imported and never again, so it is restored: programs started
+    from this one (latencies are measured in separate processes) see what the user set. If TensorFlow has been imported
+    before, oneDNN stays as it is. `deterministic`: only operations that give the same results every time.
 
-    Raises `InputError` when TensorFlow is at work already, with another number of threads than asked for.
+    Raises `InputError` when TensorFlow is running already, with another number of threads.
     """
     late = "tensorflow" in sys.modules
     choice = one_dnn(processor.here(), os.environ)
@@ -128,16 +128,16 @@ def _limit(wanted: int) -> None:
     except RuntimeError:
         if threads() != wanted:
             raise InputError(
-                f"--threads {wanted}: TensorFlow computes with {threads()} in this process already; start another one"
+                f"--threads {wanted}: TensorFlow is already running with {threads()} in this process; start a new one"
             ) from None
 
 
 @contextlib.contextmanager
 def single_input() -> Iterator[None]:
-    """Run a network on a batch of one inside this: without AVX512, convolutions stay apart from what follows them.
+    """Run a network on a batch of one inside this: without AVX512, nothing is fused into its convolutions.
 
-    There oneDNN has no fast convolution of one image with a fused batch normalization, and takes one that is 12 to 30
-    times as slow.
+    For a single image and fused batch normalization oneDNN has only a convolution there that takes 12 to 30 times as
+    long.
     """
     if "AVX512" in processor.here().sets or not _by_one_dnn():
         yield
@@ -153,20 +153,25 @@ def single_input() -> Iterator[None]:
 
 
 def _by_one_dnn() -> bool:
-    """Whether the TensorFlow of this process computes by oneDNN."""
+    """Whether TensorFlow uses oneDNN in this process."""
     if "one_dnn" in _applied or _ONE_DNN in os.environ:
         return _applied.get("one_dnn", one_dnn(processor.here(), os.environ)).value == "on"
-    return processor.here().neural  # imported by others: TensorFlow's own choice
+    return processor.here().neural  # TensorFlow's own choice
 
 
 def described(*, on_gpus: bool) -> dict[str, Any]:
-    """What the rounding of this process depends on, for environment.json; TensorFlow has to be imported.
+    """What rounding depends on in this process, for environment.json; TensorFlow has to be imported.
 
-    `on_gpus`: whether a GPU trains.
+    `on_gpus`: whether training runs on GPUs.
     """
     found, fixed = processor.here(), "deterministic" in _applied
-    where = "GPUs" if on_gpus else f"processors with {', '.join(sorted(found.sets)) or 'the same instructions'}"
-    again = "not bit for bit, for want of --deterministic," if on_gpus and not fixed else "bit for bit"
+    where = "GPUs" if on_gpus else f"processors with {', '.join(sorted(found.sets)) or 'the same instruction sets'}"
+    reproducible = (
+        "only up to rounding: on a GPU they are the same bit for bit with --deterministic alone"
+        if on_gpus and not fixed
+        else f"bit for bit with {threads()} threads on {where} of this kind; others round differently, "
+        "which can change the decision where two classes are close"
+    )
     return {
         "processor": str(found),
         "instruction_sets": sorted(found.sets),
@@ -174,6 +179,5 @@ def described(*, on_gpus: bool) -> dict[str, Any]:
         "threads": threads(),
         "deterministic": fixed,
         "one_dnn": str(_applied.get("one_dnn", Choice("default", "TensorFlow was imported before the choice"))),
-        "reproducible": f"{again} with {threads()} threads on {where} of this kind; others round differently, and "
-        "where two classes are close, decide differently",
+        "reproducible": reproducible,
     }

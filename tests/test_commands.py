@@ -28,9 +28,9 @@ def test_a_printed_command_is_there_and_starts_without_tensorflow(command):
     assert "heavy []" in done.stdout, done.stderr[-500:]
 
 
-def test_a_command_may_follow_the_name_of_the_package_and_an_unknown_one_is_refused():
-    words = [sys.executable, "-m", "cervix_tf"]
-    told = subprocess.run([*words, "train", "none.csv", "-o", "run"], capture_output=True, text=True, check=False)
+def test_a_command_may_follow_the_name_of_the_package_and_an_unknown_one_is_refused(tmp_path):
+    words, out = [sys.executable, "-m", "cervix_tf"], str(tmp_path / "run")
+    told = subprocess.run([*words, "train", "none.csv", "-o", out], capture_output=True, text=True, check=False)
     assert told.returncode == 2 and "none.csv: no such file" in told.stderr
     told = subprocess.run([*words, "learn", "none.csv"], capture_output=True, text=True, check=False)
     assert told.returncode == 2 and told.stderr == "error: learn: no such command; python -m cervix_tf lists them\n"

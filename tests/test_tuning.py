@@ -27,7 +27,7 @@ BF16 = Processor("bf16", frozenset({"AVX2", "AVX512", "AVX512-VNNI", "AVX512-BF1
         (OLD, {"TF_ENABLE_ONEDNN_OPTS": "1"}, "on"),
     ],
 )
-def test_training_goes_through_onednn_where_that_is_faster_unless_the_user_says_otherwise(found, environment, value):
+def test_training_uses_onednn_where_that_is_faster_unless_the_user_says_otherwise(found, environment, value):
     assert tuning.one_dnn(found, environment).value == value
 
 
@@ -42,7 +42,7 @@ def test_training_goes_through_onednn_where_that_is_faster_unless_the_user_says_
         (BF16, {"NVIDIA A100": (8, 0), "Tesla T4": (7, 5)}, "float32", "Tesla T4"),
     ],
 )
-def test_auto_is_bfloat16_only_where_the_hardware_that_trains_computes_in_it(found, gpus, value, reason):
+def test_auto_is_bfloat16_only_where_the_hardware_that_trains_supports_it(found, gpus, value, reason):
     choice = tuning.precision(found, gpus)
     assert choice.value == value and reason in choice.reason and str(choice).startswith(f"{value}: ")
 
@@ -90,11 +90,11 @@ def study(folder, sets, *arguments):
     return done.stdout.splitlines()
 
 
-def test_a_study_trains_by_onednn_with_the_threads_asked_for_and_leaves_the_variable_as_it_was(tmp_path):
+def test_a_study_trains_with_onednn_and_the_threads_asked_for_and_leaves_the_variable_as_it_was(tmp_path):
     before, said, line = study(tmp_path, "AVX2", "--threads", "3")
     found, emulated = json.loads(line), "the processor would only emulate bfloat16, which is slower"
     assert before == "imported with 1"
-    assert said == f"computing with 3 threads, oneDNN on, precision float32 ({emulated})"
+    assert said == f"computing with --threads 3, oneDNN on, precision float32 ({emulated})"
     assert found["set"] is None and (found["intra"], found["inter"]) == (3, 3)
     assert found["precision"] == found["config"]["precision"] == "float32"
     recorded = found["environment"]
@@ -103,16 +103,31 @@ def test_a_study_trains_by_onednn_with_the_threads_asked_for_and_leaves_the_vari
     assert recorded["precision"] == f"float32: {emulated}"
 
 
-def test_a_run_goes_on_as_it_was_begun_also_on_a_processor_that_would_choose_otherwise(tmp_path):
+def test_a_run_continues_as_it_was_started_also_on_a_processor_that_would_choose_otherwise(tmp_path):
     study(tmp_path, "AVX2", "--threads", "3")
     _, note, said, line = study(tmp_path, "AVX2,AVX512,AVX512-BF16")
     found = json.loads(line)
     assert found["intra"] == 3 and found["precision"] == found["config"]["precision"] == "float32"
-    assert said.endswith("precision float32 (as this run was begun; a new one would take bfloat16 here)")
-    assert note.endswith("was begun on made up, 2 logical CPUs; what is computed here rounds differently")
+    assert said.endswith("precision float32 (as this run was started; a new one would use bfloat16 here)")
+    assert note.endswith("was started on made up, 2 logical CPUs; what is computed here is rounded differently")
     for _ in range(2):  # nor is it forgotten when the command is given once more
-        assert found["environment"]["reproducible"].startswith("not bit for bit: parts of it may have been computed")
+        assert found["environment"]["reproducible"].startswith("only up to rounding: parts of this run may")
         found = json.loads(study(tmp_path, "AVX2,AVX512,AVX512-BF16")[-1])
+
+
+@pytest.mark.parametrize(
+    ("on_gpus", "applied", "said"),
+    [
+        (False, {}, "bit for bit with 2 threads on processors with AVX2 of this kind"),
+        (True, {}, "only up to rounding: on a GPU they are the same bit for bit with --deterministic alone"),
+        (True, {"deterministic": True}, "bit for bit with 2 threads on GPUs of this kind"),
+    ],
+)
+def test_on_a_gpu_the_same_numbers_are_promised_only_with_deterministic_operations(monkeypatch, on_gpus, applied, said):
+    monkeypatch.setattr(processor, "here", lambda: LAPTOP)
+    monkeypatch.setattr(tuning, "threads", lambda: 2)
+    monkeypatch.setattr(tuning, "_applied", applied)
+    assert tuning.described(on_gpus=on_gpus)["reproducible"].startswith(said)
 
 
 ONE_IMAGE = """

@@ -36,12 +36,6 @@ class Inputs:
         return len(self.files)
 
 
-def units(rows: pd.DataFrame) -> np.ndarray:
-    """The unit that must not be parted or counted twice, text, (rows,): group, where empty case, where empty id."""
-    own = rows["case"].where(rows["case"] != "", rows["id"])
-    return rows["group"].where(rows["group"] != "", own).to_numpy(object)
-
-
 def from_images(manifest: Manifest, classes: Sequence[str], view_kind: str = "") -> Inputs:
     """One input a labeled image; with `view_kind`, only images of that kind of view.
 

@@ -1,1 +1,1 @@
-"""What this machine has, what is chosen on it, what would be faster, and whether the installation is whole."""
+"""What hardware there is, what is chosen for it, what would be faster, and whether the installation is complete."""

@@ -1,4 +1,4 @@
-"""`python -m cervix_tf.doctor`: what this machine has, what is chosen on it, what would be faster, what is wrong."""
+"""`python -m cervix_tf.doctor`: what hardware there is, what is chosen for it, what would be faster, what is wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cervix_tf.version import __version__
 
 @dataclass(frozen=True)
 class Options:
-    """Say what this machine has, what is chosen on it, and what would be faster; check the installation.
+    """Print what hardware there is, what is chosen for it, and what would be faster; check the installation.
 
     Ends with exit code 1 where something is wrong.
     """
@@ -41,20 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "cervix_tf": f"{__version__}, {checks.PROJECT}",
             }.items(),
         )
-        print("\nloading the libraries, some seconds ...", flush=True)
+        print("\nloading the libraries, which takes some seconds ...", flush=True)
         found = machine.libraries()
         chosen = {
             "oneDNN in training": tuning.one_dnn(here, os.environ),
             "--precision auto": tuning.precision(here, found.gpus),
-            "--threads 0": tuning.Choice(str(here.cores), "one for each core of this process"),
+            "--threads 0": tuning.Choice(str(here.cores), "one for each core that this process may use"),
         }
         _print("\nChosen here", ((name, str(choice)) for name, choice in chosen.items()))
-        hints = list(checks.faster(here, found, graphics, os.environ)) or ["nothing that is known"]
+        hints = list(checks.faster(here, found, graphics, os.environ)) or ["nothing known"]
         _print("\nWould be faster", ((str(at), hint) for at, hint in enumerate(hints, 1)))
         needed = list(checks.installation(found))
         _print("\nThis installation", ((each.what, _text(each)) for each in [*needed, *checks.notes(found)]))
         wrong = [each.what for each in needed if not each.fine]
-        print(f"\n{'wrong: ' + ', '.join(wrong) if wrong else 'all is well'}")
+        print(f"\n{'wrong: ' + ', '.join(wrong) if wrong else 'everything is in order'}")
         if wrong:
             raise SystemExit(1)
 

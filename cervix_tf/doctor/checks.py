@@ -1,4 +1,4 @@
-"""Whether the installation is whole, and what would be faster: one finding a line, each with its remedy."""
+"""Whether the installation is complete, and what would be faster: findings, each with its remedy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cervix_tf.errors import InputError
 from cervix_tf.processor import Processor
 
 PROJECT = Path(__file__).resolve().parents[2]
-_REINSTALL = "`make venv` in the checkout puts it right"
+_REINSTALL = "run `make venv` in the checkout"
 _ROOM = 2e9  # bytes: a study's run, its cache and a SavedModel
 _EXTRAS = {
     "federated": "training between institutions",
@@ -47,29 +47,29 @@ def installation(found: Libraries) -> Iterator[Finding]:
         python = importlib.metadata.metadata("cervix_tf")["Requires-Python"]
         wrong = list(_unmet())
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("packages", False, "cervix_tf is not installed, only found", _REINSTALL)
+        yield Finding("packages", False, "cervix_tf is importable but not installed", _REINSTALL)
     else:
         version = platform.python_version()
-        yield Finding("Python", SpecifierSet(python).contains(version), version, f"install one that is {python}")
-        text = "; ".join(wrong) or f"{len(_requirements())} packages in versions that setup.cfg admits"
+        yield Finding("Python", SpecifierSet(python).contains(version), version, f"install a version {python}")
+        text = "; ".join(wrong) or f"{len(_requirements())} packages, in versions that setup.cfg allows"
         yield Finding("packages", not wrong, text, _REINSTALL)
-    yield Finding("libraries", not found.error, found.error or "load, and train a step", _REINSTALL)
-    with contextlib.suppress(ImportError):  # a package that is missing has been named
+    yield Finding("libraries", not found.error, found.error or "load and train a step", _REINSTALL)
+    with contextlib.suppress(ImportError):  # the missing package has been named
         yield _cache()
     yield _writable("runs", Path("saved_models"))
 
 
 def notes(found: Libraries, lock: Path = PROJECT / "constraints.txt") -> Iterator[Finding]:
-    """What may be as it is: versions that are not those of the lock, extras that are not there."""
+    """What need not be right: versions other than the lock's, extras that are not installed."""
     if lock.is_file():
         other = list(_differing(lock.read_text(encoding="utf-8")))
-        text = ", ".join(other) or "those of constraints.txt, with which the tests passed"
+        text = ", ".join(other) or "those of constraints.txt, which the tests passed with"
         yield Finding("versions", not other, text, _REINSTALL)
     for extra, purpose in _EXTRAS.items():
         missing = [each.name for each in _requirements(extra) if not _installed(each)]
         if extra == "gpu":
             missing = [] if found.gpus else ["no GPU in use"]
-        text = f"{purpose}: {'not there (' + ', '.join(missing) + ')' if missing else 'there'}"
+        text = f"{purpose}: {'not installed (' + ', '.join(missing) + ')' if missing else 'installed'}"
         yield Finding(f"extra {extra}", True, text)
 
 
@@ -82,19 +82,19 @@ def faster(here: Processor, found: Libraries, graphics: Sequence[str], variables
             + "; in the checkout: pip install -e '.[gpu]'"
         )
     if tuning.one_dnn(here, variables).value == "off":
-        yield "TF_ENABLE_ONEDNN_OPTS=0 keeps training from oneDNN: unset it"
+        yield "TF_ENABLE_ONEDNN_OPTS=0 turns oneDNN off in training: unset it"
     if variables.get("ONEDNN_MAX_CPU_ISA"):
         limit = variables["ONEDNN_MAX_CPU_ISA"]
         yield f"ONEDNN_MAX_CPU_ISA={limit} hides instructions that the processor may have: unset it"
     if here.cores < here.logical:
         few = f"{here.cores} of {here.logical} logical CPUs"
-        yield f"this process may use {few}: its container or its binding keeps it from more"
+        yield f"this process may use {few}: a container limit or CPU affinity keeps it from more"
     if tuning.precision(here, found.gpus).value == "bfloat16":
-        yield "training in 16 bits, where a study's preset does not yet: --precision auto"
+        yield "training in bfloat16, where a preset does not: --precision auto"
 
 
 def _requirements(extra: str = "") -> list[Requirement]:
-    """What the installed project requires, in itself or only for an extra."""
+    """What the installed project requires, always or only for an extra."""
     every = [Requirement(text) for text in importlib.metadata.requires("cervix_tf") or []]
 
     def needed(each: Requirement, extra: str) -> bool:
@@ -121,7 +121,7 @@ def _unmet() -> Iterator[str]:
 
 
 def _differing(lock: str) -> Iterator[str]:
-    for name, version in re.findall(r"^([\w.-]+)==([\w.!+-]+)", lock, re.MULTILINE):
+    for name, version in re.findall(r"^([\w.-]+)(?:\[.+\])?==([\w.!+-]+)", lock, re.MULTILINE):
         here = _installed(Requirement(name))
         if here and here != version:
             yield f"{name} {here} instead of {version}"

@@ -1,4 +1,4 @@
-"""What the machine has, as its operating system and TensorFlow say."""
+"""What the machine has, according to its operating system and TensorFlow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ print(json.dumps({"gpus": gpus, "cuda": tf.test.is_built_with_cuda(), "loss": fl
 
 @dataclass(frozen=True)
 class Libraries:
-    """What loading the libraries and a first training step gave."""
+    """Result of loading the libraries and training one step."""
 
     error: str = ""
     """Why it failed; empty where it did not."""
@@ -39,13 +39,13 @@ class Libraries:
 
 
 def libraries() -> Libraries:
-    """What the libraries do in a process of their own: a processor that lacks an instruction would end this one."""
+    """Load the libraries in a separate process: a processor that lacks an instruction would end this one."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", _PROBE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
-        return Libraries(f"not loaded within {_SECONDS} s; is the disk of this environment a slow one?")
+        return Libraries(f"not loaded within {_SECONDS} s; is this environment on a slow disk?")
     if done.returncode == -signal.SIGILL:
         return Libraries("the processor lacks an instruction that TensorFlow is built with (AVX)")
     if done.returncode:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cervix_tf import atomic, quiet
+from cervix_tf import atomic, quiet, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -42,6 +41,9 @@ class Options:
     """One prediction a case (a group, where cases are not named) instead of one an image."""
     validation_split: str = "validation"
     """Rows on which thresholds for a fixed specificity are chosen; never those of --split."""
+    margin: float | None = None
+    """Also how good it is to call positive what is ahead by more than this: the likeliest of the model's positive
+    classes against the likeliest other one, -1 (every row is positive) to 1 (none)."""
     data: str = ""
     """Name of the data in the results; the manifest's file name and the split if not given."""
     synthetic: bool | None = None
@@ -56,6 +58,8 @@ class Options:
     """Bootstrap resamples."""
     seed: int = 0
     """Of the bootstrap."""
+    no_images: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show no patients' images in the report."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -63,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     with exit_cleanly():
         options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.evaluate")
-        command = shlex.join(["python", "-m", "cervix_tf.evaluate", *arguments])
+        command = shown_paths.command(["python", "-m", "cervix_tf.evaluate", *arguments])
         print(evaluate(options, command))
 
 
@@ -95,6 +99,7 @@ def evaluate(options: Options, command: str = "") -> str:
         aggregate=options.aggregate,
         validation_split=options.validation_split,
         damaged=options.damaged,
+        margin=options.margin,
         data=options.data or f"{options.manifest.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
@@ -108,7 +113,8 @@ def evaluate(options: Options, command: str = "") -> str:
     replace(model.contract, digest="").write(out.contract)  # the model it was sealed with is not here
     if model.seen is not None:
         model.seen.write(out.seen)
-    write_json(out.environment, {"command_line": command, "data_root": str(rows.root.resolve())})
+    where = shown_paths.kept(str(rows.root.resolve()))
+    write_json(out.environment, {"command_line": command, "data_root": where, "report_images": not options.no_images})
     write_json(out.metrics, found.metrics)
     write_json(out.audit, readable.counts(found.left_out))
     page.evaluation(out.root)
@@ -123,6 +129,8 @@ def _check(options: Options, out: RunDir) -> None:
     if out.config.exists() or out.root.resolve() == options.model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
     atomic.check_results(out.root, _names(out))
+    if options.margin is not None and not -1 <= options.margin <= 1:
+        raise InputError(f"--margin {options.margin:g}: must be from -1 to 1")
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
 
@@ -142,6 +150,9 @@ def _table(summary: dict[str, Any]) -> list[str]:
     if summary["binary"]:
         lines.append(f"read as {' or '.join(summary['binary']['positive'])} against the rest:")
         lines += [_line(name, found) for name, found in summary["binary"]["metrics"].items()]
+    if above := summary.get("at_margin"):
+        lines.append(f"positive where the margin is above {above['threshold']:g}:")
+        lines += [_line(name, found) for name, found in above["metrics"].items()]
     for name, found in summary["per_class"].items():
         lines.append(f"{name}:")
         lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import atomic, runs
+from cervix_tf import atomic, runs, shown_paths
 from cervix_tf.contract import Contract
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -44,7 +44,9 @@ def card(out: RunDir) -> dict[str, Any]:
             "license": contract.license,
             "input": _input(contract),
             "output": _output(contract),
-            "made_by": environment.get("command_line", "not recorded"),
+            "made_by": shown_paths.published_command(
+                environment.get("command_line", "not recorded"), str(environment.get("data_root", ""))
+            ),
             "commit": environment.get("commit", "not recorded"),
         },
         "labels": [

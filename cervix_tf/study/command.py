@@ -18,6 +18,10 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
 
 C = TypeVar("C")
+Check = Callable[[], object]
+"""Raises `InputError` where something is missing or does not fit, such as a network's initial weights."""
+Needs = Mapping[str, Sequence[Check]]
+"""Row -> what has to pass before it can be trained; equal checks are made once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Study(Generic[C]):
     rows: Callable[[C, RunDir, RunRequest], Sequence[RowStatus]]
     """What `--list` prints of a run."""
     run: Callable[[C, RunDir, RunRequest], None]
+    needs: Callable[[C, RunDir, RunRequest], Needs] = lambda config, out, request: {}
+    """What its rows need besides images, looked at before `run`; see `cervix_tf.study.ready`."""
 
 
 def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
@@ -97,9 +103,13 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
                 locks.enter_context(run_lock.held(out.root))
             threads = start.threads(command.execution.threads, runs.values())
             start.import_tensorflow(threads, deterministic=command.execution.deterministic)
+            from cervix_tf.study import ready
+
             for seed, out in runs.items():
                 config = dataclasses.replace(command.config, seed=seed)
-                config = start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
+                line = ["python", "-m", f"experiments.{study.name}", *arguments]
+                config = start.begin(config, out, line, seed, report_images=not command.no_images)
+                ready.check(config, study.needs(config, out, request), out)
                 study.run(config, out, request)
             if len(runs) > 1:
                 from cervix_tf.report import seeds
@@ -170,6 +180,9 @@ def _command(study: Study[Any], preset: str) -> type:
             help="Run once a seed, each in a run directory of its own; tables then have mean and deviation too.")],
          dataclasses.field(default=())),
         ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
+         dataclasses.field(default=False)),
+        ("no_images", Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(
+            help="Show no patients' images in the report.")],
          dataclasses.field(default=False)),
         ("execution", Annotated[tuning.Execution, tyro.conf.arg(name="")],
          dataclasses.field(default=tuning.Execution())),

@@ -133,19 +133,23 @@ def train_on_images(
     *,
     seed: int,
     cosine: bool = False,
+    keep_rest: bool = False,
     prepared: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda batches: batches,
     **how: Any,
 ) -> pd.DataFrame:
     """`train` on the image files of `inputs`: its split train, and validation where there is one.
 
-    `prepared` makes of the pipeline's batches, (pixels, labels), what the loss takes; `how` are arguments of `train`.
+    With `keep_rest` an epoch ends with a smaller batch where inputs are left. `prepared` makes of the pipeline's
+    batches, (pixels, labels), what the loss takes; `how` are arguments of `train`.
     """
     train_inputs, held_out = inputs["train"], inputs.get("validation")
     epochs = optimizer.epochs
 
     def batches(first: int) -> tf.data.Dataset:
         return prepared(
-            pipeline.training(train_inputs, images, augmentation, seed=seed, epochs=epochs, first_epoch=first)
+            pipeline.training(
+                train_inputs, images, augmentation, seed=seed, epochs=epochs, first_epoch=first, keep_rest=keep_rest
+            )
         )
 
     return train(
@@ -154,7 +158,7 @@ def train_on_images(
         None if held_out is None else lambda: prepared(pipeline.evaluation(held_out, images)),
         inputs=len(train_inputs),
         epochs=epochs,
-        steps_per_epoch=pipeline.steps(train_inputs, images),
+        steps_per_epoch=pipeline.steps(train_inputs, images, keep_rest),
         cosine_from=optimizer.learning_rate if cosine else 0.0,
         **how,
     )

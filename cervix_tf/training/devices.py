@@ -96,10 +96,10 @@ def precision(precision: Precision) -> Iterator[None]:
 
     `cervix_tf.layers.in_float32` is for the network when it is trained.
     """
-    # A command has settled `auto` before (see `cervix_tf.start`).
-    settled = tuning.precision(processor.here(), tuning.gpus()).value if precision == "auto" else precision
+    # Commands replace `auto` before this (see `cervix_tf.start`).
+    chosen = tuning.precision(processor.here(), tuning.gpus()).value if precision == "auto" else precision
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if settled == "float32" else f"mixed_{settled}")
+    keras.config.set_dtype_policy("float32" if chosen == "float32" else f"mixed_{chosen}")
     try:
         yield
     finally:

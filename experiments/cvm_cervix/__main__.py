@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cervix_tf import durable, run_lock, start
 from cervix_tf.run_dir import RunDir, read_json, write_json
-from cervix_tf.study import RunRequest, Study, main
+from cervix_tf.study import Needs, RunRequest, Study, main
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
 
@@ -27,18 +27,16 @@ def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
                 durable.make_folder(own.root)
                 locks.enter_context(run_lock.held(own.root))
                 start.begin(each, own, [read_json(out.environment)["command_line"]], each.seed)
-            begun.append((each, own, wanted, prepare(each, own, wanted)))
+            begun.append((each, own, wanted, prepare(each, own)))
         for each, own, wanted, folds in begun:
             run_task(each, own, wanted, folds)
 
 
-def prepare(config: study.Config, out: RunDir, request: RunRequest) -> list[Splits]:
-    """The splits of each fold. Whatever a task's rows need is known to be there after this."""
+def prepare(config: study.Config, out: RunDir) -> list[Splits]:
+    """The splits of each fold; images, masks and the reference run of a task are known to be there after this."""
     from cervix_tf.study.data import keep_manifest
-    from experiments.cvm_cervix import data, leak, model
+    from experiments.cvm_cervix import data, leak
 
-    rows = study.selected_rows(config, request)
-    model.check_initial_weights(config, [config.main if row == study.PROBE else row.network for row in rows])
     leak.check(config)
     folds = data.split(data.read(config, out), config)
     data.inputs_of(keep_manifest(folds[0], out), config)  # every picture's mask, if these are asked for
@@ -47,22 +45,42 @@ def prepare(config: study.Config, out: RunDir, request: RunRequest) -> list[Spli
 
 def run_task(config: study.Config, out: RunDir, request: RunRequest, folds: list[Splits]) -> None:
     """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
-    from cervix_tf.study import conclusion, deployment
+    from cervix_tf.study import conclusion, deployment, failures
     from experiments.cvm_cervix import data, figures, model, tables, training
 
     rows, main_row = study.selected_rows(config, request), study.main_row(config)
-    for row in rows:
-        if not study.result_dir(config, out, row).metrics.exists():
-            evaluate_row(config, row, folds, out)
-    try:
-        if main_row in rows and not config.masks:  # users have pictures, not masks
-            described, classes = data.described(config), config.data_source.classes
-            contract = deployment.terms(STUDY.name, classes, config.images, described, model.INTENDED_USE, out)
-            first = out.row(trainings(main_row.name, config.folds)[0])
-            deployment.deploy(out, contract, lambda: training.train(config, main_row, folds[0], first), model.EXPORTS)
-    finally:  # tables and report stand even where an exported file is refused
-        figures.draw(config, out)
-        conclusion.write_report(study.TITLE, tables.of_run(config, request, folds, out), out)
+    with failures.collected() as attempt:
+        for row in unfinished(config, out, request):
+            with attempt(row.name):
+                evaluate_row(config, row, folds, out)
+        try:
+            if main_row in rows and out.metrics.exists() and not config.masks:  # users have pictures, not masks
+                described, classes = data.described(config), config.data_source.classes
+                contract = deployment.terms(STUDY.name, classes, config.images, described, model.INTENDED_USE, out)
+                first = out.row(trainings(main_row.name, config.folds)[0])
+                deployment.deploy(
+                    out, contract, lambda: training.train(config, main_row, folds[0], first), model.EXPORTS
+                )
+        finally:  # tables and report stand even where an exported file is refused
+            figures.draw(config, out)
+            conclusion.write_report(study.TITLE, tables.of_run(config, request, folds, out), out)
+
+
+def unfinished(config: study.Config, out: RunDir, request: RunRequest) -> list[study.Row]:
+    """The rows that are asked for and not finished."""
+    rows = study.selected_rows(config, request)
+    return [row for row in rows if not study.result_dir(config, out, row).metrics.exists()]
+
+
+def needs(config: study.Config, out: RunDir, request: RunRequest) -> Needs:
+    """The initial weights that those rows start from, of every data set that is asked for."""
+    from experiments.cvm_cervix import model
+
+    found: dict[str, Any] = {}
+    for task, (each, wanted) in study.tasks(config, request).items():
+        rows = unfinished(each, study.run_of(config, task, out), wanted)
+        found |= model.needs(each, [each.main if row == study.PROBE else row.network for row in rows])
+    return found
 
 
 def evaluate_row(config: study.Config, row: study.Row, folds: list[Splits], out: RunDir) -> None:
@@ -103,7 +121,7 @@ def evaluate_row(config: study.Config, row: study.Row, folds: list[Splits], out:
     evaluation.write(result, test_predictions, validation, described, config.seed)  # last: now the row is finished
 
 
-STUDY = Study("cvm_cervix", study.TITLE, study.PRESETS, study.TABLES, study.rows, run)
+STUDY = Study("cvm_cervix", study.TITLE, study.PRESETS, study.TABLES, study.rows, run, needs)
 
 if __name__ == "__main__":
     main(STUDY)

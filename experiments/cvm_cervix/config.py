@@ -164,10 +164,10 @@ class Config(StudyConfig):
     eager: bool = False
     """Train without tracing graphs: quicker only where a large network runs for few steps."""
     precision: Precision = "float32"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware has it); what is tested and exported computes in
-    float32."""
+    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
+    computes in float32."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

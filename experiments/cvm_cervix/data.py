@@ -65,7 +65,7 @@ def _imported(config: Config, root: Path) -> Imported:
     """The task's data sets below one root as one manifest."""
     layouts = config.data_source.layouts
     if len(layouts) == 1:
-        return importers.load(layouts[0], root)
+        return data.imported(config.data, layouts[0], root)
     folders = {"sipakmed": config.sipakmed, "cric_crops": config.cric}
     for layout, folder in folders.items():
         if not (root / folder).is_dir():
@@ -73,7 +73,8 @@ def _imported(config: Config, root: Path) -> Imported:
                 f"{root}: has no folder {folder!r}; the combined data is {' and '.join(folders.values())} below one "
                 f"root: put it there, or name it with --{layout.removesuffix('_crops')}"
             )
-    return importers.joined(root, {folder: importers.load(layout, root / folder) for layout, folder in folders.items()})
+    found = {folder: data.imported(config.data, layout, root / folder) for layout, folder in folders.items()}
+    return importers.joined(root, found)
 
 
 def split(images: Manifest, config: Config) -> list[Splits]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
-from cervix_tf.errors import InputError
 from cervix_tf.export.formats import Format
 from cervix_tf.models import backbones
-from experiments.cvm_cervix.config import CNN, CVM, MODULES, VT, VT_DISTILLED, Config
+from cervix_tf.study.ready import InitialWeights
+from experiments.cvm_cervix.config import CNN, CVM, MODULES, Config
 
 INTENDED_USE = "Research on the classification of single cells."
 _INNER = "of_joined"
@@ -58,31 +57,6 @@ def initial_weights(config: Config, name: str, backbone: str) -> str:
     return config.weights
 
 
-def check_initial_weights(config: Config, networks: Iterable[str]) -> None:
-    """Raise one `InputError` for all initial weights that these networks lack."""
-    problems, of_file = [], set()
-    parts = ((name, backbone) for name in networks for backbone in MODULES.get(name, (name,)))
-    starts = ((backbone, initial_weights(config, name, backbone)) for name, backbone in parts)
-    for backbone, start in dict.fromkeys(starts):
-        made = ""
-        if backbone in backbones.CONVERTIBLE:
-            made = f", made of a checkpoint: python -m cervix_tf.models convert CHECKPOINT --network {backbone} -o FILE"
-        if start == "imagenet" and backbone not in backbones.OFFERED:
-            option = "--vt-weights FILE" if backbone in (VT, VT_DISTILLED) else "--weights-folder FOLDER"
-            problems.append(f"--weights imagenet: Keras offers none for {backbone}; give {option}{made}")
-        elif start not in ("random", "imagenet") and not Path(start).is_file():
-            problems.append(f"{start}: no such file{made}")
-        elif start == config.weights and start not in ("random", "imagenet"):
-            of_file.add(backbone)
-    if len(of_file) > 1:
-        problems.append(
-            f"--weights {config.weights}: is a file of one network, and {', '.join(sorted(of_file))} are to start from "
-            "it; give --weights-folder with a file of each"
-        )
-    if problems:
-        raise InputError("\n".join(problems))
-
-
 def _start(weights: str) -> dict[str, Any]:
     """A backbone's initial weights and normalization: what starts at random is normalized alike, whichever it is."""
     return {"weights": weights, "normalization": "torch" if weights == "random" else None}
@@ -108,6 +82,21 @@ def cvm(config: Config, name: str = CVM) -> keras.Model:
     hidden = layers.Dense(config.hidden, activation="gelu", name="hidden")(fused)
     logits = layers.Dense(len(config.data_source.classes), dtype="float32", name="logits")(hidden)
     return keras.Model(cnn.input, logits, name=name)
+
+
+def needs(config: Config, names: Iterable[str]) -> dict[str, list[InitialWeights]]:
+    """The initial weights that networks start from: name -> what looks whether they are there and fit."""
+
+    def of(name: str, backbone: str) -> InitialWeights:
+        start = initial_weights(config, name, backbone)
+        option = "--weights"
+        if start not in (config.weights, config.vt_weights):
+            option = "--weights-folder"
+        elif name in MODULES and backbone != CNN:
+            option = "--vt-weights"
+        return InitialWeights(backbone, config.images, start, option)
+
+    return {name: [of(name, backbone) for backbone in MODULES.get(name, (name,))] for name in names}
 
 
 def features(network: keras.Model) -> keras.Model:

@@ -91,10 +91,10 @@ def _labeled(images: Manifest) -> bool:
 def _imported(config: Config, root: Path) -> Imported:
     """One table of all sites, or a folder of each."""
     if config.synthetic_women or config.task == "cervigrams":
-        return importers.load("csv", root)
+        return data.imported(config.data, "csv", root)
     sites = {}
     for name, source in SITES.items():
-        imported = importers.load(source.layout, root / source.folder)
+        imported = data.imported(config.data, source.layout, root / source.folder)
         sites[source.folder] = replace(imported, manifest=_as_site(imported.manifest, name, source))
     return importers.joined(root, sites)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
-from cervix_tf.data import audit, importers, inputs, splits
-from cervix_tf.data.importers import Imported
+from cervix_tf.data import audit, inputs, splits
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import cervigrams
@@ -25,13 +25,10 @@ def read(config: Config, out: RunDir) -> Manifest:
     def draw(root: Path) -> None:
         cervigrams.write(root, women=config.synthetic_women, seed=config.seed)
 
-    def importer(root: Path) -> Imported:
-        return importers.load("csv" if config.synthetic_women else task.layout, root)
-
     return data.read(
         config.data,
         config.task,
-        importer,
+        functools.partial(data.imported, config.data, "csv" if config.synthetic_women else task.layout),
         task.label_map,
         out,
         draw if config.synthetic_women else None,

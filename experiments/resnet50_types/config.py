@@ -51,10 +51,10 @@ class Config(StudyConfig):
     validation_share: Share = 0.15
     """leak_free: share of the training part that chooses the epoch (the paper has no such part)."""
     precision: Precision = "float32"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware has it); what is tested and exported computes in
-    float32."""
+    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
+    computes in float32."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a row (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs, one folder a row (needs TensorBoard, which `make venv` installs)."""
 
 
 PAPER = Config()

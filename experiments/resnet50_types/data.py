@@ -36,7 +36,8 @@ def read(config: Config, out: RunDir) -> dict[Protocol, Manifest]:
     for protocol in PROTOCOLS:
 
         def importer(root: Path, corrections: bool = protocol == "leak_free") -> Imported:
-            imported = importers.load("mobileodt", root, importers.Options(corrections=corrections))
+            options = data.importer_options(config.data, "mobileodt")
+            imported = importers.load("mobileodt", root, replace(options, corrections=corrections))
             notes = imported.notes if corrections else []  # said once
             return replace(imported, manifest=_without_known_bad(imported.manifest), notes=notes)
 

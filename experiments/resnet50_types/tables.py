@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cervix_tf.compare import comparison
 from cervix_tf.config import Protocol
-from cervix_tf.data import inputs
+from cervix_tf.data.groups import groups_of
 from cervix_tf.metrics import classification, predictions
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent, table
@@ -80,7 +80,7 @@ def majority_class(predicted: Predictions, seed: int) -> dict[str, Measured]:
 def like_training(predicted: Predictions, parts: Splits) -> NDArray[np.bool_]:
     """Which test images, (rows,), have a near-duplicate in the training split."""
     train = parts["train"].rows
-    return np.isin(predicted.groups, inputs.units(train.assign(id=train["path"])))
+    return np.isin(predicted.groups, groups_of(train, "path"))
 
 
 def difference(one: Predictions, two: Predictions, seed: int) -> dict[str, Measured]:

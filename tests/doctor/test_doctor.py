@@ -16,7 +16,7 @@ def test_it_says_what_there_is_what_is_chosen_and_that_all_is_well(capsys):
     said = capsys.readouterr().out
     for part in ("This machine", "Chosen here", "Would be faster", "This installation"):
         assert part in said
-    assert "load, and train a step" in said and said.endswith("all is well\n")
+    assert "load and train a step" in said and said.endswith("everything is in order\n")
     assert "--precision auto" in said and "oneDNN in training" in said
 
 
@@ -26,7 +26,7 @@ def test_what_is_wrong_comes_with_a_remedy_and_exit_code_1(monkeypatch, capsys):
         doctor.main([])
     assert ended.value.code == 1
     said = capsys.readouterr().out
-    assert "No module named 'cv2': `make venv`" in said and said.endswith("wrong: libraries\n")
+    assert "No module named 'cv2': run `make venv`" in said and said.endswith("wrong: libraries\n")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_driver_that_is_not_there_or_fails_has_no_gpus(monkeypatch):
             "this TensorFlow has no CUDA; in the checkout: pip install -e '.[gpu]'",
         ),
         (TWO, Libraries(cuda=True), ["NVIDIA H100, 570, 80 GB"], {}, "look at its driver"),
-        (TWO, FINE, [], {"TF_ENABLE_ONEDNN_OPTS": "0"}, "TF_ENABLE_ONEDNN_OPTS=0 keeps training from oneDNN"),
+        (TWO, FINE, [], {"TF_ENABLE_ONEDNN_OPTS": "0"}, "TF_ENABLE_ONEDNN_OPTS=0 turns oneDNN off in training"),
         (TWO, FINE, [], {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "ONEDNN_MAX_CPU_ISA=AVX2 hides"),
         (Processor("many", frozenset(), 2, 64), FINE, [], {}, "2 of 64 logical CPUs"),
         (Processor("new", frozenset({"AVX512-BF16"}), 2, 2), FINE, [], {}, "--precision auto"),
@@ -82,9 +82,10 @@ def test_nothing_is_said_of_what_is_as_fast_as_it_gets():
 
 def test_versions_other_than_the_locks_are_named(tmp_path):
     lock = tmp_path / "constraints.txt"
-    lock.write_text("numpy==0.0.1 \\\n    --hash=sha256:00\nnot-installed==1\n")
+    lock.write_text("numpy==0.0.1 \\\n    --hash=sha256:00\npandas[excel]==0.0.1\nnot-installed==1\n")
     (versions,) = [each for each in checks.notes(FINE, lock) if each.what == "versions"]
-    assert not versions.fine and versions.text.startswith("numpy ") and versions.text.endswith(" instead of 0.0.1")
+    assert not versions.fine and [line.split()[0] for line in versions.text.split(", ")] == ["numpy", "pandas"]
+    assert versions.text.endswith(" instead of 0.0.1")
 
 
 def test_missing_and_unfitting_packages_are_named(monkeypatch):
@@ -105,7 +106,7 @@ def test_an_extra_says_which_of_its_packages_are_missing(monkeypatch):
     requires = ["numpy>=1", "no-such-package>=1; extra == 'federated'", "pytest>=1; extra == 'federated'"]
     monkeypatch.setattr(checks.importlib.metadata, "requires", lambda name: requires)
     (extra,) = [each for each in checks.notes(FINE) if each.what == "extra federated"]
-    assert extra.text == "training between institutions: not there (no-such-package)"
+    assert extra.text == "training between institutions: not installed (no-such-package)"
 
 
 def test_a_cache_that_cannot_be_written_is_named(monkeypatch, tmp_path):

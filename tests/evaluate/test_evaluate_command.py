@@ -113,6 +113,28 @@ def test_a_model_and_a_manifest_give_predictions_metrics_and_a_page(model, tmp_p
     assert "accuracy by age:" in printed
 
 
+def test_a_threshold_on_the_margin_has_its_own_sensitivity_and_specificity(model, tmp_path, capsys):
+    images(tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--margin", "1"])
+    found = results(tmp_path / "evaluation")["at_margin"]
+    assert found["threshold"] == 1 and found["metrics"]["sensitivity"]["value"] == 0
+    assert found["metrics"]["specificity"]["value"] == 1
+    assert "positive where the margin is above 1:" in capsys.readouterr().out
+    assert "--margin -1.5: must be from -1 to 1" in refused(capsys, "--margin", "-1.5")
+
+
+@pytest.mark.parametrize("option", [[], ["--no-images"]])
+def test_an_evaluations_files_name_no_home_folder_and_say_whether_its_page_has_images(
+    model, tmp_path, monkeypatch, option
+):
+    images(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main(["model.tflite", "--manifest", f"{tmp_path}/manifest.csv", "--resamples", "100", *option])
+    environment = json.loads((tmp_path / "evaluation" / "environment.json").read_text())
+    assert environment["data_root"] == "~" and "--manifest ~/manifest.csv" in environment["command_line"]
+    assert environment["report_images"] is not bool(option)
+
+
 def test_images_of_a_case_become_one_row_when_aggregated(model, tmp_path):
     images(tmp_path)
     main(

@@ -8,6 +8,8 @@ import pytest
 
 from cervix_tf.errors import InputError
 from cervix_tf.models import backbones
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import ready
 from experiments.cvm_cervix import model
 from experiments.cvm_cervix.config import COMPARED, DEMO, PAPER
 
@@ -78,7 +80,7 @@ def test_a_folder_of_weights_gives_each_network_its_file(tmp_path):
     again = model.network(config, "resnet18").get_layer("features")
     for expected, actual in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(actual, expected)
-    model.check_initial_weights(config, ["resnet18"])
+    ready.check(config, model.needs(config, ["resnet18"]), RunDir(tmp_path))
     assert model.initial_weights(replace(config, weights="imagenet"), "vgg16", "vgg16") == "imagenet"
     assert model.initial_weights(replace(config, vt_weights="random"), "cvm", "deit_tiny") == "random"
 
@@ -86,34 +88,26 @@ def test_a_folder_of_weights_gives_each_network_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "networks", "words"),
     [
-        (
-            {"weights": "imagenet"},
-            ["cvm"],
-            "none for deit_tiny; give --vt-weights FILE, made of .* --network deit_tiny",
-        ),
-        (
-            {"weights": "imagenet"},
-            ["vgg11", "vgg16", "t2t_vit_14"],
-            r"none for vgg11; [^\n]*\n[^\n]*none for t2t_vit_14",
-        ),
-        ({"weights_folder": "."}, ["vgg16", "resnet34"], r"vgg16.weights.h5: no such file\n.*resnet34.weights.h5"),
-        ({"weights": "."}, ["vgg16", "vgg19"], "vgg16, vgg19 are to start from it; give --weights-folder"),
+        ({"weights": "imagenet"}, ["vgg11", "t2t_vit_14"], r"none for vgg11; [^\n]*\n[^\n]*none for t2t_vit_14"),
+        ({"weights_folder": True}, ["vgg16", "resnet34"], r"vgg16.weights.h5: no such file.*\n.*resnet34.weights.h5"),
     ],
 )
 def test_all_initial_weights_that_are_lacking_are_named_at_once(change, networks, words, tmp_path):
-    file = tmp_path / "x.weights.h5"
-    file.touch()
-    change = {
-        name: (file if name == "weights" else tmp_path) if value == "." else value for name, value in change.items()
-    }
-    config = replace(PAPER, **{name: str(value) if name == "weights" else value for name, value in change.items()})
+    change = {name: tmp_path if value is True else value for name, value in change.items()}
+    config = replace(PAPER, **change)
     with pytest.raises(InputError, match=words):
-        model.check_initial_weights(config, networks)
+        ready.check(config, model.needs(config, networks), RunDir(tmp_path))
 
 
-def test_weights_that_are_there_are_not_asked_for():
-    model.check_initial_weights(PAPER, ["cvm", *COMPARED])
-    model.check_initial_weights(replace(PAPER, weights="imagenet", vt_weights="random"), ["cvm", "xception"])
+def test_pre_trained_weights_of_cvm_need_a_file_for_deit_tiny():
+    xception, deit = model.needs(replace(PAPER, weights="imagenet"), ["cvm"])["cvm"]
+    assert (xception.network, xception.weights, xception.option) == ("xception", "imagenet", "--weights")
+    with pytest.raises(InputError, match="--vt-weights imagenet: Keras offers none for deit_tiny; .* convert"):
+        deit()
+
+
+def test_weights_that_are_there_are_not_asked_for(tmp_path):
+    ready.check(PAPER, model.needs(PAPER, ["cvm", *COMPARED]), RunDir(tmp_path))
 
 
 def test_a_network_with_masks_starts_as_the_one_of_pictures_and_reads_masks_after_a_step():

@@ -15,6 +15,7 @@ from cervix_tf.data.synthetic import pap_cells
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.cvm_cervix.__main__ import STUDY
+from experiments.cvm_cervix.config import COMPARED
 
 CELLS = 5  # of each class: three to train on, one to choose the epoch by, one to test
 BETHESDA = {"NILM": "Negative for intraepithelial lesion"}
@@ -181,7 +182,7 @@ def test_a_picture_without_its_mask_is_named_before_anything_is_trained(root, tm
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--tables", "3", "--weights", "imagenet"), ("vgg11", "resnet18", "alexnet", "deit_tiny", "botnet50")),
+        (("--tables", "3", "--weights-folder", "."), tuple(f"{name}.weights.h5: no such" for name in COMPARED)),
         (("--tables", "1", "4", "5", "--herlev", "smear", "--blood", "pbc"), ("has no folder 'smear'", "--herlev")),
         (("--tables", "1", "5", "--cric", "crops"), ("has no folder 'crops'", "--cric")),
         (("--tables", "3", "--reference-run", "."), ("config.json: no such file",)),

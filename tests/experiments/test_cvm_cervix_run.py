@@ -135,7 +135,6 @@ def test_the_list_says_how_far_every_row_is(finished, capsys):
         (("--synthetic-cells", "0"), "--data.root is missing: give the folder of the combined images"),
         (("--task", "herlev"), "synthetic cells are drawn for the combined data only"),
         (("--tables", "4"), "--tables 4: is of other images than --task combined, and synthetic cells are drawn for"),
-        (("--tables", "3", "--weights", "imagenet"), "Keras offers none for t2t_vit_14"),
     ],
 )
 def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, arguments, words):

@@ -58,9 +58,15 @@ def test_without_root_manifest_or_drawing_the_remedy_names_all_three(tmp_path):
         data.load(Source(), "IARC", nothing, RunDir(tmp_path))
 
 
+@pytest.mark.parametrize("given", ["root", "manifest"])
+def test_images_of_the_users_own_are_not_left_unread_where_synthetic_ones_are_drawn(given, tmp_path):
+    with pytest.raises(InputError, match=r"mine: would not be read, since this preset draws synthetic images"):
+        data.load(Source(**{given: tmp_path / "mine"}), "IARC", nothing, RunDir(tmp_path), lambda root: None)
+
+
 def test_notes_of_an_importer_are_printed_but_not_those_of_drawn_images(tmp_path, capsys):
     data.load(Source(root=tmp_path), "IARC", lambda root: imported("normal"), RunDir(tmp_path))
-    assert capsys.readouterr().out == "note: a note\n"
+    assert capsys.readouterr().out == "note: a note\nnote: left out: 1 x is empty (first: broken.jpg)\n"
     drawn = []
     data.load(Source(), "IARC", lambda root: imported("normal"), RunDir(tmp_path), drawn.append)
     assert capsys.readouterr().out == "" and drawn == [tmp_path / "data"]
@@ -82,6 +88,32 @@ def test_a_split_without_a_class_is_refused():
     images = imported("control", "control").manifest
     with pytest.raises(InputError, match=r"leak_free: split test \(2 images\) has no case; ask for larger shares"):
         data.check_classes({"test": images}, LABEL_MAP, "leak_free: ")
+
+
+def test_options_for_the_importer_are_passed_on_where_the_layout_reads_them(tmp_path):
+    source = Source(labels=(("healthy", "normal"),), test_folder="held out", overrides=tmp_path / "views.csv")
+    options = data.importer_options(source, "cervigram_visits")
+    assert options.labels == {"healthy": "normal"} and options.overrides == tmp_path / "views.csv"
+    assert (options.train_folder, options.test_folder) == ("train", "held out")
+    assert data.importer_options(Source(labels=(("healthy", "normal"),)), "csv").labels == {"healthy": "normal"}
+
+
+@pytest.mark.parametrize("told", [{"labels": (("a", "b"),)}, {"train_folder": "fit"}, {"overrides": "views.csv"}])
+def test_an_option_that_would_come_to_nothing_is_refused(told, tmp_path):
+    option = f"--data.{next(iter(told)).replace('_', '-')}"
+    with pytest.raises(InputError, match=f"{option}: is not read for the layout sipakmed, only for cervigram_visits"):
+        data.importer_options(Source(**told), "sipakmed")
+    with pytest.raises(InputError, match=f"{option}: says nothing about drawn images"):
+        data.load(Source(**told), "IARC", nothing, RunDir(tmp_path), nothing)
+    with pytest.raises(InputError, match=f"{option}: says nothing about --data.manifest .*m.csv, which is taken"):
+        data.load(Source(manifest=tmp_path / "m.csv", **told), "IARC", nothing, RunDir(tmp_path))
+
+
+def test_what_an_importer_left_out_is_counted_by_its_reason(tmp_path, capsys):
+    found = replace(imported("normal"), left_out=[("a", "no class"), ("b", "no class"), ("c", "is empty")])
+    data.load(Source(root=tmp_path), "IARC", lambda root: found, RunDir(tmp_path))
+    said = capsys.readouterr().out
+    assert "left out: 2 x no class (first: a)" in said and "left out: 1 x is empty (first: c)" in said
 
 
 def women(count, **columns):

@@ -29,6 +29,15 @@ FLAT_COPIES = (
 """The way out that a refusal names."""
 
 
+READ_BY = {
+    "labels": ("cervigram_visits", "folder", "csv"),
+    "train_folder": ("cervigram_visits",),
+    "test_folder": ("cervigram_visits",),
+    "overrides": ("cervigram_visits",),
+}
+"""Options that a study passes on -> the layouts whose importers read them."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What an importer may need to be told; every field says which importers read it."""
