@@ -256,7 +256,7 @@ def _augmented(
     def load(epoch: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         views = []
         for view, file in enumerate(inputs.files[at]):
-            rng = np.random.default_rng([seed, int(epoch), int(at), view])
+            rng = np.random.default_rng([seed, int(epoch), int(at), 0 if inputs.aligned else view])
             views.append(augment.augmented(decode(file), rng, of_input(int(at)), size))
         return _stacked(views, inputs, np.stack), inputs.labels[at]
 
