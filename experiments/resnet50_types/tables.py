@@ -17,7 +17,7 @@ from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import data
 from cervix_tf.study.data import Splits
-from experiments.resnet50_types.config import CRITERIA, PROTOCOLS, Config, result_dir
+from experiments.resnet50_types.config import PROTOCOLS, PUBLISHED_EPOCH, Config, result_dir
 from experiments.resnet50_types.data import described
 
 TABLE_1 = {"All": 8215, "Train": 5750, "Test": 2464}  # the splits add up to 8214
@@ -59,7 +59,11 @@ def noted(config: Config) -> str:
     """How our numbers were made, in a sentence."""
     start = {"random": "random", "imagenet": "ImageNet"}.get(config.weights, "pre-trained")
     network = {"resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2"}[config.network]
-    kept = ", ".join(f"{protocol} by {CRITERIA[protocol]}" for protocol in PROTOCOLS)
+    by = {protocol: config.criterion(protocol) for protocol in PROTOCOLS}
+    kept = ", ".join(
+        f"{protocol} {config.published_epoch}, as the paper" if each == PUBLISHED_EPOCH else f"{protocol} by {each}"
+        for protocol, each in by.items()
+    )
     return (
         f"Ours: {described(config).text}, {network}, {config.images.height} x {config.images.width} pixels, {start} "
         f"initial weights, {config.optimizer.epochs} epochs, epoch kept: {kept}; seed {config.seed}."

@@ -16,7 +16,7 @@ from cervix_tf.study.data import Splits
 from cervix_tf.study.training import ReusableNetwork
 from cervix_tf.training import devices, fit
 from experiments.resnet50_types import model
-from experiments.resnet50_types.config import CRITERIA, Config
+from experiments.resnet50_types.config import PUBLISHED_EPOCH, Config
 from experiments.resnet50_types.data import inputs_of
 
 
@@ -56,6 +56,7 @@ def train(
     def validation() -> tf.data.Dataset:
         return pipeline.evaluation(inputs_of(parts["validation"]), config.images)
 
+    criterion = config.criterion(protocol)
     study_training.train(
         network().start(optimizer.learning_rate),
         batches,
@@ -63,9 +64,23 @@ def train(
         inputs=len(train),
         epochs=optimizer.epochs,
         steps_per_epoch=pipeline.steps(train, config.images),
-        criterion=CRITERIA[protocol],
+        criterion=criterion,
         out=out,
         cosine_from=optimizer.learning_rate if optimizer.cosine else 0.0,
         tensorboard=config.tensorboard,
+        callbacks=[PublishedEpoch(config.published_epoch)] if criterion == PUBLISHED_EPOCH else [],
     )
     return network().result()
+
+
+class PublishedEpoch(keras.callbacks.Callback):
+    """Marks in the history the epoch that the paper keeps, so that a training can keep it, too, and go on."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Write 1 into the epoch's measurements if it is the one, else 0."""
+        if logs is not None:
+            logs[PUBLISHED_EPOCH] = float(epoch + 1 == self.epoch)
