@@ -13,7 +13,7 @@ from experiments.federated_ssl.config import CLASSES, PRESETS, TABLES, TITLE, Co
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Tables I and II and Fig. 2: pre-train as each row says, fine-tune a classifier a site, measure it."""
     from cervix_tf.study import conclusion, deployment
-    from experiments.federated_ssl import figures, tables, training
+    from experiments.federated_ssl import figures, gains, tables, training
     from experiments.federated_ssl.data import described, read, sites_of
     from experiments.federated_ssl.model import INTENDED_USE
 
@@ -33,7 +33,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
         row: {site: training.evaluate_row(networks, row, sites, site, config, out) for site in labeled}
         for row in chosen
     }
-    best, site = min(chosen, key=lambda row: training.validation_loss(out.row(row.classifier(labeled[0])))), labeled[0]
+    best, site = min(chosen, key=lambda row: gains.validation_loss(out.row(row.classifier(labeled[0])))), labeled[0]
     training.copy_results(out.row(best.classifier(site)), out)
     try:
         contract = deployment.terms(

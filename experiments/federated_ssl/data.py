@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cervix_tf.data import importers, inputs, manifest, splits, used_manifest
@@ -18,7 +19,7 @@ from cervix_tf.federated import partition
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study.data import DataDescription
-from experiments.federated_ssl.config import CLASSES, DATA, SITES, SPLITS, Config, Row, SiteData
+from experiments.federated_ssl.config import CLASSES, DATA, PAPER_SITES, SITES, SPLITS, Config, Row, SiteData
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def read(config: Config, out: RunDir) -> Manifest:
     parts = {}
     if not sound.rows["site"].any():  # one institution's own images, as its importer lists them
         sound = Manifest(sound.rows.assign(site="own"), sound.root)
+    sound = Manifest(_identified(sound.rows, config), sound.root)
     for name, images in partition.by_site(sound, at_least=1).items():
         parts[name] = _split(images, config)
         if _labeled(images):
@@ -83,6 +85,27 @@ def described(config: Config, row: Row | None = None, at: str = "") -> DataDescr
     if row is not None:
         text = f"{text}; {row.name}, {at}"
     return DataDescription(text, bool(config.synthetic_women), config.task != "cervigrams", ("case",))
+
+
+def _identified(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The rows with the paper's sites as the tables call them (the paper writes NHS, ALTS), and ids of one woman each.
+
+    Raises `InputError` when an id is at two sites and nothing says whether that is one woman.
+    """
+    site = rows["site"].map(lambda name: name.lower() if name.lower() in PAPER_SITES else name)
+    if config.ids_per_site:
+        ids = {name: (site + " " + rows[name]).where(rows[name] != "", "") for name in ("group", "case")}
+        return rows.assign(site=site, **ids)
+    known = rows["group"] != ""
+    at = site[known].groupby(rows["group"][known]).agg(lambda some: sorted(set(some)))
+    several = at[at.map(len) > 1]
+    if len(several):
+        raise InputError(
+            f"{len(several)} women's ids are at several sites, first {several.index[0]!r} at "
+            f"{' and '.join(several.iloc[0])}: give --ids-per-site where each site numbers its own women; a woman who "
+            "was seen at two sites would be trained on at one and tested at the other: keep her images at one of them"
+        )
+    return rows.assign(site=site)
 
 
 def _labeled(images: Manifest) -> bool:
@@ -130,10 +153,28 @@ def _split(site: Manifest, config: Config) -> Manifest:
     if there:
         parts = {name: site.part(name) for name in SPLITS if name in there}
     else:
-        rest = 1 - config.validation_share - config.test_share
-        shares = {"train": rest, "validation": config.validation_share, "test": config.test_share}
-        if not _labeled(site):
-            shares = {"train": 1 - config.validation_share, "validation": config.validation_share}
-        parts = splits.grouped(site, shares, config.seed)
+        parts = _drawn(site, config)
     splits.check_disjoint(parts)
     return splits.with_split_column(parts)
+
+
+def _drawn(site: Manifest, config: Config) -> dict[str, Manifest]:
+    """Women with a label in three splits, those without any in two: no test measures what has no label (Table I)."""
+    units = splits.leak_units(site)
+    known = np.isin(units, units[(site.rows["label"] != "").to_numpy()])
+    labeled, unlabeled = site.where(pd.Series(known)), site.where(pd.Series(~known))
+    untested = 1 - config.test_share
+    two = {"train": 1 - config.validation_share / untested, "validation": config.validation_share / untested}
+    three = {"train": untested - config.validation_share, "validation": config.validation_share}
+    drawn = []
+    if len(labeled):
+        drawn.append(splits.grouped(labeled, {**three, "test": config.test_share}, config.seed))
+    if len(set(units[~known])) > 1 or not len(labeled):
+        drawn.append(splits.grouped(unlabeled, two, config.seed))
+    elif len(unlabeled):  # one woman cannot be shared out
+        drawn.append({"train": unlabeled})
+    return {
+        name: manifest.joined([parts[name] for parts in drawn if name in parts])
+        for name in SPLITS
+        if any(name in parts for parts in drawn)
+    }

@@ -14,7 +14,8 @@ from cervix_tf.report.tables import COUNTS, Measured, Table, per_cent
 from cervix_tf.report.tables import Row as Line
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest
-from experiments.federated_ssl.config import CLASSES, SPLITS, Config, Row
+from experiments.federated_ssl import gains
+from experiments.federated_ssl.config import CLASSES, PAPER_SITES, SPLITS, Config, Row
 from experiments.federated_ssl.data import described
 
 COLUMNS = {"accuracy": "ACC", "sensitivity": "Recall", "precision": "Precision", "f1": "F1", "auc": "AUC"}
@@ -45,8 +46,6 @@ TABLE_2 = {
 }
 TESTED = {"nhs": (49, 99), "alts": (68, 130)}
 """Cases and controls that Table II was measured on."""
-SITES = tuple(TESTED)
-
 
 Results = Mapping[Row, Mapping[str, Mapping[str, Any]]]
 """Row -> site -> metrics.json of its classifier."""
@@ -62,11 +61,15 @@ def of_run(
         row: {site: each["binary"]["metrics"] for site, each in of_site.items()} for row, of_site in results.items()
     }
     made += [performance(config, of_binary, site, note) for site in sites]
-    if len(results) > 1 and any(row.kind == "random" for row in results):
-        predicted = {
-            row: {site: predictions.read(out.row(row.classifier(site)).predictions) for site in sites}
-            for row in results
+    predicted = {
+        row: {site: predictions.read(out.row(row.classifier(site)).predictions) for site in sites} for row in results
+    }
+    if {"imagenet", "ssl"} <= {row.kind for row in results}:
+        losses = {
+            row: {site: gains.validation_loss(out.row(row.classifier(site))) for site in sites} for row in results
         }
+        made.append(gains.table(predicted, losses, sites, TABLE_2, note, config.seed))
+    if len(results) > 1 and any(row.kind == "random" for row in results):
         made.append(differences(config, predicted, sites, note))
     return made
 
@@ -112,10 +115,15 @@ def counts(everything: Manifest, note: str) -> Table:
         for name in reversed(CLASSES):
             women, images = TABLE_1[part, name][:2], TABLE_1[part, name][2:]
             of_class = in_part & (rows["label"] == name)
-            line(f"{part}, {name}: patients", of_class, "group", dict(zip(SITES, women, strict=True)))
-            line(f"{part}, {name}: labeled images", of_class, "path", dict(zip(SITES, images, strict=True)))
+            line(f"{part}, {name}: patients", of_class, "group", dict(zip(PAPER_SITES, women, strict=True)))
+            line(f"{part}, {name}: labeled images", of_class, "path", dict(zip(PAPER_SITES, images, strict=True)))
         published = TABLE_1_IMAGES.get(part)
-        line(f"{part}: all images", in_part, "path", dict(zip(SITES, published, strict=True)) if published else None)
+        line(
+            f"{part}: all images",
+            in_part,
+            "path",
+            dict(zip(PAPER_SITES, published, strict=True)) if published else None,
+        )
     return {
         "number": 1,
         "title": "Data set splits",
@@ -131,8 +139,8 @@ def performance(config: Config, found: Mapping[Row, Mapping[str, Mapping[str, An
     """One site's half of Table II, with the areas of Fig. 2: `found` gives each row's binary metrics at each site."""
     lines: list[Line] = []
     for row, of_site in found.items():
-        published = TABLE_2.get(row.name) if site in SITES else None
-        at = 4 * SITES.index(site) if published else 0
+        published = TABLE_2.get(row.name) if site in PAPER_SITES else None
+        at = 4 * PAPER_SITES.index(site) if published else 0
         paper: list[float | None] = [*published[at : at + 4], None] if published else [None] * len(COLUMNS)
         ours: list[Measured | None] = [per_cent(of_site[site][metric]) for metric in COLUMNS]
         lines.append({"name": named(row, config), "row": row.classifier(site), "paper": paper, "ours": ours})

@@ -34,8 +34,8 @@ class Config:
     """Sec. 3.2."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights (sec. 4.1): imagenet, random, or a weights file without top."""
-    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60))
-    """Batch size: sec. 4.1. Size: not stated."""
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60, samples=4))
+    """Batch size: sec. 4.1. Size and resizing: not stated; the photographs have up to 13 megapixels."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """None (sec. 4.2 names it as a way to do better)."""
     hidden: Count = 100
