@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
+from collections.abc import Sequence
+
 COMMANDS = {
     "data import": "What is in this folder of images, as one table (a manifest)?",
-    "data audit": "Is the data sound: broken, duplicate, mislabeled, leaking images?",
+    "data audit": "Is the data sound: broken, duplicate, conflictingly labeled, leaking images?",
     "data split": "What is trained on, what is tested on, with no group in both?",
     "train": "How well does a network of the zoo learn my own classes?",
     "predict": "What does a model say of these images?",
@@ -16,8 +20,16 @@ COMMANDS = {
 }
 
 
-def main() -> None:
-    """Print one line a command."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `python -m cervix_tf.<command>` with the arguments after its name; without any, list the commands."""
+    command, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
+    if command in {name.split()[0] for name in COMMANDS}:
+        sys.argv = [f"cervix_tf.{command}", *rest[:-1]]
+        runpy.run_module(f"cervix_tf.{command}", run_name="__main__", alter_sys=True)
+        return
+    if command not in ("", "-h", "--help"):
+        print(f"error: {command}: no such command; python -m cervix_tf lists them", file=sys.stderr)
+        sys.exit(2)
     width = max(map(len, COMMANDS))
     for command, question in COMMANDS.items():
         print(f"python -m cervix_tf.{command:<{width}}  {question}")

@@ -21,9 +21,12 @@ def read(path: Path) -> pd.DataFrame:
 def parse(text: str, path: Path) -> pd.DataFrame:
     """The history in the text of a file at `path`, which messages name. Raises `InputError`."""
     try:
-        return pd.read_csv(io.StringIO(text), float_precision="round_trip")
+        history = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+        if not {"epoch", "seconds"} <= set(history.columns):
+            raise ValueError("no columns epoch and seconds")
+        return history
     except ValueError as error:  # pandas' own are ValueErrors
-        raise InputError(f"{path}: holds no history of a training ({error}); restore it, or train anew") from None
+        raise InputError(f"{path}: holds no history of a training ({error}); restore it, or train again") from None
 
 
 def as_text(history: pd.DataFrame) -> str:

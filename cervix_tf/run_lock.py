@@ -38,7 +38,7 @@ def held(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(
                 f"{folder}: {_holder(descriptor)} is at work there; "
-                "wait until it has ended, or give this one another --run name"
+                "wait until it has ended, or choose another run folder (a study: --run NAME, train: -o RUN)"
             ) from None
         except OSError as error:
             print(

@@ -51,7 +51,7 @@ def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> N
         changed = [f"{name} was {was!r}, now {now!r}" for name, was, now in _differences(there, wanted)]
         raise InputError(
             f"{out.root}: holds a run with another configuration ({'; '.join(changed[:3])}); "
-            "choose another --run name, or remove that folder"
+            "choose another run folder (a study: --run NAME, train: -o RUN), or remove that one"
         )
     if there != wanted:
         for path in (out.audit, out.manifest):  # of the data that the configuration named before

@@ -52,7 +52,7 @@ def new(name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME")]) -> None
         for file in sorted((FOLDER / TEMPLATE).iterdir()):
             if file.is_file():
                 (part / file.name).write_text(file.read_text(encoding="utf-8").replace(TEMPLATE, name), "utf-8")
-    print(f"{target}: try python -m experiments.{name} --preset demo, then fill in what has a question mark")
+    print(f"{target}: try python -m experiments.{name} --preset demo, then fill in what is marked TODO")
 
 
 if __name__ == "__main__":

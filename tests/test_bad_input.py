@@ -165,7 +165,7 @@ def more_devices_than_there_are(tmp_path, visits):
 
 
 def unknown_preset(tmp_path, visits):
-    return ["--preset", "papers"], "there are paper, demo, public"
+    return ["--preset", "papers"], "choose from paper, demo, public"
 
 
 def unknown_layout(tmp_path, visits):

@@ -39,23 +39,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def import_(
-    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME")],
+    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME", help=f"the layout: {', '.join(importers.NAMES)}")],
     root: Annotated[Positional[Path], tyro.conf.arg(metavar="ROOT")],
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="CSV")],
-    options: OmitArgPrefixes[importers.Options] = importers.Options(),  # noqa: B008 (frozen)
+    importer: OmitArgPrefixes[importers.Options] = importers.Options(),  # noqa: B008 (frozen)
 ) -> int:
     """Make a manifest of a folder in its original layout; say what it holds and what was left out.
 
-    Names: cervigram_visits iarc_colposcopy iarc_via mobileodt sipakmed cric cric_crops herlev pbc folder csv.
-
     Args:
-        name: the layout, one of the names above
         root: folder of the images
         out: manifest to write
-        options: what an importer may need to be told
+        importer: what an importer may need to be told
     """
     atomic.check_target(out)
-    imported = importers.load(name, root, options)
+    imported = importers.load(name, root, importer)
     _print_counts(imported.manifest, f"{name}: {len(imported.manifest)} images")
     reasons = Counter(reason for _, reason in imported.left_out)
     for reason, count in reasons.most_common():
@@ -241,6 +238,8 @@ def _write(manifest: Manifest, out: Path) -> None:
         print(f"paths in it are relative to {manifest.root}: read it with --root {folder}")
         root = f" --data.root {folder}"
     print(f"a study takes it by --data.manifest {shlex.quote(str(out))}{root}")
+    own = root.replace("--data.root", "--root")
+    print(f"train on its own classes: python -m cervix_tf.train {shlex.quote(str(out))}{own} -o RUN")
 
 
 def _print_counts(manifest: Manifest, title: str) -> None:

@@ -14,18 +14,6 @@ from cervix_tf.errors import InputError
 if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
 
-NAMES = (
-    "cervigram_visits",
-    "iarc_colposcopy",
-    "iarc_via",
-    "mobileodt",
-    "sipakmed",
-    "cric",
-    "cric_crops",
-    "herlev",
-    "pbc",
-)
-
 
 @dataclass(frozen=True)
 class Expected:
@@ -60,12 +48,17 @@ class Datasheet:
     """Shell pattern of a path -> what is wrong with the file."""
 
 
+def names() -> tuple[str, ...]:
+    """The data sets that have a sheet."""
+    return tuple(sorted(sheet.parent.name for sheet in _folder().glob("*/datasheet.yaml")))
+
+
 def read(name: str) -> Datasheet:
-    """The data sheet of the data set `name`, one of `NAMES`; raises `InputError` for another name."""
+    """The data sheet of the data set `name`, one of `names()`; raises `InputError` for another name."""
     import yaml
 
-    if name not in NAMES:
-        raise InputError(f"{name}: no data sheet; there are {', '.join(NAMES)}")
+    if name not in names():
+        raise InputError(f"{name}: no data sheet; choose from {', '.join(names())}")
     text = (_folder() / name / "datasheet.yaml").read_text(encoding="utf-8")
     return _parsed(name, yaml.safe_load(text))
 

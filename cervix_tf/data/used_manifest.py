@@ -35,7 +35,7 @@ def check(manifest: Manifest, path: Path) -> None:
         more = f"; and {len(found) - _SHOWN} more rows" if len(found) > _SHOWN else ""
         raise InputError(
             f"{path}: the run was made with other data: {'; '.join(found[:_SHOWN])}{more}; bring the data back as they "
-            "were, or choose another --run name"
+            "were, or choose another run folder (a study: --run NAME, train: -o RUN)"
         )
 
 

@@ -15,15 +15,7 @@ if TYPE_CHECKING:
 
 Format = Literal["saved_model", "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8"]
 FORMATS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8")
-_VARIANTS: dict[str, tflite.Variant] = {
-    "tflite-float32": "float32",
-    "tflite-float16": "float16",
-    "tflite-dynamic": "dynamic",
-    "tflite-int8": "int8",
-}
-
-
-VARIANTS: dict[str, Literal["float32", "float16", "dynamic", "int8"]] = {
+VARIANTS: dict[str, tflite.Variant] = {
     "tflite-float32": "float32",
     "tflite-float16": "float16",
     "tflite-dynamic": "dynamic",
@@ -104,19 +96,15 @@ def run(
                 refused.append(str(error))
     _write(out, rows)
     if refused:
-        raise InputError("\n".join([*refused, "refused files are not kept; --force keeps them all the same"]))
+        raise InputError("\n".join([*refused, "refused files are not kept; --force keeps them anyway"]))
     return rows
 
 
 def check(out: RunDir, formats: Sequence[Format]) -> None:
     """Raise `InputError` unless every one of `formats` has a place in the run to be written to."""
     for name in formats:
-        atomic.check_target(_target(out, name), folder=name not in _VARIANTS)
+        atomic.check_target(target_of(out, name), folder=name not in VARIANTS)
     atomic.check_target(out.exports)
-
-
-def _target(out: RunDir, name: Format) -> Path:
-    return out.tflite(_VARIANTS[name]) if name in _VARIANTS else out.saved_model
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""How far an exported file's answers are from the model's own, and whether that is near enough."""
+"""How far an exported file's answers are from the model's own, and whether that is close enough."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Parity:
     """Exported minus reference accuracy: value, low, high, n (labeled inputs), method; null without labels."""
 
     def problems(self, max_drop: float, min_agreement: float) -> list[str]:
-        """Why the export should be refused, one line a reason with its figures; empty = near enough.
+        """Why the export should be refused, one line a reason with its figures; empty = close enough.
 
         `max_drop` is in points of accuracy (per cent), `min_agreement` a share.
         """

@@ -256,13 +256,11 @@ def _interval(
     of = groups if share is None else groups[share.of]
     units = len(set(of))
     if share is not None:
-        exact = intervals.wilson if key[1] == "accuracy" else intervals.clopper_pearson
+        binomial = intervals.wilson if key[1] == "accuracy" else intervals.clopper_pearson
         if len(set(groups)) == len(groups):
-            return exact(int((share.of & share.hits).sum()), n)
-        if value in (
-            0.0,
-            1.0,
-        ):  # no resample can differ; each group counts as one trial, which errs on the wide side
+            return binomial(int((share.of & share.hits).sum()), n)
+        # No resample can differ then; each group counts as one trial, which errs on the wide side.
+        if value in (0.0, 1.0):
             whole = intervals.clopper_pearson(units if value else 0, units)
             return replace(whole, n=n, method=f"{whole.method} of {units} groups: all rows agree")
     found = intervals.percentile(value, draws, n, units, len(of))

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from cervix_tf import errors
+from cervix_tf import errors, start
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,10 +45,11 @@ def convert(
 
 def list_() -> int:
     """Every network: the smallest images it takes and where its ImageNet weights come from."""
+    start.import_tensorflow()
     from cervix_tf.models import backbones
 
     for name in backbones.NAMES:
-        origin = "convert a PyTorch checkpoint" if name in backbones.CONVERTIBLE else "Keras' download"
+        origin = backbones.imagenet_weights(name)
         print(f"{name:20} at least {backbones.smallest(name):3} pixels  ImageNet weights: {origin}")
     return 0
 

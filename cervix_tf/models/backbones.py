@@ -74,6 +74,13 @@ CONVERTIBLE = tuple(
 _DROPOUT = {"googlenet": 0.2, "inception_v3": 0.5, "mobilenet_v2": 0.2, "xception": 0.5}
 
 
+def imagenet_weights(name: str) -> str:
+    """Where the network's ImageNet weights come from."""
+    if name in CONVERTIBLE:
+        return "convert a PyTorch checkpoint"
+    return "Keras' download" if _BACKBONES[name].file else "none"
+
+
 def smallest(name: str) -> int:
     """Pixels of the shorter side that the network takes at least."""
     return _BACKBONES[name].smallest

@@ -1,7 +1,8 @@
-"""A study's command line: a preset, overrides of any field, a run directory. The one place that parses one."""
+"""A study's command line: a preset, overrides of any field, a run directory; the only parser of a study."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import sys
@@ -137,17 +138,15 @@ def _print(out: RunDir, rows: Sequence[RowStatus]) -> None:
 
 
 def _preset(arguments: Sequence[str], presets: Mapping[str, Any]) -> str:
-    for at, argument in enumerate(arguments):
-        name = ""
-        if argument == "--preset" and at + 1 < len(arguments):
-            name = arguments[at + 1]
-        elif argument.startswith("--preset="):
-            name = argument.partition("=")[2]
-        if name:
-            if name not in presets:
-                raise InputError(f"--preset {name!r}: there are {', '.join(presets)}")
-            return name
-    return next(iter(presets))
+    """The preset that the command names, by default the first: the other options' defaults depend on it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", action="append", nargs="?", default=[])  # without a value: tyro says so
+    named = [name for name in parser.parse_known_args(arguments)[0].preset if name is not None]
+    if len(named) > 1:
+        raise InputError(f"--preset is given {len(named)} times ({', '.join(named)}); give one")
+    if named and named[0] not in presets:
+        raise InputError(f"--preset {named[0]!r}: choose from {', '.join(presets)}")
+    return named[0] if named else next(iter(presets))
 
 
 def _command(study: Study[Any], preset: str) -> type:

@@ -1,8 +1,11 @@
-"""The rows of a study's tables: which of them a command wants, how far each is, and what it costs."""
+"""The rows of a study's tables: which of them a command wants, how far each is, and what it costs.
+
+A row is one trained network (at times only an evaluated one) of a study, with a line in one or more of the paper's
+tables and a folder of its own, `rows/<row>/`.
+"""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -16,7 +19,7 @@ R = TypeVar("R")
 
 
 class RowStatus(NamedTuple):
-    """One line of `--list`: a row (a trained model, as a rule) of the study."""
+    """One line of `--list`."""
 
     row: str
     tables: str
@@ -27,11 +30,11 @@ class RowStatus(NamedTuple):
 def selected(available: Mapping[str, R], request: RunRequest, default: Iterable[str]) -> list[R]:
     """The rows that a command runs, in the order of `available`: those of `--only`, else `default`.
 
-    Raises `InputError` for a row that there is not.
+    Raises `InputError` for an unknown row.
     """
     for name in request.only:
         if name not in available:
-            raise InputError(f"--only {name}: no such row; there are {', '.join(available)}")
+            raise InputError(f"--only {name}: no such row; choose from {', '.join(available)}")
     names = set(request.only or default)
     return [row for name, row in available.items() if name in names]
 
@@ -67,8 +70,9 @@ def seconds(training: RunDir) -> list[float]:
     """What each epoch of a training took, of those that are done."""
     if not training.history.exists():
         return []
-    with training.history.open(encoding="utf-8", newline="") as file:
-        return [float(line["seconds"]) for line in csv.DictReader(file)]
+    from cervix_tf import history_file
+
+    return [float(each) for each in history_file.read(training.history)["seconds"]]
 
 
 def minutes(seconds: float) -> str:

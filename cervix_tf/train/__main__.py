@@ -103,7 +103,7 @@ def run(config: Config, out: RunDir) -> None:
     from cervix_tf.study import training as study_training
 
     if config.network not in backbones.NAMES:
-        raise InputError(f"--network {config.network}: no such network; there are {', '.join(backbones.NAMES)}")
+        raise InputError(f"--network {config.network}: no such network; choose from {', '.join(backbones.NAMES)}")
     images = read(config, out)
     classes = tuple(sorted(set(images.rows["label"])))
     if strange := [name for name in config.positive if name not in classes]:

@@ -1,1 +1,1 @@
-"""AUTHORS. TITLE. JOURNAL YEAR, DOI."""
+"""TODO: authors. Title. Journal, year, DOI."""

@@ -13,17 +13,18 @@ from cervix_tf.study import Preset, RunRequest
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
-TITLE = "TITLE OF THE PAPER (JOURNAL YEAR)"
+TITLE = "TODO: title of the paper (journal, year)"
+# TODO: the paper's classes; SIPaKMeD's stand here so that the study runs as it is
 CLASSES = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
 POSITIVE = ("Dyskeratotic", "Koilocytotic")
 TABLES = (1,)
 Network = Literal["small", "mobilenet_v2"]
-NETWORKS: tuple[Network, ...] = ("small", "mobilenet_v2")  # sec. ?: the rows of Table 1
+NETWORKS: tuple[Network, ...] = ("small", "mobilenet_v2")  # TODO: section: the rows of Table 1
 
 
 @dataclass(frozen=True)
 class Config:
-    """What the paper does, in one sentence: Table 1."""
+    """TODO: what the paper does, in one sentence: Table 1."""
 
     data: Source = field(default_factory=Source)
     synthetic_cells: CountOrNone = 0
@@ -31,17 +32,17 @@ class Config:
     main: Network = "mobilenet_v2"
     """The row that runs without --tables and is exported."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
-    """Initial weights (sec. ?): imagenet, random, or a weights file without top."""
+    """Initial weights (TODO: section): imagenet, random, or a weights file without top."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
-    """Sec. ?."""
+    """TODO: section."""
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(horizontal_flip=0.5))
-    """Sec. ?."""
+    """TODO: section."""
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=30, learning_rate=1e-4))
-    """Sec. ?."""
+    """TODO: section."""
     validation_share: Share = 0.2
     """Share of the groups that choose the epoch (not stated)."""
     test_share: Share = 0.2
-    """Share of the groups held out (sec. ?)."""
+    """Share of the groups held out (TODO: section)."""
     seed: Seed = 0
     devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
@@ -56,7 +57,7 @@ class Config:
 
 
 PRESETS = {
-    "paper": Preset(Config(), "as published, on your copy of SIPaKMeD (--data.root)"),
+    "paper": Preset(Config(), "TODO: as published, on your copy of SIPaKMeD (--data.root)"),
     "demo": Preset(
         Config(
             synthetic_cells=24,

@@ -34,7 +34,7 @@ def read(config: Config, out: RunDir) -> Manifest:
 
 
 def split(everything: Manifest, config: Config) -> Splits:
-    """train, validation and test: as the source prescribes them, else drawn by group (sec. ?)."""
+    """train, validation and test: as the source prescribes them, else drawn by group (TODO: section)."""
     parts = data.prescribed(everything, ("train", "validation", "test"))
     if not parts:
         shares = {"validation": config.validation_share, "test": config.test_share}

@@ -12,7 +12,7 @@ INTENDED_USE = "Research on the classification of single cells."
 
 
 def network(config: Config, name: str) -> keras.Model:
-    """(batch, height, width, 3) pixels in [0, 255] -> (batch, classes) logits. Source: sec. ?."""
+    """(batch, height, width, 3) pixels in [0, 255] -> (batch, classes) logits. Source: TODO: section."""
     height, width = config.images.height, config.images.width
     if name != "small":
         return backbones.classifier(name, len(CLASSES), height, width, weights=config.weights)

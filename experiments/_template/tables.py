@@ -8,7 +8,7 @@ from experiments._template.config import NETWORKS, Config, result_dir
 from experiments._template.data import described
 
 SCORES = {"accuracy": "Accuracy", "macro_f1": "F1 (macro)"}
-TABLE_1: dict[str, tuple[float, ...]] = {}  # network -> the paper's numbers, in the order of SCORES
+TABLE_1: dict[str, tuple[float, ...]] = {}  # TODO: network -> the paper's numbers, in the order of SCORES
 
 
 def of_run(config: Config, out: RunDir) -> list[Table]:

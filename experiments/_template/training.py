@@ -20,7 +20,7 @@ from experiments._template.config import Config
 def train(config: Config, row: str, inputs: Mapping[str, Inputs], out: RunDir) -> keras.Model:
     """The row's network at its best epoch on the validation split; `out` is the folder of this training.
 
-    Source: sec. ?.
+    Source: TODO: section.
     """
     optimizer, seed = config.optimizer, seed_of(config.seed, row)
     with study_training.building(config.devices, seed):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cervix_tf.data.importers import tables
+from cervix_tf.data.importing import tables
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from cervix_tf.data import importers
-from cervix_tf.data.importers import Options, files, load, tables
+from cervix_tf.data.importers import Options, load
 from cervix_tf.data.importers.iarc_colposcopy import label_of, views_of
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importing import files, tables
+from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 
@@ -448,6 +449,17 @@ def test_csv_maps_the_users_columns_and_labels(tmp_path: Path) -> None:
         ("", "w1", ""),
     ]
     assert got["img/a.jpg"]["age"] == 31
+
+
+def test_csv_takes_a_manifest_s_own_column_for_the_group_and_refuses_to_guess_between_two(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "mine.csv").write_text("path,label,group\na.jpg,x,w1\nb.jpg,x,w1\n")
+    assert {row["group"] for row in rows("csv", tmp_path).values()} == {"w1"}
+    (tmp_path / "mine.csv").write_text("path,label,group,woman\na.jpg,x,1,w1\nb.jpg,x,2,w1\n")
+    with pytest.raises(InputError, match=r"mine\.csv: has a column woman and a column group; say which by --group-col"):
+        rows("csv", tmp_path)
+    assert {row["group"] for row in rows("csv", tmp_path, Options(group_column="woman")).values()} == {"w1"}
 
 
 def test_csv_reports_every_wrong_row_with_its_line(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_command_runs_the_main_row_or_all_of_table_3_or_the_rows_that_it_names
     assert names() == names(tables=(1, 4, 5)) == ["cvm"]
     assert names(tables=(3,)) == ["cvm", *COMPARED]
     assert names(tables=(3,), only=("probe", "vgg11")) == ["vgg11", "probe"]
-    with pytest.raises(InputError, match="--only resnet18-x4: no such row; there are cvm, vgg11"):
+    with pytest.raises(InputError, match="--only resnet18-x4: no such row; choose from cvm, vgg11"):
         names(only=("resnet18-x4",))
 
 

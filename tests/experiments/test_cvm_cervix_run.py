@@ -129,7 +129,7 @@ def test_the_list_says_how_far_every_row_is(finished, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--only", "resnet19"), "resnet19: no such row; there are resnet18, cvm, vgg11"),
+        (("--only", "resnet19"), "resnet19: no such row; choose from resnet18, cvm, vgg11"),
         (("--synthetic-cells", "0"), "--data.root is missing: give the folder of the combined images"),
         (("--task", "herlev"), "synthetic cells are drawn for the combined data only"),
     ],

@@ -150,7 +150,7 @@ def test_table_2_of_the_paper_fits_its_counts():
 
 
 def test_unknown_rows_and_missing_data_end_in_one_line(tmp_path, capsys):
-    with pytest.raises(InputError, match="--only x: no such row; there are random, imagenet, ssl-8"):
+    with pytest.raises(InputError, match="--only x: no such row; choose from random, imagenet, ssl-8"):
         config.wanted(PAPER, ("nhs", "alts"), RunRequest(only=("x",)))
     with pytest.raises(SystemExit) as ended:
         main(study.STUDY, ["--out", str(tmp_path)])

@@ -138,7 +138,7 @@ def test_the_list_says_how_far_every_row_is(finished, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--only", "mobilenet-triplet"), "--only mobilenet-triplet: no such row; there are mobilenet-pretrained"),
+        (("--only", "mobilenet-triplet"), "--only mobilenet-triplet: no such row; choose from mobilenet-pretrained"),
         (("--batches.images", "40"), "40 of different groups are to meet in a batch"),
         (("--synthetic-women", "0"), "--data.root is missing: give the folder of the cervigrams images"),
     ],

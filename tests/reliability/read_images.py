@@ -22,7 +22,7 @@ SECONDS = 10
 def by_reader(file):
     """The audit's and the decoder's prediction ("" = sound), and a digest of size and pixels."""
     from cervix_tf.data import fingerprints, images
-    from cervix_tf.data.importers import files
+    from cervix_tf.data.importing import files
 
     audit = [problem.kind for problem in fingerprints.inspect(file).problems if problem.severity == "error"]
     with file.open("rb") as opened:

@@ -97,7 +97,8 @@ def test_a_run_that_another_process_has_is_refused_before_anything_else(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--preset", "nope"], "there are paper, demo"),
+        (["--preset", "nope"], "choose from paper, demo"),
+        (["--preset", "demo", "--preset=paper"], "--preset is given 2 times (demo, paper); give one"),
         (["--net.epochs", "many"], "many"),
         (["--run", "../../x"], "--run '../../x': has a separator"),
     ],

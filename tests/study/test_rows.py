@@ -19,7 +19,7 @@ def test_a_command_runs_the_rows_that_it_names_in_the_order_of_the_tables_else_t
 
 
 def test_a_row_that_there_is_not_is_refused_with_those_that_there_are():
-    with pytest.raises(InputError, match="--only d: no such row; there are a, b, c"):
+    with pytest.raises(InputError, match="--only d: no such row; choose from a, b, c"):
         rows.selected(AVAILABLE, RunRequest(only=("a", "d")), [])
 
 
@@ -35,6 +35,16 @@ def test_the_state_of_a_row_counts_the_epochs_of_all_its_folds_and_extrapolates_
         "15.0 min",
     )
     assert rows.status(out, "net", "3", finished=True, trained_in=folders, epochs=10).state == "finished"
+
+
+def test_a_damaged_history_is_named_where_rows_are_listed(tmp_path):
+    out = RunDir(tmp_path / "run")
+    history(out.row("net"), 20)
+    out.row("net").history.write_text("epoch,loss\n1,0.5\n")
+    with pytest.raises(
+        InputError, match=r"history\.csv: holds no history of a training \(no columns epoch and seconds"
+    ):
+        rows.seconds(out.row("net"))
 
 
 def test_a_row_without_training_costs_forward_passes_and_an_estimate_stands_until_the_first_epoch(tmp_path):

@@ -72,7 +72,7 @@ def test_one_size_sets_both_sides(finished):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--network", "resnet1"], "--network resnet1: no such network; there are alexnet"),
+        (["--network", "resnet1"], "--network resnet1: no such network; choose from alexnet"),
         (["--positive", "cancer"], "--positive cancer: is none of the classes benign, malignant, unclear"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Original layouts into manifests: one module a layout; nothing else in the library knows layouts.
+"""Original layouts into manifests: one module a layout, found by its name; nothing else in the library knows layouts.
 
 `load("sipakmed", root)` walks the folder, makes one manifest row an image, in an order
 that depends on the names alone, and says what it left out and how the find differs
@@ -8,6 +8,7 @@ from the data set's sheet (`data_manifests/<name>/datasheet.yaml`).
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +16,10 @@ from typing import TYPE_CHECKING
 from cervix_tf.errors import InputError
 
 if TYPE_CHECKING:
-    from cervix_tf.data.importers.imported_records import ImportedRecords
+    from cervix_tf.data.importing.imported_records import ImportedRecords
     from cervix_tf.data.manifest import Manifest
 
-NAMES = (
-    "cervigram_visits",
-    "iarc_colposcopy",
-    "iarc_via",
-    "mobileodt",
-    "sipakmed",
-    "cric",
-    "cric_crops",
-    "herlev",
-    "pbc",
-    "folder",
-    "csv",
-)
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 FLAT_COPIES = (
     "Copies with one folder a class come in by `import folder ROOT`, with groups from their file names by a pattern: "
@@ -68,8 +57,9 @@ class Options:
     """csv: column of image files, relative to the root."""
     label_column: str = "label"
     """csv: column of class names; may be missing."""
-    group_column: str = "woman"
-    """csv: column of the group (woman, slide, ...); without it every image is its own group."""
+    group_column: str = ""
+    """csv: column of the group (woman, slide, ...), by default `woman` or else `group`; without it every image is its
+    own group."""
     case_column: str = "case"
     """csv: column that says which images make one input; may be missing."""
     view_column: str = "view"
@@ -100,9 +90,9 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
     judges them. Raises `InputError` when the folder is missing, empty or laid out otherwise.
     """
     if name not in NAMES:
-        raise InputError(f"{name}: no such importer; there are {', '.join(NAMES)}")
+        raise InputError(f"{name}: no such importer; choose from {', '.join(NAMES)}")
     from cervix_tf.data import datasheet, manifest
-    from cervix_tf.data.importers import files
+    from cervix_tf.data.importing import files
 
     options = options or Options()
     module = importlib.import_module(f"{__name__}.{name}")
@@ -126,6 +116,6 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
             f"{len(unreadable)} files have no readable image header, width and height stay empty "
             f"({', '.join(unreadable[:3])}{', ...' if len(unreadable) > 3 else ''}): the audit judges them"
         )
-    if name in datasheet.NAMES:
+    if name in datasheet.names():
         notes += datasheet.differences(datasheet.read(name), table)
     return Imported(table, found.left_out, notes)

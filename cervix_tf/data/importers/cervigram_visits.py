@@ -22,8 +22,9 @@ from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names, views
-from cervix_tf.data.importers import Options, files, tables
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importers import Options
+from cervix_tf.data.importing import files, tables
+from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")

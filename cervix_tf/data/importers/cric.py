@@ -28,9 +28,10 @@ import numpy as np
 
 from cervix_tf import atomic, durable
 from cervix_tf.data import names, plain_file, png
-from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
+from cervix_tf.data.importers import FLAT_COPIES, Options
 from cervix_tf.data.importers.cric_crops import CLASSES
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importing import files, tables
+from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 LAYOUT = "fields <hash>.png and classifications.csv or classifications.json"

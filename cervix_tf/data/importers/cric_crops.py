@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importers import Options
+from cervix_tf.data.importing import files
+from cervix_tf.data.importing.imported_records import ImportedRecords
 
 CLASSES = ("ASC-H", "ASC-US", "SCC", "HSIL", "LSIL", "NILM")
 LAYOUT = f"class folders {', '.join(CLASSES)} with crops <image_id>_<cell_id>.png or .jpg"

@@ -1,7 +1,7 @@
 """A table of the user's own: one line an image, with whatever is known of it.
 
 The columns are named in the options; only the one with the path has to be there.
-Defaults: path, label, woman (the group), case, view, site, split, age.
+Defaults: path, label, woman or else group, case, view, site, split, age.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from cervix_tf.data import manifest, names, spreadsheet
-from cervix_tf.data.importers import FLAT_COPIES, Options, files, tables
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importers import FLAT_COPIES, Options
+from cervix_tf.data.importing import files, tables
+from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 LAYOUT = "a CSV with one line an image"
@@ -20,16 +21,18 @@ LAYOUT = "a CSV with one line an image"
 
 def read(root: Path, options: Options) -> ImportedRecords:
     """One row a line, in the table's order; raises `InputError` with one line for every wrong cell."""
+    source = _table(root, options)
+    group_column = options.group_column or _group_column(source, options)
     columns = {
         "label": options.label_column,
-        "group": options.group_column,
+        "group": group_column,
         "case": options.case_column,
         "view": options.view_column,
         "site": options.site_column,
         "split": options.split_column,
         "age": options.age_column,
     }
-    table = tables.read(_table(root, options), [options.path_column], list(columns.values()))
+    table = tables.read(source, [options.path_column], list(columns.values()))
     found = ImportedRecords(table=table)
     problems: list[str] = []
     names_in = cache(_names_in)
@@ -61,10 +64,18 @@ def read(root: Path, options: Options) -> ImportedRecords:
         found.add(path, **{**values, "group": values["group"] or values["case"] or path})
     tables.refuse(problems, str(table.path))
     files.note_twins(list(lines), found)
-    if not table.has(options.group_column):
+    if not table.has(group_column):
         known = "the cases are the groups" if table.has(options.case_column) else "every image is its own group"
-        found.notes.append(f"{table.path.name} has no column {options.group_column!r}: {known}")
+        found.notes.append(f"{table.path.name} has no column {group_column!r}: {known}")
     return found
+
+
+def _group_column(path: Path, options: Options) -> str:
+    """The column of groups where none was named: `woman`, as in hospitals' tables, or `group`, as in manifests."""
+    table = tables.read(path, [options.path_column], ["woman", "group"])
+    if table.has("woman") and table.has("group"):
+        raise InputError(f"{path}: has a column woman and a column group; say which by --group-column")
+    return "group" if table.has("group") else "woman"
 
 
 def _table(root: Path, options: Options) -> Path:

@@ -16,8 +16,9 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importers import Options
+from cervix_tf.data.importing import files
+from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 LAYOUT = "images in class folders"

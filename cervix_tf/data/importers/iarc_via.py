@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from cervix_tf.data.importers import Options, iarc
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importers import Options
+from cervix_tf.data.importing import iarc
+from cervix_tf.data.importing.imported_records import ImportedRecords
 
 LAYOUT = "folders Case NNN with images, a table of cases with a column VIA and a table of images"
 

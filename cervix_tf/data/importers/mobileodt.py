@@ -25,8 +25,9 @@ from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names
-from cervix_tf.data.importers import Options, files, tables
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importers import Options
+from cervix_tf.data.importing import files, tables
+from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 CLASSES = ("Type_1", "Type_2", "Type_3")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importers import Options
+from cervix_tf.data.importing import files
+from cervix_tf.data.importing.imported_records import ImportedRecords
 
 CLASSES = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
 LAYOUT = f"class folders {', '.join(CLASSES)} with cell pictures"

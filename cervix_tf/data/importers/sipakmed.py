@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cervix_tf.data.importers import Options, files
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importers import Options
+from cervix_tf.data.importing import files
+from cervix_tf.data.importing.imported_records import ImportedRecords
 
 LAYOUT = "im_<Class>/im_<Class>/CROPPED/NNN_MM.bmp"
 CLASSES = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")

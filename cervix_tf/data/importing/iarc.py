@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names
-from cervix_tf.data.importers import files, tables
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importing import files, tables
+from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 _MOST_NAMED = 5

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cervix_tf.data import headers, names, plain_file, walk
-from cervix_tf.data.importers.imported_records import ImportedRecords
+from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 _AT_A_TIME = 256
