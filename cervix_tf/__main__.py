@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "How do I take a run's model to a server or a phone, and does it decide the same there?",
     "report": "What did a run find, on one page?",
     "models list": "Which networks are there, and where do their weights come from?",
+    "doctor": "What has this machine, what is chosen on it, what would be faster, is the installation whole?",
 }
 
 

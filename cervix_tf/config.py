@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 from cervix_tf.ranges import BelowOne, Count, NotNegative, Positive, Probability, Range, Rising, ZeroOr
 
 Protocol = Literal["as_published", "leak_free"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
+"""auto: bfloat16 where the hardware computes in it, else float32; settled when a run begins."""
 Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
 """How class weights grow with the error rate (see `cervix_tf.losses.dynamic_weights`)."""
 

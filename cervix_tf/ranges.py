@@ -121,9 +121,9 @@ Seed = Annotated[int, Range(0, 2**32 - 1)]
 Devices = Annotated[str, Written("all|cpu|[1-9][0-9]*", "all, cpu or a number of devices")]
 
 
-def check(config: Any) -> None:
-    """Raise `InputError` that names every field of a configuration (a dataclass of dataclasses) with a wrong value."""
-    found = list(problems(config))
+def check(*configs: Any) -> None:
+    """Raise `InputError` that names every field of configurations (dataclasses of dataclasses) with a wrong value."""
+    found = [problem for config in configs for problem in problems(config)]
     if found:
         raise InputError("\n".join(found))
 

@@ -4,60 +4,110 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from cervix_tf import run_lock
+from cervix_tf import processor, quiet, run_lock, tuning
 from cervix_tf.errors import InputError
-from cervix_tf.run_dir import RunDir, read_json, write_json
+from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
+
+_SEVERAL_PROCESSORS = "not bit for bit: parts of it may have been computed on a processor with other instructions"
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow without the lines its C++ side prints before any log level applies (missing CUDA, CPU flags).
+def import_tensorflow(threads: int = 0, *, deterministic: bool = False) -> None:
+    """Import TensorFlow, set to what trains fastest on this processor, with so many threads (0: one a core).
 
-    Which devices there are stands in environment.json.
+    Quietly: which devices there are stands in environment.json. Raises `InputError` when TensorFlow is at work already
+    with another number of threads.
     """
-    import tempfile
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as unread:
-        os.dup2(unread.fileno(), 2)
-        try:
+    with quiet.libraries():
+        with tuning.importing_tensorflow(threads, deterministic=deterministic):
             import tensorflow as tf
 
-            tf.config.list_physical_devices()
-            tf.get_logger().setLevel("ERROR")  # it warns of many networks as of one traced anew
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        tf.config.list_physical_devices()
+        tf.get_logger().setLevel("ERROR")  # it warns of many networks as of one traced anew
 
 
-def begin(config: Any, out: RunDir, command_line: Sequence[str], seed: int) -> None:
+def threads(asked: int, runs: Iterable[RunDir]) -> int:
+    """As many as were asked for, else as the first run was begun with; 0 where that says nothing."""
+    begun = (read_object(out.environment).get("threads") for out in runs if out.environment.exists() and _computed(out))
+    return asked or next(filter(None, begun), 0)
+
+
+def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int) -> C:
     """Write config.json and environment.json of a run, or check that the run that is there has the same config.
 
-    A run that holds no computed thing yet, such as one whose start failed for want of an option, takes the new one.
-    The caller has the run's lock (see `cervix_tf.run_lock`).
+    Gives the configuration back with the precision that `auto` stands for, chosen once in a run. A run that holds no
+    computed thing yet, such as one whose start failed for want of an option, takes the new configuration. The caller
+    has imported TensorFlow by `import_tensorflow` and has the run's lock (see `cervix_tf.run_lock`).
 
-    Raises `InputError` that names the first fields that differ, or the first file of what is no run.
+    Raises `InputError` that names the first fields that differ, the number of threads or determinism where those
+    do, or the first file of what is no run.
     """
-    wanted = _plain(dataclasses.asdict(config))
+    computed = _computed(out)
     there = read_json(out.config) if out.config.exists() else None
-    computed = None if there == wanted else _computed(out)
     if computed and there is None:
         raise InputError(f"{computed}: is in a folder that is no run (it has no {out.config.name}); choose another one")
-    if computed:
+    gpus = {} if getattr(config, "devices", "all") == "cpu" else tuning.gpus()
+    config, precision = _settled(config, there if computed else None, gpus)
+    wanted = _plain(dataclasses.asdict(config))
+    if computed and there != wanted:
         changed = [f"{name} was {was!r}, now {now!r}" for name, was, now in _differences(there, wanted)]
         raise InputError(
             f"{out.root}: holds a run with another configuration ({'; '.join(changed[:3])}); "
             "choose another run folder (a study: --run NAME, train: -o RUN), or remove that one"
         )
+    found = environment(command_line, seed, on_gpus=bool(gpus))
+    if precision:
+        found["precision"] = str(precision)
+    if computed and out.environment.exists():
+        found |= _continued(out, found)
     if there != wanted:
         for path in (out.audit, out.manifest):  # of the data that the configuration named before
             path.unlink(missing_ok=True)
         write_json(out.config, wanted)
-    write_json(out.environment, environment(command_line, seed))
+    write_json(out.environment, found)
+    words = f"computing with {found['threads']} threads, oneDNN {found['one_dnn'].split(':')[0]}"
+    print(words + (f", precision {precision.value} ({precision.reason})" if precision else ""), flush=True)
+    return config
+
+
+def _settled(config: C, begun: Any, gpus: Mapping[str, tuple[int, int]]) -> tuple[C, tuning.Choice | None]:
+    """The configuration with the precision that `auto` stands for, which a begun run keeps; and that choice."""
+    if getattr(config, "precision", "") != "auto":
+        return config, None
+    choice = tuning.precision(processor.here(), gpus)
+    before = begun.get("precision") if isinstance(begun, dict) else None
+    if before not in (None, choice.value):
+        choice = tuning.Choice(before, f"as this run was begun; a new one would take {choice.value} here")
+    return dataclasses.replace(config, precision=choice.value), choice
+
+
+def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What environment.json says otherwise of a run that was begun before, perhaps on another machine.
+
+    Raises `InputError` where this process rounds differently by its options; says so where it does by its processor.
+    """
+    begun = read_object(out.environment)
+    if begun.get("threads", found["threads"]) != found["threads"]:
+        raise InputError(
+            f"{out.root}: was begun with {begun['threads']} threads, now {found['threads']}, which round differently; "
+            f"give --threads {begun['threads']}, or choose another run folder"
+        )
+    if begun.get("deterministic", found["deterministic"]) != found["deterministic"]:
+        how, remedy = ("with", "give it again") if begun["deterministic"] else ("without", "leave it out")
+        raise InputError(f"{out.root}: was begun {how} --deterministic; {remedy}, or choose another run folder")
+    if begun.get("instruction_sets", found["instruction_sets"]) != found["instruction_sets"]:
+        print(f"note: {out.root}: was begun on {begun.get('processor')}; what is computed here rounds differently")
+    elif begun.get("reproducible") != _SEVERAL_PROCESSORS:
+        return {}
+    return {"reproducible": _SEVERAL_PROCESSORS}
 
 
 def _computed(out: RunDir) -> Path | None:
@@ -67,8 +117,11 @@ def _computed(out: RunDir) -> Path | None:
     return next((path for path in every if path not in remade), None)
 
 
-def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
-    """What a result depends on beside its configuration: versions, git commit, machine, seed, command line."""
+def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dict[str, Any]:
+    """What a result depends on beside its configuration: versions, git commit, machine, seed, command line.
+
+    `on_gpus`: whether a GPU trains.
+    """
     import importlib.metadata
     import platform
     import subprocess
@@ -101,21 +154,10 @@ def environment(command_line: Sequence[str], seed: int) -> dict[str, Any]:
         "commit": git.stdout.strip() or "not a git checkout",
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": _processor(),
+        **tuning.described(on_gpus=on_gpus),
         "devices": _devices(),
         "versions": versions,
     }
-
-
-def _processor() -> str:
-    import platform
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return f"{model}, {os.cpu_count()} logical CPUs"
 
 
 def _devices() -> str:

@@ -15,7 +15,6 @@ The values were chosen by looking at pairs in public data: among 1981 MobileODT 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cervix_tf import processor
 from cervix_tf.data import headers, images
 from cervix_tf.data.headers import Header, UnreadableImage
 
@@ -69,7 +69,7 @@ class Fingerprint:
 
 def inspect_all(files: Sequence[Path], workers: int, max_megapixels: float | None = None) -> list[Fingerprint]:
     """`inspect` of each file, in order, by `workers` threads (0 = one a core)."""
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or processor.here().cores) as pool:
         return list(pool.map(lambda file: inspect(file, max_megapixels), files))
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from cervix_tf import processor
 from cervix_tf.config import Augmentation, Images
 from cervix_tf.data import augment, pixel_cache
 from cervix_tf.data.images import decode_file
@@ -27,7 +27,7 @@ from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.pixel_cache import PixelCache
 from cervix_tf.errors import InputError
 
-_THREADS = os.cpu_count() or 1
+_THREADS = processor.here().cores
 
 Decode = Callable[[str], np.ndarray]
 

@@ -77,7 +77,7 @@ def card(out: RunDir) -> dict[str, Any]:
             },
         },
         "files": _read(out.exports, []),
-        "limits": _limits(contract, metrics),
+        "limits": _limits(contract, metrics, environment.get("reproducible", "")),
     }
 
 
@@ -162,7 +162,7 @@ def _output(contract: Contract) -> str:
     )
 
 
-def _limits(contract: Contract, metrics: Mapping[str, Any]) -> list[str]:
+def _limits(contract: Contract, metrics: Mapping[str, Any], reproducible: str) -> list[str]:
     few = [
         f"{name} ({count})"
         for name, count in zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True)
@@ -175,6 +175,7 @@ def _limits(contract: Contract, metrics: Mapping[str, Any]) -> list[str]:
         *([f"Fewer than 20 test inputs of {', '.join(few)}: their rates are all but unknown."] if few else []),
         "Probabilities are a network's, as calibrated as the report shows; they are no risk of disease.",
         "It answers for any image, also for one that shows no cervix or no cell.",
+        *([f"The same command gives the same weights {reproducible}."] if reproducible else []),
         *(["Views given in another order than stated give wrong answers without a warning."] if contract.views else []),
     ]
 

@@ -15,13 +15,13 @@ Departs: mean inputs are measured, not computed from batch normalization; kernel
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from cervix_tf import processor
 from cervix_tf.export import flatbuffer
 
 _OUTPUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
@@ -78,7 +78,7 @@ def _means(
 
     interpreter = Interpreter(
         model_content=model,
-        num_threads=os.cpu_count(),
+        num_threads=processor.here().cores,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         experimental_preserve_all_tensors=True,
     )

@@ -5,6 +5,7 @@ A .tflite needs no TensorFlow, so that a single case takes about a second with s
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections import deque
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cervix_tf import runs
+from cervix_tf import processor, runs, tuning
 from cervix_tf.contract import Contract
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.resizing import resized
@@ -146,7 +147,7 @@ def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) ->
 
 def _loaded(inputs: Sequence[Sequence[Image]], contract: Contract, *, resize: bool) -> Iterator[np.ndarray]:
     """Inputs in order, decoded a few ahead by other threads: OpenCV gives up Python's lock while it works."""
-    workers = min(4, os.cpu_count() or 1)
+    workers = min(4, processor.here().cores)
     ahead: deque[Future[np.ndarray]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -201,7 +202,7 @@ def _tflite(path: Path, threads: int | None) -> Model:
         }
 
     try:
-        interpreter = Interpreter(model_path=str(path), num_threads=threads or os.cpu_count())
+        interpreter = Interpreter(model_path=str(path), num_threads=threads or processor.here().cores)
         runners = {name: interpreter.get_signature_runner(name) for name in interpreter.get_signature_list()}
         signatures = {
             name: _Signature(described(runner.get_input_details()), described(runner.get_output_details()))
@@ -239,9 +240,10 @@ def _saved_model(path: Path, threads: int | None) -> Model:
         ) from None
 
     def run(images: np.ndarray) -> np.ndarray:
-        if images.dtype == np.uint8:
-            return loaded.signatures[saved_model.ANY_SIZE](images=tf.constant(images))[contract.output].numpy()
-        return loaded.signatures[saved_model.PIXELS](pixels=tf.constant(images))[contract.output].numpy()
+        with tuning.single_input() if len(images) == 1 else contextlib.nullcontext():
+            if images.dtype == np.uint8:
+                return loaded.signatures[saved_model.ANY_SIZE](images=tf.constant(images))[contract.output].numpy()
+            return loaded.signatures[saved_model.PIXELS](pixels=tf.constant(images))[contract.output].numpy()
 
     return _ready(Model(contract, path, run, seen=seen), signatures)
 

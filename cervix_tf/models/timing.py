@@ -8,6 +8,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from cervix_tf import tuning
+
 
 class Milliseconds(NamedTuple):
     """Time of one forward pass: the median and, around it, the middle 90 % of the repeats."""
@@ -35,12 +37,13 @@ def milliseconds(network: keras.Model, repeats: int = 50) -> Milliseconds:
     pixels = tf.constant(np.random.default_rng(0).integers(0, 256, (1, *entry.shape[1:])), dtype=entry.dtype)
     # A graph of its own: network.predict would add the time of its data pipeline and callbacks.
     run = tf.function(lambda images: network(images, training=False))
-    for _ in range(3):
-        run(pixels).numpy()
     taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run(pixels).numpy()  # waits for the result, on a GPU too
-        taken.append(1000 * (time.perf_counter() - start))
+    with tuning.single_input():
+        for _ in range(3):
+            run(pixels).numpy()
+        for _ in range(repeats):
+            start = time.perf_counter()
+            run(pixels).numpy()  # waits for the result, on a GPU too
+            taken.append(1000 * (time.perf_counter() - start))
     low, median, high = np.percentile(taken, [5, 50, 95])
     return Milliseconds(float(median), float(low), float(high))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import tyro
 
-from cervix_tf import durable, file_names, ranges, run_lock, start
+from cervix_tf import durable, file_names, ranges, run_lock, start, tuning
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
@@ -78,10 +78,10 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
             ),
         )
         for seed in command.seeds or (command.config.seed,):
-            ranges.check(dataclasses.replace(command.config, seed=seed))
+            ranges.check(command.execution, dataclasses.replace(command.config, seed=seed))
         if command.run:
             file_names.check_plain(command.run, "--run")
-        name = (command.run or preset) + _of_worker()
+        name = (command.run or preset) + _of_worker(command.execution)
         runs = {
             seed: RunDir(command.out / study.name / (name if seed == command.config.seed else f"{name}-seed-{seed}"))
             for seed in command.seeds or (command.config.seed,)
@@ -95,10 +95,11 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
             for out in runs.values():
                 durable.make_folder(out.root)
                 locks.enter_context(run_lock.held(out.root))
-            start.import_tensorflow()
+            threads = start.threads(command.execution.threads, runs.values())
+            start.import_tensorflow(threads, deterministic=command.execution.deterministic)
             for seed, out in runs.items():
                 config = dataclasses.replace(command.config, seed=seed)
-                start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
+                config = start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
                 study.run(config, out, request)
             if len(runs) > 1:
                 from cervix_tf.report import seeds
@@ -106,13 +107,13 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
                 seeds.conclude(runs)
 
 
-def _of_worker() -> str:
+def _of_worker(execution: tuning.Execution) -> str:
     """What this worker's run name ends with; joins the others first, if TF_CONFIG names any."""
     import os
 
     if not os.environ.get("TF_CONFIG"):
         return ""
-    start.import_tensorflow()
+    start.import_tensorflow(execution.threads, deterministic=execution.deterministic)
     from cervix_tf.training import devices
 
     at = devices.worker()
@@ -170,6 +171,8 @@ def _command(study: Study[Any], preset: str) -> type:
          dataclasses.field(default=())),
         ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
          dataclasses.field(default=False)),
+        ("execution", Annotated[tuning.Execution, tyro.conf.arg(name="")],
+         dataclasses.field(default=tuning.Execution())),
         ("config", Annotated[type(config), tyro.conf.arg(name="")], dataclasses.field(default=config)),
     ]  # fmt: skip
     return dataclasses.make_dataclass("Command", fields, frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from cervix_tf import tuning
 from cervix_tf.config import Images
 from cervix_tf.data import pipeline
 from cervix_tf.data.inputs import Inputs
@@ -111,7 +111,7 @@ def forward_pass(network: keras.Model, passes: int) -> dict[str, Any]:
             "low": found.low,
             "high": found.high,
             "n": passes,
-            "method": f"median and 5th to 95th percentile of passes, one input each, {os.cpu_count()} logical CPUs",
+            "method": f"median and 5th to 95th percentile of passes, one input each, {tuning.threads()} threads",
         },
         "parameters": network.count_params(),
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from cervix_tf import durable, ranges, run_lock, start
+from cervix_tf import durable, ranges, run_lock, start, tuning
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.ranges import Devices, FileOr, Seed, Share
@@ -59,7 +59,8 @@ class Config:
     test_share: Share = 0.2
     """Share of the images that are tested on, where the manifest prescribes no split."""
     precision: Precision = "float32"
-    """Of the arithmetic in training; what is tested and exported computes in float32."""
+    """Of the arithmetic in training (auto: bfloat16 where the hardware has it); what is tested and exported computes in
+    float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs (needs the extra [tensorboard])."""
     seed: Seed = 0
@@ -83,16 +84,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     class Command:
         config: Annotated[Config, tyro.conf.arg(name="")]
         out: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="RUN", help="Folder of the run.")]
+        execution: Annotated[tuning.Execution, tyro.conf.arg(name="")] = field(default_factory=tuning.Execution)
 
     with exit_cleanly():
         command = tyro.cli(Command, args=arguments, prog="python -m cervix_tf.train", description=Config.__doc__)
-        ranges.check(command.config)
-        start.import_tensorflow()
+        ranges.check(command.execution, command.config)
         out = RunDir(command.out)
         durable.make_folder(out.root)
         with run_lock.held(out.root):
-            start.begin(command.config, out, ["python", "-m", "cervix_tf.train", *arguments], command.config.seed)
-            run(command.config, out)
+            threads = start.threads(command.execution.threads, [out])
+            start.import_tensorflow(threads, deterministic=command.execution.deterministic)
+            line = ["python", "-m", "cervix_tf.train", *arguments]
+            run(start.begin(command.config, out, line, command.config.seed), out)
 
 
 def run(config: Config, out: RunDir) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from cervix_tf import processor, tuning
 from cervix_tf.config import Precision
 from cervix_tf.errors import InputError
 
@@ -95,8 +96,10 @@ def precision(precision: Precision) -> Iterator[None]:
 
     `cervix_tf.layers.in_float32` is for the network when it is trained.
     """
+    # A command has settled `auto` before (see `cervix_tf.start`).
+    settled = tuning.precision(processor.here(), tuning.gpus()).value if precision == "auto" else precision
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    keras.config.set_dtype_policy("float32" if settled == "float32" else f"mixed_{settled}")
     try:
         yield
     finally:

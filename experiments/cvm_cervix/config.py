@@ -159,7 +159,8 @@ class Config:
     eager: bool = False
     """Train without tracing graphs: quicker only where a large network runs for few steps."""
     precision: Precision = "float32"
-    """Of the arithmetic in training; what is tested and exported computes in float32."""
+    """Of the arithmetic in training (auto: bfloat16 where the hardware has it); what is tested and exported computes in
+    float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
     seed: Seed = 0
@@ -215,7 +216,7 @@ PUBLIC = Config(
     criterion="val_loss",
     similar=True,
     test_time_augmentation=True,
-    precision="bfloat16",
+    precision="auto",
 )
 
 PRESETS = {

@@ -135,6 +135,9 @@ def validate(message: Message, context: Context) -> Message:
 
 
 def _answered(message: Message, context: Context, how: Callable[..., Message] = answer) -> Message:
+    from cervix_tf import start
+
+    start.import_tensorflow()
     federation = read(context.run_config)
     place = context.node_config if "manifest" in context.node_config else context.run_config
     own = site(federation, name_of(message), place)
@@ -151,6 +154,7 @@ def main(grid: Grid, context: Context) -> None:
     federation, out = read(context.run_config), RunDir(Path(context.run_config["out"]))
     durable.make_folder(out.root)
     with run_lock.held(out.root):
+        start.import_tensorflow(start.threads(0, [out]))
         start.begin(federation, out, sys.argv, federation.terms.seed)
         study = federation.study
         together = trainer(federation, study.weights if study.start == "imagenet" else "random")

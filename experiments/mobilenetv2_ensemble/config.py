@@ -212,7 +212,8 @@ class Config:
     seed: Seed = 0
     precision: Precision = "float32"
     """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
-    processor has it (AVX512-BF16, AMX, recent GPUs). What is tested and exported computes in float32."""
+    processor has it (AVX512-BF16, AMX, recent GPUs), which auto finds out. What is tested and exported computes in
+    float32."""
     devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
 

@@ -51,7 +51,8 @@ class Config:
     validation_share: Share = 0.15
     """leak_free: share of the training part that chooses the epoch (the paper has no such part)."""
     precision: Precision = "float32"
-    """Of the arithmetic in training; what is tested and exported computes in float32."""
+    """Of the arithmetic in training (auto: bfloat16 where the hardware has it); what is tested and exported computes in
+    float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a row (needs the extra [tensorboard])."""
     seed: Seed = 0
@@ -89,7 +90,7 @@ PUBLIC = Config(
     images=Images(height=128, width=128, batch_size=30, cache="memory"),
     augmentation=Augmentation(rotation=(-20.0, 20.0), scale=(1.0, 1.3), horizontal_flip=0.5),
     optimizer=SGDConfig(epochs=20, learning_rate=0.01, momentum=0.9, weight_decay=1e-4, cosine=True),
-    precision="bfloat16",
+    precision="auto",
 )
 
 PRESETS = {

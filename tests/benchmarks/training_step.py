@@ -22,7 +22,10 @@ def our_step(name: str, precision: str, batch: int, height: int = HEIGHT, width:
 
 
 def our_compiled(name: str, precision: str, height: int = HEIGHT, width: int = WIDTH):
-    """The network with the optimizer, loss and metrics that the studies compile it with."""
+    """The network with the optimizer, loss and metrics that the studies compile it with, TensorFlow as they set it."""
+    from cervix_tf import start
+
+    start.import_tensorflow()
     import keras
 
     from cervix_tf.config import AdamConfig

@@ -73,6 +73,12 @@ def test_a_stand_in_and_strata_and_undefined_metrics_are_shown(run):
     assert "Views given in another order" in text
 
 
+def test_the_card_says_on_what_the_same_weights_depend(run):
+    write_json(run.environment, {"reproducible": "bit for bit with 2 threads on processors with AVX2 of this kind"})
+    model_card.write(run)
+    assert "same weights bit for bit with 2 threads on processors with AVX2" in run.model_card.read_text()
+
+
 def test_a_run_without_metrics_is_an_input_error(run):
     run.metrics.unlink()
     with pytest.raises(InputError, match=r"metrics\.json: no such file"):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cervix_tf import run_lock
+from cervix_tf import run_lock, tuning
 from cervix_tf.config import AdamConfig
 from cervix_tf.errors import InputError
 from cervix_tf.report import tables
@@ -46,6 +46,8 @@ def test_a_run_writes_its_configuration_and_environment_first(tmp_path):
     assert json.loads(out.config.read_text())["net"]["epochs"] == 3
     environment = json.loads(out.environment.read_text())
     assert environment["command_line"].startswith("python -m experiments.study --out")
+    assert 1 <= environment["cores"] <= os.cpu_count() and environment["threads"] >= 1
+    assert "round differently" in environment["reproducible"]
     assert environment["seed"] == 0 and environment["versions"]["tensorflow"].startswith("2.")
 
 
@@ -57,6 +59,42 @@ def test_the_same_command_goes_on_but_another_configuration_is_refused(tmp_path,
         call(tmp_path, "--run", "mine", "--net.epochs", "4")
     assert ended.value.code == 2
     assert "net.epochs was 3, now 4" in capsys.readouterr().err
+
+
+def test_threads_that_cannot_be_had_any_more_are_refused(tmp_path, capsys):
+    import tensorflow as tf
+
+    now = len(tf.config.list_logical_devices()) and tuning.threads()  # at work: its threads cannot be changed any more
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, "--threads", str(now + 1))
+    assert ended.value.code == 2
+    assert f"--threads {now + 1}: TensorFlow computes with {now} in this process already" in capsys.readouterr().err
+    assert call(tmp_path, "--threads", str(now))
+
+
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (
+            {"threads": 99},
+            "was begun with 99 threads, now {now}, which round differently; give --threads 99, or choose",
+        ),
+        ({"deterministic": True}, "was begun with --deterministic; give it again, or choose another run folder"),
+    ],
+)
+def test_a_run_begun_with_other_threads_or_determinism_is_refused_once_it_holds_something(
+    tmp_path, capsys, begun, said
+):
+    now = str(tuning.threads())
+    _, out = call(tmp_path, "--run", "mine")
+    out.environment.write_text(json.dumps(json.loads(out.environment.read_text()) | begun))
+    assert call(tmp_path, "--run", "mine", "--threads", now)
+    out.environment.write_text(json.dumps(json.loads(out.environment.read_text()) | begun))
+    out.metrics.write_text("{}")
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, "--run", "mine", "--threads", now)
+    assert ended.value.code == 2
+    assert said.format(now=now) in capsys.readouterr().err
 
 
 def test_a_run_that_holds_nothing_computed_yet_takes_another_configuration(tmp_path):
@@ -113,10 +151,11 @@ def test_wrong_options_end_with_exit_code_2(tmp_path, capsys, arguments, said):
 @pytest.mark.parametrize("listing", [[], ["--list"]])
 def test_all_values_out_of_range_are_named_at_once_and_nothing_is_begun(tmp_path, capsys, listing):
     with pytest.raises(SystemExit) as ended:
-        tabled(tmp_path, "--net.learning-rate", "-1", "--net.epochs", "0", *listing)
+        tabled(tmp_path, "--net.learning-rate", "-1", "--net.epochs", "0", "--threads", "-1", *listing)
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
-        "error: --net.epochs 0: must be at least 1\n--net.learning-rate -1.0: must be above 0\n"
+        "error: --threads -1: must be at least 0 and at most 1024\n"
+        "--net.epochs 0: must be at least 1\n--net.learning-rate -1.0: must be above 0\n"
     )
     assert not list(tmp_path.iterdir())
 

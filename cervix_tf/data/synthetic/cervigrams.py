@@ -9,13 +9,13 @@ has no age.
 from __future__ import annotations
 
 import csv
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from cervix_tf import processor
 from cervix_tf.atomic import replacing
 from cervix_tf.data.synthetic import colposcopy
 from cervix_tf.errors import InputError
@@ -48,7 +48,7 @@ def write(root: Path, *, women: int, seed: int, case_share: float = 0.35, height
         raise InputError(f"{women} synthetic women: draw at least four, cases and controls")
     rng = np.random.default_rng([seed, women])
     cases = set(rng.permutation(women)[: round(case_share * women)].tolist())
-    with replacing(root) as part, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with replacing(root) as part, ThreadPoolExecutor(processor.here().cores) as pool:
         part.mkdir()
         drawn = pool.map(lambda woman: _write_woman(part, woman, woman in cases, seed, (height, width)), range(women))
         rows = [row for of_woman in drawn for row in of_woman]

@@ -13,7 +13,6 @@ and a few show nothing, which `removed_files.csv` names.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cervix_tf import processor
 from cervix_tf.atomic import replacing
 from cervix_tf.data.synthetic import colposcopy, drawing, nuisance
 from cervix_tf.data.synthetic.colposcopy import Anatomy
@@ -75,7 +75,7 @@ def write(root: Path, *, women: int, seed: int, side: int = 160) -> None:
             found.append(f"{folder}/{name}/{numbers[at]}.jpg")
         return found
 
-    with replacing(root) as part, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with replacing(root) as part, ThreadPoolExecutor(processor.here().cores) as pool:
         for path in {Path(file).parent for woman in range(women) for file in files(woman)}:
             (part / path).mkdir(parents=True)
 

@@ -13,7 +13,6 @@ and light are those of the cluster or field, so a split that parts these leaks.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cervix_tf import processor
 from cervix_tf.atomic import replacing
 from cervix_tf.data.synthetic import drawing
 from cervix_tf.errors import InputError
@@ -105,7 +105,7 @@ def write(root: Path, *, cells: int, seed: int, size: int = 96) -> None:
         raise InputError(f"{root}: exists; remove it, or choose another folder for synthetic cells")
     if cells < 1:
         raise InputError(f"{cells} synthetic cells a class: draw at least one")
-    with replacing(root) as part, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with replacing(root) as part, ThreadPoolExecutor(processor.here().cores) as pool:
         for name in SIPAKMED:
             (part / "sipakmed" / f"im_{name}" / f"im_{name}" / "CROPPED").mkdir(parents=True)
         for name in CRIC:

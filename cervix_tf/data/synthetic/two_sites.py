@@ -17,7 +17,6 @@ mislead about them, many unlabeled images with changed brightness and gamma do n
 from __future__ import annotations
 
 import csv
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cervix_tf import processor
 from cervix_tf.atomic import replacing
 from cervix_tf.data.synthetic import colposcopy
 from cervix_tf.errors import InputError
@@ -87,7 +87,7 @@ def write(
             f"{women} women a site, {labeled} labeled and {tested} tested: at least 10 and 4, "
             f"and no more than the {women - in_test} and {in_test} that there are"
         )
-    with replacing(root) as part, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with replacing(root) as part, ThreadPoolExecutor(processor.here().cores) as pool:
         part.mkdir()
         plans = [plan for name in SITES for plan in _plans(name, women, seed, labeled, tested, case_share)]
         for name in SITES:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cervix_tf import processor
 from cervix_tf.atomic import replacing
 from cervix_tf.data.synthetic import colposcopy
 from cervix_tf.data.synthetic.colposcopy import CLASSES, VIEWS, Box
@@ -81,7 +81,7 @@ def write(
         raise InputError(f"test share {test_share}: is not between 0 and 1")
 
     plan = _plan(counts, test_share, seed)
-    with replacing(root) as part, _one_thread_each(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with replacing(root) as part, _one_thread_each(), ThreadPoolExecutor(workers or processor.here().cores) as pool:
         part.mkdir()
         rows = list(pool.map(lambda visit: _write_visit(part, visit, seed, (height, width)), plan))
         with (part / "evidence.csv").open("w", encoding="utf-8", newline="") as file:
