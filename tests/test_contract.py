@@ -50,17 +50,17 @@ def test_a_lacking_field_no_json_and_no_file_are_input_errors(tmp_path):
         contracts.read(tmp_path / "contract.json")
 
 
-def test_a_contract_from_before_several_samples_keeps_its_seal():
+def test_a_contract_from_before_supersampling_keeps_its_seal():
     sealed = WHOLE.sealed({"model": "0"})
     older = asdict(sealed)
-    del older["samples"]
+    del older["supersampling"]
     found = contracts.parse(json.dumps(older).encode(), "x")
-    assert found.samples == 1
+    assert found.supersampling == 1
     found.check_seal({"model": "0"}, "x")
     with pytest.raises(InputError, match="damaged or changed"):
-        replace(found, samples=4).check_seal({"model": "0"}, "x")
-    with pytest.raises(InputError, match="samples 9: a model takes 1 to 8"):
-        contracts.parse(json.dumps({**older, "samples": 9}).encode(), "x")
+        replace(found, supersampling=4).check_seal({"model": "0"}, "x")
+    with pytest.raises(InputError, match="supersampling 9: is 1 to 8"):
+        contracts.parse(json.dumps({**older, "supersampling": 9}).encode(), "x")
 
 
 KINDS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())

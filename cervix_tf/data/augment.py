@@ -17,18 +17,18 @@ def augmented(
     rng: np.random.Generator,
     augmentation: Augmentation,
     target: tuple[int, int],
-    samples: int = 1,
+    supersampling: int = 1,
 ) -> np.ndarray:
     """`image` (height, width, 3) uint8, changed at random, at `target` = (height, width).
 
-    `samples` a pixel along each side, as evaluation takes them (see `data.resizing`).
+    `supersampling` as in evaluation (see `data.resizing`).
     """
-    finer = (samples * target[0], samples * target[1])
+    finer = (supersampling * target[0], supersampling * target[1])
     matrix = affine(rng, augmentation, image.shape[:2], finer)
-    if samples > 1:  # where they are finer than the image, the outermost lie beyond its last pixel's center
+    if supersampling > 1:  # in an enlarged image the outermost samples lie beyond the last pixel's center
         image = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
         matrix[:, 2] += 1
-    changed = averaged(warp(image, matrix, finer, augmentation.mirror_outside), samples)
+    changed = averaged(warp(image, matrix, finer, augmentation.mirror_outside), supersampling)
     curve = tones(rng, augmentation)
     return colored(changed if curve is None else cv2.LUT(changed, curve), rng, augmentation)
 

@@ -106,7 +106,7 @@ def views(
         pixels = decode(inputs.files[at][0])
         rngs = (np.random.default_rng([seed, int(epoch), int(at), view]) for view in range(2))
         seen = [
-            augment.augmented(pixels, rng, each, size, images.samples)
+            augment.augmented(pixels, rng, each, size, images.supersampling)
             for rng, each in zip(rngs, augmentations, strict=True)
         ]
         return np.stack(seen), np.repeat(inputs.labels[at], 2)
@@ -157,12 +157,12 @@ def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
 
     def view(file: tf.Tensor) -> tf.Tensor:
         pixels = tf.numpy_function(lambda name: decode(name.decode()), [file], tf.uint8, stateful=False)
-        # What `layers.ResizePixels` does inside exported graphs: bilinear, half-pixel centers, then the samples' mean.
-        samples = images.samples
+        # What `layers.ResizePixels` does inside exported graphs: bilinear, half-pixel centers, then averaged.
+        supersampling = images.supersampling
         finer = tf.image.resize(
-            tf.ensure_shape(pixels, [None, None, 3]), (samples * images.height, samples * images.width)
+            tf.ensure_shape(pixels, [None, None, 3]), (supersampling * images.height, supersampling * images.width)
         )
-        return finer if samples == 1 else tf.nn.avg_pool2d(finer[None], samples, samples, "VALID")[0]
+        return finer if supersampling == 1 else tf.nn.avg_pool2d(finer[None], supersampling, supersampling, "VALID")[0]
 
     def load(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         views = [view(file) for file in tf.unstack(files[at])]
@@ -237,7 +237,7 @@ def _augmented(
         views = []
         for view, file in enumerate(inputs.files[at]):
             rng = np.random.default_rng([seed, int(epoch), int(at), view])
-            views.append(augment.augmented(decode(file), rng, of_input(int(at)), size, images.samples))
+            views.append(augment.augmented(decode(file), rng, of_input(int(at)), size, images.supersampling))
         return _stacked(views, inputs, np.stack), inputs.labels[at]
 
     def mapped(epoch: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -141,7 +141,7 @@ def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) ->
     """What `read_input` gives for decoded images."""
     if resize or len({view.shape for view in views}) > 1:
         # What the graph would do to each.
-        views = [resized(view, contract.height, contract.width, contract.samples) for view in views]
+        views = [resized(view, contract.height, contract.width, contract.supersampling) for view in views]
     return np.stack(views) if contract.views else views[0]
 
 

@@ -33,7 +33,7 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     size = {0: _Number("Uint32", contract.native_width), 1: _Number("Uint32", contract.native_height)}
     image = {0: _Number("Uint8", _IMAGE_PROPERTIES), 1: {0: _Number("Int8", _RGB), 1: size}}
     views = f"{len(contract.views)} views in the order {', '.join(contract.views)}, each " if contract.views else ""
-    how = f" (mean of {contract.samples} x {contract.samples} bilinear samples)" if contract.samples > 1 else ""
+    how = f" (bilinear, {contract.supersampling} x supersampling)" if contract.supersampling > 1 else ""
     size_inside = f"resized to {contract.width} x {contract.height}"
     takes = {
         "images": f"{views}an RGB image, uint8, any size; resizing and normalization are inside",

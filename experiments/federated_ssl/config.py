@@ -88,7 +88,7 @@ class Config:
     start: Literal["imagenet", "random"] = "imagenet"
     """Initial weights of self-supervised learning: not stated; sec. III-B removes "the top 1000-way classification
     layer" before it."""
-    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32, samples=4))
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32, supersampling=4))
     """Size and resizing: not stated; cervigrams are large scans. Batch size: of evaluation."""
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(

@@ -161,7 +161,7 @@ class Config:
     """Network of the row that runs without --tables: with batch-hard the paper's best (sec. V-B)."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights (sec. IV-B): imagenet, random, or a weights file without top (of a single network)."""
-    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32, samples=4))
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32, supersampling=4))
     """Size and resizing: not stated; cervigrams are large scans. Batch size: of the fine-tuned classifier and of
     evaluation."""
     augmentation: Augmentation = field(default_factory=Augmentation)

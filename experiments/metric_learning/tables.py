@@ -200,12 +200,12 @@ def of_readers(
     unit = "one prediction an image"
     otherwise: dict[str, Predictions] = {}
     if TASKS[config.task].women:
-        undecided = int(women.one_each(result.predictions, config.tie)[1].sum())
-        unit = f"one prediction a woman, the mean of her images; {undecided} of {len(ours)} women undecided"
-        unit += f", each taken for a {config.tie}" if undecided else ""
-        if undecided:
+        tied = int(women.one_each(result.predictions, config.tie)[1].sum())
+        unit = f"one prediction a woman, the mean of her images; {tied} of {len(ours)} women tied"
+        unit += f", each counted as {config.tie}" if tied else ""
+        if tied:
             other = next(name for name in ours.classes if name != config.tie)
-            otherwise = {f"ours, undecided as {other}": read(result.predictions, other)}
+            otherwise = {f"ours, ties as {other}": read(result.predictions, other)}
     note = f"{note} Ours: {best.name}, K = {result.retrieval['k']}; {unit}."
     note += f" Second reader: {reader_name}." if reader_name else ""
     made = []

@@ -39,17 +39,17 @@ def count(parts: Mapping[str, Manifest], label: str) -> dict[str, tuple[int, int
 
 
 def one_each(of_images: Predictions, tie: str) -> tuple[Predictions, NDArray[np.bool_]]:
-    """One prediction a woman, her images' mean shares, and which of them, (women,), are undecided between two classes.
+    """One prediction per woman, her images' mean shares, and which of them, (women,), are tied between two classes.
 
-    An undecided woman is of class `tie` where that is one of the two: its share gets the
-    least that a number can be larger by, which decides and changes no other number.
+    A tied woman is of class `tie` where that is one of the two: its share is raised by the
+    smallest step of a float, which decides and changes no other number.
     """
     of_women = predictions.aggregate(of_images, "group")
     shares = of_women.probabilities
     top = np.isclose(shares, shares.max(axis=1, keepdims=True), rtol=0, atol=1e-6)  # shares are sums of float32
-    undecided = top.sum(axis=1) > 1
+    tied = top.sum(axis=1) > 1
     at = of_women.classes.index(tie)
     table = of_women.table.copy()
-    of_tie = undecided & top[:, at]
+    of_tie = tied & top[:, at]
     table.loc[of_tie, f"p_{tie}"] = np.nextafter(shares[of_tie].max(axis=1), 1)
-    return Predictions(table, of_women.classes), undecided
+    return Predictions(table, of_women.classes), tied

@@ -34,7 +34,7 @@ class Config:
     """Sec. 3.2."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights (sec. 4.1): imagenet, random, or a weights file without top."""
-    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60, samples=4))
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60, supersampling=4))
     """Batch size: sec. 4.1. Size and resizing: not stated; the photographs have up to 13 megapixels."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """None (sec. 4.2 names it as a way to do better)."""

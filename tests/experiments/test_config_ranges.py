@@ -110,7 +110,7 @@ resnet50_types --optimizer.momentum 1
 resnet50_types --optimizer.weight-decay -1
 resnet50_types --hidden 0
 resnet50_types --published-epoch 9
-resnet50_types --images.samples 9
+resnet50_types --images.supersampling 9
 resnet50_types --test-share 1.5
 resnet50_types --validation-share 0
 resnet50_types --weights gone.h5

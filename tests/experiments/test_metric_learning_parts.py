@@ -228,26 +228,26 @@ def of_two_images(decisions, labels):
 
 @pytest.mark.parametrize(("tie", "decided"), [("case", [0, 1, 1, 1]), ("control", [0, 1, 0, 0])])
 def test_a_woman_whose_images_disagree_is_what_the_rule_says(tie, decided):
-    said, undecided = women.one_each(of_two_images([[0, 0], [1, 1], [0, 1], [1, 0]], [0, 1, 1, 0]), tie)
-    assert list(said.decisions) == decided and list(undecided) == [False, False, True, True]
+    said, tied = women.one_each(of_two_images([[0, 0], [1, 1], [0, 1], [1, 0]], [0, 1, 1, 0]), tie)
+    assert list(said.decisions) == decided and list(tied) == [False, False, True, True]
     np.testing.assert_allclose(said.probabilities[2:], 0.5)
 
 
-def test_thirds_that_add_up_to_a_half_but_for_their_rounding_are_undecided():
+def test_thirds_that_add_up_to_a_half_but_for_their_rounding_are_tied():
     shares = np.float32([[2 / 3, 1 / 3], [1 / 3, 2 / 3]])
     both = predictions.from_arrays(["a", "b"], shares, CLASSES, labels=["case", "case"], groups=["w", "w"])
     assert [list(women.one_each(both, tie)[0].decisions) for tie in ("case", "control")] == [[1], [0]]
 
 
-def test_both_readings_of_undecided_women_stand_in_table_7(tmp_path):
+def test_both_readings_of_tied_women_stand_in_table_7(tmp_path):
     from cervix_tf.run_dir import RunDir
 
     row = Row("mobilenet", "batch_hard")
     result = tables.Result(None, {"k": 1}, of_two_images([[0, 0], [1, 1], [0, 1], [1, 0]], [0, 1, 1, 0]))
     shares, counts = tables.of_readers(Config(), (7,), row, result, RunDir(tmp_path), "")
     found = {each["name"]: [cell["value"] for cell in each["ours"]] for each in shares["rows"]}
-    assert found == {"All, ours": [50.0, 100.0], "All, ours, undecided as control": [100.0, 50.0]}
-    assert "2 of 4 women undecided, each taken for a case" in shares["note"]
+    assert found == {"All, ours": [50.0, 100.0], "All, ours, ties as control": [100.0, 50.0]}
+    assert "2 of 4 women tied, each counted as case" in shares["note"]
     assert [cell["value"] for cell in counts["rows"][0]["ours"]] == [1, 1, 0, 2]
 
 

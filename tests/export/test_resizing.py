@@ -1,4 +1,4 @@
-"""Several samples a pixel: one definition in training, evaluation, Keras, SavedModel and TFLite."""
+"""Supersampling: one definition in training, evaluation, Keras, SavedModel and TFLite."""
 
 import cv2
 import keras
@@ -14,7 +14,7 @@ from cervix_tf.export import runtime, saved_model, tflite
 from cervix_tf.export.serving import serving_model
 from cervix_tf.layers.resize_pixels import ResizePixels
 
-IMAGES = Images(height=12, width=16, batch_size=4, samples=4)
+IMAGES = Images(height=12, width=16, batch_size=4, supersampling=4)
 SHAPES = [(96, 128), (301, 203), (48, 64), (20, 9)]
 
 
@@ -32,7 +32,7 @@ def photographs(tmp_path_factory):
 
 def test_evaluation_prediction_and_the_graphs_layer_give_the_same_pixels(photographs):
     (evaluated, _), *_ = pipeline.evaluation(photographs, IMAGES).as_numpy_iterator()
-    layer = ResizePixels(12, 16, samples=4)
+    layer = ResizePixels(12, 16, supersampling=4)
     for (file,), found in zip(photographs.files, evaluated, strict=True):
         pixels = decode_file(file)
         np.testing.assert_allclose(layer(pixels[None])[0], found, atol=1e-3)
@@ -63,7 +63,7 @@ def exported(request, tmp_path_factory):
     """A network, exported in both formats, with its contract."""
     views = request.param
     contract = Contract(
-        "t", ("a", "b"), (), views, 12, 16, 96, 128, "1", "free", "Tests.", "drawn", True, False, samples=4
+        "t", ("a", "b"), (), views, 12, 16, 96, 128, "1", "free", "Tests.", "drawn", True, False, supersampling=4
     )
     keras.utils.set_random_seed(1)
     pixels = keras.Input((*((len(views),) if views else ()), 12, 16, 3))
@@ -79,7 +79,7 @@ def exported(request, tmp_path_factory):
 def test_an_exported_model_resizes_as_evaluation_does(exported, name, photographs):
     folder, contract, model = exported
     loaded = runtime.load(folder / name)
-    assert loaded.contract.samples == 4
+    assert loaded.contract.supersampling == 4
     for (file,) in photographs.files:
         files = [file] * contract.image_files
         inside = runtime.probabilities(loaded, [files], in_graph=True)
