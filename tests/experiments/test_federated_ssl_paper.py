@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -10,11 +11,12 @@ import pytest
 from cervix_tf.data import manifest
 from cervix_tf.data.synthetic import two_sites
 from cervix_tf.errors import InputError
+from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.federated_ssl import __main__ as study
 from experiments.federated_ssl import data, gains, tables, training
-from experiments.federated_ssl.config import PAPER, Config
+from experiments.federated_ssl.config import PAPER, Config, Row
 
 SMALL = [
     *("--preset", "paper", "--weights", "imagenet", "--images.size", "32", "--batch-sizes", "8", "--ssl.epochs", "1"),
@@ -55,14 +57,39 @@ def test_the_papers_preset_runs_through_both_tables_beside_the_papers_columns(fi
         assert all((row["paper"][0] is None) == (name == "csfssl-e2") for row, name in zip(rows, ROWS, strict=True))
 
 
-def test_the_three_differences_of_the_abstract_are_measured_woman_by_woman(finished):
+def test_the_three_differences_of_the_abstract_stand_beside_the_papers(finished):
     table = next(each for each in json.loads(finished.tables.read_text()) if each["number"] == "Abstract")
-    assert [row["name"] for row in table["rows"]] == [
-        "SSL over ImageNet", "CSSL over SSL", "Federated SSL over SSL",
-    ]  # fmt: skip
-    for row in table["rows"]:
-        assert all(cell["low"] <= cell["value"] <= cell["high"] for cell in row["ours"])
+    names = ["SSL over ImageNet", "CSSL over SSL", "Federated SSL over SSL"]
+    assert [row["name"] for row in table["rows"]] == names
     assert "ALTS: ssl-8 over imagenet" in table["note"]
+
+    def accuracy(name):
+        said = predictions.read(finished.row(f"{name}-alts").predictions)
+        return 100 * (said.decisions == said.labels).mean()
+
+    ours = table["rows"][0]["ours"][0]["value"]
+    assert ours == pytest.approx(accuracy("ssl-8") - accuracy("imagenet"))
+    assert table["rows"][0]["paper"] == pytest.approx([2.52, 2.70])
+
+
+def test_of_several_rows_of_a_kind_the_one_with_the_lowest_validation_loss_is_compared_woman_by_woman():
+    labels = np.tile([0, 0, 1, 1], 30)
+
+    def said(right):
+        decisions = np.where(np.arange(120) < right, labels, 1 - labels)
+        names = [("control", "case")[label] for label in labels]
+        return predictions.from_arrays(
+            map(str, range(120)), np.eye(2)[decisions], ("control", "case"), labels=names,
+            groups=[f"w{at // 2}" for at in range(120)],
+        )  # fmt: skip
+
+    rows = {Row("imagenet"): (80, 0.6), Row("ssl", 8): (90, 0.5), Row("ssl", 16): (110, 0.9)}
+    found = {row: {"nhs": said(right)} for row, (right, _) in rows.items()}
+    losses = {row: {"nhs": loss} for row, (_, loss) in rows.items()}
+    table = gains.table(found, losses, ["nhs"], tables.TABLE_2, "", 0)
+    (first,), (second,), _ = (row["ours"] for row in table["rows"])
+    assert first["value"] == pytest.approx(100 * 10 / 120) and first["low"] < first["value"] < first["high"]
+    assert second is None and "NHS: ssl-8 over imagenet" in table["note"]
 
 
 def test_the_abstracts_figures_are_those_of_alts_in_table_2():
