@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cervix_tf.ranges import BelowOne, Count, NotNegative, Positive, Probability, Range, Rising, ZeroOr
+from cervix_tf.ranges import BelowOne, Count, Devices, NotNegative, Positive, Probability, Range, Rising, Seed, ZeroOr
 
 Protocol = Literal["as_published", "leak_free"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -110,6 +110,24 @@ class Source:
     """Folder of the images in their original layout."""
     manifest: Path | None = None
     """Manifest CSV made before with `python -m cervix_tf.data import`; without it the root is imported."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Class folder or label in the source, then the class it stands for, and so on: healthy normal grade_1 cin1."""
+    train_folder: str = "train"
+    """Cervigram visits: folder of the training visits, relative to the root."""
+    test_folder: str = "test"
+    """Cervigram visits: folder of the test visits, relative to the root."""
+    overrides: Path | None = None
+    """Cervigram visits: CSV with columns visit, file, view for visits that the order of names gets wrong."""
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
     named and counted in the report."""
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What the configuration of every study has; each adds its paper's numbers."""
+
+    data: Source = Source()
+    seed: Seed = 0
+    devices: Devices = "all"
+    """all, cpu, or a number: several are mirrored."""

@@ -145,6 +145,13 @@ def problems(config: Any, prefix: str = "--") -> Iterator[str]:
         yield f"{prefix}{_option(name)} {_shown(getattr(config, name))}: {reason}"
 
 
+def nothing_left(config: Any, first: str, second: str) -> Iterator[tuple[str, str]]:
+    """The conflict of two shares that are taken from one whole and leave nothing of it to train on."""
+    other = getattr(config, second)
+    if getattr(config, first) + other >= 1:
+        yield first, f"and --{_option(second)} {other:g} leave nothing to train on; lower one of them"
+
+
 def limited(config: Any) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     """(name, value, limits of the value) of every field of a dataclass."""
     hints = get_type_hints(type(config), include_extras=True)

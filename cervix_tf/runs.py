@@ -94,16 +94,21 @@ def manifest(out: RunDir, root: Path | None = None) -> Manifest:
 
     Raises `InputError` when the images are not there.
     """
-    from cervix_tf.data import manifest as manifests
-
-    if root is None and out.environment.is_file():
-        there = read_object(out.environment).get("data_root")
-        root = Path(there) if there else None
-    listed = manifests.read(out.manifest, root)
+    listed = listed_rows(out, root)
     first = listed.root / listed.rows["path"][0]
     if not first.is_file():
         raise InputError(f"{first}: no such file; give the folder of the run's images with --root")
     return listed
+
+
+def listed_rows(out: RunDir, root: Path | None = None) -> Manifest:
+    """The same, whether the images are there or not."""
+    from cervix_tf.data import manifest as manifests
+
+    if root is None and out.environment.is_file():
+        there = read_object(out.environment).get("data_root")
+        root = Path(str(there)) if there else None
+    return manifests.read(out.manifest, root)
 
 
 def tested_inputs(out: RunDir, listed: Manifest, contract: Contract) -> tuple[Inputs, np.ndarray]:

@@ -1,5 +1,6 @@
 """`python -m cervix_tf.predict`: from files on disk to a table or JSON."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -82,6 +83,20 @@ def test_the_table_names_input_probabilities_and_decision_and_says_synthetic(sin
     assert lines[1].split() == [str(file), "0.000", "1.000", "0.000", "green"]
     assert lines[2] == "brightest color 1, trained on nothing. Tests only."
     assert lines[3].startswith("SYNTHETIC")
+
+
+def test_a_threshold_on_the_margin_says_positive_or_negative_and_needs_positive_classes(single, tmp_path, capsys):
+    of_two = dataclasses.replace(contract(()), positive=("green", "blue"))
+    probabilities = np.array([[0.5, 0.45, 0.05], [0.2, 0.1, 0.7]])
+    table = command.as_table(of_two, ["a", "b"], probabilities, -0.1).splitlines()
+    assert table[0].endswith("margin above -0.1")
+    assert table[1].split()[-2:] == ["-0.050", "positive"] and table[2].split()[-2:] == ["+0.500", "positive"]
+    first, _ = json.loads(command.as_json(of_two, ["a", "b"], probabilities, 0.0))["predictions"]
+    assert first["positive"] is False and first["margin"] == pytest.approx(-0.05)
+    for wrong, said in (("2", "--margin 2: must be from -1 to 1"), ("0", "brightest color has no positive classes")):
+        with pytest.raises(SystemExit):
+            command.main([str(single), str(paint(tmp_path / "x.png", 1)), "--margin", wrong])
+        assert said in capsys.readouterr().err
 
 
 def test_a_case_folder_is_one_input_sorted_by_name_and_a_folder_of_cases_several(three_views, tmp_path, capsys):

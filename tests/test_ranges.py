@@ -28,8 +28,7 @@ class Outer:
     validation_share: float = 0.25
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        if self.test_share + self.validation_share >= 1:
-            yield "test_share", "is too much"
+        return ranges.nothing_left(self, "test_share", "validation_share")
 
 
 def test_a_sound_configuration_has_no_problems_and_fields_without_limits_may_have_any_value():
@@ -50,7 +49,9 @@ def test_every_wrong_field_is_named_as_its_option_at_once():
 
 
 def test_what_fields_rule_out_together_is_named_once_each_alone_is_right():
-    assert list(ranges.problems(Outer(test_share=0.8))) == ["--test-share 0.8: is too much"]
+    assert list(ranges.problems(Outer(test_share=0.8))) == [
+        "--test-share 0.8: and --validation-share 0.25 leave nothing to train on; lower one of them"
+    ]
     assert list(ranges.problems(Outer(test_share=0.8, fold_count=0))) == ["--fold-count 0: must be at least 1"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cervix_tf import runs
 from cervix_tf.data import manifest as manifests
 from cervix_tf.data import seen
 from cervix_tf.data.manifest import Manifest
@@ -27,7 +28,7 @@ def _overlap(path: Path, model: Predictions) -> Overlap | str:
     whole = RunDir(own.root.parent.parent) if own.root.parent.name == "rows" else own
     if _cross_validated(whole):
         return "cross-validated: each row is predicted by a network of another fold, which of them is not recorded"
-    listed = next((_manifest(run) for run in (own, whole) if run.manifest.is_file()), None)
+    listed = next((runs.listed_rows(run) for run in (own, whole) if run.manifest.is_file()), None)
     if own.seen.is_file():
         record = seen.read(own.seen)
     elif listed is not None and whole.config.is_file() and (listed.rows["split"] == "train").any():
@@ -40,11 +41,6 @@ def _overlap(path: Path, model: Predictions) -> Overlap | str:
 def _cross_validated(run: RunDir) -> bool:
     folds = read_object(run.config).get("folds") if run.config.is_file() else None
     return isinstance(folds, int) and folds > 1
-
-
-def _manifest(run: RunDir) -> Manifest:
-    root = read_object(run.environment).get("data_root") if run.environment.is_file() else None
-    return manifests.read(run.manifest, Path(root) if root else None)
 
 
 def _tested(model: Predictions, listed: Manifest | None, own: RunDir) -> Manifest:

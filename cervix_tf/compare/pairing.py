@@ -80,10 +80,9 @@ def paired(models: Mapping[str, Predictions]) -> dict[str, Predictions]:
                 f"{pair}: not the same cases: {_some(here - there)} only in the first, "
                 f"{_some(there - here)} only in the second; evaluate both on the same manifest and split"
             )
-        table = model.table.set_index("id", drop=False).loc[first.table["id"]].reset_index(drop=True)
-        aligned = Predictions(table, model.classes)
+        aligned = model.of(first.table["id"])
         for what, differ in (
-            ("labels", table["label"] != first.table["label"]),
+            ("labels", aligned.table["label"] != first.table["label"]),
             ("groups", aligned.groups != first.groups),
         ):
             if differ.any():

@@ -170,9 +170,9 @@ def split(
         print(f"left out: {len(table) - len(kept)} images named in {exclude}")
         table = kept
     if similar:
-        before = len(set(splits.leak_units(table)))
+        before = len(set(splits.group_numbers(table)))
         table = audits.group_by_similarity(table)
-        print(f"near-duplicates grouped: {before} groups before, {len(set(splits.leak_units(table)))} now")
+        print(f"near-duplicates grouped: {before} groups before, {len(set(splits.group_numbers(table)))} now")
     for doubt in groups.doubts(table):
         print(f"warning: {doubt}", file=sys.stderr)
     shares = {"train": 1 - test - validation, "validation": validation, "test": test}

@@ -116,7 +116,7 @@ def group_by_similarity(
     by_pixels: dict[str, int] = {}  # identical images of one color have no hash, yet belong together
     near += [(at, by_pixels.setdefault(mark.pixels, at)) for at, mark in enumerate(prints)]
     rows = manifest.rows.copy()
-    for _, members in rows.groupby(splits.leak_units(manifest, near)):
+    for _, members in rows.groupby(splits.group_numbers(manifest, near)):
         if len(members) > 1:
             named = sorted(set(members["group"]) - {""})
             digest = hashlib.sha256(min(members["path"]).encode()).hexdigest()[:12]

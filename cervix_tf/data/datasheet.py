@@ -24,6 +24,7 @@ class Expected:
     cases: int | None = None
     per_class: Mapping[str, int] = field(default_factory=dict)
     per_split: Mapping[str, int] = field(default_factory=dict)
+    per_split_class: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ def differences(sheet: Datasheet, manifest: Manifest) -> list[str]:
         said.append(_against(f"images labeled {label}", count, int(labels.get(label, 0))))
     for split, count in expected.per_split.items():
         said.append(_against(f"images in the {split} part", count, int(splits.get(split, 0))))
+    for split, counts in expected.per_split_class.items():
+        there = rows["label"][rows["split"] == split].value_counts()
+        said += [
+            _against(f"images labeled {label} in the {split} part", count, int(there.get(label, 0)))
+            for label, count in counts.items()
+        ]
     unknown = sorted(set(labels.index) - set(sheet.classes) - {""})
     said += [f"label {label!r} is none of the classes {', '.join(sheet.classes)}" for label in unknown]
     for pattern, reason in sheet.known_bad.items():

@@ -11,6 +11,12 @@ _SHOWN = 3
 _FILL = "fill the column group, or import again with --group-pattern"
 
 
+def groups_of(rows: pd.DataFrame, own: str = "") -> pd.Series:
+    """The group of each row, where empty its case, where that is empty too its column `own`; "" for none."""
+    group = rows["group"].where(rows["group"] != "", rows["case"])
+    return group.where(group != "", rows[own]) if own else group
+
+
 def doubts(manifest: Manifest) -> list[str]:
     """One sentence on each reason why a split by these groups may leak; an empty list where there is none."""
     rows = manifest.rows
@@ -20,24 +26,24 @@ def doubts(manifest: Manifest) -> list[str]:
 
 def in_several_splits(rows: pd.DataFrame) -> list[tuple[str, dict[str, int]]]:
     """(group, split -> position of its first row there) of each group, or case without group, in two splits or more."""
-    units = rows["group"].where(rows["group"] != "", rows["case"])
-    placed = pd.DataFrame({"unit": units, "split": rows["split"]})[(units != "") & (rows["split"] != "")]
+    groups = groups_of(rows)
+    placed = pd.DataFrame({"group": groups, "split": rows["split"]})[(groups != "") & (rows["split"] != "")]
     placed = placed.drop_duplicates().assign(at=lambda table: table.index)
-    several = placed[placed["unit"].duplicated(keep=False)]
+    several = placed[placed["group"].duplicated(keep=False)]
     return [
-        (str(unit), dict(zip(some["split"], some["at"].tolist(), strict=True)))
-        for unit, some in several.groupby("unit", sort=False)
+        (str(group), dict(zip(some["split"], some["at"].tolist(), strict=True)))
+        for group, some in several.groupby("group", sort=False)
     ]
 
 
 def _without(rows: pd.DataFrame) -> str:
-    units = rows["group"].where(rows["group"] != "", rows["case"])
-    missing = int((units == "").sum())
+    groups = groups_of(rows)
+    missing = int((groups == "").sum())
     if missing == len(rows):
         return f"no row names a group or a case, so every image counts as a woman of its own: {_FILL}"
     if missing:
         return f"{missing} of {len(rows)} rows name neither group nor case, each counts as a woman of its own: {_FILL}"
-    if len(rows) > 1 and units.nunique() == len(rows):
+    if len(rows) > 1 and groups.nunique() == len(rows):
         return f"every row is a group of its own; if a woman has several images here, {_FILL}"
     return ""
 

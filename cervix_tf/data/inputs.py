@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -32,12 +32,6 @@ class Inputs:
 
     def __len__(self) -> int:
         return len(self.files)
-
-
-def units(rows: pd.DataFrame) -> np.ndarray:
-    """The unit that must not be parted or counted twice, text, (rows,): group, where empty case, where empty id."""
-    own = rows["case"].where(rows["case"] != "", rows["id"])
-    return rows["group"].where(rows["group"] != "", own).to_numpy(object)
 
 
 def from_images(manifest: Manifest, classes: Sequence[str], view_kind: str = "") -> Inputs:
@@ -132,6 +126,16 @@ def from_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str])
         )
     table = pd.DataFrame(described, columns=list(ROW_COLUMNS))
     return Inputs(tuple(files), _indices(table["label"], classes), table, tuple(classes), tuple(views)), left_out
+
+
+def joined(several: Sequence[Inputs]) -> Inputs:
+    """All of several inputs of the same classes and views, one after the other."""
+    return replace(
+        several[0],
+        files=tuple(files for each in several for files in each.files),
+        labels=np.concatenate([each.labels for each in several]),
+        rows=pd.concat([each.rows for each in several], ignore_index=True),
+    )
 
 
 def _indices(labels: pd.Series, classes: Sequence[str]) -> np.ndarray:

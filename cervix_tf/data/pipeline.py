@@ -40,18 +40,18 @@ def training(
     seed: int,
     epochs: int,
     first_epoch: int = 0,
+    keep_rest: bool = False,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of epochs `first_epoch` ... `epochs` - 1, one after the other.
 
     `augmentation` is that of all inputs, or one an input.
     Elements: images (batch, [views,] height, width, 3) uint8 and labels (batch,) int32.
-    Every epoch has `steps(inputs, images)` full batches of its own random order; the
-    rest, fewer than a batch, is left out of that epoch.
+    Every epoch has `steps(inputs, images)` full batches of its own random order; the rest, fewer than a batch, is left
+    out of that epoch, or with `keep_rest` its last, smaller batch.
     """
-    elements = _order(inputs, images, seed, first_epoch, epochs)
+    elements = _order(inputs, images, seed, first_epoch, epochs, keep_rest)
     loaded = elements.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=_THREADS)
-    rows = _batch_size(inputs, images)
-    return _made_of(_batched(loaded, rows, drop_remainder=True), elements, inputs, rows)
+    return _epochs_of(loaded, elements, inputs, images, keep_rest)
 
 
 def sampled(
@@ -82,7 +82,7 @@ def sampled(
     loaded = order.map(_augmented(inputs, images, augmentation, seed), num_parallel_calls=_THREADS)
     # Known, since Keras warns of missing batches where it has to find out how many a validation set has.
     known = tf.data.experimental.assert_cardinality(batches * (epochs - first_epoch))
-    return _made_of(_batched(loaded, rows, drop_remainder=True).apply(known), order, inputs, rows)
+    return _made_of(_batched(loaded, rows, drop_remainder=True).apply(known), order, inputs, [rows])
 
 
 def views(
@@ -121,7 +121,7 @@ def views(
     elements, rows = _order(inputs, images, seed, first_epoch, epochs), _batch_size(inputs, images)
     loaded = elements.map(mapped, num_parallel_calls=_THREADS)
     known = tf.data.experimental.assert_cardinality(steps(inputs, images) * (epochs - first_epoch))  # as in `sampled`
-    return _made_of(_batched(loaded, rows, drop_remainder=True).map(flat).apply(known), elements, inputs, rows)
+    return _made_of(_batched(loaded, rows, drop_remainder=True).map(flat).apply(known), elements, inputs, [rows])
 
 
 def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, seed: int, epoch: int) -> tf.data.Dataset:
@@ -132,7 +132,14 @@ def one_epoch(inputs: Inputs, images: Images, augmentation: Augmentation, *, see
 
 
 def training_features(
-    features: np.ndarray, inputs: Inputs, images: Images, *, seed: int, epochs: int, first_epoch: int = 0
+    features: np.ndarray,
+    inputs: Inputs,
+    images: Images,
+    *,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 0,
+    keep_rest: bool = False,
 ) -> tf.data.Dataset:
     """Batches in the order of `training`, of what a frozen network made of the inputs instead of their pixels.
 
@@ -140,11 +147,10 @@ def training_features(
     epoch e reads copy e modulo copies, so with as many copies as epochs nothing differs
     from running the frozen network anew.
     """
-    kept, labels = tf.constant(features), tf.constant(inputs.labels)
-    elements = _order(inputs, images, seed, first_epoch, epochs)
-    loaded = elements.map(lambda epoch, at: (kept[epoch % len(features), at], labels[at]))
-    rows = _batch_size(inputs, images)
-    return _made_of(_batched(loaded, rows, drop_remainder=True), elements, inputs, rows)
+    copies, kept, labels = len(features), tf.constant(features), tf.constant(inputs.labels)
+    elements = _order(inputs, images, seed, first_epoch, epochs, keep_rest)
+    loaded = elements.map(lambda epoch, at: (kept[epoch % copies, at], labels[at]))
+    return _epochs_of(loaded, elements, inputs, images, keep_rest)
 
 
 def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
@@ -171,7 +177,7 @@ def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
     elements = tf.data.Dataset.range(len(inputs))
     mapped = elements.map(load, num_parallel_calls=_THREADS)
     order = elements.map(lambda at: (tf.constant(0, tf.int64), at))
-    return _made_of(_batched(mapped, images.batch_size, drop_remainder=False), order, inputs, images.batch_size)
+    return _made_of(_batched(mapped, images.batch_size, drop_remainder=False), order, inputs, [images.batch_size])
 
 
 def files(batches: tf.data.Dataset, step: int) -> list[str]:
@@ -183,8 +189,9 @@ def files(batches: tf.data.Dataset, step: int) -> list[str]:
         if type(batches).__name__.strip("_") not in ("MapDataset", "ParallelMapDataset"):
             return []
         (batches,) = batches._inputs()
-    order, inputs, rows = batches.made_of
-    positions = [int(at) for _, at in order.skip(step * rows).take(rows).as_numpy_iterator()]
+    order, inputs, sizes = batches.made_of
+    before = sum(sizes) * (step // len(sizes)) + sum(sizes[: step % len(sizes)])
+    positions = [int(at) for _, at in order.skip(before).take(sizes[step % len(sizes)]).as_numpy_iterator()]
     return list(dict.fromkeys(str(file) for at in positions for file in inputs.files[at]))
 
 
@@ -200,20 +207,40 @@ def readable_errors() -> Iterator[None]:
         raise InputError(found.group(1).strip()) from error
 
 
-def steps(inputs: Inputs, images: Images) -> int:
+def steps(inputs: Inputs, images: Images, keep_rest: bool = False) -> int:
     """Batches in one training epoch."""
-    return len(inputs) // _batch_size(inputs, images)
+    return len(_sizes(inputs, images, keep_rest))
 
 
-def _made_of(batches: tf.data.Dataset, order: tf.data.Dataset, inputs: Inputs, rows: int) -> tf.data.Dataset:
-    """`batches`, remembering for `files` the (epoch, position) of their elements, `rows` a batch."""
-    batches.made_of = order, inputs, rows
+def _sizes(inputs: Inputs, images: Images, keep_rest: bool) -> list[int]:
+    """Rows of each batch of a training epoch."""
+    rows = _batch_size(inputs, images)
+    rest = len(inputs) % rows
+    return [rows] * (len(inputs) // rows) + ([rest] if keep_rest and rest else [])
+
+
+def _epochs_of(
+    loaded: tf.data.Dataset, order: tf.data.Dataset, inputs: Inputs, images: Images, keep_rest: bool
+) -> tf.data.Dataset:
+    """The elements of training epochs in batches."""
+    sizes = _sizes(inputs, images, keep_rest)
+    if len(set(sizes)) == 1:
+        return _made_of(_batched(loaded, sizes[0], drop_remainder=True), order, inputs, sizes)
+    one_by_one = loaded.batch(1).rebatch(tf.constant(sizes, tf.int64))  # in turn: an epoch's batches, then the next's
+    return _made_of(one_by_one.prefetch(tf.data.AUTOTUNE).with_options(_options()), order, inputs, sizes)
+
+
+def _made_of(batches: tf.data.Dataset, order: tf.data.Dataset, inputs: Inputs, sizes: list[int]) -> tf.data.Dataset:
+    """`batches`, remembering for `files` the (epoch, position) of their elements, and the rows of each, in turn."""
+    batches.made_of = order, inputs, sizes
     return batches
 
 
-def _order(inputs: Inputs, images: Images, seed: int, first_epoch: int, epochs: int) -> tf.data.Dataset:
-    """(epoch, position) of every element of a training run: whole batches, a random order an epoch."""
-    count = steps(inputs, images) * _batch_size(inputs, images)
+def _order(
+    inputs: Inputs, images: Images, seed: int, first_epoch: int, epochs: int, keep_rest: bool = False
+) -> tf.data.Dataset:
+    """(epoch, position) of every element of a training run: whole batches or all, a random order an epoch."""
+    count = sum(_sizes(inputs, images, keep_rest))
 
     def shuffled(epoch: tf.Tensor) -> tf.data.Dataset:
         positions = tf.random.experimental.stateless_shuffle(
@@ -256,6 +283,10 @@ def _stacked(views: list, inputs: Inputs, stack: Callable) -> Any:
 
 
 def _batched(dataset: tf.data.Dataset, batch_size: int, *, drop_remainder: bool) -> tf.data.Dataset:
+    return dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     # Seen with TensorFlow 2.21: tuned, Keras' fit and predict at times end late, mostly after 10 x (2^n - 1) ms (5.1 s
@@ -263,7 +294,7 @@ def _batched(dataset: tf.data.Dataset, batch_size: int, *, drop_remainder: bool)
     options.autotune.enabled = False
     # A dataset of indices has no files to share out: each worker takes every n-th element.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return dataset.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE).with_options(options)
+    return options
 
 
 def _decoder(images: Images) -> Decode:

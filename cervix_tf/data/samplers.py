@@ -17,7 +17,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix_tf.data.inputs import Inputs, units
+from cervix_tf.data.groups import groups_of
+from cervix_tf.data.inputs import Inputs
 from cervix_tf.errors import InputError
 
 Positions = NDArray[np.int64]
@@ -111,7 +112,7 @@ _Members = dict[int, tuple[Positions, Positions]]
 
 
 def _members(inputs: Inputs, same_group: bool) -> _Members:
-    owners = inputs.rows["id"].to_numpy() if same_group else units(inputs.rows)
+    owners = inputs.rows["id"].to_numpy() if same_group else groups_of(inputs.rows, "id").to_numpy(object)
     found = {}
     for label in np.unique(inputs.labels[inputs.labels >= 0]):
         positions = np.flatnonzero(inputs.labels == label)

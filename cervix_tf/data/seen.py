@@ -120,10 +120,11 @@ def of(manifest: Manifest, salt: str = "") -> Seen:
 
 def overlap(seen: Seen, tested: Manifest, *, read: bool = True) -> Overlap:
     """How much of the tested rows is in the record; `read` their files rather than believe the manifest's sha256."""
+    from cervix_tf.data.groups import groups_of
+
     rows = tested.rows
     contents = _contents(tested, believe=not read)
-    own = rows["case"].where(rows["case"] != "", rows["path"])
-    groups = rows["group"].where(rows["group"] != "", own)
+    groups = groups_of(rows, "path")
 
     def marked(part: Part) -> tuple[np.ndarray, np.ndarray]:
         file = np.isin(_digests(seen.salt, contents), part.files) & (np.array(contents, dtype=object) != "")

@@ -72,10 +72,10 @@ def grouped(manifest: Manifest, fractions: Mapping[str, float], seed: int) -> di
     _check_fractions(fractions)
     ordered = _by_path(manifest)
     names = list(fractions)
-    units = leak_units(ordered)
+    groups = group_numbers(ordered)
     _, classes = np.unique(ordered.rows["label"].to_numpy(dtype=str), return_inverse=True)
-    counts = np.zeros((units.max() + 1, classes.max() + 1))  # rows of each unit and class
-    np.add.at(counts, (units, classes), 1)
+    counts = np.zeros((groups.max() + 1, classes.max() + 1))  # rows of each group and class
+    np.add.at(counts, (groups, classes), 1)
     lacking = np.outer([fractions[name] for name in names], counts.sum(0))
     weights = 1 / counts.sum(0)  # a row of a rare class counts for more
 
@@ -84,7 +84,7 @@ def grouped(manifest: Manifest, fractions: Mapping[str, float], seed: int) -> di
     for unit in sorted(order, key=lambda unit: -np.count_nonzero(counts[unit])):
         chosen[unit] = np.argmax(lacking @ (counts[unit] * weights))
         lacking[chosen[unit]] -= counts[unit]
-    parts = _parts(ordered, np.array(names, dtype=object)[chosen[units]], names)
+    parts = _parts(ordered, np.array(names, dtype=object)[chosen[groups]], names)
     empty = [name for name, part in parts.items() if not len(part)]
     if empty:
         raise InputError(
@@ -104,16 +104,16 @@ def folds(manifest: Manifest, k: int, seed: int) -> list[tuple[Manifest, Manifes
     if k < 2:
         raise InputError(f"{k} folds: cross-validation needs at least 2")
     ordered = _by_path(manifest)
-    units = pd.Series(leak_units(ordered))
+    groups = pd.Series(group_numbers(ordered))
     labels = ordered.rows["label"]
-    if units.nunique() < k:
-        raise InputError(f"{k} folds: only {units.nunique()} groups; ask for at most that many folds")
-    for label, groups in units.groupby(labels).nunique().items():
-        if label and groups < k:
-            raise InputError(f"{k} folds: class {label!r} has only {groups} groups; ask for at most {groups} folds")
+    if groups.nunique() < k:
+        raise InputError(f"{k} folds: only {groups.nunique()} groups; ask for at most that many folds")
+    for label, count in groups.groupby(labels).nunique().items():
+        if label and count < k:
+            raise InputError(f"{k} folds: class {label!r} has only {count} groups; ask for at most {count} folds")
     splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     pairs = []
-    for _, test in splitter.split(labels, labels, units):
+    for _, test in splitter.split(labels, labels, groups):
         tested = pd.Series(np.isin(np.arange(len(ordered)), test))
         pairs.append((ordered.where(~tested), ordered.where(tested)))
     return pairs
@@ -149,7 +149,7 @@ def with_split_column(parts: Mapping[str, Manifest]) -> Manifest:
     return manifests.joined([replace(part, rows=part.rows.assign(split=name)) for name, part in parts.items()])
 
 
-def leak_units(manifest: Manifest, also: Iterable[tuple[int, int]] = ()) -> np.ndarray:
+def group_numbers(manifest: Manifest, also: Iterable[tuple[int, int]] = ()) -> np.ndarray:
     """(rows,) integers: equal where rows must stay together, numbered from 0 in order of first row.
 
     Rows stay together when they share a group or a case, or when `also` pairs their positions.

@@ -42,6 +42,9 @@ class Options:
     """One prediction a case (a group, where cases are not named) instead of one an image."""
     validation_split: str = "validation"
     """Rows on which thresholds for a fixed specificity are chosen; never those of --split."""
+    margin: float | None = None
+    """Also how good it is to call positive what is ahead by more than this: the likeliest of the model's positive
+    classes against the likeliest other one, -1 (every row is positive) to 1 (none)."""
     data: str = ""
     """Name of the data in the results; the manifest's file name and the split if not given."""
     synthetic: bool | None = None
@@ -95,6 +98,7 @@ def evaluate(options: Options, command: str = "") -> str:
         aggregate=options.aggregate,
         validation_split=options.validation_split,
         damaged=options.damaged,
+        margin=options.margin,
         data=options.data or f"{options.manifest.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
@@ -123,6 +127,8 @@ def _check(options: Options, out: RunDir) -> None:
     if out.config.exists() or out.root.resolve() == options.model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
     atomic.check_results(out.root, _names(out))
+    if options.margin is not None and not -1 <= options.margin <= 1:
+        raise InputError(f"--margin {options.margin:g}: must be from -1 to 1")
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
 
@@ -142,6 +148,9 @@ def _table(summary: dict[str, Any]) -> list[str]:
     if summary["binary"]:
         lines.append(f"read as {' or '.join(summary['binary']['positive'])} against the rest:")
         lines += [_line(name, found) for name, found in summary["binary"]["metrics"].items()]
+    if above := summary.get("at_margin"):
+        lines.append(f"positive where the margin is above {above['threshold']:g}:")
+        lines += [_line(name, found) for name, found in above["metrics"].items()]
     for name, found in summary["per_class"].items():
         lines.append(f"{name}:")
         lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]

@@ -16,6 +16,7 @@ from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, predictions, strata
+from cervix_tf.metrics import margin as margins
 from cervix_tf.metrics.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def evaluate(
     aggregate: Aggregate | None = None,
     validation_split: str = "validation",
     damaged: Literal["fail", "skip"] = "fail",
+    margin: float | None = None,
     data: str = "",
     synthetic: bool | None = None,
     stand_in: bool | None = None,
@@ -73,6 +75,7 @@ def evaluate(
         aggregate: One prediction a case (a group, where cases are not named) instead of one an image.
         validation_split: Rows on which thresholds are chosen; without any, those that the run kept.
         damaged: Whether damaged images are refused or left out.
+        margin: Threshold in [-1, 1] on the margin of the positive classes (see `cervix_tf.metrics.margin`).
         data: Name of the data in the results.
         synthetic: Label of the results; as the contract says if None.
         stand_in: Likewise.
@@ -83,6 +86,8 @@ def evaluate(
     Raises `InputError` when manifest and model do not fit together.
     """
     contract = model.contract
+    if margin is not None and not contract.positive:
+        raise InputError(f"--margin: {contract.task} has no positive classes; leave it out")
     if aggregate and "view" in by:
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
     tested, left_out = _sound(_part(listed, split, name), damaged)
@@ -108,6 +113,10 @@ def evaluate(
         synthetic=contract.synthetic if synthetic is None else synthetic,
         stand_in=contract.stand_in if stand_in is None else stand_in,
     )
+    if margin is not None:
+        summary["at_margin"] = margins.at_threshold(
+            found, margin, positive=contract.positive, seed=seed, resamples=resamples
+        )
     summary["strata"] = {
         each: strata.stratified(found, each, positive=contract.positive, seed=seed, resamples=resamples) for each in by
     }

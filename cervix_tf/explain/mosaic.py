@@ -41,26 +41,6 @@ def case_mosaic(
     return np.hstack(spaced[:-1])
 
 
-def feature_grid(feature_maps: ArrayLike, columns: int = 8, scale: int = 8) -> np.ndarray:
-    """One gray picture as RGB, uint8, of every channel of (height, width, channels), row by row.
-
-    Each channel runs from black (its least value) to white (its largest); a constant
-    one is black. `scale` pixels a side stand for one value.
-    """
-    maps = np.asarray(feature_maps, dtype=np.float32)
-    height, width, channels = maps.shape
-    low, high = maps.min(axis=(0, 1)), maps.max(axis=(0, 1))
-    gray = np.rint((maps - low) / np.where(high > low, high - low, 1.0) * 255).astype(np.uint8)
-    gray = gray.repeat(scale, axis=0).repeat(scale, axis=1)
-    blank = np.full((height * scale, width * scale), 255, np.uint8)
-    tiles = [gray[..., at] for at in range(channels)] + [blank] * (-channels % columns)
-    rows = []
-    for start in range(0, len(tiles), columns):
-        row = [np.pad(tile, ((0, 0), (0, _GAP)), constant_values=255) for tile in tiles[start : start + columns]]
-        rows.append(np.repeat(np.hstack(row)[:, :-_GAP, None], 3, axis=2))
-    return _stacked(rows)
-
-
 def _fitted(image: ArrayLike, tile: tuple[int, int]) -> np.ndarray:
     pixels = np.clip(np.rint(np.asarray(image, dtype=np.float32)), 0, 255).astype(np.uint8)
     return cv2.resize(pixels, (tile[1], tile[0]), interpolation=cv2.INTER_AREA)

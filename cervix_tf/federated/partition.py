@@ -62,8 +62,8 @@ def dirichlet(manifest: Manifest, clients: int, concentration: float, seed: int)
     if clients < 1 or not concentration > 0:
         raise InputError(f"{clients} clients, concentration {concentration:g}: both must be above 0")
     ordered = replace(manifest, rows=manifest.rows.sort_values("path", ignore_index=True))
-    units = splits.leak_units(ordered)
-    labels = pd.Series(ordered.rows["label"]).groupby(units).first().to_numpy()
+    groups = splits.group_numbers(ordered)
+    labels = pd.Series(ordered.rows["label"]).groupby(groups).first().to_numpy()
     generator, home = np.random.default_rng(seed), np.empty(len(labels), dtype=int)
     for label in sorted(set(labels)):
         members = generator.permutation(np.flatnonzero(labels == label))
@@ -71,7 +71,7 @@ def dirichlet(manifest: Manifest, clients: int, concentration: float, seed: int)
         ends = np.rint(np.cumsum(shares)[:-1] * len(members)).astype(int)
         for client, part in enumerate(np.split(members, ends)):
             home[part] = client
-    found = {name: ordered.where(pd.Series(home[units] == at)) for at, name in enumerate(_names(clients))}
+    found = {name: ordered.where(pd.Series(home[groups] == at)) for at, name in enumerate(_names(clients))}
     empty = [name for name, part in found.items() if not len(part)]
     if empty:
         raise InputError(

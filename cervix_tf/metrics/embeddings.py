@@ -56,6 +56,11 @@ class Embeddings:
         keep = (self.table["split"] == split).to_numpy()
         return Embeddings(self.table[keep].reset_index(drop=True), self.values[keep], self.classes)
 
+    def at_most(self, count: int, seed: int) -> Embeddings:
+        """So many of the images, drawn at random, in order; all where there are no more."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
+        return Embeddings(self.table.iloc[chosen].reset_index(drop=True), self.values[chosen], self.classes)
+
 
 def write(embeddings: Embeddings, path: Path) -> None:
     """Write the archive, whole or not at all."""

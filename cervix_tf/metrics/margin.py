@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cervix_tf.metrics import intervals, roc
-from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.metrics import classification, intervals, roc
+from cervix_tf.metrics.predictions import Predictions, from_arrays
 
+AT_THRESHOLD = ("accuracy", "sensitivity", "specificity", "precision", "negative_predictive_value")
 Array = NDArray[np.float64]
 
 
@@ -34,12 +35,39 @@ def rates(margin: ArrayLike, truth: ArrayLike, threshold: float) -> tuple[float,
 
     Source: Buiu et al. 2020, sec. 4.2.
     """
+    yes, positive = called(margin, threshold), np.asarray(truth, dtype=bool)
+    shares = [yes[side].mean() if side.any() else np.nan for side in (~positive, positive)]
+    return float(shares[0]), float(shares[1])
+
+
+def called(margin: ArrayLike, threshold: float) -> NDArray[np.bool_]:
+    """Whether each row is positive: its margin is above `threshold`, in [-1, 1]; at -1 every row is, at 1 none.
+
+    Source: Buiu et al. 2020, sec. 4.2.
+    """
     if not -1.0 <= threshold <= 1.0:
         raise ValueError(f"a threshold of a margin lies in [-1, 1], not at {threshold}")
-    values, positive = np.asarray(margin, dtype=np.float64), np.asarray(truth, dtype=bool)
-    called = (values > threshold) | (threshold == -1.0)  # a margin of -1 itself is not above -1
-    shares = [called[side].mean() if side.any() else np.nan for side in (~positive, positive)]
-    return float(shares[0]), float(shares[1])
+    values = np.asarray(margin, dtype=np.float64)
+    return (values > threshold) | (threshold == -1.0)  # a margin of -1 itself is not above -1
+
+
+def at_threshold(
+    predictions: Predictions, threshold: float, *, positive: Sequence[str], seed: int = 0, resamples: int = 2000
+) -> dict[str, Any]:
+    """How good it is to call positive the rows whose margin is above `threshold`: {threshold, metrics}.
+
+    `metrics` has accuracy, sensitivity, specificity, precision and negative_predictive_value, each {value, low, high,
+    n, method}, of the labeled rows.
+    """
+    margin = margins(predictions.probabilities, [predictions.classes.index(name) for name in positive])
+    yes = called(margin, threshold).astype(np.float64)
+    label = np.where(predictions.labels < 0, "", np.where(predictions.positive(positive)[0], "positive", "negative"))
+    table = predictions.table
+    two = from_arrays(
+        table["id"], np.stack([1 - yes, yes], axis=1), ("negative", "positive"), labels=label, groups=table["group"]
+    )
+    found = classification.summary(two, positive=("positive",), seed=seed, resamples=resamples)["binary"]["metrics"]
+    return {"threshold": threshold, "metrics": {name: found[name] for name in AT_THRESHOLD}}
 
 
 def summary(

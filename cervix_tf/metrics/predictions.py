@@ -28,7 +28,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from cervix_tf import atomic
-from cervix_tf.data import inputs, tables
+from cervix_tf.data import tables
+from cervix_tf.data.groups import groups_of
 from cervix_tf.errors import InputError
 
 TEXT = ("id", "group", "case", "view", "site", "age", "label")
@@ -65,7 +66,7 @@ class Predictions:
     @cached_property
     def groups(self) -> NDArray[np.object_]:
         """The unit that is drawn as a whole when resampling, (rows,): group, else case, else id."""
-        return inputs.units(self.table)
+        return groups_of(self.table, "id").to_numpy(object)
 
     def positive(self, positive: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
         """The binary reading, three arrays (rows,): truth, decision and score of "is one of `positive`".
@@ -90,6 +91,10 @@ class Predictions:
     def where(self, keep: ArrayLike) -> Predictions:
         """The rows for which the boolean array `keep` holds, in order."""
         return Predictions(self.table[np.asarray(keep, dtype=bool)].reset_index(drop=True), self.classes)
+
+    def of(self, ids: Iterable[str]) -> Predictions:
+        """The rows of these ids, all of which are there, in this order."""
+        return Predictions(self.table.set_index("id", drop=False).loc[list(ids)].reset_index(drop=True), self.classes)
 
 
 def from_arrays(

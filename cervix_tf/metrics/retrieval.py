@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix_tf.data import inputs
+from cervix_tf.data.groups import groups_of
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import intervals
 from cervix_tf.metrics.embeddings import Embeddings
@@ -128,7 +128,7 @@ def summary(
     Raises `InputError` as `retrieve`.
     """
     found = retrieve(train, tested, neighbors)
-    groups = inputs.units(tested.table)[tested.labels >= 0]
+    groups = groups_of(tested.table, "id").to_numpy(object)[tested.labels >= 0]
     present = np.unique(found.labels)
     # (images,) values and the images each is about; a name is a path of keys in the summary
     means: dict[tuple[str, ...], tuple[Array, NDArray[np.bool_]]] = {}

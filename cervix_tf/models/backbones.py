@@ -86,7 +86,22 @@ def smallest(name: str) -> int:
     return _BACKBONES[name].smallest
 
 
-def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", momentum: float = 0.9) -> keras.Model:
+def check(name: str, height: int, width: int, *, weights: str = "imagenet", option: str = "--weights") -> None:
+    """Raise the `InputError` that `backbone` would; where weights are random, without building the network."""
+    _refuse(name, height, width, weights, option)
+    if weights != "random":
+        backbone(name, height, width, weights=weights, option=option)
+
+
+def backbone(
+    name: str,
+    height: int,
+    width: int,
+    *,
+    weights: str = "imagenet",
+    momentum: float = 0.9,
+    option: str = "--weights",
+) -> keras.Model:
     """The last feature maps of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, h, w, maps).
 
     Of a transformer (DeiT, T2T-ViT, ViT) the class token instead: (batch, features).
@@ -101,28 +116,19 @@ def backbone(name: str, height: int, width: int, *, weights: str = "imagenet", m
         weights: `imagenet` (Keras' download), `random`, or a weights file of the network without its top.
         momentum: Of the batch normalizations' moving statistics; keras.applications' own 0.99 and 0.999
             are too slow for a few hundred steps.
+        option: What sets the weights on a command line, for messages.
 
     Raises `InputError` for an unknown name, images too small for the network, and weights
     that cannot be had or do not fit.
     """
-    if name not in _BACKBONES:
-        raise InputError(f"backbone {name!r}: unknown; give one of {', '.join(NAMES)}")
-    chosen = _BACKBONES[name]
-    if min(height, width) < chosen.smallest:
-        raise InputError(
-            f"{name} cannot take {height} x {width} pixels; its shorter side is at least {chosen.smallest}"
-        )
-    if weights == "imagenet" and not chosen.file:
-        raise InputError(
-            f"--weights imagenet: Keras offers none for {name}; give a weights file"
-            + (" that `python -m cervix_tf.models convert` made of a checkpoint" if name in CONVERTIBLE else "")
-            + ", or --weights random"
-        )
+    chosen = _refuse(name, height, width, weights, option)
 
     def build(weights: str | None, **options: Any) -> keras.Model:
         return chosen.build(**options, **({"weights": weights} if chosen.file else {}))
 
-    network = first_weights.build(build, weights, chosen.file, include_top=False, input_shape=(height, width, 3))
+    network = first_weights.build(
+        build, weights, chosen.file, option=option, include_top=False, input_shape=(height, width, 3)
+    )
     network = fuse(network, momentum=momentum)
     features = keras.Model(network.input, network.output, name="features")
     pixels = keras.Input((height, width, 3), name="pixels")
@@ -170,6 +176,24 @@ def classifier(
         if rate:
             x = layers.Dropout(rate, name="dropout")(x)
     return keras.Model(network.input, layers.Dense(classes, dtype="float32", name="logits")(x), name=name)
+
+
+def _refuse(name: str, height: int, width: int, weights: str, option: str) -> _Backbone:
+    """What `backbone` builds; raises `InputError` for what can be known before."""
+    if name not in _BACKBONES:
+        raise InputError(f"backbone {name!r}: unknown; give one of {', '.join(NAMES)}")
+    chosen = _BACKBONES[name]
+    if min(height, width) < chosen.smallest:
+        raise InputError(
+            f"{name} cannot take {height} x {width} pixels; its shorter side is at least {chosen.smallest}"
+        )
+    if weights == "imagenet" and not chosen.file:
+        raise InputError(
+            f"{option} imagenet: Keras offers none for {name}; give a weights file"
+            + (" that `python -m cervix_tf.models convert` made of a checkpoint" if name in CONVERTIBLE else "")
+            + f", or {option} random"
+        )
+    return chosen
 
 
 def _normalized(pixels: keras.KerasTensor, normalization: str) -> keras.KerasTensor:

@@ -16,11 +16,18 @@ from cervix_tf.errors import InputError
 _ROOM = 8192  # bytes beside its values that HDF5 may need for a variable, generously
 
 
-def build(application: Callable[..., keras.Model], weights: str, file_name: str, **arguments: Any) -> keras.Model:
+def build(
+    application: Callable[..., keras.Model],
+    weights: str,
+    file_name: str,
+    *,
+    option: str = "--weights",
+    **arguments: Any,
+) -> keras.Model:
     """A keras.applications network with `weights`: `imagenet`, `random`, or a .weights.h5 / .h5 file.
 
     `file_name` is the name under which Keras keeps its own download; the message for a
-    machine without network says where to put that file.
+    machine without network says where to put that file. `option` is what sets the weights, for messages.
 
     Raises `InputError` when the weights cannot be had or do not fit the network.
     """
@@ -34,19 +41,19 @@ def build(application: Callable[..., keras.Model], weights: str, file_name: str,
                 raise
             home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
             raise InputError(
-                f"--weights imagenet: {file_name} cannot be downloaded from here; fetch it on a machine with "
+                f"{option} imagenet: {file_name} cannot be downloaded from here; fetch it on a machine with "
                 f"network (importing keras.applications there does) and put it at {home / 'models' / file_name}, "
-                "or give a weights file, or --weights random"
+                f"or give a weights file, or {option} random"
             ) from error
     path = Path(weights)
     if not path.is_file():
-        raise InputError(f"--weights {weights}: no such file; give imagenet, random or a .weights.h5 file")
+        raise InputError(f"{option} {weights}: no such file; give imagenet, random or a .weights.h5 file")
     network = application(weights=None, **arguments)
     try:
         network.load_weights(path)
     except Exception as error:  # h5py and Keras raise OSError, KeyError and ValueError for a file that does not fit
         raise InputError(
-            f"--weights {weights}: does not fit {network.name} ({str(error).splitlines()[0][:200]}); "
+            f"{option} {weights}: does not fit {network.name} ({str(error).splitlines()[0][:200]}); "
             "give weights saved from this architecture without its top"
         ) from error
     return network

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -37,6 +37,9 @@ class Options:
     heatmap: Path | None = None
     """Folder for pictures of where the evidence lies (Grad-CAM++), one an input; the model must be a run directory or a
     .keras file."""
+    margin: float | None = None
+    """Also say of each input whether it is positive: whether the likeliest of the model's positive classes is ahead of
+    the likeliest other one by more than this, -1 (always) to 1 (never)."""
     batch_size: int = 1
     """Inputs at a time; more only helps on a GPU."""
 
@@ -49,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError("nothing to predict: give images, folders or case folders after the model")
         if options.batch_size < 1:
             raise InputError("--batch-size must be at least 1")
+        if options.margin is not None and not -1 <= options.margin <= 1:
+            raise InputError(f"--margin {options.margin:g}: must be from -1 to 1")
         from cervix_tf.data import images
         from cervix_tf.export import runtime
         from cervix_tf.predict import files
@@ -56,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with quiet.libraries():
             model = runtime.load(options.model)
             network = runtime.keras_model(model) if options.heatmap is not None else None
+        if options.margin is not None and not model.contract.positive:
+            raise InputError(f"--margin: {model.contract.task} has no positive classes; leave it out")
         found = files.inputs_of(options.inputs, model.contract)
         if options.heatmap is not None:
             from cervix_tf.predict import pictures
@@ -67,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
         show = as_json if options.json else as_table
-        print(show(model.contract, names, probabilities))
+        print(show(model.contract, names, probabilities, options.margin))
         if network is not None and options.heatmap is not None:
             with quiet.libraries():
                 drawn = pictures.draw(network, model.contract, found, options.heatmap)
@@ -75,20 +82,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(path, file=sys.stderr)
 
 
-def as_table(contract: Contract, names: Sequence[str], probabilities: np.ndarray) -> str:
-    """One line an input: its name, the probability of each class, the most probable class."""
+def as_table(
+    contract: Contract, names: Sequence[str], probabilities: np.ndarray, threshold: float | None = None
+) -> str:
+    """One line an input: its name, the probability of each class, the most probable class, perhaps whether positive."""
     widths = [max(len(name), 6) for name in contract.classes]
     first = max(len("input"), *map(len, names))
     lines = [f"{'input':<{first}}  {'  '.join(f'{c:>{w}}' for c, w in zip(contract.classes, widths, strict=True))}  "]
     lines[0] += "most probable"
-    for name, row in zip(names, probabilities, strict=True):
+    said = _margins(contract, probabilities, threshold)
+    if said:
+        lines[0] += f"  margin above {threshold:g}"
+    for at, (name, row) in enumerate(zip(names, probabilities, strict=True)):
         cells = "  ".join(f"{value:>{width}.3f}" for value, width in zip(row, widths, strict=True))
-        lines.append(f"{name:<{first}}  {cells}  {contract.classes[int(row.argmax())]}")
+        most = contract.classes[int(row.argmax())]
+        lines.append(f"{name:<{first}}  {cells}  {most}")
+        if said:
+            value, positive = said[at]["margin"], said[at]["positive"]
+            lines[-1] += f"{'':<{13 - len(most)}}  {value:+.3f} {'positive' if positive else 'negative'}"
     return "\n".join([*lines, *_notes(contract)])
 
 
-def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray) -> str:
+def _margins(contract: Contract, probabilities: np.ndarray, threshold: float | None) -> list[dict[str, Any]]:
+    """Margin of the positive classes, and whether it is above the threshold, of each input; nothing without one."""
+    if threshold is None:
+        return []
+    from cervix_tf.metrics import margin
+
+    values = margin.margins(probabilities, [contract.classes.index(name) for name in contract.positive])
+    above = margin.called(values, threshold)
+    return [{"margin": float(value), "positive": bool(yes)} for value, yes in zip(values, above, strict=True)]
+
+
+def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray, threshold: float | None = None) -> str:
     """The same as JSON, with what the model is; ASCII where the terminal's code page is not Unicode."""
+    said = _margins(contract, probabilities, threshold) or [{}] * len(names)
     return json.dumps(
         {
             "model": {
@@ -104,8 +132,9 @@ def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray)
                     "input": name,
                     "probabilities": {c: float(value) for c, value in zip(contract.classes, row, strict=True)},
                     "most_probable": contract.classes[int(row.argmax())],
+                    **more,
                 }
-                for name, row in zip(names, probabilities, strict=True)
+                for name, row, more in zip(names, probabilities, said, strict=True)
             ],
         },
         indent=2,

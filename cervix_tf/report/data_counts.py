@@ -1,4 +1,4 @@
-"""How many images, cases and groups of each class stand in each part of a run's manifest."""
+"""How many images, cases and groups of each class stand in each split of a run's manifest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
 
 _ORDER = ("train", "validation", "test")
-UNLABELED, UNASSIGNED, TOTAL = "unlabeled", "no part", "all"
+UNLABELED, UNASSIGNED, TOTAL = "unlabeled", "no split", "all"
 
 
 @dataclass(frozen=True)
@@ -25,34 +25,34 @@ class Count:
 
 @dataclass(frozen=True)
 class Counts:
-    """A table of counts, and whether the parts are disjoint."""
+    """A table of counts, and whether the splits are disjoint."""
 
-    parts: list[str]
+    splits: list[str]
     """Columns, the last for all together."""
     rows: list[tuple[str, list[Count]]]
-    """Class and its counts a part, the last row for all together."""
+    """Class and its counts a split, the last row for all together."""
     groups: int
     shared_groups: list[str]
-    """Groups (women, visits, slides) that stand in more than one part: leaks."""
+    """Groups (women, visits, slides) that stand in more than one split: leaks."""
 
 
 def counted(manifest: Manifest, classes: Sequence[str]) -> Counts:
     """The counts of a manifest; `classes` come first, other labels after them, then unlabeled images."""
     rows = manifest.rows
-    found = [part for part in rows["split"].unique() if part]
-    parts = [part for part in _ORDER if part in found] + sorted(set(found) - set(_ORDER))
-    parts += [""] if (rows["split"] == "").any() else []
+    found = [split for split in rows["split"].unique() if split]
+    splits = [split for split in _ORDER if split in found] + sorted(set(found) - set(_ORDER))
+    splits += [""] if (rows["split"] == "").any() else []
     there = set(rows["label"])
     labels = [name for name in classes if name in there] + sorted(there - {*classes, ""})
     labels += [""] if "" in there else []
 
     def row(chosen: pd.DataFrame) -> list[Count]:
-        return [*(_count(chosen[chosen["split"] == part]) for part in parts), _count(chosen)]
+        return [*(_count(chosen[chosen["split"] == split]) for split in splits), _count(chosen)]
 
     table = [(label or UNLABELED, row(rows[rows["label"] == label])) for label in labels]
     grouped = rows[rows["group"] != ""].groupby("group")["split"].nunique()
     return Counts(
-        [*(part or UNASSIGNED for part in parts), TOTAL],
+        [*(split or UNASSIGNED for split in splits), TOTAL],
         [*table, (TOTAL, row(rows))],
         len(grouped),
         [str(group) for group in grouped.index[grouped > 1]],

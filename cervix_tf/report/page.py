@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cervix_tf import atomic, run_dir
+from cervix_tf import atomic, run_dir, runs
 from cervix_tf.errors import InputError
 from cervix_tf.report import cases, data_counts, figures, formatting, paper_figures, summary_cards, tables
 from cervix_tf.run_dir import RunDir
@@ -91,7 +91,7 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
     )
     audit, exports = (_json(path, list) for path in (run.audit, run.exports))
     predicted = _predictions(run)
-    listed = _manifest(run, environment)
+    listed = runs.listed_rows(run) if run.manifest.exists() else None
     classes = metrics.get("classes") or contract.get("classes") or (predicted.classes if predicted else ())
     published = config.get("protocol") == "as_published"
     return {
@@ -141,14 +141,6 @@ def _predictions(run: RunDir) -> Predictions | None:
     from cervix_tf.metrics import predictions
 
     return predictions.read(run.predictions) if run.predictions.exists() else None
-
-
-def _manifest(run: RunDir, environment: Mapping[str, Any]) -> Manifest | None:
-    from cervix_tf.data import manifest
-
-    if not run.manifest.exists():
-        return None
-    return manifest.read(run.manifest, Path(str(environment.get("data_root") or run.root)))
 
 
 def _models(run: RunDir, metrics: Mapping[str, Any]) -> list[tuple[str, list[summary_cards.Card]]]:

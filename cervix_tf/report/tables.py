@@ -7,7 +7,7 @@ and a row that the paper does not have, stay empty rather than being left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -78,6 +78,25 @@ def line(name: str, source: str, paper: Sequence[float | None] | None, ours: Seq
         "paper": list(paper) if paper is not None else None,
         "ours": list(ours) if ours is not None else None,
     }
+
+
+def table(
+    number: int | str,
+    title: str,
+    columns: Iterable[str],
+    rows: Sequence[Row],
+    note: str,
+    *,
+    unit: str = "",
+    spread: str | None = None,
+) -> Table:
+    """A table; `unit` and `spread` where they are not those that `Table` has unless it says otherwise."""
+    made = Table(number=number, title=title, columns=list(columns), rows=list(rows), note=note)
+    if unit:
+        made["unit"] = unit
+    if spread is not None:
+        made["spread"] = spread
+    return made
 
 
 def write(path: Path, tables: Sequence[Table]) -> None:

@@ -8,7 +8,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import tyro
 
@@ -16,6 +16,9 @@ from cervix_tf import durable, file_names, ranges, run_lock, start, tuning
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
+
+if TYPE_CHECKING:
+    from cervix_tf.study.ready import Needs
 
 C = TypeVar("C")
 
@@ -51,6 +54,8 @@ class Study(Generic[C]):
     rows: Callable[[C, RunDir, RunRequest], Sequence[RowStatus]]
     """What `--list` prints of a run."""
     run: Callable[[C, RunDir, RunRequest], None]
+    needs: Callable[[C, RunDir, RunRequest], Needs] = lambda config, out, request: {}
+    """What its rows need besides images, looked at before `run`; see `cervix_tf.study.ready`."""
 
 
 def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
@@ -97,9 +102,12 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
                 locks.enter_context(run_lock.held(out.root))
             threads = start.threads(command.execution.threads, runs.values())
             start.import_tensorflow(threads, deterministic=command.execution.deterministic)
+            from cervix_tf.study import ready
+
             for seed, out in runs.items():
                 config = dataclasses.replace(command.config, seed=seed)
                 config = start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
+                ready.check(config, study.needs(config, out, request), out)
                 study.run(config, out, request)
             if len(runs) > 1:
                 from cervix_tf.report import seeds

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 from cervix_tf.config import Source
-from cervix_tf.data import audit, manifest, readable, splits, used_manifest
-from cervix_tf.data.importers import Imported
+from cervix_tf.data import audit, importers, manifest, readable, splits, used_manifest
+from cervix_tf.data.importers import Imported, Options
 from cervix_tf.data.manifest import Manifest
+from cervix_tf.data.views import kind
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 Splits = dict[str, Manifest]
 """train, test and, as a rule, validation."""
+SPLITS = ("train", "validation", "test")
 _NAMED = 3  # files that an error names
 
 
@@ -33,6 +35,33 @@ class DataDescription:
     """Classes of the binary reading; may be empty."""
 
 
+def read(
+    source: Source,
+    what: str,
+    importer: Callable[[Path], Imported],
+    label_map: Mapping[str, Sequence[str]],
+    out: RunDir,
+    draw: Callable[[Path], None] | None = None,
+    *,
+    view: str = "",
+    others: str = "refuse",
+    hint: str = "",
+    at_least: int | None = None,
+) -> Manifest:
+    """The images of a study, labeled with its classes, each decoded once: `load`, `labeled` and `check` in one.
+
+    With `view`, only images of that kind of view. Raises `InputError` when there are none, a label is of another
+    data set, a class is empty, or a file is broken.
+    """
+    imported = load(source, what, importer, out, draw)
+    if view:
+        seen = imported.manifest.where(imported.manifest.rows["view"].map(kind) == view)
+        imported = replace(imported, manifest=seen)
+    name = name_of(source, imported.manifest)
+    kept = labeled(imported, label_map, name, others=others, hint=hint, at_least=at_least)
+    return check(kept, out, source.damaged)
+
+
 def load(
     source: Source,
     what: str,
@@ -45,8 +74,11 @@ def load(
     A manifest is taken as it is; a root is read by `importer`, whose notes are printed (of drawn images they
     would say how many the original has). `what` names the images where there are none.
 
-    Raises `InputError` when neither is given, or cannot be read.
+    Raises `InputError` when neither is given, or cannot be read, or an option for the importer comes to nothing.
     """
+    if (draw is not None or source.manifest is not None) and (told := _told(source)):
+        what = "drawn images" if draw is not None else f"--data.manifest {source.manifest}, which is taken as it is"
+        raise InputError(f"{_option(told[0])}: says nothing about {what}; leave it out")
     if draw is not None:
         root = out.root / "data"
         if not root.exists():
@@ -62,7 +94,32 @@ def load(
     imported = importer(source.root)
     for note in imported.notes:
         print(f"note: {note}")
+    for reason, count in Counter(reason for _, reason in imported.left_out).items():
+        first = next(file for file, why in imported.left_out if why == reason)
+        print(f"note: left out: {count} x {reason} (first: {first})")
     return imported
+
+
+def importer_options(source: Source, layout: str) -> Options:
+    """What a source says to the importer of a layout.
+
+    Raises `InputError` for an option that this layout's importer does not read.
+    """
+    for name in _told(source):
+        layouts = importers.READ_BY[name]
+        if layout not in layouts:
+            raise InputError(f"{_option(name)}: is not read for the layout {layout}, only for {', '.join(layouts)}")
+    return Options(**{name: getattr(source, name) for name in importers.READ_BY} | {"labels": dict(source.labels)})
+
+
+def _told(source: Source) -> list[str]:
+    """The options for an importer that are given."""
+    usual = Source()
+    return [name for name in importers.READ_BY if getattr(source, name) != getattr(usual, name)]
+
+
+def _option(name: str) -> str:
+    return f"--data.{name.replace('_', '-')}"
 
 
 def name_of(source: Source, images: Manifest) -> str:
@@ -147,19 +204,39 @@ def check_classes(parts: Mapping[str, Manifest], classes: Collection[str], where
             raise InputError(f"{where}split {name} ({len(part)} images) has no {lacking[0]}; ask for larger shares")
 
 
-def prescribed(images_used: Manifest, *allowed: Sequence[str]) -> Splits:
+def prescribed(images_used: Manifest, *allowed: Sequence[str], where: str = "") -> Splits:
     """The splits that the source prescribes in its column `split`; none where the column is empty.
 
-    Raises `InputError` unless they are one of the `allowed` sets of names.
+    Raises `InputError` unless they are one of the `allowed` sets of names, one for every image; `where` begins the
+    message.
     """
-    there = set(images_used.rows["split"]) - {""}
+    there = set(images_used.rows["split"])
     for names in allowed:
         if there == set(names):
             return {name: images_used.part(name) for name in names}
-    if there:
-        wanted = ", or ".join(", ".join(names) for names in allowed)
-        raise InputError(f"the column split names {', '.join(sorted(there))}; give {wanted}, or leave it empty")
+    if there - {""}:
+        wanted = ", or ".join(map(", ".join, allowed))
+        named = ", ".join(sorted(there - {""}))
+        without = f" and, for {(images_used.rows['split'] == '').sum()} images, none" if "" in there else ""
+        raise InputError(f"{where}the column split names {named}{without}; give {wanted}, or leave it empty")
     return {}
+
+
+def split(images_used: Manifest, shares: Mapping[str, float], seed: int, where: str = "") -> Splits:
+    """train and a split for each of `shares`: as the source prescribes them, else drawn with no group in two of them.
+
+    Where it prescribes train and test alone, validation comes out of train.
+
+    Raises `InputError` when a group is in two splits, or other splits are prescribed.
+    """
+    parts = prescribed(images_used, SPLITS, ("train", *shares), ("train", "test"), where=where)
+    if not parts:
+        parts = splits.grouped(images_used, {"train": 1 - sum(shares.values()), **shares}, seed)
+    elif "validation" not in parts:
+        inner = {"train": 1 - shares["validation"], "validation": shares["validation"]}
+        parts |= splits.grouped(parts["train"], inner, seed)
+    splits.check_disjoint(parts)
+    return parts
 
 
 def keep_manifest(parts: Mapping[str, Manifest], out: RunDir) -> Manifest:

@@ -63,7 +63,7 @@ def deploy(
     out: RunDir,
     wanted: Contract,
     network: Callable[[], keras.Model],
-    kinds: Sequence[formats.Format],
+    kinds: Sequence[formats.Format] = ("saved_model", "tflite-float32"),
     neighbors: Neighbors | None = None,
 ) -> None:
     """Write the model that `network` gives with its contract, and export it; nothing where it stands there already.

@@ -76,6 +76,19 @@ def write(
     return metrics
 
 
+def evaluate(
+    network: keras.Model,
+    inputs: Mapping[str, Inputs],
+    images: Images,
+    result: RunDir,
+    data: DataDescription,
+    seed: int,
+) -> dict[str, Any]:
+    """`write` what a network says of the split test and, where there is one, of validation; gives back the metrics."""
+    said = {name: predict(network, inputs[name], images) for name in ("test", "validation") if name in inputs}
+    return write(result, said["test"], said.get("validation"), data, seed)
+
+
 def features(network: keras.Model, inputs: Inputs, images: Images) -> np.ndarray:
     """What a network without a head makes of every input, (inputs, ...)."""
     with pipeline.readable_errors():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ import pandas as pd
 import tensorflow as tf
 
 from cervix_tf import history_file
+from cervix_tf.config import AdamConfig, Augmentation, Images, SGDConfig
+from cervix_tf.data import pipeline
+from cervix_tf.data.inputs import Inputs
 from cervix_tf.errors import InputError
 from cervix_tf.layers import in_float32
 from cervix_tf.run_dir import RunDir
@@ -26,6 +29,16 @@ def building(device_names: str, seed: int) -> Iterator[None]:
     keras.utils.set_random_seed(seed)
     with devices.strategy(device_names).scope():
         yield
+
+
+def compile_classifier(network: keras.Model, optimizer: AdamConfig | SGDConfig) -> None:
+    """Compile a network of logits, (batch, classes), for cross entropy with class indices; its metric is accuracy."""
+    network.compile(
+        optimizer=fit.optimizer(optimizer),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+        jit_compile=devices.jit_compile(),
+    )
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,46 @@ def train(
             flush=True,
         )
     return history
+
+
+def train_on_images(
+    network: keras.Model,
+    inputs: Mapping[str, Inputs],
+    images: Images,
+    augmentation: Augmentation | Sequence[Augmentation],
+    optimizer: AdamConfig | SGDConfig,
+    *,
+    seed: int,
+    cosine: bool = False,
+    keep_rest: bool = False,
+    prepared: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda batches: batches,
+    **how: Any,
+) -> pd.DataFrame:
+    """`train` on the image files of `inputs`: its split train, and validation where there is one.
+
+    With `keep_rest` an epoch ends with a smaller batch where inputs are left. `prepared` makes of the pipeline's
+    batches, (pixels, labels), what the loss takes; `how` are arguments of `train`.
+    """
+    train_inputs, held_out = inputs["train"], inputs.get("validation")
+    epochs = optimizer.epochs
+
+    def batches(first: int) -> tf.data.Dataset:
+        return prepared(
+            pipeline.training(
+                train_inputs, images, augmentation, seed=seed, epochs=epochs, first_epoch=first, keep_rest=keep_rest
+            )
+        )
+
+    return train(
+        network,
+        batches,
+        None if held_out is None else lambda: prepared(pipeline.evaluation(held_out, images)),
+        inputs=len(train_inputs),
+        epochs=epochs,
+        steps_per_epoch=pipeline.steps(train_inputs, images, keep_rest),
+        cosine_from=optimizer.learning_rate if cosine else 0.0,
+        **how,
+    )
 
 
 def _epochs_done(out: RunDir) -> int:

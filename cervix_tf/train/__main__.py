@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from cervix_tf.data.manifest import Manifest
-    from cervix_tf.study.data import Splits
     from cervix_tf.study.training import ReusableNetwork
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -69,11 +66,7 @@ class Config:
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
-        if self.validation_share + self.test_share >= 1:
-            yield (
-                "validation_share",
-                f"and --test-share {self.test_share:g} leave nothing to train on; lower one of them",
-            )
+        return ranges.nothing_left(self, "validation_share", "test_share")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -100,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(config: Config, out: RunDir) -> None:
     """From the manifest to the report; what is done already is not done again."""
-    from cervix_tf.data import inputs, pipeline
+    from cervix_tf.data import inputs
     from cervix_tf.models import backbones
     from cervix_tf.study import conclusion, data, deployment, evaluation
     from cervix_tf.study import training as study_training
@@ -111,7 +104,7 @@ def run(config: Config, out: RunDir) -> None:
     classes = tuple(sorted(set(images.rows["label"])))
     if strange := [name for name in config.positive if name not in classes]:
         raise InputError(f"--positive {strange[0]}: is none of the classes {', '.join(classes)}")
-    parts = split(images, config)
+    parts = data.split(images, {"validation": config.validation_share, "test": config.test_share}, config.seed)
     data.check_classes(parts, classes)
     data.keep_manifest(parts, out)
     of_split = {name: inputs.from_images(part, classes) for name, part in parts.items()}
@@ -119,59 +112,43 @@ def run(config: Config, out: RunDir) -> None:
 
     def trained() -> keras.Model:
         network = _compiled(config, len(classes))
-        study_training.train(
+        study_training.train_on_images(
             network.trained,
-            lambda first: pipeline.training(
-                of_split["train"],
-                config.images,
-                config.augmentation,
-                seed=config.seed,
-                epochs=config.optimizer.epochs,
-                first_epoch=first,
-            ),
-            lambda: pipeline.evaluation(of_split["validation"], config.images),
-            inputs=len(of_split["train"]),
-            epochs=config.optimizer.epochs,
-            steps_per_epoch=pipeline.steps(of_split["train"], config.images),
+            of_split,
+            config.images,
+            config.augmentation,
+            config.optimizer,
+            seed=config.seed,
             criterion="val_loss",
             out=out,
-            cosine_from=config.optimizer.learning_rate if config.cosine else 0.0,
+            cosine=config.cosine,
             tensorboard=config.tensorboard,
         )
         return network.result()
 
     if not out.metrics.exists():
-        network = trained()
-        predicted = {name: evaluation.predict(network, of_split[name], config.images) for name in SPLITS[1:]}
-        evaluation.write(out, predicted["test"], predicted["validation"], description, config.seed)
+        evaluation.evaluate(trained(), of_split, config.images, out, description, config.seed)
     try:
         contract = deployment.terms(
             out.root.name, classes, config.images, description, "Research on the images it was trained on.", out
         )
-        deployment.deploy(out, contract, trained, ("saved_model", "tflite-float32"))
+        deployment.deploy(out, contract, trained)
     finally:  # the report stands even where an exported file is refused
         conclusion.write_report(f"{config.network} on {config.manifest.name}", [], out)
 
 
 def _compiled(config: Config, classes: int) -> ReusableNetwork:
     """The network with its initial weights, ready to be trained."""
-    import keras
-
     from cervix_tf.models import backbones
     from cervix_tf.study import training as study_training
-    from cervix_tf.training import devices, fit
+    from cervix_tf.training import devices
 
     with study_training.building(config.devices, config.seed):
         with devices.precision(config.precision):
             network = backbones.classifier(
                 config.network, classes, config.images.height, config.images.width, weights=config.weights
             )
-        network.compile(
-            optimizer=fit.adam(config.optimizer),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
-            jit_compile=devices.jit_compile(),
-        )
+        study_training.compile_classifier(network, config.optimizer)
         return study_training.reusable(network)
 
 
@@ -189,27 +166,6 @@ def read(config: Config, out: RunDir) -> Manifest:
     manifest.check_labels(listed, classes, str(config.manifest))
     labeled = data.labeled(Imported(listed, [], []), {name: (name,) for name in classes}, str(config.manifest))
     return data.check(labeled, out, config.damaged)
-
-
-def split(images: Manifest, config: Config) -> Splits:
-    """train, validation and test: as the manifest prescribes them, else drawn with no group in two of them.
-
-    Where it prescribes train and test alone, validation comes out of train.
-
-    Raises `InputError` when a group is in two splits, or another split is prescribed.
-    """
-    from cervix_tf.data import splits
-    from cervix_tf.study import data
-
-    shares = {"validation": config.validation_share, "test": config.test_share}
-    parts = data.prescribed(images, SPLITS, ("train", "test"))
-    if not parts:
-        parts = splits.grouped(images, {"train": 1 - sum(shares.values()), **shares}, config.seed)
-    elif "validation" not in parts:
-        inner = {"train": 1 - config.validation_share, "validation": config.validation_share}
-        parts |= splits.grouped(parts["train"], inner, config.seed)
-    splits.check_disjoint(parts)
-    return parts
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 
-def normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """The batch normalizations of a network, those of networks inside it too."""
+def normalizations(network: keras.layers.Layer) -> list[keras.layers.BatchNormalization]:
+    """The batch normalizations of a network or layer, those of networks inside it too."""
     return [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 

@@ -41,6 +41,11 @@ def sgd(config: SGDConfig) -> keras.optimizers.Optimizer:
     return FusedSGD(config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay or None)
 
 
+def optimizer(config: AdamConfig | SGDConfig) -> keras.optimizers.Optimizer:
+    """The optimizer that a configuration describes."""
+    return sgd(config) if isinstance(config, SGDConfig) else adam(config)
+
+
 def cosine(learning_rate: float, epochs: int) -> keras.callbacks.Callback:
     """A callback that lets the learning rate fall along a cosine, from the whole one in the first epoch to almost none.
 

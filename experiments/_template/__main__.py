@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest, Study, main
 from experiments._template.config import CLASSES, PRESETS, TABLES, TITLE, Config, result_dir, rows, wanted
 
+if TYPE_CHECKING:
+    from cervix_tf.study.ready import Needs
+
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
-    from cervix_tf.study import conclusion, data, deployment, evaluation
+    from cervix_tf.data.inputs import from_images
+    from cervix_tf.study import conclusion, data, deployment, evaluation, failures
     from experiments._template import figures, tables, training
-    from experiments._template.data import described, inputs_of, read, split
+    from experiments._template.data import described, read, split
     from experiments._template.model import INTENDED_USE
 
     parts = split(read(config, out), config)
     data.keep_manifest(parts, out)
-    inputs = {name: inputs_of(part) for name, part in parts.items()}
-    for row in wanted(config, request):
-        result = result_dir(config, out, row)
-        if not result.metrics.exists():
-            network = training.train(config, row, inputs, out.row(row))
-            test, validation = (
-                evaluation.predict(network, inputs[name], config.images) for name in ("test", "validation")
-            )
-            evaluation.write(result, test, validation, described(config), config.seed)
-            evaluation.release()
-    try:
-        if out.metrics.exists():
-            contract = deployment.terms(STUDY.name, CLASSES, config.images, described(config), INTENDED_USE, out)
-            deployment.deploy(
-                out,
-                contract,
-                lambda: training.train(config, config.main, inputs, out.row(config.main)),
-                ("saved_model", "tflite-float32"),
-            )
-    finally:  # tables and report stand even where an exported file is refused
-        figures.draw(config, out)
-        conclusion.write_report(TITLE, tables.of_run(config, out), out)
+    inputs = {name: from_images(part, CLASSES) for name, part in parts.items()}
+    with failures.collected() as attempt:
+        for row in wanted(config, request):
+            result = result_dir(config, out, row)
+            if not result.metrics.exists():
+                with attempt(row):
+                    network = training.train(config, row, inputs, out.row(row))
+                    evaluation.evaluate(network, inputs, config.images, result, described(config), config.seed)
+                    evaluation.release()
+        try:
+            if out.metrics.exists():
+                contract = deployment.terms(STUDY.name, CLASSES, config.images, described(config), INTENDED_USE, out)
+                main_row = out.row(config.main)
+                deployment.deploy(out, contract, lambda: training.train(config, config.main, inputs, main_row))
+        finally:  # tables and report stand even where an exported file is refused
+            figures.draw(config, out)
+            conclusion.write_report(TITLE, tables.of_run(config, out), out)
 
 
-STUDY = Study("_template", TITLE, PRESETS, TABLES, rows, run)
+def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
+    """The initial weights that the rows start from that are asked for and not finished."""
+    from experiments._template import model
+
+    rows = [row for row in wanted(config, request) if not result_dir(config, out, row).metrics.exists()]
+    return {row: [model.check(config, row)] for row in rows if row != "small"}
+
+
+STUDY = Study("_template", TITLE, PRESETS, TABLES, rows, run, needs)
 
 if __name__ == "__main__":
     main(STUDY)

@@ -6,27 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from cervix_tf.config import AdamConfig, Augmentation, Images, Source
-from cervix_tf.ranges import CountOrNone, Devices, FileOr, Seed, Share
+from cervix_tf import ranges
+from cervix_tf.config import AdamConfig, Augmentation, Images, StudyConfig
+from cervix_tf.data import datasheet
+from cervix_tf.ranges import CountOrNone, FileOr, Share
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
 TITLE = "TODO: title of the paper (journal, year)"
 # TODO: the paper's classes; SIPaKMeD's stand here so that the study runs as it is
-CLASSES = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
-POSITIVE = ("Dyskeratotic", "Koilocytotic")
+_SHEET = datasheet.read("sipakmed")
+CLASSES, POSITIVE = _SHEET.classes, _SHEET.positive
+PUBLISHED = published.read(__file__)
 TABLES = (1,)
 Network = Literal["small", "mobilenet_v2"]
 NETWORKS: tuple[Network, ...] = ("small", "mobilenet_v2")  # TODO: section: the rows of Table 1
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StudyConfig):
     """TODO: what the paper does, in one sentence: Table 1."""
 
-    data: Source = field(default_factory=Source)
     synthetic_cells: CountOrNone = 0
     """Draw this many synthetic cells a class instead of reading a data root."""
     main: Network = "mobilenet_v2"
@@ -43,17 +45,10 @@ class Config:
     """Share of the groups that choose the epoch (not stated)."""
     test_share: Share = 0.2
     """Share of the groups held out (TODO: section)."""
-    seed: Seed = 0
-    devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
-        if self.validation_share + self.test_share >= 1:
-            yield (
-                "validation_share",
-                f"and --test-share {self.test_share:g} leave nothing to train on; lower one of them",
-            )
+        return ranges.nothing_left(self, "validation_share", "test_share")
 
 
 PRESETS = {

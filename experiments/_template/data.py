@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cervix_tf.data import importers, inputs, splits
+from cervix_tf.data import importers
 from cervix_tf.data.importers import Imported
-from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import pap_cells
 from cervix_tf.run_dir import RunDir
@@ -27,26 +26,16 @@ def read(config: Config, out: RunDir) -> Manifest:
     def importer(root: Path) -> Imported:
         return importers.load("sipakmed", root / "sipakmed" if config.synthetic_cells else root)
 
-    imported = data.load(config.data, "SIPaKMeD", importer, out, draw if config.synthetic_cells else None)
     label_map = {name: (name,) for name in CLASSES}
-    labeled = data.labeled(imported, label_map, data.name_of(config.data, imported.manifest))
-    return data.check(labeled, out, config.data.damaged)
+    return data.read(config.data, "SIPaKMeD", importer, label_map, out, draw if config.synthetic_cells else None)
 
 
 def split(everything: Manifest, config: Config) -> Splits:
     """train, validation and test: as the source prescribes them, else drawn by group (TODO: section)."""
-    parts = data.prescribed(everything, ("train", "validation", "test"))
-    if not parts:
-        shares = {"validation": config.validation_share, "test": config.test_share}
-        parts = splits.grouped(everything, {"train": 1 - sum(shares.values()), **shares}, config.seed)
-    splits.check_disjoint(parts)
+    shares = {"validation": config.validation_share, "test": config.test_share}
+    parts = data.split(everything, shares, config.seed)
     data.check_classes(parts, CLASSES)
     return parts
-
-
-def inputs_of(part: Manifest) -> Inputs:
-    """The network inputs of a split."""
-    return inputs.from_images(part, CLASSES)
 
 
 def described(config: Config) -> DataDescription:

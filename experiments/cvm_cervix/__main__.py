@@ -12,11 +12,12 @@ from experiments.cvm_cervix import config as study
 
 if TYPE_CHECKING:
     from cervix_tf.study.data import Splits
+    from cervix_tf.study.ready import Needs
 
 
 def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
     """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
-    from cervix_tf.study import conclusion, deployment
+    from cervix_tf.study import conclusion, deployment, failures
     from cervix_tf.study.data import keep_manifest
     from experiments.cvm_cervix import data, figures, model, tables, training
 
@@ -24,18 +25,35 @@ def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
     tables.check_reference_run(config)
     folds = data.split(data.read(config, out), config)
     keep_manifest(folds[0], out)
-    for row in rows:
-        if not study.result_dir(config, out, row).metrics.exists():
-            evaluate_row(config, row, folds, out)
-    try:
-        if main_row in rows:
-            described, classes = data.described(config), config.data_source.classes
-            contract = deployment.terms(STUDY.name, classes, config.images, described, model.INTENDED_USE, out)
-            first = out.row(trainings(main_row.name, config.folds)[0])
-            deployment.deploy(out, contract, lambda: training.train(config, main_row, folds[0], first), model.EXPORTS)
-    finally:  # tables and report stand even where an exported file is refused
-        figures.draw(config, out)
-        conclusion.write_report(study.TITLE, tables.of_run(config, request, folds, out), out)
+    with failures.collected() as attempt:
+        for row in unfinished(config, out, request):
+            with attempt(row.name):
+                evaluate_row(config, row, folds, out)
+        try:
+            if main_row in rows and out.metrics.exists():
+                described, classes = data.described(config), config.data_source.classes
+                contract = deployment.terms(STUDY.name, classes, config.images, described, model.INTENDED_USE, out)
+                first = out.row(trainings(main_row.name, config.folds)[0])
+                deployment.deploy(
+                    out, contract, lambda: training.train(config, main_row, folds[0], first), model.EXPORTS
+                )
+        finally:  # tables and report stand even where an exported file is refused
+            figures.draw(config, out)
+            conclusion.write_report(study.TITLE, tables.of_run(config, request, folds, out), out)
+
+
+def unfinished(config: study.Config, out: RunDir, request: RunRequest) -> list[study.Row]:
+    """The rows that are asked for and not finished."""
+    rows = study.selected_rows(config, request)
+    return [row for row in rows if not study.result_dir(config, out, row).metrics.exists()]
+
+
+def needs(config: study.Config, out: RunDir, request: RunRequest) -> Needs:
+    """The initial weights that those rows start from."""
+    from experiments.cvm_cervix import model
+
+    rows = unfinished(config, out, request)
+    return model.needs(config, [config.main if row == study.PROBE else row.network for row in rows])
 
 
 def evaluate_row(config: study.Config, row: study.Row, folds: list[Splits], out: RunDir) -> None:
@@ -73,7 +91,7 @@ def evaluate_row(config: study.Config, row: study.Row, folds: list[Splits], out:
     evaluation.write(result, test_predictions, validation, described, config.seed)  # last: now the row is finished
 
 
-STUDY = Study("cvm_cervix", study.TITLE, study.PRESETS, study.TABLES, study.rows, run)
+STUDY = Study("cvm_cervix", study.TITLE, study.PRESETS, study.TABLES, study.rows, run, needs)
 
 if __name__ == "__main__":
     main(STUDY)

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, Protocol, Source
-from cervix_tf.ranges import BelowOne, Count, CountOrNone, Devices, FileOr, OneOf, Seed, Share, Written
+from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, Protocol, StudyConfig
+from cervix_tf.data import datasheet
+from cervix_tf.data.datasheet import Datasheet
+from cervix_tf.ranges import BelowOne, Count, CountOrNone, FileOr, OneOf, Share, Written
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
 TITLE = "CVM-Cervix: CNN, Visual Transformer and MLP for Pap smear cells (Liu et al. 2022)"
 CVM = "cvm"
 CNN, VT = "xception", "deit_tiny"  # sec. 3.1
-COMPARED = {
-    "vgg11": "VGG11",
-    "vgg13": "VGG13",
-    "vgg16": "VGG16",
-    "vgg19": "VGG19",
-    "resnet18": "ResNet18",
-    "resnet34": "ResNet34",
-    "resnet50": "ResNet50",
-    "resnet101": "ResNet101",
-    "densenet121": "DenseNet121",
-    "densenet169": "DenseNet169",
-    "inception_v3": "InceptionV3",
-    "xception": "Xception",
-    "alexnet": "AlexNet",
-    "googlenet": "GoogLeNet",
-    "mobilenet_v2": "MobileNetV2",
-    "shufflenet_v2_x1_0": "ShuffleNetV2×1.0",
-    "shufflenet_v2_x0_5": "ShuffleNetV2×0.5",
-    "inception_resnet_v1": "InceptionResNetV1",
-    "vit_b16": "ViT",
-    "botnet50": "BoTNet",
-    "deit_tiny": "DeiT",
-    "t2t_vit_14": "T2T-ViT",
-}
-"""Table 3, in its order: network -> its name there."""
+PUBLISHED = published.read(__file__)
+NAMES = {network: name for name, network, _ in PUBLISHED.table_3}
+"""The networks of Table 3, in its order, and their names there."""
+COMPARED = tuple(network for network in NAMES if network != CVM)
 FOUR_TIMES = "-x4"
 """Ends the name of a row whose training images stand four times in its training set (sec. 4.7.2)."""
 SIXTEEN_BITS, FLIPS = "-float16", "-flips"
@@ -56,7 +37,7 @@ class DataSource(NamedTuple):
 
     layouts: tuple[str, ...]
     """Importers of the original layouts; several: each of its own folder below the data root."""
-    label_map: dict[str, tuple[str, ...]]
+    label_map: Mapping[str, tuple[str, ...]]
     """Class of the study -> labels in the source."""
     positive: tuple[str, ...]
     """Classes that are read as abnormal."""
@@ -73,40 +54,42 @@ class DataSource(NamedTuple):
         return tuple(self.label_map)
 
 
-def _as_named(*classes: str) -> dict[str, tuple[str, ...]]:
+_CRIC, _SIPAKMED, _BLOOD = map(datasheet.read, ("cric_crops", "sipakmed", "pbc"))
+
+
+def _as_named(*sheets: Datasheet) -> dict[str, tuple[str, ...]]:
     """A label map of classes that have their names in the source."""
-    return {name: (name,) for name in classes}
+    return {name: (name,) for sheet in sheets for name in sheet.classes}
 
 
-_BETHESDA = ("ASC-H", "ASC-US", "SCC", "HSIL", "LSIL", "NILM")
-_SIPAKMED = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
-_BLOOD = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
-_HERLEV = {
-    "abnormal": ("light_dysplastic", "moderate_dysplastic", "severe_dysplastic", "carcinoma_in_situ"),
-    "normal": ("normal_superficiel", "normal_intermediate", "normal_columnar"),
-}
 DATA_SOURCES: dict[str, DataSource] = {
     "combined": DataSource(
         ("sipakmed", "cric_crops"),
-        _as_named(*_BETHESDA, *_SIPAKMED),  # Table 1's order
-        (*_BETHESDA[:5], *_SIPAKMED[:2]),
+        _as_named(_CRIC, _SIPAKMED),  # Table 1's order
+        _CRIC.positive + _SIPAKMED.positive,
         "SIPaKMeD and CRIC, eleven classes",
         table=1,
     ),
-    "sipakmed": DataSource(("sipakmed",), _as_named(*_SIPAKMED), _SIPAKMED[:2], "SIPaKMeD, five classes"),
+    "sipakmed": DataSource(("sipakmed",), _as_named(_SIPAKMED), _SIPAKMED.positive, "SIPaKMeD, five classes"),
     "herlev": DataSource(
-        ("herlev",), _HERLEV, ("abnormal",), "Herlev, abnormal against normal", table=4, four_times=True
+        ("herlev",),
+        {
+            "abnormal": ("light_dysplastic", "moderate_dysplastic", "severe_dysplastic", "carcinoma_in_situ"),
+            "normal": ("normal_superficiel", "normal_intermediate", "normal_columnar"),
+        },
+        ("abnormal",),
+        "Herlev, abnormal against normal",
+        table=4,
+        four_times=True,
     ),
-    "blood": DataSource(("pbc",), _as_named(*_BLOOD), (), "peripheral blood cells, eight classes", table=5),
+    "blood": DataSource(("pbc",), _as_named(_BLOOD), (), "peripheral blood cells, eight classes", table=5),
 }
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StudyConfig):
     """CVM-Cervix, a CNN and a visual transformer whose features an MLP joins, and the 22 networks of Table 3."""
 
-    data: Source = field(default_factory=Source)
-    """Of the combined data: a folder with one folder each of SIPaKMeD and of CRIC's crops."""
     task: Task = "combined"
     """combined (eleven classes, sec. 4.1), sipakmed (its five alone), herlev (sec. 4.7.3), blood (sec. 4.7.4)."""
     sipakmed: Annotated[str, Written(".+", "the name of a folder")] = "sipakmed"
@@ -163,9 +146,6 @@ class Config:
     float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
-    seed: Seed = 0
-    devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cervix_tf.data import audit, importers, inputs, manifest, splits
+from cervix_tf.data import audit, importers, inputs, splits
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
@@ -17,10 +17,8 @@ from cervix_tf.data.synthetic import pap_cells
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
-from cervix_tf.study.data import DataDescription, Splits
+from cervix_tf.study.data import SPLITS, DataDescription, Splits
 from experiments.cvm_cervix.config import Config
-
-SPLITS = ("train", "validation", "test")
 
 
 def read(config: Config, out: RunDir) -> Manifest:
@@ -32,37 +30,37 @@ def read(config: Config, out: RunDir) -> Manifest:
         raise InputError(f"--task {config.task}: synthetic cells are drawn for the combined data only")
     importer = functools.partial(_imported, config)
     draw = functools.partial(pap_cells.write, cells=config.synthetic_cells, seed=config.seed)
-    imported = data.load(config.data, config.task, importer, out, draw if config.synthetic_cells else None)
-    labeled = data.labeled(
-        imported,
+    hint = "check the names of the class folders, or choose the --task of these images"
+    return data.read(
+        config.data,
+        config.task,
+        importer,
         config.data_source.label_map,
-        data.name_of(config.data, imported.manifest),
-        hint="check the names of the class folders, or choose the --task of these images",
+        out,
+        draw if config.synthetic_cells else None,
+        hint=hint,
     )
-    return data.check(labeled, out, config.data.damaged)
 
 
 def _imported(config: Config, root: Path) -> Imported:
     """The task's data sets below one root as one manifest."""
     layouts = config.data_source.layouts
     if len(layouts) == 1:
-        return importers.load(layouts[0], root)
+        return importers.load(layouts[0], root, data.importer_options(config.data, layouts[0]))
     folders = {"sipakmed": config.sipakmed, "cric_crops": config.cric}
-    manifests, left_out, notes = [], [], []
-    for layout in layouts:
-        folder = folders[layout]
+    for layout, folder in folders.items():
         if not (root / folder).is_dir():
             raise InputError(
                 f"{root}: has no folder {folder!r}; the combined data is {' and '.join(folders.values())} below one "
                 f"root: put it there, or name it with --{layout.removesuffix('_crops')}"
             )
-        imported = importers.load(layout, root / folder)
-        rows = imported.manifest.rows
-        rows = rows.assign(path=folder + "/" + rows["path"], group=folder + "/" + rows["group"])
-        manifests.append(replace(imported.manifest, rows=rows, root=root))
-        left_out += [(f"{folder}/{file}", reason) for file, reason in imported.left_out]
-        notes += imported.notes
-    return Imported(manifest.joined(manifests), left_out, notes)
+    return importers.joined(
+        root,
+        {
+            folder: importers.load(layout, root / folder, data.importer_options(config.data, layout))
+            for layout, folder in folders.items()
+        },
+    )
 
 
 def split(images: Manifest, config: Config) -> list[Splits]:
@@ -83,7 +81,7 @@ def split(images: Manifest, config: Config) -> list[Splits]:
     elif config.folds > 1:
         folds = _cross_validation(images, config)
     elif leak_free:
-        folds = [splits.grouped(images, {"train": 1 - sum(shares.values()), **shares}, config.seed)]
+        folds = [data.split(images, shares, config.seed)]
     else:
         folds = [published_split(images, config.validation_share, config.test_share, config.seed)]
     for fold in folds:

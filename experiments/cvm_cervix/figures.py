@@ -44,16 +44,15 @@ def matrix(predicted: Predictions, split: str) -> Picture:
 
 def in_space(out: RunDir, predicted: Predictions, seed: int) -> Picture:
     """Fig. 12 (a): t-SNE of the fused features of the (first fold's) test images, the misclassified ones bold."""
-    features = embeddings.read(out.embeddings)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(features))[:_MOST])
-    points = t_sne(features.values[chosen], seed, dimensions=3)
+    shown = embeddings.read(out.embeddings).at_most(_MOST, seed)
+    points = t_sne(shown.values, seed, dimensions=3)
     right = dict(zip(predicted.table["id"], predicted.decisions == predicted.labels, strict=True))
-    faint = np.array([right[name] for name in features.table["id"].iloc[chosen]])
+    faint = np.array([right[name] for name in shown.table["id"]])
     caption = (
-        f"3-D t-SNE of the {features.values.shape[1]} features of {len(chosen)} test images; misclassified ones bold. "
+        f"3-D t-SNE of the {shown.values.shape[1]} features of {len(shown)} test images; misclassified ones bold. "
         "Axes have no unit."
     )
-    return figures.scatter_in_space(points, features.labels[chosen], features.classes, faint, caption)
+    return figures.scatter_in_space(points, shown.labels, shown.classes, faint, caption)
 
 
 def misclassified(out: RunDir, predicted: Predictions) -> Picture | None:

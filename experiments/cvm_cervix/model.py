@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 from keras import layers
 
 from cervix_tf.export.formats import Format
 from cervix_tf.models import backbones
+from cervix_tf.study.ready import Check
 from experiments.cvm_cervix.config import CNN, CVM, VT, Config
 
 INTENDED_USE = "Research on the classification of single cells."
@@ -40,6 +44,19 @@ def cvm(config: Config) -> keras.Model:
     hidden = layers.Dense(config.hidden, activation="gelu", name="hidden")(fused)
     logits = layers.Dense(len(config.data_source.classes), dtype="float32", name="logits")(hidden)
     return keras.Model(cnn.input, logits, name=CVM)
+
+
+def needs(config: Config, names: Iterable[str]) -> dict[str, list[Check]]:
+    """The initial weights that networks start from: name -> what looks whether they are there and fit."""
+    height, width = config.images.height, config.images.width
+
+    @functools.cache
+    def of(backbone: str, weights: str, option: str) -> Check:
+        return functools.partial(backbones.check, backbone, height, width, weights=weights, option=option)
+
+    vt = of(VT, config.vt_weights or config.weights, "--vt-weights")
+    of_cvm = [of(CNN, config.weights, "--weights"), vt]
+    return {name: of_cvm if name == CVM else [of(name, config.weights, "--weights")] for name in names}
 
 
 def features(network: keras.Model) -> keras.Model:

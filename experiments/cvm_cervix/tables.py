@@ -1,4 +1,4 @@
-"""The paper's tables and figures as data, and ours beside them; per cent but where a unit is named."""
+"""Ours beside the paper's tables and figures; per cent but where a unit is named."""
 
 from __future__ import annotations
 
@@ -13,79 +13,18 @@ from cervix_tf.compare import comparison
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, predictions
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent
+from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent, table
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import RunRequest, data
-from cervix_tf.study.data import Splits
+from cervix_tf.study.data import SPLITS, Splits
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
-from experiments.cvm_cervix.config import COMPARED, CVM, FLIPS, PROBE, SIXTEEN_BITS, Config
-from experiments.cvm_cervix.data import SPLITS, described
+from experiments.cvm_cervix.config import CVM, FLIPS, NAMES, PROBE, PUBLISHED, SIXTEEN_BITS, Config
+from experiments.cvm_cervix.data import described
 
-NAMES = {**COMPARED, CVM: "CVM-Cervix"}
 SCORES = {"macro_precision": "Avg. P", "macro_recall": "Avg. R", "macro_f1": "Avg. F1", "accuracy": "Acc"}
-
-# Class -> images of train, validation, test.
-TABLE_1 = {
-    "ASC-H": (484, 161, 161),
-    "ASC-US": (446, 148, 148),
-    "SCC": (413, 137, 137),
-    "HSIL": (525, 175, 174),
-    "LSIL": (491, 164, 163),
-    "NILM": (518, 172, 172),
-    "Dyskeratotic": (488, 163, 162),
-    "Koilocytotic": (495, 165, 165),
-    "Metaplastic": (476, 159, 158),
-    "Parabasal": (473, 157, 157),
-    "Superficial-Intermediate": (499, 166, 166),
-}
-TABLE_4 = {"abnormal": (1620, 135, 135), "normal": (584, 48, 48)}  # its training split stands there four times
-TABLE_5 = {
-    "basophil": (731, 244, 243),
-    "eosinophil": (1871, 623, 623),
-    "erythroblast": (931, 310, 310),
-    "ig": (1737, 579, 579),
-    "lymphocyte": (729, 243, 242),
-    "monocyte": (852, 284, 284),
-    "neutrophil": (1998, 666, 665),
-    "platelet": (1409, 470, 469),
-}
-SPLIT_TABLES = {"combined": TABLE_1, "herlev": TABLE_4, "blood": TABLE_5}
-# Network -> average precision, recall, F1 score, and accuracy on the test split.
-TABLE_3 = {
-    "vgg11": (84.80, 83.90, 84.00, 84.06),
-    "vgg13": (85.30, 84.70, 84.40, 84.62),
-    "vgg16": (79.80, 79.90, 79.60, 79.97),
-    "vgg19": (78.60, 78.30, 78.20, 78.38),
-    "resnet18": (88.40, 88.30, 88.20, 88.25),
-    "resnet34": (88.00, 88.10, 87.90, 88.03),
-    "resnet50": (87.60, 87.60, 87.30, 87.57),
-    "resnet101": (86.50, 86.40, 86.30, 86.38),
-    "densenet121": (87.90, 87.80, 87.70, 87.86),
-    "densenet169": (89.20, 88.90, 88.70, 88.99),
-    "inception_v3": (85.40, 84.90, 84.80, 84.96),
-    "xception": (87.70, 87.70, 87.60, 87.69),
-    "alexnet": (86.20, 86.20, 86.10, 86.10),
-    "googlenet": (87.60, 87.20, 87.10, 87.29),
-    "mobilenet_v2": (84.90, 84.60, 84.60, 84.62),
-    "shufflenet_v2_x1_0": (85.50, 84.30, 84.50, 84.57),
-    "shufflenet_v2_x0_5": (82.60, 82.60, 82.50, 82.64),
-    "inception_resnet_v1": (85.20, 84.90, 84.90, 84.96),
-    "vit_b16": (86.10, 86.00, 85.70, 85.87),
-    "botnet50": (66.10, 65.50, 63.90, 65.51),
-    "deit_tiny": (87.40, 87.40, 87.20, 87.35),
-    "t2t_vit_14": (85.60, 85.30, 85.20, 85.19),
-    "cvm": (91.80, 91.60, 91.70, 91.72),
-}
-# Task -> name of the figure, then the same four numbers of CVM-Cervix on validation and test.
-PERFORMANCE = {
-    "combined": ("Fig. 5", (92.80, 92.90, 92.80, 92.87), (91.80, 91.60, 91.70, 91.72)),
-    "herlev": ("Fig. 9", (96.40, 95.10, 95.80, 96.72), (88.90, 93.50, 90.70, 92.35)),
-    "blood": ("Fig. 11", (99.00, 98.90, 98.90, 98.89), (98.70, 98.40, 98.50, 98.48)),
-}
-FIGURE_7 = {False: (91.80, 91.60, 91.70, 91.72), True: (93.60, 93.50, 93.50, 93.48)}  # by augmented training
-TIMES = (82.0, 8280.0, 18.0)  # sec. 4.5: seconds of an epoch and of training (2.3 hours), milliseconds of an image
-MEBIBYTES = {32: 120, 16: 60}  # sec. 4.5 and 4.6
+SPLIT_TABLES = {"combined": PUBLISHED.table_1, "herlev": PUBLISHED.table_4, "blood": PUBLISHED.table_5}
+TABLE_3 = {network: numbers for _, network, numbers in PUBLISHED.table_3}
 
 Scores = Mapping[str, Measured]
 """One of `SCORES` -> what was measured, in per cent."""
@@ -110,15 +49,19 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
         copied = {row.four_times: each for row, each in finished.items() if row.network == CVM}
         if True in copied:
             rows = [
-                _scored(name, CVM, FIGURE_7[how] if published else None, copied.get(how))
-                for how, name in ((False, "Unaugmented training set"), (True, "Augmented training set"))
+                _scored(name, CVM, numbers if published else None, copied.get(how))
+                for how, (name, numbers) in zip((False, True), PUBLISHED.figure_7.items(), strict=True)
             ]
-            made.append(_table("Fig. 7", "CVM-Cervix with the training set augmented four times", rows, note))
+            made.append(
+                table("Fig. 7", "CVM-Cervix with the training set augmented four times", SCORES.values(), rows, note)
+            )
     if main_row in finished:
         made += of_main_row(config, out, note)
     if PROBE in finished:
         rows = [_scored(f"{_name(config.main)}, features as they are", PROBE.name, None, finished[PROBE])]
-        made.append(_table("Probe", "Logistic regression on the features of the initial weights", rows, note))
+        made.append(
+            table("Probe", "Logistic regression on the features of the initial weights", SCORES.values(), rows, note)
+        )
     if config.reference_run is not None:
         reference = RunDir(config.reference_run)
         both = [row for row in finished if study.result_dir(config, reference, row).metrics.exists()]
@@ -178,25 +121,25 @@ def of_counts(task: str, counts: Mapping[str, Sequence[int]], note: str) -> Tabl
     rows = [line(name, "", paper.get(name), [{"value": n} for n in each]) for name, each in summed(counts).items()]
     number = study.DATA_SOURCES[task].table or "Split"
     columns = ["Train", "Validation", "Test", "Total"]
-    return {**_table(number, "Data settings", rows, note, columns), "unit": IMAGES, "spread": ""}
+    return table(number, "Data settings", columns, rows, note, unit=IMAGES, spread="")
 
 
 def of_rows(found: Mapping[str, Scores], published: bool, note: str) -> Table:
     """Table 3: the test split by every network that was run; `found` is row -> scores."""
     rows = [_scored(name, row, TABLE_3[row] if published else None, found.get(row)) for row, name in NAMES.items()]
-    return _table(3, "Comparison of the networks on the test split", rows, note)
+    return table(3, "Comparison of the networks on the test split", SCORES.values(), rows, note)
 
 
 def performance(config: Config, test: Scores, out: RunDir, note: str) -> Table:
     """Fig. 5, 9 or 11: the main row on validation and test split."""
-    figure, *papers = PERFORMANCE.get(config.task, ("Test", None, None))
+    figure, *papers = PUBLISHED.performance.get(config.task, ("Test", None, None))
     if config.synthetic_cells or config.main != CVM:
         papers = [None, None]
     validation = None
     if out.validation_predictions.exists():
         validation = scores(classification.summary(predictions.read(out.validation_predictions), seed=config.seed))
     rows = [_scored("Validation", config.main, papers[0], validation), _scored("Test", config.main, papers[1], test)]
-    return _table(figure, f"Performance of {_name(config.main)}", rows, note)
+    return table(figure, f"Performance of {_name(config.main)}", SCORES.values(), rows, note)
 
 
 def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
@@ -211,21 +154,22 @@ def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
         {"value": float(seconds.sum()), "n": 1, "method": "sum of the epochs, validation included"},
         cost["milliseconds"],
     ]
-    rows = [line(name, network, TIMES if published else None, times)]
-    of_time = _table("Sec. 4.5", "Computational time", rows, note, ["Epoch", "Training", "Test image"])
-    made: list[Table] = [{**of_time, "unit": "seconds, of an image milliseconds", "spread": "[5th, 95th percentile]"}]
+    rows = [line(name, network, PUBLISHED.times if published else None, times)]
+    columns, unit = ["Epoch", "Training", "Test image"], "seconds, of an image milliseconds"
+    spread = "[5th, 95th percentile]"
+    made = [table("Sec. 4.5", "Computational time", columns, rows, note, unit=unit, spread=spread)]
     rows = []
     for bits, result in {32: out, 16: out.row(row.name + SIXTEEN_BITS)}.items():
         size = f"{bits}-bit weights, {cost['mebibytes'][str(bits)]:.1f} MiB"
-        size += f" (paper {MEBIBYTES[bits]} MB)" if published else ""
+        size += f" (paper {PUBLISHED.megabytes[bits]} MB)" if published else ""
         paper = TABLE_3[CVM][-1:] if published and bits == 32 else None
         rows.append(line(size, network, paper, [_accuracy(result)]))
     less = " The paper: about 1 point less with 16 bits." if published else ""
-    made.append(_table("Sec. 4.6", f"Weights of {name} rounded to 16 bits", rows, note + less, ["Acc"]))
+    made.append(table("Sec. 4.6", f"Weights of {name} rounded to 16 bits", ["Acc"], rows, note + less))
     if (mirrored := out.row(row.name + FLIPS)).metrics.exists():
         results = {"As it is": out, "Mean of four mirrorings": mirrored}
         rows = [line(each, network, None, [_accuracy(result)]) for each, result in results.items()]
-        made.append(_table("Extra", f"{name}: each test image mirrored", rows, note, ["Acc"]))
+        made.append(table("Extra", f"{name}: each test image mirrored", ["Acc"], rows, note))
     return made
 
 
@@ -255,7 +199,7 @@ def leak(config: Config, reference: RunDir, row: study.Row, out: RunDir, note: s
     optimizer = other.get("optimizer") or other["optimizer"]  # the latter in runs of earlier versions
     pixels = f"{other['images']['height']} x {other['images']['width']} pixels"
     note += f" Reference run: {reference.root.name}, {pixels}, {optimizer['epochs']} epochs."
-    return _table("Leak", f"What a random split adds to the accuracy of {_name(row.network)}", rows, note, ["Acc"])
+    return table("Leak", f"What a random split adds to the accuracy of {_name(row.network)}", ["Acc"], rows, note)
 
 
 def difference(published: Predictions, free: Predictions, seed: int) -> Measured:
@@ -265,9 +209,7 @@ def difference(published: Predictions, free: Predictions, seed: int) -> Measured
     resampled. Of two test splits either one's groups are resampled on their own.
     """
     if set(published.table["id"]) == set(free.table["id"]):
-        columns = [f"p_{name}" for name in free.classes]
-        probabilities = published.table.set_index("id").loc[free.table["id"], columns]
-        same_rows = predictions.from_rows(free.table, probabilities, free.classes)
+        same_rows = predictions.from_rows(free.table, published.of(free.table["id"]).probabilities, free.classes)
         compared = comparison.compare({"as_published": same_rows, "leak_free": free}, seed=seed)["pairs"][0]
         return per_cent({**compared["difference"], "method": f"paired {compared['difference']['method']}"})
     return per_cent(asdict(comparison.independent_difference(published, free, seed=seed)))
@@ -279,9 +221,3 @@ def _name(network: str) -> str:
 
 def _scored(name: str, row: str, paper: Sequence[float] | None, ours: Scores | None) -> Row:
     return line(name, row, paper, [ours[score] for score in SCORES] if ours else None)
-
-
-def _table(
-    number: int | str, title: str, rows: list[Row], note: str, columns: Sequence[str] = tuple(SCORES.values())
-) -> Table:
-    return {"number": number, "title": title, "columns": list(columns), "rows": rows, "note": note}

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from cervix_tf.config import Augmentation
-from cervix_tf.data import pipeline
-from cervix_tf.data.inputs import Inputs
+from cervix_tf.data.inputs import Inputs, joined
 from cervix_tf.layers import in_float32
 from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions
@@ -36,15 +34,15 @@ def train(config: Config, row: Row, splits: Splits, out: RunDir) -> keras.Model:
 
     Source: sec. 4.2; the same for all rows (sec. 4.7.1).
     """
-    inputs, validation = inputs_of(splits["train"], config), inputs_of(splits["validation"], config)
+    inputs = {name: inputs_of(splits[name], config) for name in ("train", "validation")}
     augmentation: Augmentation | list[Augmentation] = config.augmentation
     if row.four_times:
-        inputs, augmentation = four_times(inputs, config.augmentation)
-    seed, epochs = seed_of(config.seed, out.root.name), study.epochs(config, row)
+        inputs["train"], augmentation = four_times(inputs["train"], config.augmentation)
+    seed, optimizer = seed_of(config.seed, out.root.name), replace(config.optimizer, epochs=study.epochs(config, row))
     with study_training.building(config.devices, seed), devices.precision(config.precision):
         network = model.network(config, row.network)
         network.compile(
-            optimizer=fit.adam(config.optimizer),
+            optimizer=fit.adam(optimizer),
             loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
             metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
             jit_compile=devices.jit_compile(),
@@ -52,20 +50,19 @@ def train(config: Config, row: Row, splits: Splits, out: RunDir) -> keras.Model:
         )
 
     def one_hot(batches: tf.data.Dataset) -> tf.data.Dataset:
-        return batches.map(lambda pixels, labels: (pixels, tf.one_hot(labels, len(inputs.classes))))
+        return batches.map(lambda pixels, labels: (pixels, tf.one_hot(labels, len(inputs["train"].classes))))
 
-    study_training.train(
+    study_training.train_on_images(
         network,
-        lambda first: one_hot(
-            pipeline.training(inputs, config.images, augmentation, seed=seed, epochs=epochs, first_epoch=first)
-        ),
-        lambda: one_hot(pipeline.evaluation(validation, config.images)),
-        inputs=len(inputs),
-        epochs=epochs,
-        steps_per_epoch=pipeline.steps(inputs, config.images),
+        inputs,
+        config.images,
+        augmentation,
+        optimizer,
+        seed=seed,
+        prepared=one_hot,
         criterion=config.criterion,
         out=out,
-        cosine_from=config.optimizer.learning_rate if config.cosine else 0.0,
+        cosine=config.cosine,
         tensorboard=config.tensorboard,
     )
     return in_float32(network) if config.precision != "float32" else network
@@ -84,10 +81,7 @@ def four_times(inputs: Inputs, augmentation: Augmentation) -> tuple[Inputs, list
         across, down = [1 - p if mirrored else p for p, mirrored in zip(chances, copy, strict=True)]
         return replace(augmentation, horizontal_flip=across, vertical_flip=down)
 
-    count = len(COPIES)
-    rows = pd.concat([inputs.rows] * count, ignore_index=True)
-    copied = replace(inputs, files=inputs.files * count, labels=np.tile(inputs.labels, count), rows=rows)
-    return copied, [of(copy) for copy in COPIES for _ in range(len(inputs))]
+    return joined([inputs] * len(COPIES)), [of(copy) for copy in COPIES for _ in range(len(inputs))]
 
 
 def probe(config: Config, folds: list[Splits]) -> list[Predictions]:

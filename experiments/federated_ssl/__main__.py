@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest, Study, main
 from experiments.federated_ssl.config import CLASSES, PRESETS, TABLES, TITLE, Config, rows, wanted
 
+if TYPE_CHECKING:
+    from cervix_tf.study.ready import Needs
+
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Tables I and II and Fig. 2: pre-train as each row says, fine-tune a classifier a site, measure it."""
-    from cervix_tf.study import conclusion, deployment
+    from cervix_tf.study import conclusion, deployment, failures
     from experiments.federated_ssl import figures, gains, tables, training
     from experiments.federated_ssl.data import described, read, sites_of
     from experiments.federated_ssl.model import INTENDED_USE
@@ -29,34 +33,43 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
             f"{', '.join(together)} needs two; fill the column site, or choose rows with --only"
         )
     networks = functools.cache(lambda: training.Networks(config, sites[labeled[0]].images["train"]))
-    results = {
-        row: {site: training.evaluate_row(networks, row, sites, site, config, out) for site in labeled}
-        for row in chosen
-    }
-    best, site = min(chosen, key=lambda row: gains.validation_loss(out.row(row.classifier(labeled[0])))), labeled[0]
-    training.copy_results(out.row(best.classifier(site)), out)
-    try:
-        contract = deployment.terms(
-            STUDY.name,
-            CLASSES,
-            config.images,
-            described(config, best, f"classifier of site {site}"),
-            INTENDED_USE,
-            out,
-            site=site,
-        )
-        deployment.deploy(
-            out,
-            contract,
-            lambda: networks().trained_classifier(out.row(best.classifier(site))),
-            ("saved_model", "tflite-float32"),
-        )
-    finally:  # tables and report stand even where an exported file is refused
-        figures.draw(config, results, out)
-        conclusion.write_report(TITLE, tables.of_run(config, request, everything, labeled, results, out), out)
+    results = {}
+    with failures.collected() as attempt:
+        for row in chosen:
+            with attempt(row.name):
+                results[row] = {
+                    site: training.evaluate_row(networks, row, sites, site, config, out) for site in labeled
+                }
+        if not results:
+            return None
+        site = labeled[0]
+        best = min(results, key=lambda row: gains.validation_loss(out.row(row.classifier(site))))
+        training.copy_results(out.row(best.classifier(site)), out)
+        try:
+            about = described(config, best, f"classifier of site {site}")
+            contract = deployment.terms(STUDY.name, CLASSES, config.images, about, INTENDED_USE, out, site=site)
+            trained = out.row(best.classifier(site))
+            deployment.deploy(out, contract, lambda: networks().trained_classifier(trained))
+        finally:  # tables and report stand even where an exported file is refused
+            figures.draw(config, results, out)
+            conclusion.write_report(TITLE, tables.of_run(config, request, everything, labeled, results, out), out)
 
 
-STUDY = Study("federated_ssl", TITLE, PRESETS, TABLES, rows, run)
+def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
+    """The ImageNet weights, where a row that is asked for starts from them; before the images say which sites have."""
+    from cervix_tf.models import backbones
+
+    names = request.only or (("imagenet",) if 2 in request.tables else () if request.tables else ("cssl",))
+    starting = [name for name in names if name == "imagenet" or (name != "random" and config.start == "imagenet")]
+    if config.weights == "drawn":
+        return {}
+    weights = functools.partial(
+        backbones.check, config.network, config.images.height, config.images.width, weights=config.weights
+    )
+    return {name: [weights] for name in starting}
+
+
+STUDY = Study("federated_ssl", TITLE, PRESETS, TABLES, rows, run, needs)
 
 if __name__ == "__main__":
     main(STUDY)

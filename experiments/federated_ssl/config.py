@@ -7,29 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
-from cervix_tf.config import Augmentation, Images, SGDConfig, Source
+from cervix_tf import ranges
+from cervix_tf.config import Augmentation, Images, SGDConfig, StudyConfig
 from cervix_tf.federated.policy import Policy
-from cervix_tf.ranges import (
-    Count,
-    CountOrNone,
-    Devices,
-    Different,
-    FileOr,
-    Positive,
-    Range,
-    Seed,
-    Share,
-)
+from cervix_tf.ranges import Count, CountOrNone, Different, FileOr, Positive, Range, Share
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
 TITLE = "Deep Cervix Model Development from Heterogeneous and Partially Labeled Image Datasets (Pal, Xue, Antani)"
 CLASSES = ("control", "case")
-SPLITS = ("train", "validation", "test")
 TABLES = (1, 2)
-PAPER_SITES = ("nhs", "alts")
+PUBLISHED = published.read(__file__)
 
 Network = Literal["resnet50", "mobilenet_v2", "resnet18", "resnet10_narrow"]
 Task = Literal["cervigrams", "iarc"]
@@ -51,16 +41,12 @@ class SiteData(NamedTuple):
     """Folders, relative to the site's, that are left out."""
 
 
-SITES: dict[str, dict[str, SiteData]] = {
-    "iarc": {
-        "colposcopy": SiteData(
-            "iarc_colposcopy", "iarc_colposcopy", ("cin2_3", "cancer"), ("normal", "cin1"), "acetic"
-        ),
-        "via": SiteData("iarc_via", "iarc_via", ("positive", "suspicious"), ("negative",), "acetic"),
-        "mobileodt": SiteData("mobileodt", "mobileodt", (), (), without=("train",)),
-    }
+SITES = {
+    "colposcopy": SiteData("iarc_colposcopy", "iarc_colposcopy", ("cin2_3", "cancer"), ("normal", "cin1"), "acetic"),
+    "via": SiteData("iarc_via", "iarc_via", ("positive", "suspicious"), ("negative",), "acetic"),
+    "mobileodt": SiteData("mobileodt", "mobileodt", (), (), without=("train",)),
 }
-"""Task -> site -> its data. The cervigrams come as one table with a column site instead."""
+"""The sites of the task iarc. The cervigrams come as one table with a column site instead."""
 
 DATA = {
     "cervigrams": "cervigrams",
@@ -70,10 +56,12 @@ DATA = {
 
 
 @dataclass(frozen=True)
-class Config:
-    """Self-supervised pre-training of a cervix model, centralized and federated: Tables I and II, Fig. 2."""
+class Config(StudyConfig):
+    """Self-supervised pre-training of a cervix model, centralized and federated: Tables I and II, Fig. 2.
 
-    data: Source = field(default_factory=Source)
+    The paper had two GPUs (sec. III-E).
+    """
+
     task: Task = "cervigrams"
     """Data: cervigrams (the paper: a CSV with path, label, woman, site and perhaps split) or iarc (stand-in)."""
     synthetic_women: CountOrNone = 0
@@ -137,17 +125,10 @@ class Config:
     """Share of the women with a label, where the source prescribes no split."""
     ids_per_site: bool = False
     """Women's ids are unique within a site only: the same id at two sites is two women. Without it that is an error."""
-    seed: Seed = 0
-    devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored (sec. III-E: two GPUs)."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
-        if self.validation_share + self.test_share >= 1:
-            yield (
-                "validation_share",
-                f"and --test-share {self.test_share:g} leave nothing to train on; lower one of them",
-            )
+        return ranges.nothing_left(self, "validation_share", "test_share")
 
 
 PAPER = Config()
@@ -253,8 +234,8 @@ def expected_sites(config: Config, out: RunDir) -> Sequence[str]:
         with out.manifest.open(encoding="utf-8", newline="") as file:
             return sorted({line["site"] for line in csv.DictReader(file) if line["label"]})
     if config.task == "cervigrams":
-        return tuple(sorted(PAPER_SITES))
-    return sorted(name for name, site in SITES[config.task].items() if site.case)
+        return sorted(PUBLISHED.sites)
+    return sorted(name for name, site in SITES.items() if site.case)
 
 
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from cervix_tf.errors import InputError
 from cervix_tf.federated import partition
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
-from cervix_tf.study.data import DataDescription
-from experiments.federated_ssl.config import CLASSES, DATA, PAPER_SITES, SITES, SPLITS, Config, Row, SiteData
+from cervix_tf.study.data import SPLITS, DataDescription, Splits
+from experiments.federated_ssl.config import CLASSES, DATA, PUBLISHED, SITES, Config, Row, SiteData
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,20 @@ def read(config: Config, out: RunDir) -> Manifest:
             root, women=config.synthetic_women, seed=config.seed, labeled=config.synthetic_labeled, tested=tested
         )
 
-    imported = data.load(
-        config.data,
-        config.task,
-        lambda root: _imported(config, root),
-        out,
-        draw if config.synthetic_women else None,
-    )
+    importer = functools.partial(_imported, config)
+    imported = data.load(config.data, config.task, importer, out, draw if config.synthetic_women else None)
     manifest.check_labels(imported.manifest, CLASSES, data.name_of(config.data, imported.manifest))
     sound = data.check(imported.manifest, out, config.data.damaged)
-    parts = {}
+    parts = []
     if not sound.rows["site"].any():  # one institution's own images, as its importer lists them
         sound = Manifest(sound.rows.assign(site="own"), sound.root)
     sound = Manifest(_identified(sound.rows, config), sound.root)
     for name, images in partition.by_site(sound, at_least=1).items():
-        parts[name] = _split(images, config)
+        of_site = _split(images, config, f"site {name}: ")
         if _labeled(images):
-            data.check_classes({each: parts[name].part(each) for each in SPLITS}, CLASSES, f"site {name}: ")
-    whole = manifest.joined(list(parts.values()))
+            data.check_classes(of_site, CLASSES, f"site {name}: ")
+        parts.append(splits.with_split_column(of_site))
+    whole = manifest.joined(parts)
     used_manifest.keep(whole, out.manifest)
     return whole
 
@@ -92,7 +89,7 @@ def _identified(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
 
     Raises `InputError` when an id is at two sites and nothing says whether that is one woman.
     """
-    site = rows["site"].map(lambda name: name.lower() if name.lower() in PAPER_SITES else name)
+    site = rows["site"].map(lambda name: name.lower() if name.lower() in PUBLISHED.sites else name)
     if config.ids_per_site:
         ids = {name: (site + " " + rows[name]).where(rows[name] != "", "") for name in ("group", "case")}
         return rows.assign(site=site, **ids)
@@ -108,6 +105,26 @@ def _identified(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
     return rows.assign(site=site)
 
 
+def _split(images: Manifest, config: Config, where: str) -> Splits:
+    """A site's splits: as the source prescribes them, else drawn. What has no label is never tested (Table I).
+
+    Raises `InputError` when a group is in two splits, or other splits are prescribed.
+    """
+    shares = {"validation": config.validation_share, "test": config.test_share}
+    untested = {"validation": config.validation_share / (1 - config.test_share)}
+    if (images.rows["split"] != "").any() or not _labeled(images):
+        return data.split(images, shares if _labeled(images) else untested, config.seed, where=where)
+    numbers = splits.group_numbers(images)
+    known = np.isin(numbers, numbers[(images.rows["label"] != "").to_numpy()])
+    labeled, unlabeled = images.where(pd.Series(known)), images.where(pd.Series(~known))
+    parts = data.split(labeled, shares, config.seed, where=where)
+    if len(set(numbers[~known])) > 1:
+        others = data.split(unlabeled, untested, config.seed, where=where)
+    else:  # one woman cannot be shared out
+        others = {"train": unlabeled} if len(unlabeled) else {}
+    return parts | {name: manifest.joined([parts[name], more]) for name, more in others.items()}
+
+
 def _labeled(images: Manifest) -> bool:
     return bool((images.rows["label"] != "").any())
 
@@ -115,66 +132,21 @@ def _labeled(images: Manifest) -> bool:
 def _imported(config: Config, root: Path) -> Imported:
     """One table of all sites, or a folder of each."""
     if config.synthetic_women or config.task == "cervigrams":
-        return importers.load("csv", root)
-    sites, left_out, notes = [], [], []
-    for name, source in SITES[config.task].items():
-        imported = importers.load(source.layout, root / source.folder)
-        sites.append(_as_site(imported.manifest, name, source, root))
-        left_out += [(f"{source.folder}/{file}", reason) for file, reason in imported.left_out]
-        notes += imported.notes
-    return Imported(manifest.joined(sites), left_out, notes)
+        return importers.load("csv", root, data.importer_options(config.data, "csv"))
+    sites = {}
+    for name, source in SITES.items():
+        options = data.importer_options(config.data, source.layout)
+        imported = importers.load(source.layout, root / source.folder, options)
+        sites[source.folder] = replace(imported, manifest=_as_site(imported.manifest, name, source))
+    return importers.joined(root, sites)
 
 
-def _as_site(images: Manifest, name: str, source: SiteData, root: Path) -> Manifest:
-    """The images of one source below a common root, labeled case, control or not at all."""
+def _as_site(images: Manifest, name: str, source: SiteData) -> Manifest:
+    """The images of one source, labeled case, control or not at all."""
     outside = images.rows["path"].map(lambda path: path.split("/")[0] not in source.without)
     rows = images.where(outside).rows
     label = pd.Series("", index=rows.index, dtype=object)
     seen = (rows["view"].map(kind) == source.view) if source.view else pd.Series(True, index=rows.index)
     label[seen & rows["label"].isin(source.case)] = "case"
     label[seen & rows["label"].isin(source.control)] = "control"
-    named = {column: [f"{name} {value}" if value else "" for value in rows[column]] for column in ("group", "case")}
-    path = [f"{source.folder}/{path}" for path in rows["path"]]
-    return Manifest(rows.assign(path=path, label=label, site=name, split="", **named), root)
-
-
-def _split(site: Manifest, config: Config) -> Manifest:
-    """A site's images with train, validation or test in the column split: as the source says, else drawn.
-
-    A site without any label needs no test split.
-    """
-    needed = SPLITS if _labeled(site) else SPLITS[:2]
-    there = set(site.rows["split"]) - {""}
-    if there and (there not in (set(SPLITS), set(needed)) or (site.rows["split"] == "").any()):
-        raise InputError(
-            f"site {site.rows['site'][0]}: the column split names {', '.join(sorted(there))}; "
-            f"give {', '.join(needed)} for every image, or leave it empty"
-        )
-    if there:
-        parts = {name: site.part(name) for name in SPLITS if name in there}
-    else:
-        parts = _drawn(site, config)
-    splits.check_disjoint(parts)
-    return splits.with_split_column(parts)
-
-
-def _drawn(site: Manifest, config: Config) -> dict[str, Manifest]:
-    """Women with a label in three splits, those without any in two: no test measures what has no label (Table I)."""
-    units = splits.leak_units(site)
-    known = np.isin(units, units[(site.rows["label"] != "").to_numpy()])
-    labeled, unlabeled = site.where(pd.Series(known)), site.where(pd.Series(~known))
-    untested = 1 - config.test_share
-    two = {"train": 1 - config.validation_share / untested, "validation": config.validation_share / untested}
-    three = {"train": untested - config.validation_share, "validation": config.validation_share}
-    drawn = []
-    if len(labeled):
-        drawn.append(splits.grouped(labeled, {**three, "test": config.test_share}, config.seed))
-    if len(set(units[~known])) > 1 or not len(labeled):
-        drawn.append(splits.grouped(unlabeled, two, config.seed))
-    elif len(unlabeled):  # one woman cannot be shared out
-        drawn.append({"train": unlabeled})
-    return {
-        name: manifest.joined([parts[name] for parts in drawn if name in parts])
-        for name in SPLITS
-        if any(name in parts for parts in drawn)
-    }
+    return replace(images, rows=rows.assign(label=label, site=name, split=""))

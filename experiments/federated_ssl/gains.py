@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from cervix_tf import history_file
 from cervix_tf.compare import comparison
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.report.tables import Measured, Table, per_cent
-from cervix_tf.report.tables import Row as Line
+from cervix_tf.report.tables import Measured, Table, line, per_cent, table
 from cervix_tf.run_dir import RunDir
-from experiments.federated_ssl.config import PAPER_SITES, Row
+from experiments.federated_ssl.config import PUBLISHED, Row
 
 KINDS = {"ImageNet": ("imagenet",), "SSL": ("ssl",), "CSSL": ("cssl",), "Federated SSL": ("csfssl", "ppfssl")}
 DIFFERENCES = (("SSL", "ImageNet"), ("CSSL", "SSL"), ("Federated SSL", "SSL"))
@@ -21,23 +20,22 @@ def validation_loss(out: RunDir) -> float:
     return float(history_file.read(out.history)["val_loss"].min())
 
 
-def paper(published: Mapping[str, Sequence[float]], first: str, second: str, site: str) -> float | None:
+def paper(first: str, second: str, site: str) -> float | None:
     """Points between the best accuracies that Table II has of two kinds at a site of the paper."""
-    if site not in PAPER_SITES:
+    if site not in PUBLISHED.sites:
         return None
-    at = 4 * PAPER_SITES.index(site)
+    at = 4 * PUBLISHED.sites.index(site)
 
     def best(kind: str) -> float:
-        return max(numbers[at] for name, numbers in published.items() if name.split("-")[0] in KINDS[kind])
+        return max(numbers[at] for name, numbers in PUBLISHED.table_2.items() if name.split("-")[0] in KINDS[kind])
 
     return best(first) - best(second)
 
 
-def table(
+def of_rows(
     found: Mapping[Row, Mapping[str, Predictions]],
     losses: Mapping[Row, Mapping[str, float]],
     sites: Sequence[str],
-    published: Mapping[str, Sequence[float]],
     note: str,
     seed: int,
 ) -> Table:
@@ -60,23 +58,19 @@ def table(
         compared = comparison.compare(pair, "accuracy", positive=("case",), seed=seed)
         return per_cent(compared["pairs"][0]["difference"])
 
-    rows: list[Line] = [
-        {
-            "name": f"{first} over {second}",
-            "row": "",
-            "paper": [paper(published, first, second, site) for site in sites],
-            "ours": [difference(first, second, site) for site in sites],
-        }
+    rows = [
+        line(
+            f"{first} over {second}",
+            "",
+            [paper(first, second, site) for site in sites],
+            [difference(first, second, site) for site in sites],
+        )
         for first, second in DIFFERENCES
     ]
     how = "Of several rows of a kind ours is the one with the lowest validation loss"
     how += f" ({'; '.join(chosen)})" if chosen else ""
-    return {
-        "number": "Abstract",
-        "title": "Accuracy gained",
-        "columns": [site.upper() for site in sites],
-        "rows": rows,
-        "note": f"{note} {how}, the paper's the one with the highest test accuracy; its abstract says 2.5 and 1.5 "
-        "points, which are ALTS's. Paired by woman.",
-        "unit": "points",
-    }
+    note = (
+        f"{note} {how}, the paper's the one with the highest test accuracy; its abstract says 2.5 and 1.5 points, "
+        "which are ALTS's. Paired by woman."
+    )
+    return table("Abstract", "Accuracy gained", map(str.upper, sites), rows, note, unit="points")

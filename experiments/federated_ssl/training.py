@@ -10,12 +10,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from cervix_tf.config import Augmentation, SGDConfig
-from cervix_tf.data import pipeline
+from cervix_tf.data import inputs, pipeline
 from cervix_tf.data.inputs import Inputs
+from cervix_tf.data.synthetic import textures
 from cervix_tf.federated import simulation
 from cervix_tf.federated.averaging import Weights
 from cervix_tf.federated.client import Client, Trainer
@@ -29,7 +29,7 @@ from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
 from cervix_tf.training import batch_statistics, devices, fit
 from cervix_tf.training.global_batch import GlobalBatch
-from experiments.federated_ssl import model, textures
+from experiments.federated_ssl import model
 from experiments.federated_ssl.config import Config, Row
 from experiments.federated_ssl.data import Site, described
 
@@ -51,18 +51,13 @@ class Networks:
             self.exported = model.of_two_classes(self.classifier)
         batch_statistics.measure(self.encoder, pipeline.evaluation(settling, config.images))
         self.random = self.encoder.get_weights()
-        self._heads = {net.name: net.get_weights()[len(self.random) :] for net in (self.learner, self.classifier)}
-        self._optimizers = {
-            net.name: [variable.value.numpy() for variable in net.optimizer.variables]
-            for net in (self.learner, self.classifier)
-        }
+        self._reusable = {net.name: study_training.reusable(net) for net in (self.learner, self.classifier)}
 
     def started(self, network: keras.Model, weights: Weights) -> keras.Model:
         """`network` (`learner` or `classifier`) with these weights of the encoder; head and optimizer as at first."""
-        network.set_weights([*weights, *self._heads[network.name]])
-        for variable, value in zip(network.optimizer.variables, self._optimizers[network.name], strict=True):
-            variable.assign(value)
-        return network
+        optimizer = self.config.ssl if network is self.learner else self.config.fine_tuning
+        reusable = self._reusable[network.name]
+        return reusable.start(optimizer.learning_rate, [*weights, *reusable.initial[len(weights) :]])
 
     def trained_classifier(self, out: RunDir) -> keras.Model:
         """The classifier of two logits with the best weights of the training in `out`."""
@@ -103,10 +98,8 @@ def evaluate_row(
     networks = lent()
     around = sorted(sites, key=lambda other: not sites[other].labeled)  # the ring: sites without labels come last
     fine_tune(networks, pretrained(networks, row, sites, name, around, out), site, name, result)
-    test, validation = (
-        evaluation.predict(networks.exported, site.labeled[part], config.images) for part in ("test", "validation")
-    )
-    metrics = evaluation.write(result, test, validation, described(config, row, f"site {name}"), config.seed)
+    about = described(config, row, f"site {name}")
+    metrics = evaluation.evaluate(networks.exported, site.labeled, config.images, result, about, config.seed)
     area = metrics["binary"]["metrics"]["auc"]
     print(f"{row.name} {name}: AUC {area['value']:.3f} [{area['low'] or 0:.3f}, {area['high'] or 1:.3f}]", flush=True)
     return metrics
@@ -134,7 +127,9 @@ def pretrained(
     if row.kind in ("csfssl", "ppfssl"):
         return _federated(networks, row, sites, site, order, where)[:count]
     chosen = {site: sites[site]} if row.kind == "ssl" else sites
-    train, held_out = (_together([each.images[part] for each in chosen.values()]) for part in ("train", "validation"))
+    train, held_out = (
+        inputs.joined([each.images[part] for each in chosen.values()]) for part in ("train", "validation")
+    )
     network, config = networks.started(networks.learner, networks.first()), networks.config
     seed = seed_of(config.seed, row.pretraining(site))
     fit.fit(
@@ -237,7 +232,7 @@ def fine_tune(networks: Networks, weights: Weights, site: Site, name: str, out: 
     )
 
 
-def _views(config: Config, n: int, inputs: Inputs, seed: int) -> Callable[[int], tf.data.Dataset]:
+def _views(config: Config, n: int, seen: Inputs, seed: int) -> Callable[[int], tf.data.Dataset]:
     """First epoch -> batches of two views of n images.
 
     Source: sec. II-A and II-C.
@@ -246,16 +241,16 @@ def _views(config: Config, n: int, inputs: Inputs, seed: int) -> Callable[[int],
 
     def from_epoch(first: int) -> tf.data.Dataset:
         return pipeline.views(
-            inputs, images, _pair(config), seed=seed, epochs=config.ssl.epochs + first, first_epoch=first
+            seen, images, _pair(config), seed=seed, epochs=config.ssl.epochs + first, first_epoch=first
         )  # fmt: skip
 
     return from_epoch
 
 
-def validation_views(config: Config, n: int, inputs: Inputs) -> tf.data.Dataset:
+def validation_views(config: Config, n: int, seen: Inputs) -> tf.data.Dataset:
     """The same batches every time, of validation images."""
     images = dataclasses.replace(config.images, batch_size=n)
-    return pipeline.views(inputs, images, _pair(config), seed=config.seed, epochs=1)
+    return pipeline.views(seen, images, _pair(config), seed=config.seed, epochs=1)
 
 
 def _pair(config: Config) -> tuple[Augmentation, Augmentation]:
@@ -263,18 +258,8 @@ def _pair(config: Config) -> tuple[Augmentation, Augmentation]:
     return (config.augmentation if both else Augmentation()), config.augmentation
 
 
-def _steps(inputs: Inputs, n: int) -> int:
-    return len(inputs) // min(n, len(inputs))
-
-
-def _together(several: Sequence[Inputs]) -> Inputs:
-    """All inputs of several sites, one site after the other."""
-    return dataclasses.replace(
-        several[0],
-        files=tuple(file for each in several for file in each.files),
-        labels=np.concatenate([each.labels for each in several]),
-        rows=pd.concat([each.rows for each in several], ignore_index=True),
-    )
+def _steps(seen: Inputs, n: int) -> int:
+    return len(seen) // min(n, len(seen))
 
 
 def compile_learner(network: keras.Model, config: Config) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+from typing import TYPE_CHECKING
+
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest, Study, main
 from experiments.metric_learning.config import PRESETS, TABLES, TITLE, Config, rows, wanted
+
+if TYPE_CHECKING:
+    from cervix_tf.study.ready import Needs
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Tables 1 to 8: embeddings of every row, neighbors chosen on val2, predictions of the hold-out split."""
     from cervix_tf.metrics import embeddings, neighbors
-    from cervix_tf.study import conclusion, deployment, evaluation
+    from cervix_tf.study import conclusion, deployment, evaluation, failures
     from experiments.metric_learning import figures, tables, training
     from experiments.metric_learning.data import described, inputs_of, read, split
     from experiments.metric_learning.model import INTENDED_USE
@@ -22,38 +28,44 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     training.check_batches(config, chosen, inputs)
     initial = training.initial_networks(config, inputs["train"])
     results = {}
-    for row in chosen:
-        result = out.row(row.name)
-        if not result.embeddings.exists():
-            network = training.train(config, row, inputs, initial, out)
-            embeddings.write(evaluation.embed(network, inputs, config.images), result.embeddings)
-        embedded = embeddings.read(result.embeddings)
-        retrieval = training.evaluate_retrieval(config, embedded, result)
-        predicted = training.evaluate_row(config, embedded, retrieval["k"], result)
-        results[row] = tables.Result(embedded, retrieval, predicted)
-    best = max(results, key=lambda row: training.selection_score(results[row].retrieval))  # the first of equals
-    embedded, k = results[best].embeddings, results[best].retrieval["k"]
-    training.evaluate_row(config, embedded, k, out)
-    figures.draw({row: result.embeddings for row, result in results.items()}, out, config.seed)
-    try:
-        train = embedded.part("train")
-        fitted = neighbors.fit(train.values, train.labels, embedded.classes, k)
-        contract = deployment.terms(
-            STUDY.name, embedded.classes, config.images, described(config), INTENDED_USE, out, neighbors=fitted
-        )
-        deployment.deploy(
-            out,
-            contract,
-            lambda: training.train(config, best, inputs, initial, out),
-            ("saved_model", "tflite-float32"),
-            fitted,
-        )
-    finally:  # tables and report stand even where an exported file is refused
-        made = tables.of_run(config, request.tables or (7,), parts, results, best, out)
-        conclusion.write_report(TITLE, made, out, f"best on val2: {best.name}, K = {k}")
+    with failures.collected() as attempt:
+        for row in chosen:
+            with attempt(row.name):
+                result = out.row(row.name)
+                if not result.embeddings.exists():
+                    network = training.train(config, row, inputs, initial, out)
+                    embeddings.write(evaluation.embed(network, inputs, config.images), result.embeddings)
+                embedded = embeddings.read(result.embeddings)
+                retrieval = training.evaluate_retrieval(config, embedded, result)
+                predicted = training.evaluate_row(config, embedded, retrieval["k"], result)
+                results[row] = tables.Result(embedded, retrieval, predicted)
+        if not results:
+            return None
+        best = max(results, key=lambda row: training.selection_score(results[row].retrieval))  # the first of equals
+        embedded, k = results[best].embeddings, results[best].retrieval["k"]
+        training.evaluate_row(config, embedded, k, out)
+        figures.draw({row: result.embeddings for row, result in results.items()}, out, config.seed)
+        try:
+            train = embedded.part("train")
+            fitted = neighbors.fit(train.values, train.labels, embedded.classes, k)
+            contract = deployment.terms(
+                STUDY.name, embedded.classes, config.images, described(config), INTENDED_USE, out, neighbors=fitted
+            )
+            network = functools.partial(training.train, config, best, inputs, initial, out)
+            deployment.deploy(out, contract, network, neighbors=fitted)
+        finally:  # tables and report stand even where an exported file is refused
+            made = tables.of_run(config, request.tables or (7,), parts, results, best, out)
+            conclusion.write_report(TITLE, made, out, f"best on val2: {best.name}, K = {k}")
 
 
-STUDY = Study("metric_learning", TITLE, PRESETS, TABLES, rows, run)
+def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
+    """The initial weights that the rows start from that are asked for and not finished."""
+    from experiments.metric_learning import model
+
+    return model.needs(config, [row for row in wanted(config, request) if not out.row(row.name).embeddings.exists()])
+
+
+STUDY = Study("metric_learning", TITLE, PRESETS, TABLES, rows, run, needs)
 
 if __name__ == "__main__":
     main(STUDY)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from cervix_tf.config import Augmentation, Images, SGDConfig, Source
-from cervix_tf.ranges import (
-    Count,
-    CountOrNone,
-    Devices,
-    Different,
-    FileOr,
-    NotNegative,
-    Positive,
-    Range,
-    Seed,
-    Share,
-)
+from cervix_tf import ranges
+from cervix_tf.config import Augmentation, Images, SGDConfig, StudyConfig
+from cervix_tf.data import datasheet
+from cervix_tf.ranges import Count, CountOrNone, Different, FileOr, NotNegative, Positive, Range, Share
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
 TITLE = "Deep Metric Learning for Cervical Image Classification (IEEE Access 2021, 10.1109/ACCESS.2021.3069346)"
-METHODS = ("pretrained", "fine_tuned", "contrastive", "n_pair", "batch_hard")  # sec. III-A to III-C, IV-C
+PUBLISHED = published.read(__file__)
+METHODS = tuple(PUBLISHED.methods)
 METRIC_LEARNING = METHODS[2:]
 NEIGHBORS = (1, 3, 5)  # Tables 2, 4 and 5
 SPLITS = ("train", "val1", "val2", "test")  # sec. IV-A: train, parameter selection, choice of K, hold-out
@@ -41,7 +33,7 @@ class TaskData(NamedTuple):
 
     layout: str
     """Importer of the original layout."""
-    label_map: dict[str, tuple[str, ...]]
+    label_map: Mapping[str, tuple[str, ...]]
     """Class of the study -> labels in the source; images with another label are left out."""
     positive: tuple[str, ...]
     data: str
@@ -52,33 +44,21 @@ class TaskData(NamedTuple):
     """Only this kind of view; empty: every image."""
 
 
-_CELLS = ("Dyskeratotic", "Koilocytotic", "Metaplastic", "Parabasal", "Superficial-Intermediate")
+_CERVIGRAMS = {"control": ("control",), "case": ("case",)}
+_CELLS = {name: (name,) for name in datasheet.read("sipakmed").classes}
+# The data set's authors count Metaplastic cells as benign, neither normal nor abnormal: left out.
+_ABNORMAL = {"normal": ("Parabasal", "Superficial-Intermediate"), "abnormal": ("Dyskeratotic", "Koilocytotic")}
+_VIA = {"control": ("negative",), "case": ("positive", "suspicious")}
+_COLPOSCOPY = {"control": ("normal", "cin1"), "case": ("cin2_3", "cancer")}
 TASKS: dict[str, TaskData] = {
-    "cervigrams": TaskData(
-        "csv",
-        {"control": ("control",), "case": ("case",)},
-        ("case",),
-        "cervigrams",
-        women=True,
-    ),
-    "sipakmed": TaskData(
-        "sipakmed",
-        {name: (name,) for name in _CELLS},
-        (),
-        "SIPaKMeD, five classes (stand-in)",
-        women=False,
-    ),
-    # The data set's authors count Metaplastic cells as benign, neither normal nor abnormal: left out.
+    "cervigrams": TaskData("csv", _CERVIGRAMS, ("case",), "cervigrams", women=True),
+    "sipakmed": TaskData("sipakmed", _CELLS, (), "SIPaKMeD, five classes (stand-in)", women=False),
     "sipakmed_abnormal": TaskData(
-        "sipakmed",
-        {"normal": ("Parabasal", "Superficial-Intermediate"), "abnormal": ("Dyskeratotic", "Koilocytotic")},
-        ("abnormal",),
-        "SIPaKMeD, normal against abnormal cells (stand-in)",
-        women=False,
+        "sipakmed", _ABNORMAL, ("abnormal",), "SIPaKMeD, normal against abnormal cells (stand-in)", women=False
     ),
     "iarc_via": TaskData(
         "iarc_via",
-        {"control": ("negative",), "case": ("positive", "suspicious")},
+        _VIA,
         ("case",),
         "IARC VIA image bank, VIA negative against positive (stand-in)",
         women=True,
@@ -86,15 +66,13 @@ TASKS: dict[str, TaskData] = {
     ),
     "iarc_colposcopy": TaskData(
         "iarc_colposcopy",
-        {"control": ("normal", "cin1"), "case": ("cin2_3", "cancer")},
+        _COLPOSCOPY,
         ("case",),
         "IARC colposcopy image bank, up to CIN1 against CIN2+ (stand-in)",
         women=True,
         view="acetic",
     ),
 }
-
-
 SEC_IV_B = SGDConfig(epochs=50, learning_rate=0.002, momentum=0.9, weight_decay=1e-6)
 
 
@@ -143,10 +121,9 @@ class Margins:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StudyConfig):
     """Deep metric learning with a nearest-neighbor classifier: Tables 1 to 8, Figs. 3 and 4."""
 
-    data: Source = field(default_factory=Source)
     task: Task = "cervigrams"
     """Data and how its labels are read: cervigrams (the paper: a CSV with path, label, woman, age and perhaps split),
     sipakmed (five classes), sipakmed_abnormal, iarc_via or iarc_colposcopy (case and control)."""
@@ -187,24 +164,14 @@ class Config:
     """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
-    seed: Seed = 0
-    devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
-        if self.val2_share + self.test_share >= 1:
-            yield "val2_share", f"and --test-share {self.test_share:g} leave nothing to train on; lower one"
+        return ranges.nothing_left(self, "val2_share", "test_share")
 
     def optimizer(self, method: str) -> SGDConfig:
         """How the networks of a method are trained."""
-        configs = {
-            "fine_tuned": self.fine_tuning,
-            "contrastive": self.contrastive,
-            "n_pair": self.n_pair,
-            "batch_hard": self.batch_hard,
-        }
-        return configs[method]
+        return self.fine_tuning if method == "fine_tuned" else getattr(self, method)
 
 
 PAPER = Config()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from cervix_tf.data import audit, importers, inputs, splits
 from cervix_tf.data.importers import Imported
-from cervix_tf.data.inputs import Inputs, kind
+from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import cervigrams
 from cervix_tf.run_dir import RunDir
@@ -28,15 +27,19 @@ def read(config: Config, out: RunDir) -> Manifest:
         cervigrams.write(root, women=config.synthetic_women, seed=config.seed)
 
     def importer(root: Path) -> Imported:
-        return importers.load("csv" if config.synthetic_women else task.layout, root)
+        layout = "csv" if config.synthetic_women else task.layout
+        return importers.load(layout, root, data.importer_options(config.data, layout))
 
-    imported = data.load(config.data, config.task, importer, out, draw if config.synthetic_women else None)
-    if task.view:
-        seen = imported.manifest.where(imported.manifest.rows["view"].map(kind) == task.view)
-        imported = replace(imported, manifest=seen)
-    name = data.name_of(config.data, imported.manifest)
-    labeled = data.labeled(imported, task.label_map, name, others="leave out")
-    return data.check(labeled, out, config.data.damaged)
+    return data.read(
+        config.data,
+        config.task,
+        importer,
+        task.label_map,
+        out,
+        draw if config.synthetic_women else None,
+        view=task.view,
+        others="leave out",
+    )
 
 
 def split(everything: Manifest, config: Config) -> Splits:

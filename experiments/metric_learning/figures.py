@@ -12,8 +12,8 @@ from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.report import figures, paper_figures
 from cervix_tf.report.figures import Picture
 from cervix_tf.run_dir import RunDir
-from experiments.metric_learning.config import METRIC_LEARNING, Row
-from experiments.metric_learning.tables import METHOD_NAMES, named
+from experiments.metric_learning.config import METHODS, METRIC_LEARNING, Row
+from experiments.metric_learning.tables import named
 
 _MOST = 250  # images of either split in a panel: more hide each other
 
@@ -33,8 +33,8 @@ def embedding_map(embeddings: Mapping[Row, Embeddings], seed: int) -> Picture:
     """t-SNE of training images (faint) and val2 (bold) of every row, those of one network in a column."""
     networks = list(dict.fromkeys(row.network for row in embeddings))
     panels, classes = {}, next(iter(embeddings.values())).classes
-    for row in sorted(embeddings, key=lambda row: list(METHOD_NAMES).index(row.method)):
-        train, val2 = (_some(embeddings[row].part(part), seed) for part in ("train", "val2"))
+    for row in sorted(embeddings, key=lambda row: METHODS.index(row.method)):
+        train, val2 = (embeddings[row].part(part).at_most(_MOST, seed) for part in ("train", "val2"))
         points = t_sne(np.concatenate([train.values, val2.values]), seed)
         bold = np.arange(len(points)) >= len(train)
         panels[named(row)] = points, np.concatenate([train.labels, val2.labels]), bold
@@ -45,9 +45,3 @@ def embedding_map(embeddings: Mapping[Row, Embeddings], seed: int) -> Picture:
         f"t-SNE of the embeddings: training images faint, val2 bold, of either at most {_MOST}, drawn at random; axes "
         "have no unit.",
     )
-
-
-def _some(embedded: Embeddings, seed: int) -> Embeddings:
-    """At most so many of the images as a panel can show, at random."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(embedded))[:_MOST])
-    return Embeddings(embedded.table.iloc[chosen].reset_index(drop=True), embedded.values[chosen], embedded.classes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
+
 import keras
 from keras import layers
 
@@ -10,7 +13,8 @@ from cervix_tf.losses.batch_hard import BatchHard
 from cervix_tf.losses.contrastive import Contrastive
 from cervix_tf.losses.n_pair import NPair
 from cervix_tf.models import backbones
-from experiments.metric_learning.config import Config
+from cervix_tf.study.ready import Check
+from experiments.metric_learning.config import Config, Row
 
 INTENDED_USE = "Research on cervical image classification."
 
@@ -24,6 +28,18 @@ def embedding(config: Config, network: str) -> keras.Model:
     trunk = backbones.backbone(network, config.images.height, config.images.width, weights=config.weights)
     features = layers.GlobalAveragePooling2D(name="average")(trunk.output)
     return keras.Model(trunk.input, L2Embedding(name="embedding")(features), name=f"{network}_embedding")
+
+
+def needs(config: Config, rows: Iterable[Row]) -> dict[str, list[Check]]:
+    """The initial weights that rows start from: row -> what looks whether they are there and fit."""
+
+    @functools.cache
+    def of(network: str) -> Check:
+        return functools.partial(
+            backbones.check, network, config.images.height, config.images.width, weights=config.weights
+        )
+
+    return {row.name: [of(row.network)] for row in rows}
 
 
 def classifier(network: keras.Model, classes: int) -> keras.Model:

@@ -8,7 +8,6 @@ import numpy as np
 
 from cervix_tf.data.importing import tables
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions
 
 
@@ -51,7 +50,4 @@ def read(path: Path, ours: Predictions) -> Predictions:
 def paired(ours: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
     """Both readers' predictions of the rows that both judged, in the order of `ours`."""
     both = ours.where(ours.table["id"].isin(second.table["id"]))
-    order = predictions.Predictions(
-        second.table.set_index("id", drop=False).loc[list(both.table["id"])].reset_index(drop=True), second.classes
-    )
-    return both, order
+    return both, second.of(both.table["id"])

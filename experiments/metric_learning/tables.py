@@ -1,4 +1,4 @@
-"""The paper's tables as data, and ours beside them.
+"""Ours beside the paper's tables.
 
 Per cent throughout, though the paper prints precisions and kappas as fractions. The
 values of Tables 3, 5 and 6 are not in the text that the project works from (they are
@@ -7,6 +7,7 @@ pictures there), so their cells of the paper stay empty.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,82 +21,16 @@ from cervix_tf.metrics.intervals import Interval
 from cervix_tf.metrics.means import means
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report import tables
-from cervix_tf.report.tables import COUNTS, Measured, Table, line, per_cent
+from cervix_tf.report.tables import COUNTS, Measured, Table, line, per_cent, table
 from cervix_tf.run_dir import RunDir
 from experiments.metric_learning import second_reader, women
-from experiments.metric_learning.config import METHODS, NEIGHBORS, TASKS, Config, Row
+from experiments.metric_learning.config import METHODS, NEIGHBORS, PUBLISHED, TASKS, Config, Row
 from experiments.metric_learning.data import described
 
 Score = Callable[..., Measured | None]
 """(row, K, class) -> the measured number (see `score`), None where that row was not run."""
 
-NETWORK_NAMES = {
-    "resnet50": "ResNet-50",
-    "mobilenet": "MobileNet",
-    "nasnet_mobile": "NasNet",
-    "mobilenet_v2": "MobileNetV2",
-}
-METHOD_NAMES = {
-    "pretrained": "Pre-trained",
-    "fine_tuned": "Fine-tuned",
-    "contrastive": "Contrastive",
-    "n_pair": "N-Pair Embedding",
-    "batch_hard": "Batch-hard",
-}
-
-# K -> network -> mean K-precision in val2 of METHODS.
-TABLE_2 = {
-    1: {
-        "resnet50": (65.12, 90.43, 89.20, 91.05, 91.98),
-        "mobilenet": (70.99, 91.05, 90.74, 91.67, 91.05),
-        "nasnet_mobile": (66.36, 87.04, 91.05, 92.28, 93.21),
-    },
-    3: {
-        "resnet50": (66.87, 89.92, 89.40, 91.15, 91.98),
-        "mobilenet": (66.36, 90.43, 89.61, 91.67, 91.05),
-        "nasnet_mobile": (66.05, 87.55, 89.61, 92.08, 93.21),
-    },
-    5: {
-        "resnet50": (67.84, 89.26, 89.32, 91.05, 91.98),
-        "mobilenet": (66.11, 90.31, 89.51, 91.67, 91.05),
-        "nasnet_mobile": (64.51, 87.16, 89.63, 92.04, 93.21),
-    },
-}
-# K -> network -> accuracy in val2 of METHODS, each of control and case.
-TABLE_4 = {
-    1: {
-        "resnet50": ((78.93, 24.39), (95.45, 75.61), (96.28, 68.29), (94.63, 76.83), (94.63, 84.15)),
-        "mobilenet": ((80.99, 41.46), (95.04, 79.27), (93.39, 73.17), (92.15, 86.59), (92.56, 82.93)),
-        "nasnet_mobile": ((76.45, 36.59), (91.74, 73.17), (95.04, 68.29), (91.74, 89.02), (91.32, 91.46)),
-    },
-    3: {
-        "resnet50": ((88.43, 18.29), (96.28, 73.17), (96.69, 68.29), (95.87, 80.49), (94.63, 84.15)),
-        "mobilenet": ((82.64, 32.93), (95.45, 75.61), (94.63, 75.61), (92.15, 86.59), (92.56, 82.93)),
-        "nasnet_mobile": ((84.30, 30.49), (93.39, 76.83), (95.87, 68.29), (91.74, 89.02), (91.32, 91.46)),
-    },
-    5: {
-        "resnet50": ((95.04, 10.98), (95.04, 71.95), (96.69, 68.29), (94.21, 80.49), (94.63, 84.15)),
-        "mobilenet": ((83.88, 28.05), (96.28, 75.61), (95.04, 79.27), (92.15, 86.59), (92.56, 82.93)),
-        "nasnet_mobile": ((87.19, 26.83), (94.63, 71.95), (95.45, 69.51), (92.56, 87.80), (91.32, 91.46)),
-    },
-}
-VAL2 = (242, 82)  # controls and cases: the only counts that Table 4's per cents fit
-HOLD_OUT = (8174, 85)  # control and case women (Table 7)
-# Age -> reader -> controls called control, controls called case, cases called control, cases called case.
-TABLE_7 = {
-    "all": {"second": (6782, 1392, 14, 71), "ours": (6961, 1213, 14, 71)},
-    "<25": {"second": (712, 212, 4, 15), "ours": (704, 220, 5, 14)},
-    "25-49": {"second": (4210, 800, 2, 43), "ours": (4318, 692, 4, 41)},
-    "50+": {"second": (1852, 380, 8, 12), "ours": (1931, 301, 5, 15)},
-}
-# Age -> both control, only ours case, only the second reader's case, both case; kappa.
-TABLE_8 = {
-    "all": ((6613, 183, 362, 1101), 0.76),
-    "<25": ((676, 40, 33, 194), 0.79),
-    "25-49": ((4120, 92, 202, 641), 0.78),
-    "50+": ((1809, 51, 127, 265), 0.70),
-}
-AGES = tuple(TABLE_7)
+AGES = tuple(PUBLISHED.table_7)
 AGE_NAMES = {"all": "All", "<25": "Under 25", "25-49": "25 to 49", "50+": "50 and over", "unknown": "Age unknown"}
 _NOT_IN_TEXT = "The paper's values are not in the text that we work from."
 
@@ -122,13 +57,10 @@ def of_run(
     note = noted(config, ", K chosen on val2")
     classes, networks = tuple(TASKS[config.task].label_map), config.networks
 
-    def of_split(part: str) -> Score:
-        def of_row(row: Row, k: int, name: str = "") -> Measured | None:
-            return score(results[row].retrieval[part], k, name) if row in results else None
+    def of_split(part: str, row: Row, k: int, name: str = "") -> Measured | None:
+        return score(results[row].retrieval[part], k, name) if row in results else None
 
-        return of_row
-
-    val2, test = of_split("val2"), of_split("test")
+    val2, test = functools.partial(of_split, "val2"), functools.partial(of_split, "test")
     made = {
         1: lambda: of_counts(parts, classes, noted(config)),
         2: lambda: k_precision(2, "val2", networks, val2, note),
@@ -158,7 +90,7 @@ def write_counts(config: Config, parts: Mapping[str, Manifest], out: RunDir) -> 
 def of_counts(parts: Mapping[str, Manifest], classes: Sequence[str], note: str) -> Table:
     """Table 1: women and images of each split, a column a class."""
     of_class = {name: women.count(parts, name) for name in classes}
-    published = {("val2", 1): VAL2, ("test", 0): HOLD_OUT} if len(classes) == 2 else {}
+    published = {("val2", 1): PUBLISHED.val2, ("test", 0): PUBLISHED.hold_out} if len(classes) == 2 else {}
     rows = [
         line(
             f"{'hold-out' if part == 'test' else part}: {what}",
@@ -169,15 +101,9 @@ def of_counts(parts: Mapping[str, Manifest], classes: Sequence[str], note: str) 
         for part in parts
         for at, what in enumerate(("women (groups)", "images"))
     ]
-    return {
-        "number": 1,
-        "title": "Women and images of each split",
-        "columns": [name.capitalize() for name in classes],
-        "rows": rows,
-        "note": f"{note} {_NOT_IN_TEXT} But for those that Table 4 (val2) and Table 7 (hold-out) imply.",
-        "unit": COUNTS,
-        "spread": "",
-    }
+    note = f"{note} {_NOT_IN_TEXT} But for those that Table 4 (val2) and Table 7 (hold-out) imply."
+    columns = [name.capitalize() for name in classes]
+    return table(1, "Women and images of each split", columns, rows, note, unit=COUNTS, spread="")
 
 
 def of_readers(
@@ -196,7 +122,7 @@ def of_readers(
         second, reader_name = second_reader.read(config.second_reader, ours), config.second_reader.name
     elif own.exists():
         second = read(predictions.read(own))
-        reader_name = f"the fine-tuned {NETWORK_NAMES[best.network]}'s own classification"
+        reader_name = f"the fine-tuned {PUBLISHED.networks[best.network]}'s own classification"
     unit = "one prediction an image"
     otherwise: dict[str, Predictions] = {}
     if TASKS[config.task].women:
@@ -233,18 +159,14 @@ def of_rows(config: Config, results: Mapping[Row, Result], out: RunDir, note: st
         own = out.row(row.classifier).predictions
         if row.method == "fine_tuned" and own.exists():
             accuracy[f"{named(row)}, softmax"] = accuracies(predictions.read(own), config.seed)
-    return {
-        "number": "Hold-out",
-        "title": "Hold-out accuracy of every row",
-        "columns": ["Accuracy", *(f"{name} found" for name in TASKS[config.task].label_map)],
-        "rows": [line(name, name, None, numbers) for name, numbers in accuracy.items()],
-        "note": note,
-    }
+    columns = ["Accuracy", *(f"{name} found" for name in TASKS[config.task].label_map)]
+    rows = [line(name, name, None, numbers) for name, numbers in accuracy.items()]
+    return table("Hold-out", "Hold-out accuracy of every row", columns, rows, note)
 
 
 def named(row: Row) -> str:
     """A row as tables and figures call it."""
-    return f"{NETWORK_NAMES[row.network]}, {METHOD_NAMES[row.method]}"
+    return f"{PUBLISHED.networks[row.network]}, {PUBLISHED.methods[row.method]}"
 
 
 def score(summary: Mapping[str, Any], k: int, name: str = "") -> Measured:
@@ -277,17 +199,11 @@ def k_precision(number: int, part: str, networks: Sequence[str], score: Score, n
     rows = []
     for k in NEIGHBORS:
         for network in networks:
-            paper = TABLE_2[k].get(network) if number == 2 else None
+            paper = PUBLISHED.table_2[k].get(network) if number == 2 else None
             ours = [score(Row(network, method), k) for method in METHODS]
-            rows.append(line(f"K = {k}, {NETWORK_NAMES[network]}", network, paper, ours))
+            rows.append(line(f"K = {k}, {PUBLISHED.networks[network]}", network, paper, ours))
     missing = "" if number == 2 else f" {_NOT_IN_TEXT}"
-    return {
-        "number": number,
-        "title": f"Mean K-precision, {part}",
-        "columns": list(METHOD_NAMES.values()),
-        "rows": rows,
-        "note": note + missing,
-    }
+    return table(number, f"Mean K-precision, {part}", PUBLISHED.methods.values(), rows, note + missing)
 
 
 def of_classes(
@@ -301,13 +217,12 @@ def of_classes(
     for k in ks or (0,):
         for network in networks:
             for at, method in enumerate(METHODS):
-                published = number == 4 and len(classes) == 2 and TABLE_4[k].get(network)
+                papers = PUBLISHED.table_4[k].get(network) if number == 4 and len(classes) == 2 else None
                 ours = [score(Row(network, method), k, name) for name in classes]
-                name = f"{f'K = {k}, ' if k else ''}{NETWORK_NAMES[network]}, {METHOD_NAMES[method]}"
-                rows.append(line(name, network, published[at] if published else None, ours))
+                name = f"{f'K = {k}, ' if k else ''}{PUBLISHED.networks[network]}, {PUBLISHED.methods[method]}"
+                rows.append(line(name, network, papers[at] if papers else None, ours))
     missing = "" if number == 4 else f" {_NOT_IN_TEXT}"
-    columns = [name.capitalize() for name in classes]
-    return {"number": number, "title": title, "columns": columns, "rows": rows, "note": note + missing}
+    return table(number, title, [name.capitalize() for name in classes], rows, note + missing)
 
 
 def by_age(
@@ -327,7 +242,9 @@ def by_age(
                 continue
             source = "second" if reader == "second reader" else "ours"
             name, said = f"{AGE_NAMES[age]}, {reader}", of_age[age]
-            published = TABLE_7.get(age, {}).get(source) if binary and reader in ("ours", "second reader") else None
+            published = (
+                PUBLISHED.table_7.get(age, {}).get(source) if binary and reader in ("ours", "second reader") else None
+            )
             row = line(name, source, None, accuracies(said, seed)[1:])
             if published:
                 right = (published[0], sum(published[:2])), (published[3], sum(published[2:]))
@@ -337,25 +254,12 @@ def by_age(
             shares.append(row)
             cells = confusion.counts(said.labels, said.decisions, len(classes), np.ones((1, len(said)))).ravel()
             counts.append(line(name, source, published, [{"value": float(cell)} for cell in cells]))
-    made: list[Table] = [
-        {
-            "number": 7,
-            "title": "Hold-out split, by age: per cent of each class found",
-            "columns": [f"{name.capitalize()} found" for name in classes],
-            "rows": shares,
-            "note": note,
-        }
-    ]
+    title, columns = "Hold-out split, by age: ", [f"{name.capitalize()} found" for name in classes]
+    made = [table(7, f"{title}per cent of each class found", columns, shares, note)]
     if binary:
-        made.append({
-            "number": "Table 7, counts",
-            "title": "Hold-out split, by age: what the women of each class were called",
-            "columns": [f"{true.capitalize()} called {said}" for true in classes for said in classes],
-            "rows": counts,
-            "note": note,
-            "unit": COUNTS,
-            "spread": "",
-        })  # fmt: skip
+        columns = [f"{true.capitalize()} called {said}" for true in classes for said in classes]
+        title += "what the women of each class were called"
+        made.append(table("Table 7, counts", title, columns, counts, note, unit=COUNTS, spread=""))
     return made
 
 
@@ -378,14 +282,8 @@ def of_agreement(classes: Sequence[str], found: Mapping[str, Mapping[str, Interv
     for age in (*AGES, "unknown"):
         if age in found:
             paper = None
-            if binary and age in TABLE_8:
-                counts, kappa = TABLE_8[age]
+            if binary and age in PUBLISHED.table_8:
+                counts, kappa = PUBLISHED.table_8[age]
                 paper = [*(100 * count / sum(counts) for count in counts), 100 * kappa]
             rows.append(line(AGE_NAMES[age], "ours", paper, [per_cent(found[age][key]) for key in columns]))
-    return {
-        "number": 8,
-        "title": "Our predictions against the second reader's, hold-out split",
-        "columns": list(columns.values()),
-        "rows": rows,
-        "note": note,
-    }
+    return table(8, "Our predictions against the second reader's, hold-out split", columns.values(), rows, note)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cervix_tf.config import Augmentation, SGDConfig
+from cervix_tf.config import Augmentation
 from cervix_tf.data import pipeline, samplers
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.errors import InputError
@@ -73,20 +73,19 @@ def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[st
     seed, optimizer = seed_of(config.seed, row.name), config.fine_tuning
     with study_training.building(config.devices, seed):
         classifier = model.classifier(network, len(inputs["train"].classes))
-        cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
-        _compile(classifier, optimizer, cross_entropy, [accuracy])
-
-    def batches(first: int) -> tf.data.Dataset:
-        return pipeline.training(
-            inputs["train"], config.images, config.augmentation, seed=seed, epochs=optimizer.epochs, first_epoch=first
-        )
-
-    def validation() -> tf.data.Dataset:
-        return pipeline.evaluation(inputs["val1"], config.images)
-
-    steps = pipeline.steps(inputs["train"], config.images)
-    _fit(config, classifier, batches, validation, len(inputs["train"]), steps, optimizer, out.row(row.name))
+        study_training.compile_classifier(classifier, optimizer)
+    study_training.train_on_images(
+        classifier,
+        {"train": inputs["train"], "validation": inputs["val1"]},
+        config.images,
+        config.augmentation,
+        optimizer,
+        seed=seed,
+        cosine=optimizer.cosine,
+        criterion="val_loss",
+        out=out.row(row.name),
+        tensorboard=config.tensorboard,
+    )
     own = out.row(row.classifier)
     if not own.metrics.exists():
         test, val2 = (evaluation.predict(classifier, inputs[part], config.images) for part in ("test", "val2"))
@@ -96,11 +95,15 @@ def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[st
 def learn(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, Inputs], out: RunDir) -> None:
     """Train the network by metric learning: batches of the loss's own kind, checkpoints by its value on val1."""
     seed, optimizer = seed_of(config.seed, row.name), config.optimizer(row.method)
+    classes = len(inputs["train"].classes)
     with study_training.building(config.devices, seed):
         learner = keras.Model(network.input, network.output, name="learner")
-        classes = len(inputs["train"].classes)
-        weight = model.loss_weight(config, row.method, classes)
-        _compile(learner, optimizer, GlobalBatch(model.loss(config, row.method, classes)), [], weight)
+        learner.compile(
+            optimizer=fit.sgd(optimizer),
+            loss=GlobalBatch(model.loss(config, row.method, classes)),
+            loss_weights=model.loss_weight(config, row.method, classes),
+            jit_compile=devices.jit_compile(),
+        )
     (draw, steps), (draw_val1, _) = samplers_of(config, row.method, inputs)
 
     def batches(first: int) -> tf.data.Dataset:
@@ -117,7 +120,18 @@ def learn(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, I
     def validation() -> tf.data.Dataset:
         return pipeline.sampled(inputs["val1"], config.images, Augmentation(), draw_val1, seed=seed, epochs=1)
 
-    _fit(config, learner, batches, validation, len(inputs["train"]), steps, optimizer, out)
+    study_training.train(
+        learner,
+        batches,
+        validation,
+        inputs=len(inputs["train"]),
+        epochs=optimizer.epochs,
+        steps_per_epoch=steps,
+        criterion="val_loss",
+        out=out,
+        cosine_from=optimizer.learning_rate if optimizer.cosine else 0.0,
+        tensorboard=config.tensorboard,
+    )
 
 
 def check_batches(config: Config, rows: Sequence[Row], inputs: Mapping[str, Inputs]) -> None:
@@ -207,39 +221,3 @@ def _write(config: Config, result: RunDir, test: Predictions, validation: Predic
     if test.table["age"].notna().any():
         by_age = {"age": strata.stratified(test, "age", positive=data.positive, seed=config.seed)}
     evaluation.write(result, test, validation, data, config.seed, {"strata": by_age} if by_age else None)
-
-
-def _compile(
-    network: keras.Model, optimizer: SGDConfig, loss: keras.losses.Loss, metrics: list, weight: float = 1.0
-) -> None:
-    network.compile(
-        optimizer=fit.sgd(optimizer),
-        loss=loss,
-        loss_weights=weight,
-        metrics=metrics,
-        jit_compile=devices.jit_compile(),
-    )
-
-
-def _fit(
-    config: Config,
-    network: keras.Model,
-    batches: Callable[[int], tf.data.Dataset],
-    validation: Callable[[], tf.data.Dataset],
-    inputs: int,
-    steps: int,
-    optimizer: SGDConfig,
-    out: RunDir,
-) -> None:
-    study_training.train(
-        network,
-        batches,
-        validation,
-        inputs=inputs,
-        epochs=optimizer.epochs,
-        steps_per_epoch=steps,
-        criterion="val_loss",
-        out=out,
-        cosine_from=optimizer.learning_rate if optimizer.cosine else 0.0,
-        tensorboard=config.tensorboard,
-    )

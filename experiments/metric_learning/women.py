@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix_tf.data import inputs
+from cervix_tf.data.groups import groups_of
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
@@ -34,7 +34,7 @@ def count(parts: Mapping[str, Manifest], label: str) -> dict[str, tuple[int, int
     found = {}
     for name, part in parts.items():
         rows = part.rows[part.rows["label"] == label]
-        found[name] = len(set(inputs.units(rows.assign(id=rows["path"])))), len(rows)
+        found[name] = groups_of(rows, "path").nunique(), len(rows)
     return found
 
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from cervix_tf.config import AdamConfig, Augmentation, Images, Phi, Precision, Protocol, Source
-from cervix_tf.ranges import BelowOne, Count, CountOrNone, Devices, FileOr, OneOf, Positive, Range, Seed, Share
+from cervix_tf.config import AdamConfig, Augmentation, Images, Phi, Precision, Protocol, StudyConfig
+from cervix_tf.data import datasheet
+from cervix_tf.ranges import BelowOne, Count, CountOrNone, FileOr, OneOf, Positive, Range, Share
 from cervix_tf.run_dir import RunDir, read_json
-from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
-from cervix_tf.study.rows import RowStatus
 
 TITLE = "MobileNetV2 Ensemble for Cervical Precancerous Lesions Classification (Processes 2020, 8, 595)"
-CLASSES = ("normal", "cin1", "cin2_3", "cancer")  # sec. 3.1: class labels 0 to 3
-POSITIVE = ("cin2_3", "cancer")  # sec. 4.2: classes 2 and 3 are outcome 1
+_SHEET = datasheet.read("cervigram_visits")
+CLASSES, POSITIVE = _SHEET.classes, _SHEET.positive  # sec. 3.1: class labels 0 to 3; sec. 4.2: 2 and 3 are outcome 1
 VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")  # sec. 3.1
 KINDS = ("acetic", "green", "iodine")  # sec. 3.2.3: one network each
 BASELINES = ("densenet121", "resnet18", "mobilenet_v2", "resnext101_32x8d", "vgg19")  # sec. 4.1
 ALL_TYPES, CASES = "all-types", "cases"
 """What a network may see besides images of one kind: images of every kind, or cases of seven images."""
-FORWARD_MS = {
-    "time-resnext101_32x8d": 904.0, "time-vgg19": 831.0, "time-densenet121": 233.0, "time-resnet18": 102.0,
-    "time-mobilenet_v2": 66.0, "time-tuned": 59.0, "time-ensemble": 390.0,
-}  # fmt: skip
-"""The paper's Table 7, milliseconds, on two 2.30 GHz Xeon CPUs."""
+PUBLISHED = published.read(__file__)
+FORWARD_MS = {row: milliseconds for _, row, (milliseconds,) in PUBLISHED.table_7}
 
 
 CRITERIA = ("val_accuracy", "val_harmonic_mean_tpr", "val_loss", "accuracy", "harmonic_mean_tpr", "loss")
@@ -69,7 +65,7 @@ class Fusion:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """The ensemble trained on as a whole, from where its fusion was trained to (sec. 3.5.3)."""
+    """The fusion trained further, trunks still fixed (sec. 3.5.3; Table 6's 83.33 %)."""
 
     epochs: Count = 50
     """Not stated."""
@@ -77,6 +73,16 @@ class FineTuning:
     """Sec. 3.5.3."""
     dropout: BelowOne = 0.2
     """In the fusion, instead of 0.6 (sec. 3.5.3)."""
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    """The ensemble fine-tuned as a whole, trunks too: less accurate, says sec. 5, and prints no number."""
+
+    epochs: Count = 50
+    """Not stated."""
+    learning_rate: Positive = 1e-4
+    """Not stated: that of all other trainings with cross entropy (sec. 3.5.2)."""
     batch_size: Count = 4
     """Cases of seven images a step, all of whose maps are held for the gradient. Not stated."""
 
@@ -90,8 +96,8 @@ class Imbalance:
     focal_learning_rate: Positive = 1e-3
     """Focal loss (sec. 3.5.2)."""
     longer: Positive = 2.0
-    """Epochs of these trainings, in those of plain cross entropy on the same images (sec. 3.4.1: weights that change
-    want longer training; how long is not stated)."""
+    """Epochs of trainings whose weights are recalculated, in those of plain cross entropy on the same images: they want
+    longer training (sec. 3.4.1; how long is not stated). Focal loss and fixed weights have as many as it."""
     criterion: Annotated[str, OneOf(*CRITERIA)] = "val_harmonic_mean_tpr"
     """What the kept checkpoint is best in (sec. 3.5.2 and 4.4)."""
     vgg19_phi: Phi = "exp(x)"
@@ -148,7 +154,7 @@ class Row:
     """One line's worth of work: a network, in a cross-validation one a fold."""
 
     name: str
-    stage: Literal["network", "checkpoint", "ensemble", "fine_tuning", "probe", "time"]
+    stage: Literal["network", "checkpoint", "ensemble", "fine_tuning", "end_to_end", "probe", "time"]
     images: str = CASES
     """What it sees: acetic, green or iodine images, images of all types, or cases of seven images."""
     backbone: str = ""
@@ -159,10 +165,9 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StudyConfig):
     """The seven-view MobileNetV2 ensemble: Tables 5 to 10."""
 
-    data: Source = field(default_factory=Source)
     layout: Annotated[str, OneOf("cervigram_visits", "iarc_colposcopy")] = "cervigram_visits"
     """Original layout of the data root: cervigram_visits (the paper's data) or iarc_colposcopy (public stand-in)."""
     synthetic_visits: CountOrNone = 0
@@ -186,13 +191,15 @@ class Config:
     all_types: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=1e-4))
     """The one network trained on all image types (sec. 4.2, Table 6). Epochs: not stated."""
     fine_tuning: FineTuning = field(default_factory=FineTuning)
+    end_to_end: EndToEnd = field(default_factory=EndToEnd)
     imbalance: Imbalance = field(default_factory=Imbalance)
     baselines: Baselines = field(default_factory=Baselines)
     timed_passes: Count = 50
     """Forward passes that a time of Table 7 is taken from; always at the published size and width."""
     feature_copies: Count = 1000
-    """Augmented copies of the training cases that the fixed trunks are run on for the ensemble; as many as there are
-    ensemble epochs, or more, is the published training; fewer repeat and save time."""
+    """Augmented copies of the training cases whose trunk features are kept in memory while the fusion is trained, 31 MB
+    each at the published size (429 cases), twice that while they are made; epochs take them in turn. As many as there
+    are epochs, or more: none is kept, the fixed trunks run in every epoch, as published."""
     weights: InitialWeights = "imagenet"
     """Initial weights of MobileNetV2 (sec. 3.2.2): imagenet, random, or a .weights.h5 file without top."""
     protocol: Protocol = "leak_free"
@@ -209,13 +216,10 @@ class Config:
     """Also measure a logistic regression on the untouched features of the initial weights, one a kind of view."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
-    seed: Seed = 0
     precision: Precision = "float32"
     """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
     processor has it (AVX512-BF16, AMX, recent GPUs), which auto finds out. What is tested and exported computes in
     float32."""
-    devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
@@ -225,14 +229,14 @@ class Config:
 
     def images_of(self, row: Row) -> Images:
         """Size and batching of what a row's network takes."""
-        if row.stage == "fine_tuning":
-            return replace(self.images, batch_size=self.fine_tuning.batch_size)
+        if row.stage == "end_to_end":
+            return replace(self.images, batch_size=self.end_to_end.batch_size)
         return self.baselines.images if row.backbone else self.images
 
     def optimizer_of(self, row: Row) -> AdamConfig:
-        """How a row is trained: as its images are, at the learning rate of its loss, longer where that is not plain."""
-        if row.stage == "fine_tuning":
-            tuning = self.fine_tuning
+        """How a row is trained: as its images are, at the learning rate of its loss, longer where weights change."""
+        if row.stage in ("fine_tuning", "end_to_end"):
+            tuning = self.fine_tuning if row.stage == "fine_tuning" else self.end_to_end
             return replace(self.ensemble, epochs=tuning.epochs, learning_rate=tuning.learning_rate)
         if row.stage == "ensemble":
             usual = self.ensemble
@@ -244,7 +248,8 @@ class Config:
             return usual
         imbalance = self.imbalance
         rate = imbalance.weighted_learning_rate if row.loss.weighted else imbalance.focal_learning_rate
-        return replace(usual, epochs=max(1, round(imbalance.longer * usual.epochs)), learning_rate=rate)
+        longer = imbalance.longer if row.loss.phi else 1.0
+        return replace(usual, epochs=max(1, round(longer * usual.epochs)), learning_rate=rate)
 
     def criterion_of(self, row: Row) -> str:
         """What a row's kept checkpoint is best in."""
@@ -269,7 +274,8 @@ DEMO = Config(
     iodine=AdamConfig(epochs=24, learning_rate=2e-3),
     ensemble=AdamConfig(epochs=8, learning_rate=1e-3),
     all_types=AdamConfig(epochs=4, learning_rate=2e-3),
-    fine_tuning=FineTuning(epochs=1, batch_size=8),
+    fine_tuning=FineTuning(epochs=2),
+    end_to_end=EndToEnd(epochs=1, batch_size=8),
     imbalance=Imbalance(weighted_learning_rate=2e-3, focal_learning_rate=2e-3, longer=0.4),
     baselines=Baselines(
         images=Images(height=32, width=43, batch_size=32, cache="memory"),
@@ -291,6 +297,7 @@ PUBLIC = Config(
     ensemble=AdamConfig(epochs=12, learning_rate=1e-4),
     all_types=AdamConfig(epochs=12, learning_rate=3e-4),
     fine_tuning=FineTuning(epochs=2),
+    end_to_end=EndToEnd(epochs=2),
     feature_copies=4,
     criterion="val_loss",
     folds=5,
@@ -312,6 +319,7 @@ _ROWS = [
     Row("ensemble", "ensemble", needs=KINDS),
     *(Row(f"probe-{kind}", "probe", kind) for kind in KINDS),
     Row("ensemble-fine-tuned", "fine_tuning", needs=("ensemble",)),
+    Row("ensemble-end-to-end", "end_to_end", needs=("ensemble",)),
     Row(ALL_TYPES, "network", ALL_TYPES),
     *(Row(f"acetic-{name}", "network", "acetic", loss=loss) for name, loss in _LOSSES.items()),
     *(Row(f"{kind}-exp100", "network", kind, loss=WEIGHTED) for kind in ("green", "iodine")),
@@ -327,15 +335,11 @@ _ROWS = [
 ]
 ROWS = {row.name: row for row in _ROWS}
 """Every row, after the rows that it is made of."""
-MAIN_ROW = "ensemble"
-MAIN = (*KINDS, MAIN_ROW)
-TABLES: dict[int, tuple[str, ...]] = {
-    5: (*BASELINES, "acetic"),
-    6: (ALL_TYPES, *MAIN, "ensemble-fine-tuned"),
-    7: tuple(FORWARD_MS),
-    8: ("acetic", *(f"acetic-{name}" for name in _LOSSES)),
-    9: tuple(f"{name}-{how}" for name in BASELINES for how in ("balanced", "weighted")),
-    10: (*MAIN, "acetic-exp100", "green-exp100", "iodine-exp100", "ensemble-weighted"),
+MAIN_ROW = "ensemble-fine-tuned"
+"""The paper's best (abstract; Table 6): what is exported and stands in the run's own folder."""
+MAIN = (*KINDS, "ensemble", MAIN_ROW)
+TABLES = {
+    number: tuple(dict.fromkeys(row for _, row, *_ in getattr(PUBLISHED, f"table_{number}"))) for number in range(5, 11)
 }
 """The paper's tables, and the rows that each needs."""
 
@@ -352,60 +356,10 @@ def wanted(config: Config, request: RunRequest) -> list[Row]:
 
 
 def result_dir(out: RunDir, row: str) -> RunDir:
-    """Where a row's predictions and metrics stand: the ensemble's in the run's own folder."""
+    """Where a row's predictions and metrics stand: the main row's in the run's own folder."""
     return out if row == MAIN_ROW else out.row(row)
 
 
 def finished(out: RunDir) -> dict[str, dict[str, Any]]:
     """The metrics.json of every row that is finished."""
     return {name: read_json(file) for name in ROWS if (file := result_dir(out, name).metrics).exists()}
-
-
-def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
-    """What `--list` prints: the rows that a command runs (of all tables, if it names none), their state and cost."""
-    listed = []
-    for row in wanted(config, replace(request, tables=request.tables or tuple(TABLES))):
-        tables = " ".join(str(number) for number, names in TABLES.items() if row.name in names)
-        trained = row.stage not in ("checkpoint", "probe", "time")
-        listed.append(
-            study_rows.status(
-                out,
-                row.name,
-                f"{tables} (main model)" if row.name in MAIN else tables,
-                finished=result_dir(out, row.name).metrics.exists(),
-                trained_in=study_rows.trainings(row.name, config.folds),
-                epochs=config.optimizer_of(row).epochs if trained else 0,
-                estimate=f"about {study_rows.minutes(_seconds(config, out, row))}" if trained else "",
-            )
-        )
-    return listed
-
-
-def _seconds(config: Config, out: RunDir, row: Row) -> float:
-    """An estimate of a training, from the published network's forward pass on two CPU cores.
-
-    As this run measured it, else as the paper did; the backward pass takes as long as two forward ones.
-    """
-    timed = f"time-{row.backbone or ('ensemble' if row.images == CASES else 'tuned')}"
-    measured = out.row(timed).metrics
-    forward = read_json(measured)["milliseconds"]["value"] if measured.exists() else FORWARD_MS[timed]
-    usual, images = Config().images, config.images_of(row)
-    size = images.height * images.width / (usual.height * usual.width) * (1 if row.backbone else config.network.alpha)
-    passes = 3 * config.optimizer_of(row).epochs
-    if row.stage == "ensemble":  # the fixed trunks are run once a copy
-        passes = min(config.feature_copies, config.ensemble.epochs)
-    return forward / 1000 * size * passes * config.folds * _training_inputs(config, out, row)
-
-
-def _training_inputs(config: Config, out: RunDir, row: Row) -> int:
-    """Inputs of an epoch: as the run's manifest has them, else about as many as its visits will give."""
-    if out.manifest.exists():
-        with out.manifest.open(encoding="utf-8", newline="") as file:
-            train = [(line["case"], line["view"]) for line in csv.DictReader(file) if line["split"] == "train"]
-    else:
-        visits = 0.75 * config.synthetic_visits or 429  # sec. 3.1: 3003 training images, seven a visit
-        share = 1.0 if config.protocol == "as_published" else 1 - config.validation_share
-        train = [(str(visit), view) for visit in range(round(share * visits)) for view in VIEWS]
-    if row.images == CASES:
-        return len({case for case, _ in train})
-    return sum(row.images == ALL_TYPES or view.startswith(row.images) for _, view in train)

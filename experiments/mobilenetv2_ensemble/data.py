@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
-from cervix_tf.data import importers, inputs, splits
+import pandas as pd
+
+from cervix_tf.data import datasheet, importers, inputs, splits
+from cervix_tf.data.images import decode_file
+from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import visits
+from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.data import DataDescription, Splits
 from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CASES, CLASSES, POSITIVE, VIEWS, Config
 
+_NAMED = 3  # visits that a note names
 _USUAL = "cervigram_visits"  # the layout of the paper's data, and of the drawn ones
 
 
@@ -43,18 +50,40 @@ def read(config: Config, out: RunDir) -> Manifest:
     Raises `InputError` when all are of one class, a label is of another data set, or a file is broken.
     """
     drawn = bool(config.synthetic_visits)
-    importer = functools.partial(importers.load, _USUAL if drawn else config.layout)
+    layout = _USUAL if drawn else config.layout
+
+    def importer(root: Path) -> Imported:
+        return importers.load(layout, root, data.importer_options(config.data, layout))
+
     draw = functools.partial(visits.write, visits=config.synthetic_visits, seed=config.seed, height=240, width=320)
-    imported = data.load(config.data, config.layout, importer, out, draw if drawn else None)
-    name = data.name_of(config.data, imported.manifest)
-    labeled = data.labeled(imported, {each: (each,) for each in CLASSES}, name, at_least=2)
-    return data.check(labeled, out, config.data.damaged)
+    label_map = {name: (name,) for name in CLASSES}
+    sound = data.read(config.data, config.layout, importer, label_map, out, draw if drawn else None, at_least=2)
+    if layout == _USUAL and not drawn and (strange := misordered(sound)):
+        print(
+            f"note: in {len(strange)} visits another image than that of the green lens is the greenest "
+            f"({', '.join(strange[:_NAMED])}{', ...' if len(strange) > _NAMED else ''}): look at them, and tell the "
+            "views of those whose files do not sort as five acetic, green, iodine with --data.overrides"
+        )
+    return sound
+
+
+def misordered(everything: Manifest) -> list[str]:
+    """Visits in which the image through the green lens is not the greenest: its mean green less its mean red.
+
+    A hint at files that do not sort as sec. 3.1 says, which names alone cannot tell.
+    """
+    rows = everything.rows
+    pixels = (decode_file(everything.root / path)[::8, ::8].astype(float) for path in rows["path"])
+    green = pd.Series([(image[..., 1] - image[..., 0]).mean() for image in pixels], index=rows.index)
+    greenest = rows["view"][green.groupby(rows["case"]).idxmax()]
+    return sorted(rows["case"][greenest.index[greenest != "green"]])
 
 
 def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     """The folds of the study, with no group in two splits of one; only whole cases are tested. Source: sec. 3.5.2.
 
-    Raises `InputError` when no case is complete, splits share a group, or one would be empty.
+    Raises `InputError` when no case is complete, splits share a group, one would be empty, or the source prescribes
+    none that is to be tested as published.
     """
     cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
@@ -65,7 +94,20 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     else:
         shares = {"train": 1 - config.test_share, "test": config.test_share}
         usual = [("train", "test"), ("train", "validation", "test")][: 1 + leak_free]
-        pairs = [data.prescribed(everything, *usual) or splits.grouped(everything, shares, config.seed)]
+        pairs = [data.prescribed(everything, *usual)]
+        if not (pairs[0] or leak_free):
+            raise InputError(
+                f"{data.name_of(config.data, everything)}: says of no image whether it is for training or testing, and "
+                "--protocol as_published tests what the source prescribes (sec. 3.1); name the folders with "
+                "--data.train-folder and --data.test-folder, or draw a test split with --protocol leak_free"
+            )
+        if not leak_free and (everything.rows["split"] == "").any():
+            first = everything.rows["path"][everything.rows["split"] == ""].iloc[0]
+            raise InputError(
+                f"{data.name_of(config.data, everything)}: {first} and others are in neither split; name the folders "
+                "with --data.train-folder and --data.test-folder, or move these images away"
+            )
+        pairs[0] = pairs[0] or splits.grouped(everything, shares, config.seed)
     folds = []
     for at, pair in enumerate(pairs):
         splits.check_disjoint(pair)
@@ -83,6 +125,14 @@ def inputs_of(split: Manifest, images: str) -> Inputs:
     if images == CASES:
         return inputs.from_cases(split, CLASSES, VIEWS)[0]
     return inputs.from_images(split, CLASSES, "" if images == ALL_TYPES else images)
+
+
+def is_paper_test_set(config: Config, manifest: pd.DataFrame) -> bool:
+    """Whether the splits of a run's manifest have as many images as the paper's: its own, then, as prescribed."""
+    if config.synthetic_visits or config.layout != _USUAL or config.folds > 1:
+        return False
+    counts = manifest["split"].replace("validation", "train").value_counts()
+    return counts.to_dict() == dict(datasheet.read(_USUAL).expected.per_split)
 
 
 def described(config: Config) -> DataDescription:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ from keras import layers, ops
 from cervix_tf.layers import InvertedResidualFusion
 from cervix_tf.models import backbones
 from cervix_tf.models.mobilenet_v2 import mobilenet_v2
+from cervix_tf.study.ready import Check
 from experiments.mobilenetv2_ensemble.config import BASELINES, CASES, CLASSES, KINDS, VIEWS, Baselines, Config, Row
 
 INTENDED_USE = "Research on colposcopy image classification."
@@ -66,6 +69,24 @@ def baseline(config: Config, name: str) -> keras.Model:
     )
 
 
+def needs(config: Config, rows: Iterable[Row]) -> dict[str, list[Check]]:
+    """The initial weights that rows start from: Row -> what looks whether they are there and fit."""
+    images = config.baselines.images
+    of_baseline: dict[str, Check] = {
+        name: functools.partial(
+            backbones.check,
+            name,
+            images.height,
+            images.width,
+            weights=getattr(config.baselines, name),
+            option=f"--baselines.{name.replace('_', '-')}",
+        )
+        for name in BASELINES
+    }
+    tuned: list[Check] = [] if config.weights == "random" else [functools.partial(trunk, config, KINDS[0])]
+    return {row.name: [of_baseline[row.backbone]] if row.backbone else tuned for row in rows if row.stage != "time"}
+
+
 def stacked(config: Config, trunks: dict[str, keras.Model]) -> keras.Model:
     """The stacked maps of seven views: (batch, 7, 224, 298, 3) pixels -> (batch, 7, 10, 256).
 
@@ -110,14 +131,20 @@ def ensemble(trunks: keras.Model, head: keras.Model) -> keras.Model:
     return keras.Model(trunks.input, head(trunks.output), name="ensemble")
 
 
-def unfreeze(config: Config, whole: keras.Model) -> None:
-    """Make a trained ensemble ready to be trained on as a whole: trunks learn too, the fusion drops less.
+def parts(whole: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """The trunks of an ensemble, up to the stacked maps, and its head."""
+    return keras.Model(whole.input, whole.get_layer("stacked").output, name="trunks"), whole.get_layer("fusion_head")
 
-    To take effect it has to be compiled anew. Source: sec. 3.5.3.
-    """
+
+def drop(config: Config, head: keras.Model) -> None:
+    """Make a trained head drop as little as fine-tuning does. Takes effect when compiled. Source: sec. 3.5.3."""
+    head.get_layer("fusion").dropout = config.fine_tuning.dropout
+
+
+def unfreeze(whole: keras.Model) -> None:
+    """Let the trunks of an ensemble learn too. Takes effect when compiled. Source: sec. 5."""
     for kind in KINDS:
         whole.get_layer(kind).trainable = True
-    whole.get_layer("fusion_head").get_layer("fusion").dropout = config.fine_tuning.dropout
 
 
 def timed(row: Row) -> keras.Model:

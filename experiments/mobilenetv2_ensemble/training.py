@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from cervix_tf.data import pipeline
+from cervix_tf.layers import InvertedResidualFusion
 from cervix_tf.losses.focal_loss import FocalLoss
 from cervix_tf.losses.population_weights import population_weights
 from cervix_tf.losses.weighted_cross_entropy import WeightedCrossEntropy
@@ -20,7 +21,8 @@ from cervix_tf.seeds import seed_of
 from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
 from cervix_tf.study.training import ReusableNetwork
-from cervix_tf.training import devices, fit
+from cervix_tf.training import batch_statistics, devices, fit
+from cervix_tf.training.bias_corrected_statistics import BiasCorrectedStatistics
 from cervix_tf.training.dynamic_class_weights import DynamicClassWeights
 from cervix_tf.training.harmonic_mean_tpr import HarmonicMeanTPR
 from cervix_tf.training.true_positive_rate import TruePositiveRate
@@ -40,6 +42,8 @@ def network(config: Config, row: Row, fold: Fold) -> keras.Model:
         return _ensemble(config, row, fold)
     if row.stage == "fine_tuning":
         return _fine_tuned(config, row, fold)
+    if row.stage == "end_to_end":
+        return _end_to_end(config, row, fold)
     if row.stage == "checkpoint":  # of another row's training, the epoch that is best in the criterion of balance
         trained = network(config, ROWS[row.needs[0]], fold)
         if config.criterion != config.imbalance.criterion:
@@ -86,55 +90,93 @@ def _reusable(config: Config, row: Row, fold: Fold) -> ReusableNetwork:
 
 
 def _ensemble(config: Config, row: Row, fold: Fold) -> keras.Model:
-    """The ensemble over trained views, whose trunks stay as they are, with its best weights.
-
-    Since the trunks are fixed, what they make of the images is computed once, for
-    `feature_copies` augmented copies of the training cases, and only the fusion is run
-    in every epoch.
-    """
+    """The ensemble over trained views, whose trunks stay as they are, with its best weights."""
     views = {}
     for kind, name in zip(KINDS, row.needs, strict=True):
         trained = network(config, ROWS[name], fold)
         views[kind] = keras.models.clone_model(trained)  # to be frozen, while other rows train this one
         views[kind].set_weights(trained.get_weights())
-    train, validation = fold.inputs("train", row.images), fold.inputs("validation", row.images)
-    images, epochs, seed = config.images, config.optimizer_of(row).epochs, _seed(config, row, fold)
-    with study_training.building(config.devices, seed):
+    with study_training.building(config.devices, _seed(config, row, fold)):
         trunks = model.stacked(config, {kind: model.trunk_of(view, kind) for kind, view in views.items()})
         head = model.fusion(config, trunks.output_shape[1:])
-        _compile(config, row, head)
-
-    def batches(first: int) -> tf.data.Dataset:
-        with pipeline.readable_errors():
-            copies = [
-                trunks.predict(pipeline.one_epoch(train, images, config.augmentation, seed=seed, epoch=copy), verbose=0)
-                for copy in range(min(config.feature_copies, epochs))
-            ]
-        return pipeline.training_features(np.stack(copies), train, images, seed=seed, epochs=epochs, first_epoch=first)
-
-    def held_out() -> tf.data.Dataset:
-        features = evaluation.features(trunks, validation, images)
-        return tf.data.Dataset.from_tensor_slices((features, validation.labels)).batch(images.batch_size)
-
-    _train(config, row, fold, head, batches, held_out)
-    fusion = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimizer state in the saved model
-    fusion.set_weights(head.get_weights())
-    return model.ensemble(trunks, fusion)
+    return _fused(config, row, fold, trunks, head)
 
 
 def _fine_tuned(config: Config, row: Row, fold: Fold) -> keras.Model:
-    """The ensemble trained on as a whole, trunks and all. Source: sec. 3.5.3."""
+    """The ensemble whose fusion is trained further, its trunks still fixed. Source: sec. 3.5.2 and 3.5.3."""
+    trunks, head = model.parts(network(config, ROWS[row.needs[0]], fold))
+    model.drop(config, head)
+    return _fused(config, row, fold, trunks, head)
+
+
+def _end_to_end(config: Config, row: Row, fold: Fold) -> keras.Model:
+    """The ensemble trained further as a whole, trunks too. Source: sec. 5."""
     whole = network(config, ROWS[row.needs[0]], fold)
+    _, head = model.parts(whole)
+    model.drop(config, head)
+    model.unfreeze(whole)
     with study_training.building(config.devices, _seed(config, row, fold)):
-        model.unfreeze(config, whole)
         _compile(config, row, whole)
     _train(config, row, fold, whole)
     return whole
 
 
+def _fused(config: Config, row: Row, fold: Fold, trunks: keras.Model, head: keras.Model) -> keras.Model:
+    """The ensemble of fixed trunks and a head, which is trained.
+
+    With fewer `feature_copies` than epochs, what the trunks make of so many augmented copies of the training cases is
+    computed once, and only the head is run in every epoch.
+    """
+    train, validation = fold.inputs("train", row.images), fold.inputs("validation", row.images)
+    images, epochs, seed = config.images_of(row), config.optimizer_of(row).epochs, _seed(config, row, fold)
+    copies = config.feature_copies
+    with study_training.building(config.devices, seed):
+        whole = model.ensemble(trunks, head)
+        trained = head if copies < epochs else whole
+        _compile(config, row, trained)
+
+    def batches(first: int) -> tf.data.Dataset:
+        features = np.empty((copies, len(train), *trunks.output_shape[1:]), np.float32)
+        with pipeline.readable_errors():
+            for copy in range(copies):
+                augmented = pipeline.one_epoch(train, images, config.augmentation, seed=seed, epoch=copy)
+                features[copy] = trunks.predict(augmented, verbose=0)
+        return pipeline.training_features(
+            features, train, images, seed=seed, epochs=epochs, first_epoch=first, keep_rest=_keep_rest(config)
+        )
+
+    def held_out() -> tf.data.Dataset:
+        features = evaluation.features(trunks, validation, images)
+        return tf.data.Dataset.from_tensor_slices((features, validation.labels)).batch(images.batch_size)
+
+    if trained is head:
+        study_training.train(
+            head,
+            batches,
+            held_out,
+            inputs=len(train),
+            epochs=epochs,
+            steps_per_epoch=pipeline.steps(train, images, _keep_rest(config)),
+            **_kept(config, row, fold, head),
+        )
+    else:
+        _train(config, row, fold, whole)
+    fusion = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimizer state in the saved model
+    fusion.set_weights(head.get_weights())
+    return model.ensemble(trunks, fusion)
+
+
 def _seed(config: Config, row: Row, fold: Fold) -> int:
     """The seed of one network: it depends on the run's seed and the row's name, not on what was trained before."""
     return seed_of(config.seed, fold.prefix + row.name)
+
+
+def _keep_rest(config: Config) -> bool:
+    """Whether an epoch ends with a batch of what is left, as PyTorch's loader does.
+
+    Several devices share batches, and one that got nothing of the last would have no mean to normalize by.
+    """
+    return devices.strategy(config.devices).num_replicas_in_sync == 1
 
 
 def _compile(config: Config, row: Row, untrained: keras.Model) -> None:
@@ -159,36 +201,32 @@ def _compile(config: Config, row: Row, untrained: keras.Model) -> None:
     )
 
 
-def _train(
-    config: Config,
-    row: Row,
-    fold: Fold,
-    compiled: keras.Model,
-    batches: Callable[[int], tf.data.Dataset] | None = None,
-    held_out: Callable[[], tf.data.Dataset] | None = None,
-) -> None:
-    """Train a compiled network as the configuration says of its row, from image files unless other batches are given.
-
-    The datasets are made only where there is something left to train.
-    """
-    train, validation = fold.inputs("train", row.images), fold.inputs("validation", row.images)
-    images, epochs, out = config.images_of(row), config.optimizer_of(row).epochs, fold.training_dir(row.name)
-
-    def from_files(first: int) -> tf.data.Dataset:
-        seed = _seed(config, row, fold)
-        return pipeline.training(train, images, config.augmentation, seed=seed, epochs=epochs, first_epoch=first)
-
-    phi = config.loss_of(row).phi
-    study_training.train(
+def _train(config: Config, row: Row, fold: Fold, compiled: keras.Model) -> None:
+    """Train a compiled network on image files as the configuration says of its row."""
+    study_training.train_on_images(
         compiled,
-        batches or from_files,
-        held_out or (lambda: pipeline.evaluation(validation, images)),
-        inputs=len(train),
-        epochs=epochs,
-        steps_per_epoch=pipeline.steps(train, images),
-        criterion=config.criterion_of(row),
-        out=out,
-        tensorboard=config.tensorboard,
-        also_by=[config.imbalance.criterion] if row.backbone else [],
-        callbacks=[DynamicClassWeights(compiled.loss, phi, CLASSES, out)] if phi else [],
+        {name: fold.inputs(name, row.images) for name in ("train", "validation")},
+        config.images_of(row),
+        config.augmentation,
+        config.optimizer_of(row),
+        seed=_seed(config, row, fold),
+        keep_rest=_keep_rest(config),
+        **_kept(config, row, fold, compiled),
     )
+
+
+def _kept(config: Config, row: Row, fold: Fold, compiled: keras.Model) -> dict[str, Any]:
+    """Where a row's training is kept and by what criterion, and what it changes on the way."""
+    phi, out = config.loss_of(row).phi, fold.training_dir(row.name)
+    callbacks: list[keras.callbacks.Callback] = []
+    if phi:
+        callbacks.append(DynamicClassWeights(compiled.loss, phi, CLASSES, out))
+    if fusion := [layer for layer in compiled._flatten_layers() if isinstance(layer, InvertedResidualFusion)]:
+        callbacks.append(BiasCorrectedStatistics(batch_statistics.normalizations(fusion[0])))
+    return {
+        "criterion": config.criterion_of(row),
+        "also_by": [config.imbalance.criterion] if row.backbone else [],
+        "out": out,
+        "tensorboard": config.tensorboard,
+        "callbacks": callbacks,
+    }

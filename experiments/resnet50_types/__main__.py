@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
+import functools
+from typing import TYPE_CHECKING
+
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest, Study, main
 from experiments.resnet50_types.config import CLASSES, PRESETS, TABLES, TITLE, Config, result_dir, rows, wanted
 
+if TYPE_CHECKING:
+    from cervix_tf.study.ready import Needs
+
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Both protocols (or those that are asked for), the deployed network as users load it, tables and report."""
-    from cervix_tf.study import conclusion, data, deployment, evaluation
+    from cervix_tf.data.inputs import from_images
+    from cervix_tf.study import conclusion, data, deployment, evaluation, failures
     from experiments.resnet50_types import figures, tables, training
-    from experiments.resnet50_types.data import described, inputs_of, read, split
+    from experiments.resnet50_types.data import described, read, split
     from experiments.resnet50_types.model import INTENDED_USE
 
     protocols = wanted(request)
     images = read(config, out)
     parts = {protocol: split(images[protocol], protocol, config) for protocol in protocols}
     network = training.network(config)
-    for protocol, of_protocol in parts.items():
-        result = result_dir(config, out, protocol)
-        if result.metrics.exists():
-            continue
-        data.keep_manifest(of_protocol, result)
-        trained = training.train(config, protocol, of_protocol, network, out.row(protocol))
-        predicted = {
-            name: evaluation.predict(trained, inputs_of(of_protocol[name]), config.images)
-            for name in ("validation", "test")
-            if name in of_protocol
-        }
-        evaluation.write(
-            result, predicted["test"], predicted.get("validation"), described(config, protocol), config.seed
-        )
-    try:
-        if (main_row := config.deployed) in parts:
-            terms = deployment.terms(STUDY.name, CLASSES, config.images, described(config, main_row), INTENDED_USE, out)
-            deployment.deploy(
-                out,
-                terms,
-                lambda: training.train(config, main_row, parts[main_row], network, out.row(main_row)),
-                ("saved_model", "tflite-float32"),
-            )
-    finally:  # tables and report stand even where an exported file is refused
-        figures.draw(config, out)
-        conclusion.write_report(TITLE, tables.of_run(config, parts, out), out)
+    with failures.collected() as attempt:
+        for protocol, of_protocol in parts.items():
+            result = result_dir(config, out, protocol)
+            if result.metrics.exists():
+                continue
+            with attempt(protocol):
+                data.keep_manifest(of_protocol, result)
+                trained = training.train(config, protocol, of_protocol, network, out.row(protocol))
+                tested = {name: from_images(part, CLASSES) for name, part in of_protocol.items() if name != "train"}
+                evaluation.evaluate(trained, tested, config.images, result, described(config, protocol), config.seed)
+        try:
+            if (main_row := config.deployed) in parts and out.metrics.exists():
+                about, folder = described(config, main_row), out.row(main_row)
+                terms = deployment.terms(STUDY.name, CLASSES, config.images, about, INTENDED_USE, out)
+                deployment.deploy(
+                    out, terms, lambda: training.train(config, main_row, parts[main_row], network, folder)
+                )
+        finally:  # tables and report stand even where an exported file is refused
+            figures.draw(config, out)
+            conclusion.write_report(TITLE, tables.of_run(config, parts, out), out)
 
 
-STUDY = Study("resnet50_types", TITLE, PRESETS, TABLES, rows, run)
+def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
+    """The initial weights that the rows start from that are asked for and not finished."""
+    from cervix_tf.models import backbones
+
+    weights = functools.partial(
+        backbones.check, config.network, config.images.height, config.images.width, weights=config.weights
+    )
+    return {row: [weights] for row in wanted(request) if not result_dir(config, out, row).metrics.exists()}
+
+
+STUDY = Study("resnet50_types", TITLE, PRESETS, TABLES, rows, run, needs)
 
 if __name__ == "__main__":
     main(STUDY)

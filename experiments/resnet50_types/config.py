@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from cervix_tf.config import Augmentation, Images, Precision, Protocol, SGDConfig, Source
-from cervix_tf.ranges import Count, CountOrNone, Devices, FileOr, Seed, Share
+from cervix_tf.config import Augmentation, Images, Precision, Protocol, SGDConfig, StudyConfig
+from cervix_tf.data import datasheet
+from cervix_tf.ranges import Count, CountOrNone, FileOr, Share
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import Preset, RunRequest
+from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
 TITLE = "Cervix types 1, 2 and 3 with ResNet-50 (Intel & MobileODT)"
-CLASSES = ("Type_1", "Type_2", "Type_3")
+CLASSES = datasheet.read("mobileodt").classes
+PUBLISHED = published.read(__file__)
 TABLES = (1, 2)
 PROTOCOLS: tuple[Protocol, ...] = ("as_published", "leak_free")
 PUBLISHED_EPOCH = "published_epoch"
@@ -22,10 +24,9 @@ PUBLISHED_EPOCH = "published_epoch"
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StudyConfig):
     """Cervix types by a fine-tuned ResNet-50: Tables 1 and 2, Figs. 4 to 6, and what a random split leaks."""
 
-    data: Source = field(default_factory=Source)
     synthetic_women: CountOrNone = 0
     """Draw images of this many synthetic women instead of reading a data root."""
     deployed: Protocol = "as_published"
@@ -55,9 +56,6 @@ class Config:
     float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder a row (needs the extra [tensorboard])."""
-    seed: Seed = 0
-    devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

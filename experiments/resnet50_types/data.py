@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cervix_tf.config import Protocol
-from cervix_tf.data import audit, datasheet, images, importers, inputs, splits
+from cervix_tf.data import audit, datasheet, images, importers, splits
 from cervix_tf.data.importers import Imported
-from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import cervix_types
 from cervix_tf.errors import InputError
@@ -37,7 +36,8 @@ def read(config: Config, out: RunDir) -> dict[Protocol, Manifest]:
     for protocol in PROTOCOLS:
 
         def importer(root: Path, corrections: bool = protocol == "leak_free") -> Imported:
-            imported = importers.load("mobileodt", root, importers.Options(corrections=corrections))
+            options = data.importer_options(config.data, "mobileodt")
+            imported = importers.load("mobileodt", root, replace(options, corrections=corrections))
             notes = imported.notes if corrections else []  # said once
             return replace(imported, manifest=_without_known_bad(imported.manifest), notes=notes)
 
@@ -87,11 +87,6 @@ def split(everything: Manifest, protocol: Protocol, config: Config) -> Splits:
         splits.check_disjoint(parts)
     data.check_classes(parts, CLASSES, f"{protocol}: ")
     return parts
-
-
-def inputs_of(part: Manifest) -> Inputs:
-    """The network inputs of a split."""
-    return inputs.from_images(part, CLASSES)
 
 
 def described(config: Config, protocol: Protocol | None = None) -> DataDescription:

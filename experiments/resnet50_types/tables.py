@@ -1,4 +1,4 @@
-"""The paper's tables as data, ours beside them, and the table of the leak; per cent but where a unit is named."""
+"""Ours beside the paper's tables, and the table of the leak; per cent but where a unit is named."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 
 from cervix_tf.compare import comparison
 from cervix_tf.config import Protocol
-from cervix_tf.data import inputs
+from cervix_tf.data.groups import groups_of
 from cervix_tf.metrics import classification, predictions
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent
+from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent, table
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import data
 from cervix_tf.study.data import Splits
-from experiments.resnet50_types.config import PROTOCOLS, PUBLISHED_EPOCH, Config, result_dir
+from experiments.resnet50_types.config import PROTOCOLS, PUBLISHED, PUBLISHED_EPOCH, Config, result_dir
 from experiments.resnet50_types.data import described
 
-TABLE_1 = {"All": 8215, "Train": 5750, "Test": 2464}  # the splits add up to 8214
-TABLE_2 = (77.0, 79.0)  # accuracy, F1 score of 2464 images
 SCORES = {"accuracy": "Accuracy", "macro_f1": "F1 (macro)"}
 NAMES = {
     "as_published": "as_published: split at random",
@@ -79,17 +77,14 @@ def majority_class(predicted: Predictions, seed: int) -> dict[str, Measured]:
     """The scores of predicting the majority class for every image."""
     answers = np.zeros_like(predicted.probabilities)
     answers[:, np.bincount(predicted.labels, minlength=len(predicted.classes)).argmax()] = 1
-    table = predicted.table
-    always = predictions.from_arrays(
-        table["id"], answers, predicted.classes, labels=table["label"], groups=table["group"]
-    )
+    always = predictions.from_rows(predicted.table, answers, predicted.classes)
     return scores(classification.summary(always, seed=seed))
 
 
 def like_training(predicted: Predictions, parts: Splits) -> NDArray[np.bool_]:
     """Which test images, (rows,), have a near-duplicate in the training split."""
     train = parts["train"].rows
-    return np.isin(predicted.groups, inputs.units(train.assign(id=train["path"])))
+    return np.isin(predicted.groups, groups_of(train, "path"))
 
 
 def difference(one: Predictions, two: Predictions, seed: int) -> dict[str, Measured]:
@@ -122,13 +117,9 @@ def leak(config: Config, published: Splits, predicted: Mapping[Protocol, Predict
         " Like a training image: near-duplicate by perceptual hash, or identical. The two rows' test splits are drawn "
         "independently and share images by chance only, so that each one's groups are resampled on their own."
     )
-    return {
-        "number": "Leak",
-        "title": "What a random split adds to the result",
-        "columns": list(SCORES.values()),
-        "rows": [line(name, "as_published", None, _of(scores)) for name, scores in lines.items()],
-        "note": note + why,
-    }
+    title = "What a random split adds to the result"
+    rows = [line(name, "as_published", None, _of(found)) for name, found in lines.items()]
+    return table("Leak", title, SCORES.values(), rows, note + why)
 
 
 def of_counts(counts: Mapping[Protocol, Mapping[str, Mapping[str, int]]], note: str) -> Table:
@@ -142,27 +133,21 @@ def of_counts(counts: Mapping[Protocol, Mapping[str, Mapping[str, int]]], note: 
         for part, labels in {"All": whole, **parts}.items():
             ours: list[Measured | None] = [{"value": sum(labels.values())}]
             ours += [{"value": labels.get(label, 0)} for label in _CLASSES]
-            paper = TABLE_1.get(part) if protocol == "as_published" else None
-            rows.append({
-                "name": f"{protocol}, {part.lower()}",
-                "row": protocol,
-                "paper": None if paper is None else [paper, None, None, None],
-                "ours": ours,
-            })  # fmt: skip
+            paper = PUBLISHED.table_1.get(part) if protocol == "as_published" else None
+            theirs = None if paper is None else [paper, None, None, None]
+            rows.append(line(f"{protocol}, {part.lower()}", protocol, theirs, ours))
     columns = ["Images", *_CLASSES.values()]
-    return {"number": 1, "title": "Number of train and test images", "columns": columns, "rows": rows, "note": note,
-            "unit": IMAGES, "spread": ""}  # fmt: skip
+    return table(1, "Number of train and test images", columns, rows, note, unit=IMAGES, spread="")
 
 
 def of_rows(found: Mapping[Protocol, Scores], constant: Mapping[Protocol, Scores], note: str) -> Table:
     """Table 2: the test split by every row that was run, and what one answer for all images would reach there."""
-    rows: list[Row] = []
-    for protocol in PROTOCOLS:
-        paper: list[float | None] | None = [*TABLE_2] if protocol == "as_published" else None
-        rows.append({"name": NAMES[protocol], "row": protocol, "paper": paper, "ours": _of(found.get(protocol))})
-    for protocol, scores in constant.items():
-        rows.append({"name": f"Always the majority class, {protocol}", "row": protocol, "ours": _of(scores)})
-    return {"number": 2, "title": "Testing results", "columns": list(SCORES.values()), "rows": rows, "note": note}
+    rows = [
+        line(NAMES[each], each, PUBLISHED.table_2 if each == "as_published" else None, _of(found.get(each)))
+        for each in PROTOCOLS
+    ]
+    rows += [line(f"Always the majority class, {each}", each, None, _of(scores)) for each, scores in constant.items()]
+    return table(2, "Testing results", SCORES.values(), rows, note)
 
 
 def _of(scores: Scores | None) -> list[Measured | None] | None:

@@ -6,18 +6,16 @@ import functools
 from collections.abc import Callable
 
 import keras
-import tensorflow as tf
 
 from cervix_tf.config import Protocol
-from cervix_tf.data import pipeline
+from cervix_tf.data.inputs import from_images
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import training as study_training
 from cervix_tf.study.data import Splits
 from cervix_tf.study.training import ReusableNetwork
-from cervix_tf.training import devices, fit
+from cervix_tf.training import devices
 from experiments.resnet50_types import model
-from experiments.resnet50_types.config import PUBLISHED_EPOCH, Config
-from experiments.resnet50_types.data import inputs_of
+from experiments.resnet50_types.config import CLASSES, PUBLISHED_EPOCH, Config
 
 
 def network(config: Config) -> Callable[[], ReusableNetwork]:
@@ -28,12 +26,7 @@ def network(config: Config) -> Callable[[], ReusableNetwork]:
         with study_training.building(config.devices, config.seed):
             with devices.precision(config.precision):
                 untrained = model.classifier(config)
-            untrained.compile(
-                optimizer=fit.sgd(config.optimizer),
-                loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
-                jit_compile=devices.jit_compile(),
-            )
+            study_training.compile_classifier(untrained, config.optimizer)
             return study_training.reusable(untrained)
 
     return built
@@ -46,27 +39,17 @@ def train(
 
     Source: sec. 4.1.
     """
-    train, optimizer = inputs_of(parts["train"]), config.optimizer
-
-    def batches(first: int) -> tf.data.Dataset:
-        return pipeline.training(
-            train, config.images, config.augmentation, seed=config.seed, epochs=optimizer.epochs, first_epoch=first
-        )
-
-    def validation() -> tf.data.Dataset:
-        return pipeline.evaluation(inputs_of(parts["validation"]), config.images)
-
-    criterion = config.criterion(protocol)
-    study_training.train(
+    optimizer, criterion = config.optimizer, config.criterion(protocol)
+    study_training.train_on_images(
         network().start(optimizer.learning_rate),
-        batches,
-        validation if "validation" in parts else None,
-        inputs=len(train),
-        epochs=optimizer.epochs,
-        steps_per_epoch=pipeline.steps(train, config.images),
+        {name: from_images(part, CLASSES) for name, part in parts.items()},
+        config.images,
+        config.augmentation,
+        optimizer,
+        seed=config.seed,
         criterion=criterion,
         out=out,
-        cosine_from=optimizer.learning_rate if optimizer.cosine else 0.0,
+        cosine=optimizer.cosine,
         tensorboard=config.tensorboard,
         callbacks=[PublishedEpoch(config.published_epoch)] if criterion == PUBLISHED_EPOCH else [],
     )

@@ -23,6 +23,9 @@ def test_a_sheet_is_whole_and_its_counts_add_up(name: str) -> None:
     assert all((sheet.title, sheet.layout, sheet.labels, sheet.grouping, sheet.citation, sheet.terms))
     counts = sheet.expected.per_class
     assert not counts or (set(counts) == set(sheet.classes) and sum(counts.values()) == sheet.expected.images)
+    for split, of_split in sheet.expected.per_split_class.items():
+        assert set(of_split) == set(sheet.classes)
+        assert sum(of_split.values()) == sheet.expected.per_split[split]
     assert "http" not in Path(datasheet._folder() / name / "datasheet.yaml").read_text()
 
 
@@ -37,6 +40,18 @@ def test_sheets_hold_the_published_class_counts() -> None:
     herlev = datasheet.read("herlev")
     assert sum(herlev.expected.per_class[name] for name in herlev.positive) == 675
     assert datasheet.read("cric").expected == datasheet.read("cric_crops").expected
+
+
+def test_the_cervigrams_training_classes_are_those_of_the_papers_figure_3() -> None:
+    counts = datasheet.read("cervigram_visits").expected.per_split_class["train"]
+    assert list(counts.values()) == [1540, 469, 854, 140]
+    assert all(count % 7 == 0 for count in counts.values())  # whole visits
+
+
+def test_a_class_that_differs_within_a_split_is_said(tmp_path) -> None:
+    records = [{"path": f"{at}.jpg", "label": "normal", "split": "train"} for at in range(3)]
+    said = datasheet.differences(datasheet.read("cervigram_visits"), manifest.from_records(records, tmp_path))
+    assert "expected 1540 images labeled normal in the train part, found 3: 1537 missing" in said
 
 
 def test_a_name_without_a_sheet_is_refused() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -122,186 +121,6 @@ def test_cric_crops_are_grouped_by_field(tmp_path: Path) -> None:
         ("HSIL", "field 182"),
         ("SCC", "field 7"),
     }
-
-
-def cric(root: Path, width: int, height: int, as_json: bool = False) -> Path:
-    field = np.full((height, width, 3), 220, np.uint8)
-    for x, y in ((20, 30), (1000, 700)):
-        cv2.circle(field, (round(x * width / 1376), round(y * height / 1020)), 4, (20, 20, 20), -1)
-    (root / "images").mkdir(parents=True)
-    assert cv2.imwrite(str(root / "images" / "aa.png"), field)
-    entries = [(11, "Negative for intraepithelial lesion", 20, 30), (12, "HSIL", 1000, 700)]
-    if as_json:
-        nested = [{"cell_id": c, "bethesda_system": b, "nucleus_x": x, "nucleus_y": y} for c, b, x, y in entries]
-        content = [{"image_id": 5, "image_name": "aa.png", "image_doi": "d", "classifications": nested}]
-        (root / "classifications.json").write_text(json.dumps(content))
-    else:
-        lines = [f"5,aa.png,d,{c},{b},{x},{y}" for c, b, x, y in entries]
-        header = "image_id,image_filename,image_doi,cell_id,bethesda_system,nucleus_x,nucleus_y"
-        (root / "classifications.csv").write_text("\n".join([header, *lines]) + "\n")
-    return root
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ({"fields": []}, "holds no list of fields"),
-        ([{"image_id": 5, "classifications": [{"cell_id": 1}]}], "lacks 'bethesda_system'"),
-        ([5], "is no table of fields and cells"),
-    ],
-)
-def test_a_cric_table_of_another_form_is_named(content: object, said: str, tmp_path: Path) -> None:
-    root = cric(tmp_path / "cric", 1376, 1020, as_json=True)
-    (root / "classifications.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=rf"classifications\.json: .*{said}"):
-        load("cric", root, Options(crops=tmp_path / "crops"))
-
-
-@pytest.mark.parametrize(("column", "value"), [(0, "9" * 5000), (3, "9" * 5000), (5, "1" * 400), (6, "nan")])
-def test_a_number_in_crics_table_that_no_image_has_is_named(column: int, value: str, tmp_path: Path) -> None:
-    root = cric(tmp_path / "cric", 1376, 1020)
-    lines = (root / "classifications.csv").read_text().splitlines()
-    cells = lines[1].split(",")
-    cells[column] = value
-    (root / "classifications.csv").write_text("\n".join([lines[0], ",".join(cells), lines[2]]) + "\n")
-    with pytest.raises(InputError, match=r"classifications\.csv: line 2: .*is not a number"):
-        load("cric", root, Options(crops=tmp_path / "crops"))
-
-
-@pytest.mark.parametrize("as_json", [False, True])
-@pytest.mark.parametrize("size", [(1376, 1020), (688, 510)])
-def test_cric_crops_are_centred_on_nuclei_at_any_field_size_and_padded(
-    size: tuple[int, int], as_json: bool, tmp_path: Path
-) -> None:
-    root = cric(tmp_path / "cric", *size, as_json=as_json)
-    got = load("cric", root, Options(crops=tmp_path / "crops", crop_size=100))
-    assert got.manifest.root == tmp_path / "crops"
-    assert list(got.manifest.rows["path"]) == ["HSIL/5_12.png", "NILM/5_11.png"]
-    assert set(got.manifest.rows["group"]) == {"field 5"}
-    for path in got.manifest.paths():
-        crop = cv2.imread(path)
-        assert crop.shape == (100, 100, 3)
-        dark_rows, dark_columns = np.nonzero(crop[25:75, 25:75, 0] < 100)
-        assert abs(dark_rows.mean() - 25) < 1
-        assert abs(dark_columns.mean() - 25) < 1
-
-
-def test_cric_takes_a_field_of_the_cameras_ratio_for_the_whole_frame(tmp_path: Path) -> None:
-    root = cric(tmp_path / "cric", 1376, 1020)
-    frame = np.full((1040, 1388, 3), 220, np.uint8)
-    cv2.circle(frame, (1000, 700), 4, (20, 20, 20), -1)
-    small = cv2.resize(frame, (1280, 960), interpolation=cv2.INTER_AREA)
-    assert cv2.imwrite(str(root / "images" / "aa.png"), small)
-    load("cric", root, Options(crops=tmp_path / "crops"))
-    crop = cv2.imread(str(tmp_path / "crops" / "HSIL" / "5_12.png"))
-    dark_rows, dark_columns = np.nonzero(crop[..., 0] < 100)
-    assert abs(dark_rows.mean() - 50) < 1
-    assert abs(dark_columns.mean() - 50) < 1
-
-
-def test_cric_importing_twice_gives_the_same_manifest_even_with_the_crops_inside_the_root(
-    tmp_path: Path,
-) -> None:
-    root = cric(tmp_path / "cric", 1376, 1020)
-    first, second = (load("cric", root, Options(crops=root / "crops")) for _ in range(2))
-    assert first.manifest.rows.equals(second.manifest.rows)
-    assert second.left_out == []
-
-
-def test_cric_names_wrong_rows_lost_fields_and_points_outside(tmp_path: Path) -> None:
-    root = cric(tmp_path / "cric", 1376, 1020)
-    table = root / "classifications.csv"
-    with table.open("a") as file:
-        file.write("6,gone.png,d,20,LSIL,5,5\n5,aa.png,d,21,LSIL,5000,5\n")
-    got = load("cric", root, Options(crops=tmp_path / "crops"))
-    assert dict(got.left_out) == {
-        "gone.png": "field is not in this copy, and with it 1 cells",
-        "images/aa.png cell 21": "nucleus (5000, 5) is outside the field",
-    }
-    with table.open("a") as file:
-        file.write("5,aa.png,d,22,CIN9,5,5\n5,aa.png,d,23,LSIL,left,5\n5,aa.png,d,12,HSIL,5,5\n")
-    with pytest.raises(InputError) as error:
-        load("cric", root, Options(crops=tmp_path / "crops"))
-    lines = str(error.value).splitlines()
-    assert [f"line {n}" in line for n, line in zip((6, 7, 8), lines, strict=True)] == [True] * 3
-    with pytest.raises(InputError, match="option crops"):
-        load("cric", cric(tmp_path / "again", 1376, 1020))
-
-
-def mobileodt(root: Path) -> Path:
-    for at, name in enumerate(
-        (
-            "train/train/Type_1/0.jpg",
-            "train/train/Type_2/1.jpg",
-            "additional_Type_1_v2/Type_1/0.jpg",
-            "additional/Type_3/9.jpg",
-            "test/test/0.jpg",
-            "test_stg2/test_stg2/0.jpg",
-            "unlabelled/77.jpg",
-        )
-    ):
-        picture(root / name, gray=20 * at)
-    return root
-
-
-def test_mobileodt_knows_a_file_by_its_path_and_takes_splits_from_folders(tmp_path: Path) -> None:
-    got = rows("mobileodt", mobileodt(tmp_path))
-    assert {path: (row["label"], row["split"]) for path, row in got.items()} == {
-        "train/train/Type_1/0.jpg": ("Type_1", "train"),
-        "train/train/Type_2/1.jpg": ("Type_2", "train"),
-        "additional_Type_1_v2/Type_1/0.jpg": ("Type_1", "additional"),
-        "additional/Type_3/9.jpg": ("Type_3", "additional"),
-        "test/test/0.jpg": ("", "test"),
-        "test_stg2/test_stg2/0.jpg": ("", "test"),
-        "unlabelled/77.jpg": ("", ""),
-    }
-
-
-def test_mobileodt_without_corrections_gives_files_and_labels_as_they_lie(tmp_path: Path) -> None:
-    root = mobileodt(tmp_path)
-    (root / "removed_files.csv").write_text("filename\n9.jpg\n")
-    (root / "fixed_labels_v2.csv").write_text("filename,old_label,new_label\n1.jpg,Type_2,Type_3\n")
-    as_they_lie, mended = rows("mobileodt", root, Options(corrections=False)), rows("mobileodt", root)
-    assert set(as_they_lie) - set(mended) == {"additional/Type_3/9.jpg"}
-    labels = [each["train/train/Type_2/1.jpg"]["label"] for each in (as_they_lie, mended)]
-    assert labels == ["Type_2", "Type_3"]
-
-
-def test_mobileodt_test_images_sorted_by_type_stay_test_images(tmp_path: Path) -> None:
-    root = mobileodt(tmp_path)
-    picture(root / "test/Type_1/1.jpg", gray=200)
-    (root / "removed_files.csv").write_text("filename\n1.jpg\n")
-    got = rows("mobileodt", root)
-    assert (got["test/Type_1/1.jpg"]["label"], got["test/Type_1/1.jpg"]["split"]) == ("Type_1", "test")
-    assert "train/train/Type_2/1.jpg" not in got, "what the table of training files means"
-
-
-def test_mobileodt_groups_identical_files_even_without_the_hash_option(tmp_path: Path) -> None:
-    root = mobileodt(tmp_path)
-    (root / "unlabelled" / "78.jpg").write_bytes((root / "train/train/Type_2/1.jpg").read_bytes())
-    got = rows("mobileodt", root, Options(hash=False))
-    assert got["unlabelled/78.jpg"]["group"] == got["train/train/Type_2/1.jpg"]["group"]
-    assert len({row["group"] for row in got.values()}) == 7
-
-
-def test_mobileodt_applies_its_three_tables_and_leaves_ambiguous_names_alone(tmp_path: Path) -> None:
-    root = mobileodt(tmp_path)
-    (root / "fixed_labels_v2.csv").write_text(
-        "filename,old_label,new_label\n1.jpg,Type_2,Type_3\n0.jpg,Type_1,Type_2\n"
-    )
-    (root / "removed_files.csv").write_text("filename\n9.jpg\n")
-    (root / "solution_stg1_release.csv").write_text("image_name,Type_1,Type_2,Type_3\n0.jpg,0,1,0\n")
-    imported = load("mobileodt", root)
-    got = {row["path"]: row["label"] for row in imported.manifest.rows.to_dict("records")}
-    assert got["train/train/Type_2/1.jpg"] == "Type_3"
-    assert got["train/train/Type_1/0.jpg"] == got["additional_Type_1_v2/Type_1/0.jpg"] == "Type_1"
-    assert got["test/test/0.jpg"] == "Type_2"
-    assert got["test_stg2/test_stg2/0.jpg"] == ""
-    assert imported.left_out == [("additional/Type_3/9.jpg", "listed in removed_files.csv")]
-    assert any("line 3: 0.jpg fits" in note for note in imported.notes)
-    (root / "fixed_labels_v2.csv").write_text("filename,old_label,new_label\n1.jpg,Type_2,Type_4\n")
-    with pytest.raises(InputError, match="line 2: new_label 'Type_4'"):
-        load("mobileodt", root)
 
 
 def iarc(root: Path) -> Path:
@@ -536,3 +355,13 @@ def test_names_that_no_manifest_can_hold_are_left_out(tmp_path: Path) -> None:
     assert files.images(tmp_path, found) == ["c/a.jpg"]
     assert len(found.left_out) == 3
     "".join(what for what, _ in found.left_out).encode("utf-8")
+
+
+def test_joined_data_sets_keep_files_groups_and_cases_apart(tmp_path: Path) -> None:
+    for name in ("a/NILM/1_1.png", "b/NILM/1_1.png", "b/NILM/strange.png"):
+        picture(tmp_path / name)
+    both = importers.joined(tmp_path, {name: load("cric_crops", tmp_path / name) for name in ("a", "b")})
+    assert list(both.manifest.rows["path"]) == ["a/NILM/1_1.png", "b/NILM/1_1.png"]
+    assert list(both.manifest.rows["group"]) == ["a/field 1", "b/field 1"]
+    assert set(both.manifest.rows["case"]) == {""} and [file for file, _ in both.left_out] == ["b/NILM/strange.png"]
+    assert all(Path(path).is_file() for path in both.manifest.paths())

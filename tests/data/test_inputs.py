@@ -82,3 +82,13 @@ def test_single_images_of_a_kind_are_chosen_by_view_and_label():
     assert list(found.rows["id"]) == ["a/acetic_1.jpg", "a/acetic_2.jpg"]
     with pytest.raises(InputError, match="none of 4 rows are iodine images"):
         inputs.from_images(table, CLASSES, "iodine")
+
+
+def test_joined_inputs_stand_one_after_the_other():
+    first, second = (
+        inputs.from_images(of(visit(case, 1, label=label)), CLASSES)
+        for case, label in (("a", "normal"), ("b", "cancer"))
+    )
+    both = inputs.joined([first, second, first])
+    assert both.files == first.files + second.files + first.files
+    assert list(both.labels) == [0, 1, 0] and list(both.rows["group"]) == ["a", "b", "a"]

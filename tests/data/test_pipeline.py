@@ -62,6 +62,20 @@ def test_every_epoch_has_whole_batches_of_different_images_in_its_own_order(pict
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
+def test_the_rest_of_an_epoch_may_be_a_smaller_batch_whose_files_are_known_too(pictures):
+    every = pipeline.training(pictures, SMALL, TABLE_1, seed=3, epochs=2, keep_rest=True)
+    batches = list(every.as_numpy_iterator())
+    assert [len(labels) for _, labels in batches] == [4, 4, 2] * 2
+    assert pipeline.steps(pictures, SMALL, keep_rest=True) == 3
+    for epoch in (batches[:3], batches[3:]):
+        assert sorted(k for pixels, _ in epoch for k in which(pixels)) == list(range(10))
+    for step, (pixels, _) in enumerate(batches):
+        assert [Path(file).stem for file in pipeline.files(every, step)] == [str(k) for k in which(pixels)]
+    later = pipeline.training(pictures, SMALL, TABLE_1, seed=3, epochs=2, first_epoch=1, keep_rest=True)
+    for (found, _), (expected, _) in zip(later.as_numpy_iterator(), batches[3:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_the_same_seed_gives_the_same_batches_and_another_seed_others(pictures):
     first, again, other = drawn(pictures), drawn(pictures), drawn(pictures, seed=4)
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))

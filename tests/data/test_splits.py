@@ -67,9 +67,9 @@ def tied_by_hand(manifest: Manifest) -> list[set[str]]:
 
 
 @given(manifest=any_manifest())
-def test_leak_units_are_what_repeated_merging_gives(manifest: Manifest) -> None:
-    units = splits.leak_units(manifest)
-    found = [set(members) for _, members in manifest.rows["path"].groupby(units)]
+def test_rows_of_a_group_are_what_repeated_merging_gives(manifest: Manifest) -> None:
+    numbers = splits.group_numbers(manifest)
+    found = [set(members) for _, members in manifest.rows["path"].groupby(numbers)]
     assert sorted(map(sorted, found)) == sorted(map(sorted, tied_by_hand(manifest)))
 
 

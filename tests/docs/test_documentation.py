@@ -1,5 +1,7 @@
 """What README and guides print works as printed: commands, Python examples, notebooks, links."""
 
+import importlib
+import operator
 import re
 import shlex
 import subprocess
@@ -120,3 +122,19 @@ def test_a_notebook_runs_from_top_to_bottom(name, folder):
 
 def test_the_readme_is_a_page_not_a_book():
     assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+STUDIES = [page.parent.name for page in sorted(PROJECT.glob("experiments/*/README.md"))]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_studys_page_says_where_each_of_the_papers_numbers_stands(study):
+    page = (PROJECT / "experiments" / study / "README.md").read_text(encoding="utf-8")
+    assert len(page.splitlines()) <= 150
+    section = page.partition("## Where the paper's numbers stand\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`((?:config|tables|figures|model)\.[\w.]+)`", section))
+    for name in named:
+        module, _, attribute = name.partition(".")
+        operator.attrgetter(attribute)(importlib.import_module(f"experiments.{study}.{module}"))
+    published = vars(importlib.import_module(f"experiments.{study}.config").PUBLISHED)
+    assert {name for name in named if "PUBLISHED." in name} == {f"config.PUBLISHED.{name}" for name in published}

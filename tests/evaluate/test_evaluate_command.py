@@ -113,6 +113,16 @@ def test_a_model_and_a_manifest_give_predictions_metrics_and_a_page(model, tmp_p
     assert "accuracy by age:" in printed
 
 
+def test_a_threshold_on_the_margin_has_its_own_sensitivity_and_specificity(model, tmp_path, capsys):
+    images(tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--margin", "1"])
+    found = results(tmp_path / "evaluation")["at_margin"]
+    assert found["threshold"] == 1 and found["metrics"]["sensitivity"]["value"] == 0
+    assert found["metrics"]["specificity"]["value"] == 1
+    assert "positive where the margin is above 1:" in capsys.readouterr().out
+    assert "--margin -1.5: must be from -1 to 1" in refused(capsys, "--margin", "-1.5")
+
+
 def test_images_of_a_case_become_one_row_when_aggregated(model, tmp_path):
     images(tmp_path)
     main(

@@ -95,7 +95,8 @@ mobilenetv2_ensemble --network.mean 0.5 2 0.5
 mobilenetv2_ensemble --network.acetic-maps 0
 mobilenetv2_ensemble --fusion.expansion 0
 mobilenetv2_ensemble --fusion.dropout -0.1
-mobilenetv2_ensemble --fine-tuning.batch-size 0
+mobilenetv2_ensemble --end-to-end.batch-size 0
+mobilenetv2_ensemble --fine-tuning.dropout 1
 mobilenetv2_ensemble --imbalance.longer 0
 mobilenetv2_ensemble --imbalance.criterion accuracy_of_all
 mobilenetv2_ensemble --baselines.vgg19-head 0

@@ -46,8 +46,8 @@ def test_the_published_split_has_every_count_of_tables_1_4_and_5(task):
 
 
 def test_table_1_has_1763_test_and_1767_validation_images():
-    assert [sum(column) for column in zip(*tables.TABLE_1.values(), strict=True)] == [5308, 1767, 1763]
-    shown = tables.of_counts("combined", tables.TABLE_1, "")
+    assert [sum(column) for column in zip(*tables.PUBLISHED.table_1.values(), strict=True)] == [5308, 1767, 1763]
+    shown = tables.of_counts("combined", tables.PUBLISHED.table_1, "")
     assert shown["number"] == 1
     assert shown["rows"][-1]["paper"] == [5308, 1767, 1763, 8838]
 
@@ -57,7 +57,7 @@ def test_table_4_counts_the_four_copies_of_its_training_set():
     splits = data.published_split(everything, 0.2, 0.2, seed=0)
     config = replace(PAPER, task="herlev")
     assert study.main_row(config).four_times
-    assert {name: tuple(each) for name, each in tables.counted(config, splits).items()} == tables.TABLE_4
+    assert {name: tuple(each) for name, each in tables.counted(config, splits).items()} == tables.PUBLISHED.table_4
     plain = tables.counted(replace(config, main="resnet18"), splits)
     assert plain["normal"] == [584 // 4, 48, 48]
 
@@ -74,7 +74,7 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order_of_rows():
 
 def test_cvms_accuracies_are_whole_numbers_of_images_rounded():
     sizes = {"combined": (1767, 1763), "herlev": (183, 183), "blood": (3419, 3415)}
-    for task, (_, *splits) in tables.PERFORMANCE.items():
+    for task, (_, *splits) in tables.PUBLISHED.performance.items():
         for numbers, n in zip(splits, sizes[task], strict=True):
             assert numbers[-1] == round(100 * round(numbers[-1] * n / 100) / n, 2)
 

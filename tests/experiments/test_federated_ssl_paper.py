@@ -8,15 +8,16 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from cervix_tf.data import manifest
+from cervix_tf.data import manifest, splits
 from cervix_tf.data.synthetic import two_sites
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
+from cervix_tf.study.data import SPLITS
 from experiments.federated_ssl import __main__ as study
-from experiments.federated_ssl import data, gains, tables, training
-from experiments.federated_ssl.config import PAPER, Config, Row
+from experiments.federated_ssl import data, gains, training
+from experiments.federated_ssl.config import PAPER, PUBLISHED, Config, Row
 
 SMALL = [
     *("--preset", "paper", "--weights", "imagenet", "--images.size", "32", "--batch-sizes", "8", "--ssl.epochs", "1"),
@@ -86,19 +87,16 @@ def test_of_several_rows_of_a_kind_the_one_with_the_lowest_validation_loss_is_co
     rows = {Row("imagenet"): (80, 0.6), Row("ssl", 8): (90, 0.5), Row("ssl", 16): (110, 0.9)}
     found = {row: {"nhs": said(right)} for row, (right, _) in rows.items()}
     losses = {row: {"nhs": loss} for row, (_, loss) in rows.items()}
-    table = gains.table(found, losses, ["nhs"], tables.TABLE_2, "", 0)
+    table = gains.of_rows(found, losses, ["nhs"], "", 0)
     (first,), (second,), _ = (row["ours"] for row in table["rows"])
     assert first["value"] == pytest.approx(100 * 10 / 120) and first["low"] < first["value"] < first["high"]
     assert second is None and "NHS: ssl-8 over imagenet" in table["note"]
 
 
 def test_the_abstracts_figures_are_those_of_alts_in_table_2():
-    apart = {
-        pair: [round(gains.paper(tables.TABLE_2, *pair, site), 1) for site in ("nhs", "alts")]
-        for pair in gains.DIFFERENCES
-    }
+    apart = {pair: [round(gains.paper(*pair, site), 1) for site in ("nhs", "alts")] for pair in gains.DIFFERENCES}
     assert apart["SSL", "ImageNet"] == [2.7, 2.5] and apart["CSSL", "SSL"] == [3.4, 1.5]
-    assert gains.paper(tables.TABLE_2, "SSL", "ImageNet", "elsewhere") is None
+    assert gains.paper("SSL", "ImageNet", "elsewhere") is None
 
 
 def test_women_without_a_label_are_never_tested(finished):
@@ -124,18 +122,23 @@ def images(labeled, unlabeled, site="nhs"):
     return manifest.from_records(records, ".")
 
 
+def whole(parts):
+    """The rows of all splits, each with its own in the column split."""
+    return splits.with_split_column(parts).rows
+
+
 def test_without_a_split_the_shares_are_those_of_table_1():
-    women = {name: sum(tables.TABLE_1[name, label][0] for label in ("case", "control")) for name in data.SPLITS}
+    women = {name: sum(PUBLISHED.table_1[name][label][0] for label in ("case", "control")) for name in SPLITS}
     assert [round(100 * count / sum(women.values())) for count in women.values()] == [66, 16, 18]
-    read = data._split(images(300, 700), PAPER).rows
+    read = whole(data._split(images(300, 700), PAPER, ""))
     known = read[read["label"] != ""].groupby("split")["group"].nunique()
-    assert [known[name] for name in data.SPLITS] == [198, 48, 54]
+    assert [known[name] for name in SPLITS] == [198, 48, 54]
     others = read[read["label"] == ""].groupby("split")["group"].nunique()
     assert others["validation"] == pytest.approx(700 * 16 / 82, abs=1) and "test" not in others
 
 
 def test_one_woman_without_a_label_is_for_training():
-    read = data._split(images(60, 1), PAPER).rows
+    read = whole(data._split(images(60, 1), PAPER, ""))
     assert set(read[read["label"] == ""]["split"]) == {"train"}
 
 

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from cervix_tf.data import images, manifest
+from cervix_tf.data.synthetic import textures
 from cervix_tf.errors import InputError
 from cervix_tf.export import runtime
 from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest, main
 from experiments.federated_ssl import __main__ as study
-from experiments.federated_ssl import config, data, tables, textures
+from experiments.federated_ssl import config, data, tables
 from experiments.federated_ssl.config import PAPER, Row
 
 TINY = [
@@ -134,13 +135,13 @@ def test_the_papers_preset_has_the_papers_numbers():
     assert (PAPER.network, PAPER.temperature, PAPER.projection, PAPER.batch_sizes) == ("resnet50", 0.1, 64, (8, 16, 32))
     assert (PAPER.fine_tuning_batch, PAPER.patience, PAPER.federated_batch_size) == (4, 5, 8)
     names = [row.name for row in config.every(PAPER, ("nhs", "alts"))]
-    assert names == [*tables.TABLE_2, "csfssl-e5", "csfssl-e10"]
+    assert names == [*tables.PUBLISHED.table_2, "csfssl-e5", "csfssl-e10"]
 
 
 def test_table_2_of_the_paper_fits_its_counts():
-    for row, numbers in tables.TABLE_2.items():
+    for row, numbers in tables.PUBLISHED.table_2.items():
         for site, (accuracy, recall, precision, f1) in {"nhs": numbers[:4], "alts": numbers[4:]}.items():
-            cases, controls = tables.TESTED[site]
+            cases, controls = tables.PUBLISHED.tested[site]
             hits = round(recall * cases / 100)
             called = round(hits / precision * 100)
             right = hits + controls - (called - hits)

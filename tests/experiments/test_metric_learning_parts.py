@@ -41,20 +41,20 @@ def judged(decisions, groups=None, ages=None, labels=None):
 
 
 def test_every_published_accuracy_is_a_whole_number_of_val2_images():
-    for of_k in tables.TABLE_4.values():
+    for of_k in tables.PUBLISHED.table_4.values():
         for network in of_k.values():
             for pair in network:
-                for share, count in zip(pair, tables.VAL2, strict=True):
+                for share, count in zip(pair, tables.PUBLISHED.val2, strict=True):
                     assert abs(share - 100 * round(share * count / 100) / count) < 0.0051
 
 
 def test_the_papers_tables_2_and_4_contradict_each_other_in_seven_of_fifteen_cells():
     """With K = 1 the mean K-precision is the accuracy; the README says where the paper's differ."""
     apart = []
-    for network, precisions in tables.TABLE_2[1].items():
-        for method, precision, pair in zip(METHODS, precisions, tables.TABLE_4[1][network], strict=True):
-            right = sum(round(share * count / 100) for share, count in zip(pair, tables.VAL2, strict=True))
-            if abs(precision - 100 * right / sum(tables.VAL2)) > 0.01:
+    for network, precisions in tables.PUBLISHED.table_2[1].items():
+        for method, precision, pair in zip(METHODS, precisions, tables.PUBLISHED.table_4[1][network], strict=True):
+            right = sum(round(share * count / 100) for share, count in zip(pair, tables.PUBLISHED.val2, strict=True))
+            if abs(precision - 100 * right / sum(tables.PUBLISHED.val2)) > 0.01:
                 apart.append((network, method))
     others = [(network, method) for network in ("mobilenet", "nasnet_mobile") for method in METHODS[2:]]
     assert apart == [("resnet50", "n_pair"), *others]
@@ -79,14 +79,14 @@ def test_table_7_shows_the_papers_counts_and_its_printed_intervals():
             name = f"{tables.AGE_NAMES[age]}, {label}"
             row, of_counts = (next(each for each in t["rows"] if each["name"] == name) for t in (shares, counts))
             assert [tuple(round(end, 1) for end in ends) for ends in row["paper_bounds"]] == [controls, cases]
-            assert of_counts["paper"] == list(tables.TABLE_7[age][reader])
+            assert of_counts["paper"] == list(tables.PUBLISHED.table_7[age][reader])
             assert [cell["value"] for cell in of_counts["ours"]] == [1, 1, 1, 1]
 
 
 def test_the_papers_table_8_kappas_follow_from_its_counts():
     from cervix_tf.metrics import confusion
 
-    for (both_control, only_ours, only_second, both), kappa in tables.TABLE_8.values():
+    for (both_control, only_ours, only_second, both), kappa in tables.PUBLISHED.table_8.values():
         matrix = np.array([[both_control, only_ours], [only_second, both]], float)
         assert round(float(confusion.kappa(matrix)), 2) == kappa
 

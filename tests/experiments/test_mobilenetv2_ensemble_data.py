@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 
 from cervix_tf.data import manifest
@@ -59,3 +60,26 @@ def test_a_prescribed_validation_split_is_used_leak_free_and_refused_as_publishe
     assert set(fold.inputs("validation", "green").rows["case"]) == set(three.part("validation").rows["case"])
     with pytest.raises(InputError, match="validation; give train, test, or leave it empty"):
         data.folds_of(three, AS_PUBLISHED, RunDir(tmp_path))
+
+
+def test_as_published_without_the_sources_split_is_refused_and_leak_free_draws_one(tmp_path):
+    none = visits(tmp_path, splits=("",))
+    with pytest.raises(InputError, match=r"--data\.train-folder and --data\.test-folder, or .* --protocol leak_free"):
+        data.folds_of(none, AS_PUBLISHED, RunDir(tmp_path))
+    (fold,) = data.folds_of(none, LEAK_FREE, RunDir(tmp_path))
+    assert len(fold.splits["test"])
+    some = visits(tmp_path, splits=("train", "test", ""))
+    with pytest.raises(InputError, match=r"8_acetic_1\.jpg and others are in neither split"):
+        data.folds_of(some, AS_PUBLISHED, RunDir(tmp_path))
+
+
+def test_the_papers_own_test_set_is_known_by_its_counts():
+    def split(**counts):
+        return pd.DataFrame({"split": [name for name, count in counts.items() for _ in range(count)]})
+
+    whole = split(train=3003, test=336)
+    assert data.is_paper_test_set(AS_PUBLISHED, whole)
+    assert data.is_paper_test_set(LEAK_FREE, split(train=2555, validation=448, test=336))
+    assert not data.is_paper_test_set(AS_PUBLISHED, split(train=2671, test=668))
+    for other in ({"layout": "iarc_colposcopy"}, {"synthetic_visits": 477}, {"folds": 5}):
+        assert not data.is_paper_test_set(dataclasses.replace(AS_PUBLISHED, **other), whole)

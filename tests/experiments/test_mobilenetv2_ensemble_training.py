@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cervix_tf.config import AdamConfig, Images
-from cervix_tf.data import importers
+from cervix_tf.data import importers, pipeline
 from cervix_tf.data.synthetic import visits
 from cervix_tf.run_dir import RunDir
 from experiments.mobilenetv2_ensemble import config, data, model, training
@@ -21,7 +21,8 @@ def small(monkeypatch):
     def single_view(config, kind):
         pixels = keras.Input((config.images.height, config.images.width, 3))
         x = keras.layers.Conv2D(4, 3, strides=4)(keras.layers.Rescaling(1 / 127.5, -1)(pixels))
-        x = keras.layers.Dropout(0.3)(keras.layers.BatchNormalization()(x))
+        x = keras.layers.ReLU(name="last_relu")(keras.layers.BatchNormalization()(x))
+        x = keras.layers.Dropout(0.3)(x)
         return keras.Model(pixels, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)), name=kind)
 
     monkeypatch.setattr(model, "single_view", single_view)
@@ -31,6 +32,10 @@ def small(monkeypatch):
         synthetic_visits=48,
         images=Images(height=24, width=32, batch_size=8),
         acetic=AdamConfig(epochs=4, learning_rate=1e-2),
+        green=AdamConfig(epochs=1),
+        iodine=AdamConfig(epochs=1),
+        ensemble=AdamConfig(epochs=3, learning_rate=1e-3),
+        feature_copies=2,
         test_share=0.25,
     )
     training._REUSABLE.clear()
@@ -74,3 +79,74 @@ def test_a_probe_of_random_weights_depends_on_its_row_alone_not_on_what_was_run_
     (fold,) = data.folds_of(drawn, small, RunDir(tmp_path))
     first, second = (training.probe(small, config.ROWS["probe-green"], fold).probabilities for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.fixture
+def fold(small, drawn, tmp_path):
+    (found,) = data.folds_of(drawn, small, RunDir(tmp_path))
+    return found
+
+
+def weights_of(whole, *names):
+    """The arrays of some layers of an ensemble, copied: another row may train on."""
+    return [array.copy() for name in names for array in whole.get_layer(name).get_weights()]
+
+
+def test_fine_tuning_keeps_the_trunks_and_starts_from_the_ensembles_fusion(small, fold):
+    before = training.network(small, config.ROWS["ensemble"], fold)
+    trunks, head = weights_of(before, *config.KINDS), weights_of(before, "fusion_head")
+    tuned = training.network(small, config.ROWS["ensemble-fine-tuned"], fold)
+    for was, now in zip(trunks, weights_of(tuned, *config.KINDS), strict=True):
+        np.testing.assert_array_equal(was, now)
+    for was, now, variable in zip(head, weights_of(tuned, "fusion_head"), tuned.get_layer("fusion_head").weights,
+                                  strict=True):  # fmt: skip
+        if "moving" not in variable.path:  # statistics follow the smaller dropout
+            np.testing.assert_allclose(now, was, atol=1e-6)
+
+
+def test_end_to_end_fine_tuning_moves_the_trunks(small, fold):
+    before = weights_of(training.network(small, config.ROWS["ensemble"], fold), *config.KINDS)
+    after = weights_of(training.network(small, config.ROWS["ensemble-end-to-end"], fold), *config.KINDS)
+    assert not any(np.array_equal(was, now) for was, now in zip(before, after, strict=True))
+
+
+def test_the_fusions_statistics_are_those_of_its_training_after_one_epoch_of_few_steps(small, fold):
+    one = dataclasses.replace(small, ensemble=AdamConfig(epochs=1, learning_rate=1e-9), fusion=config.Fusion(dropout=0))
+    whole = training.network(one, config.ROWS["ensemble"], fold)
+    trunks, head = model.parts(whole)
+    cases = fold.inputs("train", config.CASES)
+    maps = trunks.predict(
+        pipeline.one_epoch(cases, one.images, one.augmentation, seed=training._seed(one, config.ROWS["ensemble"], fold),
+                           epoch=0), verbose=0)  # fmt: skip
+    first, normalization = head.get_layer("fusion").steps[:2]
+    expected = np.asarray(first(maps)).mean(axis=(0, 1, 2))
+    assert len(cases) == 4 * one.images.batch_size  # so that 0.9^4 = 66 % of mean 0 would be left
+    np.testing.assert_allclose(normalization.moving_mean, expected, rtol=0.25, atol=0.02 * np.abs(expected).max())
+
+
+def test_features_are_kept_only_where_epochs_take_them_in_turn(small, fold, monkeypatch):
+    shapes = []
+    kept = pipeline.training_features
+    monkeypatch.setattr(
+        pipeline, "training_features", lambda made, *a, **k: shapes.append(made.shape) or kept(made, *a, **k)
+    )
+    training.network(small, config.ROWS["ensemble"], fold)
+    assert [shape[:2] for shape in shapes] == [(2, len(fold.inputs("train", config.CASES)))]
+    published = dataclasses.replace(small, feature_copies=1000)
+    training.network(published, config.ROWS["ensemble"], dataclasses.replace(fold, prefix="published-"))
+    assert len(shapes) == 1
+
+
+def test_an_epoch_ends_with_the_cases_that_are_no_whole_batch(small, fold, monkeypatch):
+    sizes = []
+    original = pipeline.training
+
+    def seen(*arguments, **options):
+        batches = original(*arguments, **options)
+        sizes.append([len(labels) for _, labels in batches])
+        return batches
+
+    monkeypatch.setattr(pipeline, "training", seen)
+    fives = dataclasses.replace(small, images=dataclasses.replace(small.images, batch_size=5))
+    training.network(fives, config.ROWS["green"], fold)
+    assert len(fold.inputs("train", "green")) == 32 and sizes == [[5, 5, 5, 5, 5, 5, 2]]

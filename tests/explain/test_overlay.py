@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cervix_tf.explain.mosaic import case_mosaic, feature_grid
+from cervix_tf.explain.mosaic import case_mosaic
 from cervix_tf.explain.overlay import overlay
 
 GREY = np.full((70, 100, 3), 128, np.uint8)
@@ -44,13 +44,3 @@ def test_cases_of_fewer_views_leave_white():
     picture = case_mosaic([([GREY] * 2, [corner_map()] * 2), ([GREY], [corner_map()])], tile=(20, 30))
     assert picture.shape[0] == 2 * 20 + 4
     assert (picture[24:, -60:] == 255).all()
-
-
-def test_a_feature_grid_shows_every_channel_from_black_to_white():
-    maps = np.zeros((2, 3, 5))
-    maps[0, 0, 0], maps[1, 2, 4] = 7.0, -2.0
-    grid = feature_grid(maps, columns=4, scale=1)
-    assert grid.shape == (2 * 2 + 4, 4 * 3 + 3 * 4, 3)
-    assert grid[0, 0, 0] == 255 and grid[0, 1, 0] == 0
-    assert grid[6, 0, 0] == 255 and grid[7, 2, 0] == 0
-    assert (grid[6:, 3:] == 255).all()  # no sixth channel

@@ -128,17 +128,3 @@ def test_shuffling_deals_the_groups_out_and_splitting_cuts_them():
     np.testing.assert_array_equal(np.ravel(ChannelShuffle(2)(x)), [0, 3, 1, 4, 2, 5])
     first, second, third = ChannelSplit(3)(x)
     np.testing.assert_array_equal([np.ravel(first), np.ravel(second), np.ravel(third)], [[0, 1], [2, 3], [4, 5]])
-
-
-@pytest.mark.parametrize("layer", [
-    SelfAttention(2),
-    RelativeAttention(2),
-    SoftSplit(3, 2, 1),
-    TokenEmbedding(sines=True),
-    ChannelShuffle(3),
-    ChannelSplit(3),
-])  # fmt: skip
-def test_a_layer_comes_back_from_its_configuration(layer):
-    again = keras.layers.deserialize(keras.layers.serialize(layer))
-    assert type(again) is type(layer)
-    assert again.get_config() == layer.get_config()

@@ -64,12 +64,3 @@ def test_a_training_step_is_not_compiled_with_xla():
     definition = step.get_concrete_function(tf.TensorSpec((2, 5, 5, 8))).graph.as_graph_def()
     assert "Conv2DBackpropFilter" in {node.op for node in definition.node}
     assert "_XlaMustCompile" not in str(definition)
-
-
-def test_it_comes_back_from_a_file(tmp_path):
-    model = keras.Sequential([keras.Input((6, 6, 8)), GroupedConv2D(4, 3, groups=2, use_bias=False)])
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again.layers[0]) is GroupedConv2D
-    x = images(1, 6, 6, 8)
-    np.testing.assert_array_equal(again(x), model(x))

@@ -101,3 +101,18 @@ def test_rows_without_a_label_do_not_count():
 def test_a_threshold_outside_of_the_margins_range_is_refused():
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         margin.rates([0.5], [True], 1.5)
+
+
+def test_a_threshold_trades_sensitivity_for_specificity_and_at_0_is_the_decision():
+    values = [[0.7, 0.3], [0.55, 0.45], [0.4, 0.6], [0.1, 0.9], [0.9, 0.1]]
+    said = predictions.from_arrays("abcde", values, ("no", "yes"), labels=["no", "yes", "no", "yes", ""])
+
+    def rates(threshold):
+        found = margin.at_threshold(said, threshold, positive=("yes",))
+        assert found["threshold"] == threshold and found["metrics"]["sensitivity"]["n"] == 2  # the fifth has no label
+        return tuple(found["metrics"][name]["value"] for name in ("sensitivity", "specificity", "accuracy"))
+
+    assert rates(0.0) == (0.5, 0.5, 0.5)
+    assert rates(-0.3) == (1.0, 0.5, 0.75)
+    assert rates(0.5) == (0.5, 1.0, 0.75)
+    assert rates(-1.0) == (1.0, 0.0, 0.5) and rates(1.0) == (0.0, 1.0, 0.5)

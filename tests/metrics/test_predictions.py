@@ -188,3 +188,10 @@ def test_rows_of_a_manifest_keep_what_predictions_say_of_them():
         check_dtype=False,
     )
     assert list(table["p_case"]) == [0.75, 0.0]
+
+
+def test_rows_are_found_by_their_ids_in_the_order_of_these():
+    whole = of_visits()
+    ids = list(whole.table["id"])
+    assert list(whole.of([ids[2], ids[0]]).table["id"]) == [ids[2], ids[0]]
+    assert np.array_equal(whole.of([ids[2], ids[0]]).probabilities, whole.probabilities[[2, 0]])

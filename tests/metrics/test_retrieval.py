@@ -185,3 +185,12 @@ def test_embeddings_that_are_no_numbers_are_refused_with_the_image_and_a_remedy(
         InputError, match=r"1 of 3 images hold NaN or infinite values \(the first: 1\.png\).*lower learning"
     ):
         embedded([[0, 1], [0, value], [1, 0]], [0, 1, 0])
+
+
+def test_at_most_so_many_embeddings_are_drawn_and_keep_their_order():
+    whole = embedded(np.arange(20).reshape(10, 2), [0, 1] * 5)
+    some = whole.at_most(4, seed=0)
+    at = some.values[:, 0] // 2
+    assert len(some) == 4 and (np.diff(at) > 0).all()
+    assert list(some.table["label"]) == [whole.table["label"][int(each)] for each in at]
+    assert np.array_equal(whole.at_most(99, seed=0).values, whole.values)

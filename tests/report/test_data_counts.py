@@ -21,7 +21,7 @@ def test_images_and_cases_are_counted_by_class_and_part():
         ),
         ["normal", "cancer"],
     )
-    assert found.parts == ["train", "test", "all"]
+    assert found.splits == ["train", "test", "all"]
     assert found.rows == [
         ("normal", [Count(1, 1), Count(1, 0), Count(2, 1)]),
         ("cancer", [Count(0, 0), Count(2, 1), Count(2, 1)]),
@@ -37,5 +37,5 @@ def test_a_group_in_two_parts_is_named():
 
 def test_unlabeled_images_and_those_of_no_part_come_last():
     found = data_counts.counted(listed(("", "", "", ""), ("odd", "extra", "", ""), ("a", "train", "", "")), ["a", "b"])
-    assert found.parts == ["train", "extra", "no part", "all"]
+    assert found.splits == ["train", "extra", "no split", "all"]
     assert [name for name, _ in found.rows] == ["a", "odd", "unlabeled", "all"]

@@ -94,7 +94,7 @@ def test_the_page_shows_what_the_run_holds(template, whole_page):
         "9.42 MB",
         "versions.tensorflow",
         "train.epochs",
-        "24 groups (women, visits or slides); none stands in more than one part.",
+        "24 groups (women, visits or slides); none stands in more than one split.",
     ):
         assert part in whole_page.text, part
 

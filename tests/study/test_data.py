@@ -1,12 +1,14 @@
 from dataclasses import replace
 
+import cv2
+import numpy as np
 import pytest
 
 from cervix_tf.config import Source
 from cervix_tf.data import manifest
 from cervix_tf.data.importers import Imported
 from cervix_tf.errors import InputError
-from cervix_tf.run_dir import RunDir
+from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import data
 
 LABEL_MAP = {"control": ("normal", "cin1"), "case": ("cin2",)}
@@ -58,7 +60,7 @@ def test_without_root_manifest_or_drawing_the_remedy_names_all_three(tmp_path):
 
 def test_notes_of_an_importer_are_printed_but_not_those_of_drawn_images(tmp_path, capsys):
     data.load(Source(root=tmp_path), "IARC", lambda root: imported("normal"), RunDir(tmp_path))
-    assert capsys.readouterr().out == "note: a note\n"
+    assert capsys.readouterr().out == "note: a note\nnote: left out: 1 x is empty (first: broken.jpg)\n"
     drawn = []
     data.load(Source(), "IARC", lambda root: imported("normal"), RunDir(tmp_path), drawn.append)
     assert capsys.readouterr().out == "" and drawn == [tmp_path / "data"]
@@ -80,3 +82,77 @@ def test_a_split_without_a_class_is_refused():
     images = imported("control", "control").manifest
     with pytest.raises(InputError, match=r"leak_free: split test \(2 images\) has no case; ask for larger shares"):
         data.check_classes({"test": images}, LABEL_MAP, "leak_free: ")
+
+
+def test_options_for_the_importer_are_passed_on_where_the_layout_reads_them(tmp_path):
+    source = Source(labels=(("healthy", "normal"),), test_folder="held out", overrides=tmp_path / "views.csv")
+    options = data.importer_options(source, "cervigram_visits")
+    assert options.labels == {"healthy": "normal"} and options.overrides == tmp_path / "views.csv"
+    assert (options.train_folder, options.test_folder) == ("train", "held out")
+    assert data.importer_options(Source(labels=(("healthy", "normal"),)), "csv").labels == {"healthy": "normal"}
+
+
+@pytest.mark.parametrize("told", [{"labels": (("a", "b"),)}, {"train_folder": "fit"}, {"overrides": "views.csv"}])
+def test_an_option_that_would_come_to_nothing_is_refused(told, tmp_path):
+    option = f"--data.{next(iter(told)).replace('_', '-')}"
+    with pytest.raises(InputError, match=f"{option}: is not read for the layout sipakmed, only for cervigram_visits"):
+        data.importer_options(Source(**told), "sipakmed")
+    with pytest.raises(InputError, match=f"{option}: says nothing about drawn images"):
+        data.load(Source(**told), "IARC", nothing, RunDir(tmp_path), nothing)
+    with pytest.raises(InputError, match=f"{option}: says nothing about --data.manifest .*m.csv, which is taken"):
+        data.load(Source(manifest=tmp_path / "m.csv", **told), "IARC", nothing, RunDir(tmp_path))
+
+
+def test_what_an_importer_left_out_is_counted_by_its_reason(tmp_path, capsys):
+    found = replace(imported("normal"), left_out=[("a", "no class"), ("b", "no class"), ("c", "is empty")])
+    data.load(Source(root=tmp_path), "IARC", lambda root: found, RunDir(tmp_path))
+    said = capsys.readouterr().out
+    assert "left out: 2 x no class (first: a)" in said and "left out: 1 x is empty (first: c)" in said
+
+
+def women(count, **columns):
+    records = [
+        {"path": f"{at}.jpg", "label": ("normal", "cin2")[at % 2], "group": f"w{at // 2}"} for at in range(count)
+    ]
+    images = manifest.from_records(records, ".")
+    return replace(images, rows=images.rows.assign(**columns))
+
+
+def test_a_split_is_drawn_with_no_group_in_two_parts_where_none_is_prescribed():
+    parts = data.split(women(40), {"validation": 0.2, "test": 0.3}, seed=0)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 20, "validation": 8, "test": 12}
+    groups = [set(part.rows["group"]) for part in parts.values()]
+    assert len(set.union(*groups)) == sum(map(len, groups))
+
+
+def test_a_prescribed_split_without_validation_gets_one_out_of_train():
+    images = women(40, split=["train"] * 30 + ["test"] * 10)
+    parts = data.split(images, {"validation": 0.2, "test": 0.3}, seed=0)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 24, "test": 10, "validation": 6}
+    assert set(parts["test"].rows["path"]) == {f"{at}.jpg" for at in range(30, 40)}
+
+
+def test_a_prescribed_split_with_a_group_in_two_parts_is_refused():
+    with pytest.raises(InputError, match=r"group 'w0' is in train \(1 rows\) and in test"):
+        data.split(women(4, split=["train", "test", "train", "validation"]), {"validation": 0.2, "test": 0.3}, seed=0)
+
+
+def test_a_split_that_is_prescribed_for_some_images_only_is_refused_with_their_number():
+    images = women(4, split=["train", "", "test", ""])
+    with pytest.raises(InputError, match="site a: the column split names test, train and, for 2 images, none; give"):
+        data.split(images, {"validation": 0.2, "test": 0.3}, seed=0, where="site a: ")
+
+
+def test_images_of_another_kind_of_view_are_not_read(tmp_path):
+    for at in range(3):
+        cv2.imwrite(str(tmp_path / f"{at}.jpg"), np.zeros((8, 8, 3), np.uint8))
+    out = RunDir(tmp_path / "run")
+    out.root.mkdir()
+    write_json(out.environment, {})
+    views = [
+        {"path": f"{at}.jpg", "label": label, "view": view}
+        for at, (label, view) in enumerate([("normal", "acetic_1"), ("cin2", "acetic_2"), ("cin2", "green")])
+    ]
+    found = Imported(manifest.from_records(views, tmp_path), [], [])
+    kept = data.read(Source(root=tmp_path), "IARC", lambda root: found, LABEL_MAP, out, view="acetic")
+    assert list(kept.rows["label"]) == ["control", "case"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,15 @@ FLAT_COPIES = (
     r"--group-pattern '(\d+)_\d+'"
 )
 """The way out that a refusal names."""
+
+
+READ_BY = {
+    "labels": ("cervigram_visits", "folder", "csv"),
+    "train_folder": ("cervigram_visits",),
+    "test_folder": ("cervigram_visits",),
+    "overrides": ("cervigram_visits",),
+}
+"""Options that a study passes on -> the layouts whose importers read them."""
 
 
 @dataclass(frozen=True)
@@ -119,3 +129,23 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
     if name in datasheet.names():
         notes += datasheet.differences(datasheet.read(name), table)
     return Imported(table, found.left_out, notes)
+
+
+def joined(root: Path, imported: Mapping[str, Imported]) -> Imported:
+    """Data sets in folders below a common root, by these folders, as one: files, groups and cases begin with theirs."""
+    from cervix_tf.data import manifest
+    from cervix_tf.data.manifest import Manifest
+
+    parts = []
+    for folder, each in imported.items():
+        rows = each.manifest.rows
+        named = {
+            column: [f"{folder}/{value}" if value else "" for value in rows[column]]
+            for column in ("path", "group", "case")
+        }
+        parts.append(Manifest(rows.assign(**named), root))
+    return Imported(
+        manifest.joined(parts),
+        [(f"{folder}/{file}", reason) for folder, each in imported.items() for file, reason in each.left_out],
+        [note for each in imported.values() for note in each.notes],
+    )

@@ -1,4 +1,4 @@
-"""A stand-in for ImageNet where its weights cannot be had: weights that tell drawn textures apart."""
+"""Drawn textures of six kinds: a stand-in for ImageNet where its weights cannot be had, a task to train weights on."""
 
 from __future__ import annotations
 

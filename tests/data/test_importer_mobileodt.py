@@ -1,0 +1,99 @@
+"""MobileODT: folders of types and stages, and the three tables that correct them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cervix_tf.data.importers import Options, load
+from cervix_tf.errors import InputError
+
+
+def picture(path: Path, width: int = 5, height: int = 4, gray: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((height, width, 3), gray, np.uint8))
+    return path
+
+
+def rows(name: str, root: Path, options: Options | None = None) -> dict[str, dict[str, object]]:
+    table = load(name, root, options).manifest.rows
+    return {row["path"]: row for row in table.to_dict("records")}
+
+
+def mobileodt(root: Path) -> Path:
+    for at, name in enumerate(
+        (
+            "train/train/Type_1/0.jpg",
+            "train/train/Type_2/1.jpg",
+            "additional_Type_1_v2/Type_1/0.jpg",
+            "additional/Type_3/9.jpg",
+            "test/test/0.jpg",
+            "test_stg2/test_stg2/0.jpg",
+            "unlabelled/77.jpg",
+        )
+    ):
+        picture(root / name, gray=20 * at)
+    return root
+
+
+def test_mobileodt_knows_a_file_by_its_path_and_takes_splits_from_folders(tmp_path: Path) -> None:
+    got = rows("mobileodt", mobileodt(tmp_path))
+    assert {path: (row["label"], row["split"]) for path, row in got.items()} == {
+        "train/train/Type_1/0.jpg": ("Type_1", "train"),
+        "train/train/Type_2/1.jpg": ("Type_2", "train"),
+        "additional_Type_1_v2/Type_1/0.jpg": ("Type_1", "additional"),
+        "additional/Type_3/9.jpg": ("Type_3", "additional"),
+        "test/test/0.jpg": ("", "test"),
+        "test_stg2/test_stg2/0.jpg": ("", "test"),
+        "unlabelled/77.jpg": ("", ""),
+    }
+
+
+def test_mobileodt_without_corrections_gives_files_and_labels_as_they_lie(tmp_path: Path) -> None:
+    root = mobileodt(tmp_path)
+    (root / "removed_files.csv").write_text("filename\n9.jpg\n")
+    (root / "fixed_labels_v2.csv").write_text("filename,old_label,new_label\n1.jpg,Type_2,Type_3\n")
+    as_they_lie, mended = rows("mobileodt", root, Options(corrections=False)), rows("mobileodt", root)
+    assert set(as_they_lie) - set(mended) == {"additional/Type_3/9.jpg"}
+    labels = [each["train/train/Type_2/1.jpg"]["label"] for each in (as_they_lie, mended)]
+    assert labels == ["Type_2", "Type_3"]
+
+
+def test_mobileodt_test_images_sorted_by_type_stay_test_images(tmp_path: Path) -> None:
+    root = mobileodt(tmp_path)
+    picture(root / "test/Type_1/1.jpg", gray=200)
+    (root / "removed_files.csv").write_text("filename\n1.jpg\n")
+    got = rows("mobileodt", root)
+    assert (got["test/Type_1/1.jpg"]["label"], got["test/Type_1/1.jpg"]["split"]) == ("Type_1", "test")
+    assert "train/train/Type_2/1.jpg" not in got, "what the table of training files means"
+
+
+def test_mobileodt_groups_identical_files_even_without_the_hash_option(tmp_path: Path) -> None:
+    root = mobileodt(tmp_path)
+    (root / "unlabelled" / "78.jpg").write_bytes((root / "train/train/Type_2/1.jpg").read_bytes())
+    got = rows("mobileodt", root, Options(hash=False))
+    assert got["unlabelled/78.jpg"]["group"] == got["train/train/Type_2/1.jpg"]["group"]
+    assert len({row["group"] for row in got.values()}) == 7
+
+
+def test_mobileodt_applies_its_three_tables_and_leaves_ambiguous_names_alone(tmp_path: Path) -> None:
+    root = mobileodt(tmp_path)
+    (root / "fixed_labels_v2.csv").write_text(
+        "filename,old_label,new_label\n1.jpg,Type_2,Type_3\n0.jpg,Type_1,Type_2\n"
+    )
+    (root / "removed_files.csv").write_text("filename\n9.jpg\n")
+    (root / "solution_stg1_release.csv").write_text("image_name,Type_1,Type_2,Type_3\n0.jpg,0,1,0\n")
+    imported = load("mobileodt", root)
+    got = {row["path"]: row["label"] for row in imported.manifest.rows.to_dict("records")}
+    assert got["train/train/Type_2/1.jpg"] == "Type_3"
+    assert got["train/train/Type_1/0.jpg"] == got["additional_Type_1_v2/Type_1/0.jpg"] == "Type_1"
+    assert got["test/test/0.jpg"] == "Type_2"
+    assert got["test_stg2/test_stg2/0.jpg"] == ""
+    assert imported.left_out == [("additional/Type_3/9.jpg", "listed in removed_files.csv")]
+    assert any("line 3: 0.jpg fits" in note for note in imported.notes)
+    (root / "fixed_labels_v2.csv").write_text("filename,old_label,new_label\n1.jpg,Type_2,Type_4\n")
+    with pytest.raises(InputError, match="line 2: new_label 'Type_4'"):
+        load("mobileodt", root)
