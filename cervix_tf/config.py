@@ -77,6 +77,9 @@ class Images:
     cache: Literal["none", "memory", "disk"] = "none"
     """Keep decoded images (about 0.9 MB each at 480 x 640): every epoch after the first skips decoding. On disk they
     lie in the user's cache folder (~/.cache/cervix_tf, or CERVIX_TF_CACHE), which nobody else can read."""
+    supersampling: Annotated[int, Range(1, 8)] = 1
+    """Resize bilinearly to so many times the network's size, then average blocks of that many pixels a side. 1: plain
+    bilinear, which skips most pixels of a photograph of several megapixels."""
     size: Annotated[int, ZeroOr(_SIDE)] = 0
     """Pixels of both sides at once; 0: as height and width say."""
 

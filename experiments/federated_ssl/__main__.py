@@ -13,7 +13,7 @@ from experiments.federated_ssl.config import CLASSES, PRESETS, TABLES, TITLE, Co
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Tables I and II and Fig. 2: pre-train as each row says, fine-tune a classifier a site, measure it."""
     from cervix_tf.study import conclusion, deployment, failures
-    from experiments.federated_ssl import figures, tables, training
+    from experiments.federated_ssl import figures, gains, tables, training
     from experiments.federated_ssl.data import described, read, sites_of
     from experiments.federated_ssl.model import INTENDED_USE
 
@@ -39,7 +39,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
         if not results:
             return None
         site = labeled[0]
-        best = min(results, key=lambda row: training.validation_loss(out.row(row.classifier(site))))
+        best = min(results, key=lambda row: gains.validation_loss(out.row(row.classifier(site))))
         training.copy_results(out.row(best.classifier(site)), out)
         try:
             about = described(config, best, f"classifier of site {site}")
