@@ -148,6 +148,8 @@ def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _input(contract: Contract) -> str:
     one = f"an RGB image, uint8, any size (made for {contract.native_width} x {contract.native_height})"
     inside = f"resized to {contract.width} x {contract.height} inside"
+    if contract.supersampling > 1:
+        inside += f" (bilinear, {contract.supersampling} x supersampling)"
     if not contract.views:
         return f"{one}, {inside}"
     return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}"

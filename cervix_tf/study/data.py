@@ -93,18 +93,23 @@ def load(
         return importer(root)
     if source.manifest is not None:
         return Imported(manifest.read(source.manifest, source.root), [], [])
-    if source.root is None:
-        raise InputError(
-            f"--data.root is missing: give the folder of the {what} images, or --data.manifest; "
-            "without any data, try --preset demo"
-        )
-    imported = importer(source.root)
+    imported = importer(root_of(source, what))
     for note in imported.notes:
         print(f"note: {note}")
     for reason, count in Counter(reason for _, reason in imported.left_out).items():
         first = next(file for file, why in imported.left_out if why == reason)
         print(f"note: left out: {count} x {reason} (first: {first})")
     return imported
+
+
+def root_of(source: Source, what: str = "study's") -> Path:
+    """The folder of a source. Raises `InputError` when none is given."""
+    if source.root is None:
+        raise InputError(
+            f"--data.root is missing: give the folder of the {what} images, or --data.manifest; "
+            "without any data, try --preset demo"
+        )
+    return source.root
 
 
 def importer_options(source: Source, layout: str) -> Options:

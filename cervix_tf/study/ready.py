@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cervix_tf.config import Images
 from cervix_tf.errors import InputError
 from cervix_tf.models import backbones
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import evaluation
+from cervix_tf.study import data, evaluation
 from cervix_tf.study.command import Check, Needs
 from cervix_tf.training import devices, fit
 
@@ -37,9 +37,9 @@ class InitialWeights:
 def check(config: Any, needs: Needs, out: RunDir) -> None:
     """Raise one `InputError` with everything that a command lacks, each with the rows that lack it.
 
-    The fields `devices` and `tensorboard` of `config` are looked at too, where it has them.
+    The fields `data`, `devices` and `tensorboard` of `config` are looked at too, where it has them.
     """
-    everyone: list[Check] = [lambda: devices.strategy(getattr(config, "devices", "all"))]
+    everyone: list[Check] = [lambda: _source(config), lambda: devices.strategy(getattr(config, "devices", "all"))]
     if getattr(config, "tensorboard", False):
         everyone.append(lambda: fit.tensorboard(out))
     rows_of: dict[Check, list[str]] = {each: [] for each in everyone}
@@ -56,6 +56,14 @@ def check(config: Any, needs: Needs, out: RunDir) -> None:
         evaluation.release()
     if lacking:
         raise InputError("\n".join(problem + _for(rows) for problem, rows in lacking.items()))
+
+
+def _source(config: Any) -> None:
+    """Raise `InputError` where images are to be read and neither a folder nor a manifest is given."""
+    drawn = next((getattr(config, each.name) for each in fields(config) if each.name.startswith("synthetic_")), 0)
+    source = getattr(config, "data", None)
+    if source is not None and not drawn and source.manifest is None:
+        data.root_of(source)
 
 
 def _for(rows: Sequence[str]) -> str:

@@ -10,18 +10,22 @@ from experiments.metric_learning.config import PRESETS, TABLES, TITLE, Config, r
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
-    """Tables 2 to 8: embeddings of every row, neighbors chosen on val2, predictions of the hold-out split."""
+    """Tables 1 to 8: embeddings of every row, neighbors chosen on val2, predictions of the hold-out split."""
     from cervix_tf.metrics import embeddings, neighbors
     from cervix_tf.study import conclusion, deployment, evaluation, failures
     from experiments.metric_learning import figures, tables, training
     from experiments.metric_learning.data import described, inputs_of, read, split
     from experiments.metric_learning.model import INTENDED_USE
 
-    inputs = inputs_of(config, split(read(config, out), config), out)
+    parts = split(read(config, out), config)
+    inputs = inputs_of(config, parts, out)
+    if not (chosen := wanted(config, request)):  # Table 1 alone
+        return tables.write_counts(config, parts, out)
+    training.check_batches(config, chosen, inputs)
     initial = training.initial_networks(config, inputs["train"])
     results = {}
     with failures.collected() as attempt:
-        for row in wanted(config, request):
+        for row in chosen:
             with attempt(row.name):
                 result = out.row(row.name)
                 if not result.embeddings.exists():
@@ -32,7 +36,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
                 predicted = training.evaluate_row(config, embedded, retrieval["k"], result)
                 results[row] = tables.Result(embedded, retrieval, predicted)
         if not results:
-            return
+            return None
         best = max(results, key=lambda row: training.selection_score(results[row].retrieval))  # the first of equals
         embedded, k = results[best].embeddings, results[best].retrieval["k"]
         training.evaluate_row(config, embedded, k, out)
@@ -46,7 +50,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
             network = functools.partial(training.train, config, best, inputs, initial, out)
             deployment.deploy(out, contract, network, neighbors=fitted)
         finally:  # tables and report stand even where an exported file is refused
-            made = tables.of_run(config, request.tables or (7,), results, best, out)
+            made = tables.of_run(config, request.tables or (7,), parts, results, best, out)
             conclusion.write_report(TITLE, made, out, f"best on val2: {best.name}, K = {k}")
 
 

@@ -39,8 +39,8 @@ def classifier(network: keras.Model, classes: int) -> keras.Model:
     )
 
 
-def loss(config: Config, method: str) -> keras.losses.Loss:
-    """The loss of a method of metric learning, summed over its batch as Eqs. 1 to 3 are.
+def loss(config: Config, method: str, classes: int) -> keras.losses.Loss:
+    """The loss of a method of metric learning, summed over its batch as Eqs. 1 to 3 are; see `loss_weight`.
 
     Source: sec. III-A to III-C, parameters of sec. IV-B.
     """
@@ -48,5 +48,16 @@ def loss(config: Config, method: str) -> keras.losses.Loss:
     if method == "contrastive":
         return Contrastive(margins.m_pos, margins.m_neg, reduction="sum")
     if method == "n_pair":
-        return NPair(reduction="sum")
+        return NPair(classes if config.batches.loss == "step" else 0, reduction="sum")
     return BatchHard(margins.batch_hard, reduction="sum")
+
+
+def loss_weight(config: Config, method: str, classes: int) -> float:
+    """Factor of the summed loss that makes a step as long as the paper's, whose batch is one pair or one tuplet.
+
+    Source: sec. III-A ("a randomly sampled pair") and III-B, Eq. 2.
+    """
+    batches = config.batches
+    of_tuplet = 1 / classes if method == "n_pair" and batches.n_pair_loss == "mean" else 1.0
+    parts = {"contrastive": batches.pairs, "n_pair": batches.n_pairs}
+    return of_tuplet / (parts.get(method, 1) if batches.loss == "step" else 1)

@@ -23,7 +23,7 @@ def in_the_middle(federate, client, failing):
 def test_a_state_that_was_removed_is_asked_for(federate, client):
     out = RunDir(federate.root / "run")
     out.root.mkdir()
-    out.history.write_text("epoch\n1\n")
+    out.history.write_text("epoch,loss,seconds\n1,0.7,2.0\n")
     out.federation.write_text("round\n1\n")
     with pytest.raises(InputError, match=r"round-1.npz: is missing although history.csv counts 1 rounds"):
         federate([client("a")])
