@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cervix_tf.ranges import BelowOne, Count, Devices, NotNegative, Positive, Probability, Range, Rising, Seed, ZeroOr
+from cervix_tf.ranges import (
+    BelowOne,
+    Count,
+    Devices,
+    NotNegative,
+    Positive,
+    Probability,
+    Range,
+    Rising,
+    Seed,
+    Written,
+    ZeroOr,
+)
 
 Protocol = Literal["as_published", "leak_free"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -65,6 +77,9 @@ class Images:
     cache: Literal["none", "memory", "disk"] = "none"
     """Keep decoded images (about 0.9 MB each at 480 x 640): every epoch after the first skips decoding. On disk they
     lie in the user's cache folder (~/.cache/cervix_tf, or CERVIX_TF_CACHE), which nobody else can read."""
+    supersampling: Annotated[int, Range(1, 8)] = 1
+    """Resize bilinearly to so many times the network's size, then average blocks of that many pixels a side. 1: plain
+    bilinear, which skips most pixels of a photograph of several megapixels."""
     size: Annotated[int, ZeroOr(_SIDE)] = 0
     """Pixels of both sides at once; 0: as height and width say."""
 
@@ -99,6 +114,9 @@ class SGDConfig:
     """Let the learning rate fall to nothing over the epochs, along a cosine."""
 
 
+_FOLDER = Written(".+", "the name of a folder")
+
+
 @dataclass(frozen=True)
 class Source:
     """Where the images come from."""
@@ -109,9 +127,9 @@ class Source:
     """Manifest CSV made before with `python -m cervix_tf.data import`; without it the root is imported."""
     labels: tuple[tuple[str, str], ...] = ()
     """Class folder or label in the source, then the class it stands for, and so on: healthy normal grade_1 cin1."""
-    train_folder: str = "train"
+    train_folder: Annotated[str, _FOLDER] = "train"
     """Cervigram visits: folder of the training visits, relative to the root."""
-    test_folder: str = "test"
+    test_folder: Annotated[str, _FOLDER] = "test"
     """Cervigram visits: folder of the test visits, relative to the root."""
     overrides: Path | None = None
     """Cervigram visits: CSV with columns visit, file, view for visits that the order of names gets wrong."""

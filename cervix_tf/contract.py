@@ -21,7 +21,7 @@ from cervix_tf.run_dir import write_json
 
 _BYTES = 1 << 20
 _LONGEST_NAME, _LONGEST_TEXT = 200, 20_000
-_MOST_CLASSES, _MOST_VIEWS, _LARGEST_SIDE = 10_000, 100, 16_384
+_MOST_CLASSES, _MOST_VIEWS, _LARGEST_SIDE, _MOST_SUPERSAMPLING = 10_000, 100, 16_384, 8
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # these turn text around too
 _DIGEST = re.compile("[0-9a-f]{64}|")
 
@@ -57,6 +57,8 @@ class Contract:
     neighbors: str = ""
     """Digest of the neighbors that turn the model's embeddings into probabilities (see
     `cervix_tf.metrics.neighbors`); empty = the model gives probabilities itself."""
+    supersampling: int = 1
+    """Samples per pixel along each axis when an image is resized (see `cervix_tf.layers.ResizePixels`)."""
     digest: str = field(default="", compare=False)
     """SHA-256 over this contract and the files it was sealed with; empty = not sealed."""
 
@@ -73,6 +75,8 @@ class Contract:
     def sealed(self, files: Mapping[str, str]) -> Contract:
         """The same contract with the digest over it and `files`, name -> SHA-256."""
         terms = {name: value for name, value in asdict(self).items() if name != "digest"}
+        if self.supersampling == 1:  # so that the seals of earlier models hold
+            del terms["supersampling"]
         whole = json.dumps([terms, dict(files)], sort_keys=True)
         return replace(self, digest=hashlib.sha256(whole.encode()).hexdigest())
 
@@ -122,6 +126,7 @@ def parse(raw: bytes, name: str) -> Contract:
     names = [each.name for each in fields(Contract)]
     if isinstance(value, dict):
         value.setdefault("digest", "")  # contracts of the versions before digests
+        value.setdefault("supersampling", 1)  # and before supersampling
     if not isinstance(value, dict) or set(value) != set(names):
         missing = ", ".join(sorted(set(names) - set(value))) if isinstance(value, dict) else "everything"
         raise InputError(
@@ -160,6 +165,8 @@ def _problems(contract: Contract) -> Iterator[str]:
     for name in ("height", "width", "native_height", "native_width"):
         if not 1 <= getattr(contract, name) <= _LARGEST_SIDE:
             yield f"{name} {getattr(contract, name)}: an image has 1 to {_LARGEST_SIDE} pixels a side"
+    if not 1 <= contract.supersampling <= _MOST_SUPERSAMPLING:
+        yield f"supersampling {contract.supersampling}: is 1 to {_MOST_SUPERSAMPLING}"
     if not 2 <= len(contract.classes) <= _MOST_CLASSES:
         yield f"classes: {len(contract.classes)} of them; a model has 2 to {_MOST_CLASSES}"
     if len(contract.views) > _MOST_VIEWS:

@@ -96,6 +96,15 @@ class FileOr(OneOf):
 
 
 @dataclasses.dataclass(frozen=True)
+class Folder:
+    """A folder that is there, or none."""
+
+    def problem(self, value: Path | None) -> str:
+        """What is wrong with the value, in words; empty where nothing is."""
+        return "" if value is None or value.is_dir() else "no such folder; give one that is there"
+
+
+@dataclasses.dataclass(frozen=True)
 class Written:
     """Text that a regular expression describes."""
 

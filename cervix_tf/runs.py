@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cervix_tf import bounded
+from cervix_tf import bounded, shown_paths
 from cervix_tf import contract as contracts
 from cervix_tf.contract import Contract
 from cervix_tf.data import seen
@@ -105,10 +105,13 @@ def listed_rows(out: RunDir, root: Path | None = None) -> Manifest:
     """The same, whether the images are there or not."""
     from cervix_tf.data import manifest as manifests
 
-    if root is None and out.environment.is_file():
-        there = read_object(out.environment).get("data_root")
-        root = Path(str(there)) if there else None
-    return manifests.read(out.manifest, root)
+    return manifests.read(out.manifest, root or data_root(out))
+
+
+def data_root(out: RunDir) -> Path | None:
+    """Where the images were when the run was made; None where its environment.json does not say."""
+    there = read_object(out.environment).get("data_root") if out.environment.is_file() else None
+    return shown_paths.found(str(there)) if there else None
 
 
 def tested_inputs(out: RunDir, listed: Manifest, contract: Contract) -> tuple[Inputs, np.ndarray]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cervix_tf import processor, quiet, run_lock, tuning
+from cervix_tf import processor, quiet, run_lock, shown_paths, tuning
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
@@ -42,18 +42,19 @@ def threads(asked: int, runs: Iterable[RunDir]) -> int:
     return asked or next(filter(None, begun), 0)
 
 
-def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int) -> C:
+def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, report_images: bool = True) -> C:
     """Write config.json and environment.json of a run, or check that the run that is there has the same config.
 
     Returns the configuration with precision `auto` replaced by what is chosen, once per run. A run that holds no
-    computed thing yet, such as one whose start failed for want of an option, takes the new configuration. The caller
-    has called `import_tensorflow` and has the run's lock (see `cervix_tf.run_lock`).
+    computed thing yet, such as one whose start failed for want of an option, takes the new configuration. Neither file
+    names the user's home folder. The run's pages show patients' images if `report_images`. The caller has called
+    `import_tensorflow` and has the run's lock (see `cervix_tf.run_lock`).
 
     Raises `InputError` that names the first fields that differ, a differing number of threads or `--deterministic`,
     or the first file of what is no run.
     """
     computed = _computed(out)
-    there = read_json(out.config) if out.config.exists() else None
+    there = _plain(read_json(out.config)) if out.config.exists() else None
     if computed and there is None:
         raise InputError(f"{computed}: is in a folder that is no run (it has no {out.config.name}); choose another one")
     gpus = {} if getattr(config, "devices", "all") == "cpu" else tuning.gpus()
@@ -74,7 +75,7 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int) -> C:
         for path in (out.audit, out.manifest):  # of the data that the configuration named before
             path.unlink(missing_ok=True)
         write_json(out.config, wanted)
-    write_json(out.environment, found)
+    write_json(out.environment, {**found, "report_images": report_images})
     words = f"computing with --threads {found['threads']}, oneDNN {found['one_dnn'].split(':')[0]}"
     print(words + (f", precision {precision}" if precision else ""), flush=True)
     return config
@@ -153,7 +154,7 @@ def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dic
         check=False,
     )
     return {
-        "command_line": " ".join(command_line),
+        "command_line": shown_paths.command(command_line),
         "seed": seed,
         "commit": git.stdout.strip() or "not a git checkout",
         "python": platform.python_version(),
@@ -180,7 +181,7 @@ def _plain(value: Any) -> Any:
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
+    return shown_paths.kept(str(value)) if isinstance(value, Path | str) else value
 
 
 def _differences(there: Any, asked: Any, name: str = "") -> list[tuple[str, Any, Any]]:

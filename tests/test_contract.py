@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import hypothesis
 import hypothesis.strategies as st
@@ -48,6 +48,19 @@ def test_a_lacking_field_no_json_and_no_file_are_input_errors(tmp_path):
             contracts.parse(raw, "x")
     with pytest.raises(InputError, match="no such file"):
         contracts.read(tmp_path / "contract.json")
+
+
+def test_a_contract_from_before_supersampling_keeps_its_seal():
+    sealed = WHOLE.sealed({"model": "0"})
+    older = asdict(sealed)
+    del older["supersampling"]
+    found = contracts.parse(json.dumps(older).encode(), "x")
+    assert found.supersampling == 1
+    found.check_seal({"model": "0"}, "x")
+    with pytest.raises(InputError, match="damaged or changed"):
+        replace(found, supersampling=4).check_seal({"model": "0"}, "x")
+    with pytest.raises(InputError, match="supersampling 9: is 1 to 8"):
+        contracts.parse(json.dumps({**older, "supersampling": 9}).encode(), "x")
 
 
 KINDS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())

@@ -6,17 +6,29 @@ import cv2
 import numpy as np
 
 from cervix_tf.config import Augmentation
+from cervix_tf.data.resizing import averaged
 
 _QUARTERS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # cosine and sine of 0, 90, 180, 270 degrees
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def augmented(
-    image: np.ndarray, rng: np.random.Generator, augmentation: Augmentation, target: tuple[int, int]
+    image: np.ndarray,
+    rng: np.random.Generator,
+    augmentation: Augmentation,
+    target: tuple[int, int],
+    supersampling: int = 1,
 ) -> np.ndarray:
-    """`image` (height, width, 3) uint8, changed at random, at `target` = (height, width)."""
-    matrix = affine(rng, augmentation, image.shape[:2], target)
-    changed = warp(image, matrix, target, augmentation.mirror_outside)
+    """`image` (height, width, 3) uint8, changed at random, at `target` = (height, width).
+
+    `supersampling` as in evaluation (see `data.resizing`).
+    """
+    finer = (supersampling * target[0], supersampling * target[1])
+    matrix = affine(rng, augmentation, image.shape[:2], finer)
+    if supersampling > 1:  # in an enlarged image the outermost samples lie beyond the last pixel's center
+        image = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        matrix[:, 2] += 1
+    changed = averaged(warp(image, matrix, finer, augmentation.mirror_outside), supersampling)
     curve = tones(rng, augmentation)
     return colored(changed if curve is None else cv2.LUT(changed, curve), rng, augmentation)
 

@@ -29,6 +29,8 @@ class Inputs:
     classes: tuple[str, ...]
     views: tuple[str, ...] = ()
     """Names of the views of a case; empty = single images."""
+    aligned: bool = False
+    """Whether the views of an input show one place, so that random changes are the same in all of them."""
 
     def __len__(self) -> int:
         return len(self.files)

@@ -105,7 +105,10 @@ def views(
     def load(epoch: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pixels = decode(inputs.files[at][0])
         rngs = (np.random.default_rng([seed, int(epoch), int(at), view]) for view in range(2))
-        seen = [augment.augmented(pixels, rng, each, size) for rng, each in zip(rngs, augmentations, strict=True)]
+        seen = [
+            augment.augmented(pixels, rng, each, size, images.supersampling)
+            for rng, each in zip(rngs, augmentations, strict=True)
+        ]
         return np.stack(seen), np.repeat(inputs.labels[at], 2)
 
     def mapped(epoch: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -160,8 +163,12 @@ def evaluation(inputs: Inputs, images: Images) -> tf.data.Dataset:
 
     def view(file: tf.Tensor) -> tf.Tensor:
         pixels = tf.numpy_function(lambda name: decode(name.decode()), [file], tf.uint8, stateful=False)
-        # Bilinear, half-pixel centers, not antialiased: what `layers.ResizePixels` does inside exported graphs.
-        return tf.image.resize(tf.ensure_shape(pixels, [None, None, 3]), (images.height, images.width))
+        # What `layers.ResizePixels` does inside exported graphs: bilinear, half-pixel centers, then averaged.
+        supersampling = images.supersampling
+        finer = tf.image.resize(
+            tf.ensure_shape(pixels, [None, None, 3]), (supersampling * images.height, supersampling * images.width)
+        )
+        return finer if supersampling == 1 else tf.nn.avg_pool2d(finer[None], supersampling, supersampling, "VALID")[0]
 
     def load(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         views = [view(file) for file in tf.unstack(files[at])]
@@ -256,8 +263,8 @@ def _augmented(
     def load(epoch: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         views = []
         for view, file in enumerate(inputs.files[at]):
-            rng = np.random.default_rng([seed, int(epoch), int(at), view])
-            views.append(augment.augmented(decode(file), rng, of_input(int(at)), size))
+            rng = np.random.default_rng([seed, int(epoch), int(at), 0 if inputs.aligned else view])
+            views.append(augment.augmented(decode(file), rng, of_input(int(at)), size, images.supersampling))
         return _stacked(views, inputs, np.stack), inputs.labels[at]
 
     def mapped(epoch: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -121,7 +121,7 @@ def _unmet() -> Iterator[str]:
 
 
 def _differing(lock: str) -> Iterator[str]:
-    for name, version in re.findall(r"^([\w.-]+)==([\w.!+-]+)", lock, re.MULTILINE):
+    for name, version in re.findall(r"^([\w.-]+)(?:\[.+\])?==([\w.!+-]+)", lock, re.MULTILINE):
         here = _installed(Requirement(name))
         if here and here != version:
             yield f"{name} {here} instead of {version}"

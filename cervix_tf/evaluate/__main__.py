@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cervix_tf import atomic, quiet
+from cervix_tf import atomic, quiet, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -59,6 +58,8 @@ class Options:
     """Bootstrap resamples."""
     seed: int = 0
     """Of the bootstrap."""
+    no_images: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show no patients' images in the report."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     with exit_cleanly():
         options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.evaluate")
-        command = shlex.join(["python", "-m", "cervix_tf.evaluate", *arguments])
+        command = shown_paths.command(["python", "-m", "cervix_tf.evaluate", *arguments])
         print(evaluate(options, command))
 
 
@@ -112,7 +113,8 @@ def evaluate(options: Options, command: str = "") -> str:
     replace(model.contract, digest="").write(out.contract)  # the model it was sealed with is not here
     if model.seen is not None:
         model.seen.write(out.seen)
-    write_json(out.environment, {"command_line": command, "data_root": str(rows.root.resolve())})
+    where = shown_paths.kept(str(rows.root.resolve()))
+    write_json(out.environment, {"command_line": command, "data_root": where, "report_images": not options.no_images})
     write_json(out.metrics, found.metrics)
     write_json(out.audit, readable.counts(found.left_out))
     page.evaluation(out.root)

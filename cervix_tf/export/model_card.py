@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import atomic, runs
+from cervix_tf import atomic, runs, shown_paths
 from cervix_tf.contract import Contract
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -44,7 +44,9 @@ def card(out: RunDir) -> dict[str, Any]:
             "license": contract.license,
             "input": _input(contract),
             "output": _output(contract),
-            "made_by": environment.get("command_line", "not recorded"),
+            "made_by": shown_paths.published_command(
+                environment.get("command_line", "not recorded"), str(environment.get("data_root", ""))
+            ),
             "commit": environment.get("commit", "not recorded"),
         },
         "labels": [
@@ -146,6 +148,8 @@ def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _input(contract: Contract) -> str:
     one = f"an RGB image, uint8, any size (made for {contract.native_width} x {contract.native_height})"
     inside = f"resized to {contract.width} x {contract.height} inside"
+    if contract.supersampling > 1:
+        inside += f" (bilinear, {contract.supersampling} x supersampling)"
     if not contract.views:
         return f"{one}, {inside}"
     return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}"

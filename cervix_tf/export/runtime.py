@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from cervix_tf import processor, runs, tuning
 from cervix_tf.contract import Contract
 from cervix_tf.data.images import decode_file
+from cervix_tf.data.resizing import resized
 from cervix_tf.data.seen import Seen
 from cervix_tf.errors import InputError
 from cervix_tf.export import associated_files, saved_model
@@ -94,7 +94,7 @@ def probabilities(
 
     Each of `inputs` holds the images of one input: one, or one a view in the order of
     `model.contract.views`; files, or pixels as they would be decoded. Files are decoded and resized while the model
-    computes: OpenCV resizes ten times as fast as LiteRT, within float tolerance.
+    computes: OpenCV resizes ten times as fast as LiteRT, within float tolerance (see `data.resizing`).
     `in_graph` leaves resizing to the model, as users without this package do.
     Consecutive inputs of one size go through together, up to `batch_size`.
 
@@ -140,9 +140,8 @@ def pixels_of(image: Image) -> np.ndarray:
 def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) -> np.ndarray:
     """What `read_input` gives for decoded images."""
     if resize or len({view.shape for view in views}) > 1:
-        # What the graph would do to each; OpenCV's bilinear has half-pixel centers too, and float32 is not rounded.
-        size = (contract.width, contract.height)
-        views = [cv2.resize(view.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) for view in views]
+        # What the graph would do to each.
+        views = [resized(view, contract.height, contract.width, contract.supersampling) for view in views]
     return np.stack(views) if contract.views else views[0]
 
 

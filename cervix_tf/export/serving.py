@@ -30,7 +30,8 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
             f"the contract says {expected} to {len(contract.classes)} classes"
         )
     images = keras.Input((*views, None, None, 3), dtype="uint8", name="images")
-    outputs = _uncompiled(network)(ResizePixels(contract.height, contract.width, name="resize")(images))
+    resize = ResizePixels(contract.height, contract.width, contract.supersampling, name="resize")
+    outputs = _uncompiled(network)(resize(images))
     last = "linear" if contract.neighbors else activation
     given = keras.layers.Activation(last, dtype="float32", name=contract.output)(outputs)
     return keras.Model(images, given, name="serving")

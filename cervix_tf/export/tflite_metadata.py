@@ -33,9 +33,11 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     size = {0: _Number("Uint32", contract.native_width), 1: _Number("Uint32", contract.native_height)}
     image = {0: _Number("Uint8", _IMAGE_PROPERTIES), 1: {0: _Number("Int8", _RGB), 1: size}}
     views = f"{len(contract.views)} views in the order {', '.join(contract.views)}, each " if contract.views else ""
+    how = f" (bilinear, {contract.supersampling} x supersampling)" if contract.supersampling > 1 else ""
+    size_inside = f"resized to {contract.width} x {contract.height}"
     takes = {
         "images": f"{views}an RGB image, uint8, any size; resizing and normalization are inside",
-        "pixels": f"{views}RGB pixels, float32 in [0, 255], resized to {contract.width} x {contract.height} before",
+        "pixels": f"{views}RGB pixels, float32 in [0, 255], {size_inside} before{how}",
     }
     # The schema's numbers of the fields. Table AssociatedFile: name 0, description 1, type 2.
     labels = {0: LABELS, 1: "names of the classes, in order", 2: _Number("Int8", _AXIS_LABELS)}

@@ -56,7 +56,7 @@ class Trainer:
             anew = keras.optimizers.deserialize(keras.optimizers.serialize(network.optimizer))
             anew.build(network.trainable_variables)
         # Tensors, since arrays would be copied each time.
-        self._first_optimizer = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
+        self._initial_optimizer = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
         normalizations = batch_statistics.normalizations(network)
         variances = {id(layer.moving_variance) for layer in normalizations}
         statistics = variances | {id(layer.moving_mean) for layer in normalizations}
@@ -86,7 +86,7 @@ class Trainer:
             raise ValueError(f"{len(weights)} arrays for a network with {len(self.network.weights)} weights")
         own, optimizer = self._split(client.kept)
         _assign(self.network.weights, self.localized(client, weights))
-        _assign(self.network.optimizer.variables, optimizer or self._first_optimizer)
+        _assign(self.network.optimizer.variables, optimizer or self._initial_optimizer)
         for at, variable in enumerate(self._random):
             variable.assign(np.array([seed_of(self.seed, client.name, round, at), 0], variable.dtype))
         first, started = round * self.policy.local_epochs, time.monotonic()
@@ -132,10 +132,10 @@ class Trainer:
     def localized(self, client: Client, weights: Sequence[np.ndarray]) -> Weights:
         """The network as this client uses it: `weights`, with its own moving statistics where it keeps them."""
         own, _ = self._split(client.kept)
-        found = list(weights)
+        own_weights = list(weights)
         for at, values in zip(self.statistics, own, strict=bool(own)):
-            found[at] = values
-        return found
+            own_weights[at] = values
+        return own_weights
 
     def _split(self, kept: Weights) -> tuple[Weights, Weights]:
         """What a client kept: moving statistics, optimizer state."""

@@ -23,13 +23,13 @@ def by_site(manifest: Manifest, at_least: int = 2) -> dict[str, Manifest]:
             f"{manifest.root}: {int((sites == '').sum())} of {len(sites)} images have no site; fill the column site, "
             "or deal one data set out (by_group, dirichlet)"
         )
-    found = {str(name): manifest.where(sites == name) for name in sorted(set(sites))}
-    if len(found) < at_least:
+    by_name = {str(name): manifest.where(sites == name) for name in sorted(set(sites))}
+    if len(by_name) < at_least:
         raise InputError(
-            f"{manifest.root}: all images are of the site {next(iter(found))}; a federation needs {at_least}"
+            f"{manifest.root}: all images are of the site {next(iter(by_name))}; a federation needs {at_least}"
         )
     try:
-        splits.check_disjoint(found)
+        splits.check_disjoint(by_name)
     except InputError as error:
         *shared, _ = str(error).splitlines()  # the remedy is another one here
         shared.append(
@@ -37,7 +37,7 @@ def by_site(manifest: Manifest, at_least: int = 2) -> dict[str, Manifest]:
             "in the columns group and case (nhs-17, alts-17)"
         )
         raise InputError("\n".join(shared)) from None
-    return found
+    return by_name
 
 
 def by_group(manifest: Manifest, clients: int, seed: int) -> dict[str, Manifest]:
@@ -71,14 +71,14 @@ def dirichlet(manifest: Manifest, clients: int, concentration: float, seed: int)
         ends = np.rint(np.cumsum(shares)[:-1] * len(members)).astype(int)
         for client, part in enumerate(np.split(members, ends)):
             home[part] = client
-    found = {name: ordered.where(pd.Series(home[groups] == at)) for at, name in enumerate(_names(clients))}
-    empty = [name for name, part in found.items() if not len(part)]
+    dealt = {name: ordered.where(pd.Series(home[groups] == at)) for at, name in enumerate(_names(clients))}
+    empty = [name for name, part in dealt.items() if not len(part)]
     if empty:
         raise InputError(
             f"{empty[0]} gets none of {len(labels)} groups at concentration {concentration:g}; "
             "raise it, or choose another seed or fewer clients"
         )
-    return found
+    return dealt
 
 
 def _names(clients: int) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cervix_tf.federated.averaging import PIECE, Update, Weights
 
-STILL = 0.1
+NEGLIGIBLE = 0.1
 """A change of at most this share of the weights' own norm is never too large: clients that have nothing left to learn
 hardly change anything, and are no measure for one that still learns."""
 
@@ -28,8 +28,8 @@ UNKNOWN = Norms(math.nan, math.nan)
 
 def norms(weights: Sequence[np.ndarray], statistics: Sequence[int], before: Sequence[np.ndarray] = ()) -> Norms:
     """Norms of `weights`, or of how far they are from `before`; not finite where a number among them is not."""
-    found = _norms(weights, statistics, before, np.float32)  # half the time
-    return found if math.isfinite(sum(found)) else _norms(weights, statistics, before, np.float64)
+    narrow = _norms(weights, statistics, before, np.float32)  # half the time
+    return narrow if math.isfinite(sum(narrow)) else _norms(weights, statistics, before, np.float64)
 
 
 def _norms(
@@ -81,7 +81,7 @@ def _negative(weights: Sequence[np.ndarray], variances: Sequence[int]) -> str:
     return ""
 
 
-class Verdict(NamedTuple):
+class ScreeningResult(NamedTuple):
     """What became of an update that was looked at."""
 
     reason: str
@@ -100,7 +100,7 @@ class Screening:
     the weights more than `bound` times as much as the other clients' updates do, by the
     median of their L2 norms; trained weights and moving statistics are compared apart. A
     client may change them more by as many times as it has more images than another. A change
-    of at most a tenth of the weights' own norm is never too large (`STILL`).
+    of at most a tenth of the weights' own norm is never too large (`NEGLIGIBLE`).
 
     Of three and more updates the median tells who is wrong. Of two it cannot be told: when one
     is that much larger, both are refused. A single one is measured by the weights it started
@@ -123,34 +123,34 @@ class Screening:
 
     def judge(
         self, updates: Sequence[Update], before: Weights, earlier: Mapping[str, Norms] | None = None
-    ) -> dict[str, Verdict]:
-        """A verdict on each client's update, all from the weights `before`.
+    ) -> dict[str, ScreeningResult]:
+        """What screening says of each client's update, all from the weights `before`.
 
         `earlier`: what the last updates of other clients changed, where they come one after the other.
         """
-        found = {update.client: self._alone(update, before) for update in updates}
-        good = {name: verdict.change for name, verdict in found.items() if not verdict.reason}
+        results = {update.client: self._alone(update, before) for update in updates}
+        good = {name: result.change for name, result in results.items() if not result.reason}
         if not self.bound or not good:
-            return found
+            return results
         known = {**(earlier or {}), **good}
         reasons = {name: self._excess(name, known, before) for name in good}
         if len(good) == len(known) == 2 and any(reasons.values()):
-            told = "; ".join(f"{name} {reason}" for name, reason in reasons.items() if reason)
-            reasons = dict.fromkeys(good, f"{told}; of two updates it cannot be told which is wrong, if any")
-        return found | {name: Verdict(reason, good[name]) for name, reason in reasons.items()}
+            details = "; ".join(f"{name} {reason}" for name, reason in reasons.items() if reason)
+            reasons = dict.fromkeys(good, f"{details}; of two updates it cannot be told which is wrong, if any")
+        return results | {name: ScreeningResult(reason, good[name]) for name, reason in reasons.items()}
 
-    def _alone(self, update: Update, before: Weights) -> Verdict:
+    def _alone(self, update: Update, before: Weights) -> ScreeningResult:
         """What can be said of an update without the others."""
         if wrong := misfit(update.weights, before):
-            return Verdict(wrong, UNKNOWN)
+            return ScreeningResult(wrong, UNKNOWN)
         change = norms(update.weights, self.statistics, before)
         norm = math.hypot(*change)
         if not math.isfinite(norm):  # where it is, each number is
-            return Verdict(_not_finite(update.weights) or "changes the weights beyond all measure", UNKNOWN)
+            return ScreeningResult(_not_finite(update.weights) or "changes the weights beyond all measure", UNKNOWN)
         wrong = _negative(update.weights, self.variances) or self._reported(update)
         if not wrong and norm > self.limit:
             wrong = f"changes the weights by {norm:.3g} although it is to clip to {self.limit:.3g}"
-        return Verdict(wrong, change)
+        return ScreeningResult(wrong, change)
 
     def _reported(self, update: Update) -> str:
         """What is wrong with the numbers that come beside the weights."""
@@ -169,7 +169,7 @@ class Screening:
             norm = known[name][at]
             if others:
                 usual = float(np.median([change[at] * self._share(name, other) for other, change in others.items()]))
-                if norm > self.bound * usual and norm > STILL * norms(before, self.statistics)[at]:
+                if norm > self.bound * usual and norm > NEGLIGIBLE * norms(before, self.statistics)[at]:
                     return (
                         f"changes the {what} by {norm:.3g}, the others by {usual:.3g} (median): "
                         f"more than {self.bound:g} times as much (norm-bound)"

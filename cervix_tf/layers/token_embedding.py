@@ -1,4 +1,4 @@
-"""The class token before an image's tokens, and every token's position."""
+"""The learned tokens before an image's tokens, and every token's position."""
 
 from __future__ import annotations
 
@@ -14,37 +14,47 @@ class TokenEmbedding(keras.layers.Layer):
     """A learned class token before the others, positions added to all: (batch, n, width) -> (batch, 1 + n, width).
 
     Positions are learned, or, with `sines`, fixed sines and cosines. Either way there is one for
-    each token, so that weights fit images of one size only.
+    each token, so that weights fit images of one size only. With `distilled` a second learned token, the
+    distillation token, stands after the class token: (batch, 2 + n, width).
 
-    Source: Dosovitskiy et al. 2021, eq. 1; Vaswani et al. 2017, sec. 3.5 (sines).
+    Source: Dosovitskiy et al. 2021, eq. 1; Vaswani et al. 2017, sec. 3.5 (sines); Touvron et al. 2021, sec. 3.
     """
 
-    def __init__(self, sines: bool = False, **kwargs: Any):
+    def __init__(self, sines: bool = False, distilled: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.sines = sines
+        self.distilled = distilled
+
+    @property
+    def learned(self) -> int:
+        """Tokens before the image's."""
+        return 2 if self.distilled else 1
 
     def build(self, input_shape):
         """Make the class token and the positions."""
         tokens, width = input_shape[1:]
         first = keras.initializers.RandomNormal(stddev=0.02)
         self.cls_token = self.add_weight(name="cls_token", shape=(1, 1, width), initializer=first)
+        if self.distilled:
+            self.dist_token = self.add_weight(name="dist_token", shape=(1, 1, width), initializer=first.clone())
         positions = (lambda shape, dtype: ops.cast(_sines(*shape[1:]), dtype)) if self.sines else first.clone()
         self.pos_embed = self.add_weight(
-            name="pos_embed", shape=(1, 1 + tokens, width), initializer=positions, trainable=not self.sines
+            name="pos_embed", shape=(1, self.learned + tokens, width), initializer=positions, trainable=not self.sines
         )
 
     def call(self, inputs):
         """The longer sequence."""
-        token = ops.pad(self.cls_token, ((0, 0), (0, inputs.shape[1]), (0, 0)))
-        return ops.pad(inputs, ((0, 0), (1, 0), (0, 0))) + ops.cast(token + self.pos_embed, inputs.dtype)
+        tokens = ops.concatenate([self.cls_token, self.dist_token], axis=1) if self.distilled else self.cls_token
+        tokens = ops.pad(tokens, ((0, 0), (0, inputs.shape[1]), (0, 0)))
+        return ops.pad(inputs, ((0, 0), (self.learned, 0), (0, 0))) + ops.cast(tokens + self.pos_embed, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
-        """One token more."""
-        return (input_shape[0], 1 + input_shape[1], input_shape[2])
+        """The learned tokens more."""
+        return (input_shape[0], self.learned + input_shape[1], input_shape[2])
 
     def get_config(self):
         """The layer's arguments."""
-        return {**super().get_config(), "sines": self.sines}
+        return {**super().get_config(), "sines": self.sines, "distilled": self.distilled}
 
 
 def _sines(tokens: int, width: int) -> np.ndarray:

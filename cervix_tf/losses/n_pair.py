@@ -25,14 +25,21 @@ class NPair(keras.losses.Loss):
     a class, images of the anchor's own class other than x_i and y_i are left out of its
     denominator: they are no negatives. An anchor without negatives costs 0.
 
+    Args:
+        tuplet: Pairs of a tuplet. A batch holds one tuplet after the other, and no image of
+            another one is in a denominator; 0: the whole batch is one tuplet.
+
     Source: Pal et al. 2021, Eq. 2.
     Departs: the text calls the batch loss "the mean of all N classes", its formula is the
         sum; the default is the mean, as in Sohn 2016, and the two differ by the factor N
         (2 in the paper).
     """
 
-    def __init__(self, name: str = "n_pair", **kwargs: Any):
+    def __init__(self, tuplet: int = 0, name: str = "n_pair", **kwargs: Any):
         super().__init__(name=name, **{"dtype": "float32", **kwargs})
+        if tuplet < 0:
+            raise ValueError(f"a tuplet has at least one pair, or 0 for the whole batch; got {tuplet}")
+        self.tuplet = tuplet
 
     def call(self, y_true, y_pred):
         """Losses (N,)."""
@@ -42,5 +49,13 @@ class NPair(keras.losses.Loss):
         rows = ops.arange(ops.shape(y_pred)[0])
         own = ops.expand_dims(rows[1::2], 1) == rows
         other_class = ops.expand_dims(labels[::2], 1) != labels
-        terms = ops.where(own | other_class, similar, -float("inf"))
+        negative = other_class
+        if self.tuplet:
+            of_tuplet = rows // (2 * self.tuplet)
+            negative &= ops.expand_dims(of_tuplet[::2], 1) == of_tuplet
+        terms = ops.where(own | negative, similar, -float("inf"))
         return ops.logsumexp(terms, axis=1) - ops.sum(anchors * positives, axis=1)
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {**super().get_config(), "tuplet": self.tuplet}

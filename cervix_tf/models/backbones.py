@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 from keras import layers
@@ -22,11 +22,13 @@ from cervix_tf.models import (
 )
 from cervix_tf.models import weights as first_weights
 
+Normalization = Literal["caffe", "facenet", "torch", "tf"]
+
 
 class _Backbone(NamedTuple):
     build: Callable[..., keras.Model]
-    normalization: str
-    """What its published weights were trained with: caffe, facenet, torch or tf."""
+    normalization: Normalization
+    """What its published weights were trained with."""
     file: str = ""
     """Keras' own download without top; "" where Keras has none."""
     smallest: int = 32
@@ -39,6 +41,7 @@ _BACKBONES = {
     "alexnet": _Backbone(alexnet.alexnet, "torch", smallest=63),
     "botnet50": _Backbone(resnet.botnet50, "torch", smallest=33),  # one place alone has nothing to attend to
     "deit_tiny": _Backbone(vision_transformer.deit_tiny, "torch", smallest=16),
+    "deit_tiny_distilled": _Backbone(vision_transformer.deit_tiny_distilled, "torch", smallest=16),
     "densenet121": _Backbone(keras.applications.DenseNet121, "torch", f"densenet121_{_ORDER}_notop.h5"),
     "densenet169": _Backbone(keras.applications.DenseNet169, "torch", f"densenet169_{_ORDER}_notop.h5"),
     "googlenet": _Backbone(googlenet.googlenet, "tf", smallest=15),  # torchvision's `transform_input` makes it that
@@ -65,6 +68,8 @@ _BACKBONES = {
 }
 
 NAMES = tuple(_BACKBONES)
+OFFERED = tuple(name for name, made in _BACKBONES.items() if made.file)
+"""Networks that Keras has ImageNet weights of."""
 CONVERTIBLE = tuple(
     name for name, made in _BACKBONES.items() if not made.file and name not in ("botnet50", "resnet10_narrow")
 )
@@ -100,6 +105,7 @@ def backbone(
     *,
     weights: str = "imagenet",
     momentum: float = 0.9,
+    normalization: Normalization | None = None,
     option: str = "--weights",
 ) -> keras.Model:
     """The last feature maps of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, h, w, maps).
@@ -116,6 +122,8 @@ def backbone(
         weights: `imagenet` (Keras' download), `random`, or a weights file of the network without its top.
         momentum: Of the batch normalizations' moving statistics; keras.applications' own 0.99 and 0.999
             are too slow for a few hundred steps.
+        normalization: Of the pixels, instead of that of the network's ImageNet weights: for weights that start at
+            random and networks that are compared.
         option: What sets the weights on a command line, for messages.
 
     Raises `InputError` for an unknown name, images too small for the network, and weights
@@ -132,7 +140,8 @@ def backbone(
     network = fuse(network, momentum=momentum)
     features = keras.Model(network.input, network.output, name="features")
     pixels = keras.Input((height, width, 3), name="pixels")
-    return keras.Model(pixels, features(_normalized(pixels, chosen.normalization)), name=name)
+    normalized = _normalized(pixels, normalization or chosen.normalization)
+    return keras.Model(pixels, features(normalized), name=name)
 
 
 def classifier(
@@ -145,6 +154,7 @@ def classifier(
     momentum: float = 0.9,
     dropout: float | None = None,
     head_width: int = 4096,
+    normalization: Normalization | None = None,
 ) -> keras.Model:
     """Logits of RGB pixels: (batch, height, width, 3) in [0, 255] -> (batch, classes), by the named network.
 
@@ -162,7 +172,7 @@ def classifier(
     Departs: the head starts at random, AlexNet's and VGG's hidden layers too, which the
     published networks pre-train: weight files without top do not hold them.
     """
-    network = backbone(name, height, width, weights=weights, momentum=momentum)
+    network = backbone(name, height, width, weights=weights, momentum=momentum, normalization=normalization)
     x = network.output
     if name == "alexnet" or name.startswith("vgg"):
         hidden = alexnet.fully_connected if name == "alexnet" else vgg.fully_connected
@@ -196,7 +206,7 @@ def _refuse(name: str, height: int, width: int, weights: str, option: str) -> _B
     return chosen
 
 
-def _normalized(pixels: keras.KerasTensor, normalization: str) -> keras.KerasTensor:
+def _normalized(pixels: keras.KerasTensor, normalization: Normalization) -> keras.KerasTensor:
     """What `keras.applications.imagenet_utils.preprocess_input` makes of pixels in that mode.
 
     facenet: `fixed_image_standardization` of facenet-pytorch.

@@ -14,7 +14,7 @@ from cervix_tf.errors import InputError
 from cervix_tf.models import backbones, weights
 
 # Heads, which a network without its top does not have, and counters.
-_LEFT_OUT = ("fc.", "head.", "classifier.", "aux1.", "aux2.", "logits.", "last_linear.", "last_bn.")
+_LEFT_OUT = ("fc.", "head.", "head_dist.", "classifier.", "aux1.", "aux2.", "logits.", "last_linear.", "last_bn.")
 _COUNTER = ".num_batches_tracked"
 _WRAPPERS = ("state_dict_ema", "state_dict", "model")
 _SHOWN = 5
@@ -135,7 +135,7 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _key(layer: keras.layers.Layer, weight: keras.Variable) -> str:
-    if weight.name in ("cls_token", "pos_embed"):
+    if weight.name in ("cls_token", "dist_token", "pos_embed"):
         return weight.name  # PyTorch has them in the network itself
     return f"{layer.name}.{_NAMES.get(weight.name, weight.name)}"
 

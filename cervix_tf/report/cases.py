@@ -77,8 +77,13 @@ def chosen(predictions: Predictions, most: int = MOST_CASES) -> dict[str, list[i
     }
 
 
-def described(predictions: Predictions, row: int, manifest: Manifest | None, views: Sequence[str], run: RunDir) -> Case:
-    """The case in `row` with thumbnails of its images, in the order of `views`, and its heat map if any."""
+def described(
+    predictions: Predictions, row: int, manifest: Manifest | None, views: Sequence[str], run: RunDir | None
+) -> Case:
+    """The case in `row` with thumbnails of its images, in the order of `views`, and its heat map if any.
+
+    No thumbnails without a manifest, no heat map without a run.
+    """
     entry = predictions.table.iloc[row]
     images = [] if manifest is None else _images(manifest, str(entry["id"]), str(entry["case"]), views)
     thumbnails = [
@@ -94,7 +99,7 @@ def described(predictions: Predictions, row: int, manifest: Manifest | None, vie
         ],
         images=thumbnails,
         left_out=max(0, len(images) - MOST_IMAGES),
-        heat_map=thumbnail(run.heat_map(str(entry["id"])), _HEAT_MAP_SIDE),
+        heat_map="" if run is None else thumbnail(run.heat_map(str(entry["id"])), _HEAT_MAP_SIDE),
     )
 
 

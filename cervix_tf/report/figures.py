@@ -80,17 +80,24 @@ def _styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 @_styled
 def training(
-    name: str, histories: Sequence[pd.DataFrame], criterion: str = "", held_out: str = "validation"
+    name: str,
+    histories: Sequence[pd.DataFrame],
+    criterion: str = "",
+    held_out: str = "validation",
+    *,
+    measured: bool = True,
 ) -> Picture | None:
     """Loss and accuracy against epoch, a pair of lines a history, the kept epoch marked.
 
     The kept epoch is the first one where `criterion` (a column) is best: lowest for a
-    loss, highest otherwise. `held_out` names what the val_ columns were measured on.
+    loss, highest otherwise; it is drawn too unless it was not `measured`, but marks an
+    epoch that was fixed before. `held_out` names what the val_ columns were measured on.
     None when there is nothing to draw.
     """
     columns = set.intersection(*(set(history.columns) for history in histories))
     measure = criterion.removeprefix("val_") if criterion in columns else ""
-    pairs = [(one, f"val_{one}") for one in dict.fromkeys(("loss", "accuracy", measure)) if one]
+    drawn = ("loss", "accuracy", *([measure] if measured else []))
+    pairs = [(one, f"val_{one}") for one in dict.fromkeys(drawn) if one]
     panels = [found for pair in pairs if (found := [column for column in pair if column in columns])]
     if not panels or "epoch" not in columns:
         return None

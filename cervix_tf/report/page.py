@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cervix_tf import atomic, run_dir, runs
+from cervix_tf import atomic, run_dir, runs, shown_paths
 from cervix_tf.errors import InputError
 from cervix_tf.report import cases, data_counts, figures, formatting, paper_figures, summary_cards, tables
 from cervix_tf.run_dir import RunDir
@@ -35,17 +35,19 @@ _PARTS = {  # file of a run -> what the page lacks without it
 }
 
 
-def run(run: RunDir) -> Path:
-    """The written report.html of a run.
+def run(run: RunDir, *, images: bool = True) -> Path:
+    """The written report.html of a run; without patients' images unless both `images` and the run's own command
+    allow them.
 
     Raises `InputError` when `run` is not a run, or when one of its files is broken.
     """
     check(run)
-    name = " / ".join(run.root.resolve().parts[-2:])
+    parts = Path(shown_paths.kept(str(run.root.resolve()))).parts[-2:]
+    name = " / ".join(part for part in parts if part != "~")
     missing = [
         f"{getattr(run, part).name} ({what})" for part, what in _PARTS.items() if not getattr(run, part).exists()
     ]
-    return _write(run, f"Run {name}", missing)
+    return _write(run, f"Run {name}", missing, images)
 
 
 def check(run: RunDir) -> None:
@@ -57,8 +59,8 @@ def check(run: RunDir) -> None:
         )
 
 
-def evaluation(directory: Path) -> Path:
-    """The written report.html of a folder with predictions.csv and metrics.json.
+def evaluation(directory: Path, *, images: bool = True) -> Path:
+    """The written report.html of a folder with predictions.csv and metrics.json; `images` as in `run`.
 
     Raises `InputError` when either is missing or broken.
     """
@@ -66,10 +68,10 @@ def evaluation(directory: Path) -> Path:
     for path in (files.predictions, files.metrics):
         if not path.is_file():
             raise InputError(f"{path}: no such file; evaluate a model into this folder first")
-    return _write(files, f"Evaluation {files.root.resolve().name}", [])
+    return _write(files, f"Evaluation {files.root.resolve().name}", [], images)
 
 
-def _write(run: RunDir, title: str, missing: list[str]) -> Path:
+def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
     import jinja2
 
     environment = jinja2.Environment(
@@ -80,11 +82,11 @@ def _write(run: RunDir, title: str, missing: list[str]) -> Path:
         lstrip_blocks=True,
     )
     environment.globals |= {"formatting": formatting, "tables": tables}
-    atomic.write_text(run.report, environment.get_template("page.html").render(_contents(run, title, missing)))
+    atomic.write_text(run.report, environment.get_template("page.html").render(_contents(run, title, missing, images)))
     return run.report
 
 
-def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
+def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict[str, Any]:
     """Everything that the template shows."""
     config, environment, contract, metrics = (
         _json(path, dict) for path in (run.config, run.environment, run.contract, run.metrics)
@@ -94,6 +96,8 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
     listed = runs.listed_rows(run) if run.manifest.exists() else None
     classes = metrics.get("classes") or contract.get("classes") or (predicted.classes if predicted else ())
     published = config.get("protocol") == "as_published"
+    root = str(environment.pop("data_root", ""))
+    images = images and environment.get("report_images", True)
     return {
         "title": title,
         "missing": missing,
@@ -114,15 +118,15 @@ def _contents(run: RunDir, title: str, missing: list[str]) -> dict[str, Any]:
         "legend": tables.Legend(),
         "curves": _curves(run, str(config.get("criterion", "")), "test" if published else "validation"),
         "figures": _figures(metrics, predicted),
-        "figures_beside": paper_figures.read(run),
-        "sections": _cases(run, predicted, listed, contract.get("views") or ()),
-        "images": _images_note(listed, environment),
+        "figures_beside": paper_figures.read(run, photographs=images),
+        "sections": _cases(run, predicted, listed if images else None, contract.get("views") or (), images),
+        "images": _images_note(listed, root) if images else "Patients' images are left out, as was asked for.",
         "counts": data_counts.counted(listed, classes) if listed else None,
         "audit": audit,
         "exports": _exports(exports),
-        "environment": formatting.flat(environment),
-        "config": formatting.flat(config),
-        "command": _command(environment),
+        "environment": _without_folders(environment, root),
+        "config": _without_folders(config, root),
+        "command": shown_paths.published_command(_command(environment), root),
         "version": __version__,
     }
 
@@ -206,25 +210,25 @@ def _area(measured: Mapping[str, Any]) -> str:
 
 
 def _cases(
-    run: RunDir, predicted: Predictions | None, listed: Manifest | None, views: Sequence[str]
+    run: RunDir, predicted: Predictions | None, listed: Manifest | None, views: Sequence[str], images: bool
 ) -> list[tuple[str, list[cases.Case]]]:
     if predicted is None:
         return []
     return [
-        (name, [cases.described(predicted, row, listed, views, run) for row in rows])
+        (name, [cases.described(predicted, row, listed, views, run if images else None) for row in rows])
         for name, rows in cases.chosen(predicted).items()
         if rows
     ]
 
 
-def _images_note(listed: Manifest | None, environment: Mapping[str, Any]) -> str:
+def _images_note(listed: Manifest | None, root: str) -> str:
     """Why the page shows no images; empty when it can."""
     if listed is None:
         return "No manifest stands beside the predictions, so the images themselves are not shown."
-    root = environment.get("data_root")
     if not root:
         return "The run does not say where its images are (data_root in environment.json): not shown."
-    return "" if listed.root.is_dir() else f"The images are no longer at {root}; put them back and redo this page."
+    gone = "The images are no longer where they were (data_root in environment.json); put them back and redo this page."
+    return "" if listed.root.is_dir() else gone
 
 
 def _exports(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -268,6 +272,14 @@ def _export_cell(key: str, item: Any) -> str:
     else:
         text = formatting.plain(item)
     return text
+
+
+def _without_folders(values: Mapping[str, Any], root: str) -> dict[str, str]:
+    """Name -> text of every value, without folders that name users."""
+    return {
+        name: (shown_paths.published_command if name == "command_line" else shown_paths.published)(text, root)
+        for name, text in formatting.flat(values).items()
+    }
 
 
 def _command(environment: Mapping[str, Any]) -> str:

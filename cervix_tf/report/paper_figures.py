@@ -30,8 +30,8 @@ def write(run: RunDir, drawn: Mapping[str, Picture | None]) -> None:
     run_dir.write_json(run.paper_figures, listed)
 
 
-def read(run: RunDir) -> list[tuple[str, Picture]]:
-    """Name and picture of each figure that `write` wrote; none where it never did.
+def read(run: RunDir, *, photographs: bool = True) -> list[tuple[str, Picture]]:
+    """Name and picture of each figure that `write` wrote, or of the drawings alone; none where it never did.
 
     Raises `InputError` when a listed file is missing.
     """
@@ -42,6 +42,8 @@ def read(run: RunDir) -> list[tuple[str, Picture]]:
         path = run.figures / each["source"]
         if not path.is_file():
             raise InputError(f"{path}: is listed in {run.paper_figures} and not there; run the study's command again")
+        if path.suffix != ".svg" and not photographs:
+            continue
         kind = "svg+xml" if path.suffix == ".svg" else "jpeg"
         source = f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
         found.append((each["name"], Picture(source, each["alt"], each["caption"])))

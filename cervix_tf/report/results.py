@@ -15,7 +15,7 @@ from typing import Any
 
 import tyro
 
-from cervix_tf import atomic
+from cervix_tf import atomic, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.report import tables
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
@@ -44,11 +44,10 @@ def of_run(run: RunDir) -> dict[str, Any]:
     environment = read_object(run.environment)
     if missing := sorted({"command_line", "commit", "processor"} - environment.keys()):
         raise InputError(f"{run.environment}: has no {', '.join(missing)}; give the folder of a finished run")
-    shown = environment["command_line"].replace(environment.get("data_root", "\0"), "DATA")
     histories = [row.history for row in (run, *run.rows.values()) if row.history.exists()]
     seconds = sum(history_file.read(path)["seconds"].sum() for path in histories)
     return {
-        "command": re.sub(r"(?<=[ =])/\S*/", "", shown),  # of a file of this machine, its name
+        "command": shown_paths.published_command(environment["command_line"], str(environment.get("data_root", ""))),
         "commit": environment["commit"],
         "processor": environment["processor"],
         "training_minutes": round(float(seconds) / 60, 1),

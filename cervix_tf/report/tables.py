@@ -43,6 +43,8 @@ class Row(TypedDict, total=False):
 
     name: str
     paper: list[float | None] | None
+    paper_bounds: list[tuple[float | None, float | None]]
+    """Low and high of each of the paper's numbers, where it prints intervals."""
     ours: list[Measured | None] | None
     row: str
 
@@ -238,7 +240,10 @@ def cells(table: Table, row: Row) -> list[tuple[str, str]]:
     paper, ours = row.get("paper") or nothing, row.get("ours") or nothing
     if unit(table) in (IMAGES, COUNTS):
         return [(_count(a), _count(b["value"] if b else None)) for a, b in zip(paper, ours, strict=True)]
-    return [(_digits(a, 2), _ours(b)) for a, b in zip(paper, ours, strict=True)]
+    theirs = [_digits(value, 2) for value in paper]
+    if bounds := row.get("paper_bounds"):
+        theirs = [text + _bounds(*each) for text, each in zip(theirs, bounds, strict=True)]
+    return [(text, _ours(measured)) for text, measured in zip(theirs, ours, strict=True)]
 
 
 def _method(measured: Measured | None) -> str:
@@ -275,9 +280,13 @@ def _ours(measured: Measured | None) -> str:
         return formatting.reason(measured)
     if "deviation" in measured:
         return f"{_digits(measured['value'], 1)}{_NO_BREAK}±{_NO_BREAK}{_digits(measured['deviation'], 1)}"
-    low, high = _digits(measured.get("low"), 1), _digits(measured.get("high"), 1)
-    bounds = "" if low == high == "–" else f" [{low},{_NO_BREAK}{high}]"
-    return _digits(measured["value"], 1) + bounds
+    return _digits(measured["value"], 1) + _bounds(measured.get("low"), measured.get("high"))
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    """` [55.9, 83.0]`; empty where there is neither."""
+    ends = _digits(low, 1), _digits(high, 1)
+    return "" if ends == ("–", "–") else f" [{ends[0]},{_NO_BREAK}{ends[1]}]"
 
 
 def _digits(value: float | None, most: int) -> str:

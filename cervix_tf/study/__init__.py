@@ -4,6 +4,6 @@ Plain functions that take the values they use. A paper's package keeps what is t
 networks and losses, its splits, its published tables, and what only it measures.
 """
 
-from cervix_tf.study.command import Preset, RunRequest, Study, main
+from cervix_tf.study.command import Needs, Preset, RunRequest, Study, main
 
-__all__ = ["Preset", "RunRequest", "Study", "main"]
+__all__ = ["Needs", "Preset", "RunRequest", "Study", "main"]

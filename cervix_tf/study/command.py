@@ -8,7 +8,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import tyro
 
@@ -17,10 +17,11 @@ from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
 
-if TYPE_CHECKING:
-    from cervix_tf.study.ready import Needs
-
 C = TypeVar("C")
+Check = Callable[[], object]
+"""Raises `InputError` where something is missing or does not fit, such as a network's initial weights."""
+Needs = Mapping[str, Sequence[Check]]
+"""Row -> what has to pass before it can be trained; equal checks are made once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +107,8 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
 
             for seed, out in runs.items():
                 config = dataclasses.replace(command.config, seed=seed)
-                config = start.begin(config, out, ["python", "-m", f"experiments.{study.name}", *arguments], seed)
+                line = ["python", "-m", f"experiments.{study.name}", *arguments]
+                config = start.begin(config, out, line, seed, report_images=not command.no_images)
                 ready.check(config, study.needs(config, out, request), out)
                 study.run(config, out, request)
             if len(runs) > 1:
@@ -178,6 +180,9 @@ def _command(study: Study[Any], preset: str) -> type:
             help="Run once a seed, each in a run directory of its own; tables then have mean and deviation too.")],
          dataclasses.field(default=())),
         ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
+         dataclasses.field(default=False)),
+        ("no_images", Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(
+            help="Show no patients' images in the report.")],
          dataclasses.field(default=False)),
         ("execution", Annotated[tuning.Execution, tyro.conf.arg(name="")],
          dataclasses.field(default=tuning.Execution())),

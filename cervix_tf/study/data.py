@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from cervix_tf import shown_paths
 from cervix_tf.config import Source
 from cervix_tf.data import audit, importers, manifest, readable, splits, used_manifest
 from cervix_tf.data.importers import Imported, Options
@@ -74,30 +75,41 @@ def load(
     A manifest is taken as it is; a root is read by `importer`, whose notes are printed (of drawn images they
     would say how many the original has). `what` names the images where there are none.
 
-    Raises `InputError` when neither is given, or cannot be read, or an option for the importer comes to nothing.
+    Raises `InputError` when neither is given, cannot be read, or would be left unread for drawn images, or when an
+    option for the importer comes to nothing.
     """
     if (draw is not None or source.manifest is not None) and (told := _told(source)):
         what = "drawn images" if draw is not None else f"--data.manifest {source.manifest}, which is taken as it is"
         raise InputError(f"{_option(told[0])}: says nothing about {what}; leave it out")
     if draw is not None:
+        if given := source.manifest or source.root:
+            raise InputError(
+                f"{given}: would not be read, since this preset draws synthetic images; take another preset, or set "
+                "its --synthetic- option to 0 (--help lists it)"
+            )
         root = out.root / "data"
         if not root.exists():
             draw(root)
         return importer(root)
     if source.manifest is not None:
         return Imported(manifest.read(source.manifest, source.root), [], [])
-    if source.root is None:
-        raise InputError(
-            f"--data.root is missing: give the folder of the {what} images, or --data.manifest; "
-            "without any data, try --preset demo"
-        )
-    imported = importer(source.root)
+    imported = importer(root_of(source, what))
     for note in imported.notes:
         print(f"note: {note}")
     for reason, count in Counter(reason for _, reason in imported.left_out).items():
         first = next(file for file, why in imported.left_out if why == reason)
         print(f"note: left out: {count} x {reason} (first: {first})")
     return imported
+
+
+def root_of(source: Source, what: str = "study's") -> Path:
+    """The folder of a source. Raises `InputError` when none is given."""
+    if source.root is None:
+        raise InputError(
+            f"--data.root is missing: give the folder of the {what} images, or --data.manifest; "
+            "without any data, try --preset demo"
+        )
+    return source.root
 
 
 def importer_options(source: Source, layout: str) -> Options:
@@ -110,6 +122,11 @@ def importer_options(source: Source, layout: str) -> Options:
         if layout not in layouts:
             raise InputError(f"{_option(name)}: is not read for the layout {layout}, only for {', '.join(layouts)}")
     return Options(**{name: getattr(source, name) for name in importers.READ_BY} | {"labels": dict(source.labels)})
+
+
+def imported(source: Source, layout: str, root: Path) -> Imported:
+    """What the importer of a layout finds below a root, told what the source says to it."""
+    return importers.load(layout, root, importer_options(source, layout))
 
 
 def _told(source: Source) -> list[str]:
@@ -192,7 +209,8 @@ def check(images_used: Manifest, out: RunDir, damaged: Literal["fail", "skip"] =
         counts = audit.audit(kept).counts()
         found = [{"kind": f"{kind} ({how})", "count": count} for (how, kind), count in counts.items()]
         write_json(out.audit, [*readable.counts(left_out), *found])
-    write_json(out.environment, {**read_json(out.environment), "data_root": str(kept.root.resolve())})
+    where = shown_paths.kept(str(kept.root.resolve()))
+    write_json(out.environment, {**read_json(out.environment), "data_root": where})
     return kept
 
 

@@ -55,6 +55,7 @@ def terms(
         synthetic=data.synthetic,
         stand_in=data.stand_in,
         neighbors=neighbors.digest if neighbors is not None else "",
+        supersampling=images.supersampling,
     )
 
 

@@ -37,7 +37,7 @@ def predict_mirrored(network: keras.Model, inputs: Inputs, images: Images) -> Pr
         batches = pipeline.evaluation(inputs, images)
         return fit.probabilities(network, batches.map(lambda pixels, labels: (tf.reverse(pixels, axes), labels)))
 
-    mean = np.mean([probabilities(axes) for axes in ([], [1], [2], [1, 2])], axis=0)
+    mean = np.mean([probabilities(axes) for axes in ([], [-3], [-2], [-3, -2])], axis=0)
     return predictions.from_rows(inputs.rows, mean, inputs.classes)
 
 

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
+from cervix_tf.config import Images
 from cervix_tf.errors import InputError
+from cervix_tf.models import backbones
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import evaluation
+from cervix_tf.study import data, evaluation
+from cervix_tf.study.command import Check, Needs
 from cervix_tf.training import devices, fit
 
-Check = Callable[[], object]
-"""Raises `InputError` where something is missing or does not fit, such as a network's initial weights."""
-Needs = Mapping[str, Sequence[Check]]
-"""Row -> what has to pass before it can be trained; rows that need the same share one object."""
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Looks whether the initial weights of a backbone are there and fit; of equal ones it is done once."""
+
+    network: str
+    """One of `cervix_tf.models.backbones.NAMES`."""
+    images: Images
+    weights: str
+    """imagenet, random, or a weights file without top."""
+    option: str = "--weights"
+    """Of the command line, for messages."""
+
+    def __call__(self) -> None:
+        """Raise `InputError` where they are not."""
+        height, width = self.images.height, self.images.width
+        backbones.check(self.network, height, width, weights=self.weights, option=self.option)
 
 
 def check(config: Any, needs: Needs, out: RunDir) -> None:
     """Raise one `InputError` with everything that a command lacks, each with the rows that lack it.
 
-    The fields `devices` and `tensorboard` of `config` are looked at too, where it has them.
+    The fields `data`, `devices` and `tensorboard` of `config` are looked at too, where it has them.
     """
-    everyone: list[Check] = [lambda: devices.strategy(getattr(config, "devices", "all"))]
+    everyone: list[Check] = [lambda: _source(config), lambda: devices.strategy(getattr(config, "devices", "all"))]
     if getattr(config, "tensorboard", False):
         everyone.append(lambda: fit.tensorboard(out))
     rows_of: dict[Check, list[str]] = {each: [] for each in everyone}
@@ -39,6 +56,14 @@ def check(config: Any, needs: Needs, out: RunDir) -> None:
         evaluation.release()
     if lacking:
         raise InputError("\n".join(problem + _for(rows) for problem, rows in lacking.items()))
+
+
+def _source(config: Any) -> None:
+    """Raise `InputError` where images are to be read and neither a folder nor a manifest is given."""
+    drawn = next((getattr(config, each.name) for each in fields(config) if each.name.startswith("synthetic_")), 0)
+    source = getattr(config, "data", None)
+    if source is not None and not drawn and source.manifest is None:
+        data.root_of(source)
 
 
 def _for(rows: Sequence[str]) -> str:

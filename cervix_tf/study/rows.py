@@ -72,7 +72,10 @@ def seconds(training: RunDir) -> list[float]:
         return []
     from cervix_tf import history_file
 
-    return [float(each) for each in history_file.read(training.history)["seconds"]]
+    history = history_file.read(training.history)
+    if "seconds" not in history:
+        raise InputError(f"{training.history}: has no column seconds; restore it, or train again")
+    return [float(each) for each in history["seconds"]]
 
 
 def minutes(seconds: float) -> str:

@@ -59,7 +59,7 @@ class Config:
     """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
     computes in float32."""
     tensorboard: bool = False
-    """Also write TensorBoard logs (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs (needs TensorBoard, which `make venv` installs)."""
     seed: Seed = 0
     devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
@@ -77,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     class Command:
         config: Annotated[Config, tyro.conf.arg(name="")]
         out: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="RUN", help="Folder of the run.")]
+        no_images: Annotated[
+            bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Show no patients' images in the report.")
+        ] = False
         execution: Annotated[tuning.Execution, tyro.conf.arg(name="")] = field(default_factory=tuning.Execution)
 
     with exit_cleanly():
@@ -88,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             threads = start.threads(command.execution.threads, [out])
             start.import_tensorflow(threads, deterministic=command.execution.deterministic)
             line = ["python", "-m", "cervix_tf.train", *arguments]
-            run(start.begin(command.config, out, line, command.config.seed), out)
+            shown = not command.no_images
+            run(start.begin(command.config, out, line, command.config.seed, report_images=shown), out)
 
 
 def run(config: Config, out: RunDir) -> None:

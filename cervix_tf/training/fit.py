@@ -64,7 +64,7 @@ def tensorboard(out: RunDir) -> keras.callbacks.Callback:
     Raises `InputError` when TensorBoard is not installed.
     """
     if importlib.util.find_spec("tensorboard") is None:
-        raise InputError("--tensorboard: TensorBoard is not installed: pip install 'cervix_tf[tensorboard]'")
+        raise InputError("--tensorboard: TensorBoard is not installed; `make venv` in the checkout installs it")
     return keras.callbacks.TensorBoard(out.tensorboard)
 
 

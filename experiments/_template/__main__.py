@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import RunRequest, Study, main
+from cervix_tf.study import Needs, RunRequest, Study, main
 from experiments._template.config import CLASSES, PRESETS, TABLES, TITLE, Config, result_dir, rows, wanted
-
-if TYPE_CHECKING:
-    from cervix_tf.study.ready import Needs
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
@@ -43,10 +38,10 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
     """The initial weights that the rows start from that are asked for and not finished."""
-    from experiments._template import model
+    from cervix_tf.study.ready import InitialWeights
 
     rows = [row for row in wanted(config, request) if not result_dir(config, out, row).metrics.exists()]
-    return {row: [model.check(config, row)] for row in rows if row != "small"}
+    return {row: [InitialWeights(row, config.images, config.weights)] for row in rows if row != "small"}
 
 
 STUDY = Study("_template", TITLE, PRESETS, TABLES, rows, run, needs)

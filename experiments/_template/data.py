@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cervix_tf.data import importers
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import pap_cells
@@ -24,7 +23,7 @@ def read(config: Config, out: RunDir) -> Manifest:
         pap_cells.write(root, cells=config.synthetic_cells, seed=config.seed)
 
     def importer(root: Path) -> Imported:
-        return importers.load("sipakmed", root / "sipakmed" if config.synthetic_cells else root)
+        return data.imported(config.data, "sipakmed", root / "sipakmed" if config.synthetic_cells else root)
 
     label_map = {name: (name,) for name in CLASSES}
     return data.read(config.data, "SIPaKMeD", importer, label_map, out, draw if config.synthetic_cells else None)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-
 import keras
 from keras import layers
 
 from cervix_tf.models import backbones
-from cervix_tf.study.ready import Check
 from experiments._template.config import CLASSES, Config
 
 INTENDED_USE = "Research on the classification of single cells."
@@ -26,9 +23,3 @@ def network(config: Config, name: str) -> keras.Model:
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
     x = layers.GlobalAveragePooling2D(name="average")(x)
     return keras.Model(pixels, layers.Dense(len(CLASSES), dtype="float32", name="logits")(x), name="small")
-
-
-def check(config: Config, name: str) -> Check:
-    """What looks whether the initial weights of a network of the library are there and fit."""
-    height, width = config.images.height, config.images.width
-    return functools.partial(backbones.check, name, height, width, weights=config.weights)

@@ -1,3 +1,3 @@
-"""Liu, Li, Xu, Ding, Wang, et al. CVM-Cervix: A Hybrid Cervical Pap-Smear Image Classification Framework Using CNN,
-Visual Transformer and Multilayer Perceptron. 2022.
+"""Liu, Li, Xu, Jiang, Rahaman, Sun, Wu, Hu, Chen, Sun, Yao, Grzegorzek. CVM-Cervix: A Hybrid Cervical Pap-Smear Image
+Classification Framework Using CNN, Visual Transformer and Multilayer Perceptron. Pattern Recognition 130, 108829, 2022.
 """  # fmt: skip

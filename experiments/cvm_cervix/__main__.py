@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cervix_tf.run_dir import RunDir, write_json
-from cervix_tf.study import RunRequest, Study, main
+from cervix_tf import durable, run_lock, start
+from cervix_tf.run_dir import RunDir, read_json, write_json
+from cervix_tf.study import Needs, RunRequest, Study, main
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
 
 if TYPE_CHECKING:
     from cervix_tf.study.data import Splits
-    from cervix_tf.study.ready import Needs
 
 
 def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
+    """Every data set that is asked for, each a run; nothing is trained before the images of all are there."""
+    with contextlib.ExitStack() as locks:
+        begun = []
+        for task, (each, wanted) in study.tasks(config, request).items():
+            own = study.run_of(config, task, out)
+            if own != out:
+                durable.make_folder(own.root)
+                locks.enter_context(run_lock.held(own.root))
+                start.begin(each, own, [read_json(out.environment)["command_line"]], each.seed)
+            begun.append((each, own, wanted, prepare(each, own)))
+        for each, own, wanted, folds in begun:
+            run_task(each, own, wanted, folds)
+
+
+def prepare(config: study.Config, out: RunDir) -> list[Splits]:
+    """The splits of each fold; images, masks and the reference run of a task are known to be there after this."""
+    from cervix_tf.study.data import keep_manifest
+    from experiments.cvm_cervix import data, leak
+
+    leak.check(config)
+    folds = data.split(data.read(config, out), config)
+    data.inputs_of(keep_manifest(folds[0], out), config)  # every picture's mask, if these are asked for
+    return folds
+
+
+def run_task(config: study.Config, out: RunDir, request: RunRequest, folds: list[Splits]) -> None:
     """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
     from cervix_tf.study import conclusion, deployment, failures
-    from cervix_tf.study.data import keep_manifest
     from experiments.cvm_cervix import data, figures, model, tables, training
 
     rows, main_row = study.selected_rows(config, request), study.main_row(config)
-    tables.check_reference_run(config)
-    folds = data.split(data.read(config, out), config)
-    keep_manifest(folds[0], out)
     with failures.collected() as attempt:
         for row in unfinished(config, out, request):
             with attempt(row.name):
                 evaluate_row(config, row, folds, out)
         try:
-            if main_row in rows and out.metrics.exists():
+            if main_row in rows and out.metrics.exists() and not config.masks:  # users have pictures, not masks
                 described, classes = data.described(config), config.data_source.classes
                 contract = deployment.terms(STUDY.name, classes, config.images, described, model.INTENDED_USE, out)
                 first = out.row(trainings(main_row.name, config.folds)[0])
@@ -49,11 +73,14 @@ def unfinished(config: study.Config, out: RunDir, request: RunRequest) -> list[s
 
 
 def needs(config: study.Config, out: RunDir, request: RunRequest) -> Needs:
-    """The initial weights that those rows start from."""
+    """The initial weights that those rows start from, of every data set that is asked for."""
     from experiments.cvm_cervix import model
 
-    rows = unfinished(config, out, request)
-    return model.needs(config, [config.main if row == study.PROBE else row.network for row in rows])
+    found: dict[str, Any] = {}
+    for task, (each, wanted) in study.tasks(config, request).items():
+        rows = unfinished(each, study.run_of(config, task, out), wanted)
+        found |= model.needs(each, [each.main if row == study.PROBE else row.network for row in rows])
+    return found
 
 
 def evaluate_row(config: study.Config, row: study.Row, folds: list[Splits], out: RunDir) -> None:
@@ -78,7 +105,10 @@ def evaluate_row(config: study.Config, row: study.Row, folds: list[Splits], out:
                 features = evaluation.embed(model.features(network), {"test": test}, config.images)
                 embeddings.write(features, out.embeddings)
                 cost = evaluation.forward_pass(network, config.timed_passes)
-                write_json(out.cost, {**cost, "mebibytes": model.mebibytes(network)})
+                started = time.perf_counter()
+                evaluation.predict(network, test, config.images)  # once more: the first time also traces the network
+                tested = {"seconds": time.perf_counter() - started, "images": len(test)}
+                write_json(out.cost, {**cost, "tested": tested, "mebibytes": model.mebibytes(network)})
             if config.test_time_augmentation:
                 predicted[study.FLIPS].append(evaluation.predict_mirrored(network, test, config.images))
             model.round_to_16_bits(network)

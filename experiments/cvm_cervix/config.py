@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, Protocol, StudyConfig
 from cervix_tf.data import datasheet
 from cervix_tf.data.datasheet import Datasheet
-from cervix_tf.ranges import BelowOne, Count, CountOrNone, FileOr, OneOf, Share, Written
+from cervix_tf.errors import InputError
+from cervix_tf.ranges import BelowOne, Count, CountOrNone, FileOr, Folder, OneOf, Share, Written
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
 TITLE = "CVM-Cervix: CNN, Visual Transformer and MLP for Pap smear cells (Liu et al. 2022)"
-CVM = "cvm"
-CNN, VT = "xception", "deit_tiny"  # sec. 3.1
+CVM, CVM_DISTILLED = "cvm", "cvm_distilled"
+"""CVM-Cervix; the latter with the DeiT of the pre-experiments, which has a distillation token (sec. 5.2)."""
+CNN, VT, VT_DISTILLED = "xception", "deit_tiny", "deit_tiny_distilled"  # sec. 3.1 and 5.2
+MODULES = {CVM: (CNN, VT), CVM_DISTILLED: (CNN, VT_DISTILLED)}
+"""Networks that are fused of several backbones."""
 PUBLISHED = published.read(__file__)
 NAMES = {network: name for name, network, _ in PUBLISHED.table_3}
 """The networks of Table 3, in its order, and their names there."""
@@ -29,7 +33,8 @@ SIXTEEN_BITS, FLIPS = "-float16", "-flips"
 """End the names of the main row's folders of further predictions."""
 TABLES = (1, 3, 4, 5)
 
-Task = Literal["combined", "sipakmed", "herlev", "blood"]
+FolderName = Annotated[str, Written(".+", "the name of a folder")]
+Task = Literal["combined", "sipakmed", "herlev", "herlev_seven", "blood"]
 
 
 class DataSource(NamedTuple):
@@ -54,7 +59,7 @@ class DataSource(NamedTuple):
         return tuple(self.label_map)
 
 
-_CRIC, _SIPAKMED, _BLOOD = map(datasheet.read, ("cric_crops", "sipakmed", "pbc"))
+_CRIC, _SIPAKMED, _HERLEV, _BLOOD = map(datasheet.read, ("cric_crops", "sipakmed", "herlev", "pbc"))
 
 
 def _as_named(*sheets: Datasheet) -> dict[str, tuple[str, ...]]:
@@ -62,7 +67,7 @@ def _as_named(*sheets: Datasheet) -> dict[str, tuple[str, ...]]:
     return {name: (name,) for sheet in sheets for name in sheet.classes}
 
 
-DATA_SOURCES: dict[str, DataSource] = {
+DATA_SOURCES: dict[Task, DataSource] = {
     "combined": DataSource(
         ("sipakmed", "cric_crops"),
         _as_named(_CRIC, _SIPAKMED),  # Table 1's order
@@ -82,6 +87,9 @@ DATA_SOURCES: dict[str, DataSource] = {
         table=4,
         four_times=True,
     ),
+    "herlev_seven": DataSource(
+        ("herlev",), _as_named(_HERLEV), _HERLEV.positive, "Herlev, seven classes", four_times=True
+    ),
     "blood": DataSource(("pbc",), _as_named(_BLOOD), (), "peripheral blood cells, eight classes", table=5),
 }
 
@@ -91,18 +99,28 @@ class Config(StudyConfig):
     """CVM-Cervix, a CNN and a visual transformer whose features an MLP joins, and the 22 networks of Table 3."""
 
     task: Task = "combined"
-    """combined (eleven classes, sec. 4.1), sipakmed (its five alone), herlev (sec. 4.7.3), blood (sec. 4.7.4)."""
-    sipakmed: Annotated[str, Written(".+", "the name of a folder")] = "sipakmed"
+    """combined (eleven classes, sec. 4.1), sipakmed (its five alone), herlev (sec. 4.7.3), herlev_seven (its
+    seven classes, not in the paper), blood (sec. 4.7.4)."""
+    sipakmed: FolderName = "sipakmed"
     """Folder of SIPaKMeD below the data root, for the combined data."""
-    cric: Annotated[str, Written(".+", "the name of a folder")] = "cric_crops"
+    cric: FolderName = "cric_crops"
     """Folder of CRIC's crops below the data root, for the combined data."""
+    cric_cells: Literal["published", "all"] = "published"
+    """published: of each class as many cells as Table 1 has, drawn by the seed, or all where there are fewer."""
+    herlev: FolderName = "herlev"
+    """Folder of Herlev below the data root, where Table 4 is asked for beside another task."""
+    blood: FolderName = "pbc"
+    """Folder of the blood cells below the data root, where Table 5 is asked for beside another task."""
     synthetic_cells: CountOrNone = 0
     """Draw this many synthetic cells a class, of the combined data, instead of reading a data root."""
     main: Annotated[str, OneOf(CVM, *COMPARED)] = CVM
     """The row that runs without --tables and is exported: cvm, or one of the compared networks."""
     weights: Annotated[str, FileOr("random", "imagenet")] = "random"
-    """Initial weights (not stated; sec. 4.7.1's BoTNet suggests random): random, imagenet, or a weights file without
-    top (of a single network)."""
+    """Initial weights: random, imagenet, or a weights file without top (of a single network). Not stated: Table 3's
+    BoTNet suggests random ones, its ViT and sec. 3.1's "official model" pre-trained ones."""
+    weights_folder: Annotated[Path | None, Folder()] = None
+    """Folder of initial weights without top, a file a network: `<network>.weights.h5`, of CVM's two modules
+    `xception.weights.h5` and `deit_tiny.weights.h5`. With --weights imagenet Keras' download where there is no file."""
     vt_weights: Annotated[str, FileOr("", "random", "imagenet")] = ""
     """Initial weights of CVM's visual transformer; empty: as `weights`."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=16))
@@ -121,6 +139,9 @@ class Config(StudyConfig):
     """Width of the MLP's first layer. Not stated; with 2240 the weights take the paper's 120 MB (sec. 4.5)."""
     head_width: Count = 4096
     """Of VGG's and AlexNet's hidden layers, as they were published."""
+    masks: bool = False
+    """herlev: show the network each cell's mask `*-d.bmp` too, as three channels more (not in the paper; as Lin et al.
+    2019 do). Tried on drawn masks, never on the original ones. Such a network is not exported."""
     protocol: Protocol = "as_published"
     """as_published: at random by class (sec. 4.1.3); leak_free: no cluster image, field or sitting in two splits."""
     folds: Count = 1
@@ -136,7 +157,8 @@ class Config(StudyConfig):
     test_time_augmentation: bool = False
     """Also measure the main row with the mean of four mirrorings of each test image (not in the paper)."""
     reference_run: Path | None = None
-    """A finished run of the other protocol; the difference in accuracy is put in a table."""
+    """A finished run of the other protocol, all else alike; the difference in accuracy is put in a table. A random
+    split takes as many images of each class for training, validation and test as that run."""
     timed_passes: Count = 50
     """Forward passes that are timed (sec. 4.5)."""
     eager: bool = False
@@ -145,10 +167,12 @@ class Config(StudyConfig):
     """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
     computes in float32."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
+        if self.masks and "herlev" not in self.data_source.layouts:
+            yield "masks", "are there for Herlev alone; give --task herlev or herlev_seven"
         tested = self.test_share if self.folds == 1 else 1 / self.folds
         if self.validation_share + tested >= 1:
             yield "validation_share", f"and {tested:g} to be tested leave nothing to train on; lower one"
@@ -175,6 +199,7 @@ DEMO = Config(
 
 PUBLIC = Config(
     task="combined",
+    cric_cells="all",
     main="mobilenet_v2",
     weights="imagenet",
     images=Images(height=160, width=160, batch_size=32, cache="memory"),
@@ -230,8 +255,43 @@ def main_row(config: Config) -> Row:
 def all_rows(config: Config) -> list[Row]:
     """All rows, in the order of the tables; the main row first."""
     first = main_row(config)
-    rest = [Row(CVM), *map(Row, COMPARED), Row(CVM, four_times=True), PROBE]  # Table 3, Fig. 7
+    # Table 3, Fig. 7, sec. 5.2
+    rest = [Row(CVM), *map(Row, COMPARED), Row(CVM, four_times=True), Row(CVM_DISTILLED), PROBE]
     return [first, *(row for row in rest if row != first)]
+
+
+def tasks(config: Config, request: RunRequest) -> dict[str, tuple[Config, RunRequest]]:
+    """Task -> its configuration and what the command wants of it: Tables 1, 4 and 5 are of one data set each.
+
+    The configuration's own task has its images in the data root, others in a folder below it.
+
+    Raises `InputError` where other images are needed than a manifest names, or their folder is missing.
+    """
+    of_table = {source.table: task for task, source in DATA_SOURCES.items() if source.table}
+    others = {number: of_table[number] for number in request.tables if of_table.get(number, config.task) != config.task}
+    own = tuple(number for number in request.tables if number not in others)
+    found: dict[str, tuple[Config, RunRequest]] = {}
+    if own or not request.tables:
+        found[config.task] = config, RunRequest(own, request.only)
+    for number, task in others.items():
+        where = f"--tables {number}: is of other images than --task {config.task}"
+        if config.synthetic_cells:
+            raise InputError(f"{where}, and synthetic cells are drawn for the combined data only; give --data.root")
+        if config.data.root is None or config.data.manifest is not None:
+            raise InputError(f"{where}; give a --data.root with a folder of each, or --task {task} and its manifest")
+        folder = {"combined": "", "herlev": config.herlev, "blood": config.blood}[task]
+        if not (config.data.root / folder).is_dir():
+            raise InputError(
+                f"{where}: {config.data.root} has no folder {folder!r}; put it there, or name it with --{task}"
+            )
+        data = replace(config.data, root=config.data.root / folder)
+        found[task] = replace(config, task=task, data=data, reference_run=None), RunRequest((number,), request.only)
+    return found
+
+
+def run_of(config: Config, task: str, out: RunDir) -> RunDir:
+    """The run of a task that a command runs beside its own: a run of its own, `<run>-<task>`."""
+    return out if task == config.task else RunDir(out.root.with_name(f"{out.root.name}-{task}"))
 
 
 def selected_rows(config: Config, request: RunRequest) -> list[Row]:
@@ -255,20 +315,25 @@ def result_dir(config: Config, out: RunDir, row: Row) -> RunDir:
 
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: every row, where the paper has it, its state and its training time."""
-    return [
-        study_rows.status(
-            out,
-            row.name,
-            _tables(config, row),
-            finished=result_dir(config, out, row).metrics.exists(),
-            trained_in=study_rows.trainings(row.name, config.folds),
-            epochs=epochs(config, row),
-        )
-        for row in (selected_rows(config, request) if request.only or request.tables else all_rows(config))
-    ]
+    found = []
+    for task, (each, wanted) in tasks(config, request).items():
+        run = run_of(config, task, out)
+        for row in selected_rows(each, wanted) if wanted.only or wanted.tables else all_rows(each):
+            status = study_rows.status(
+                run,
+                row.name,
+                _tables(each, row),
+                finished=result_dir(each, run, row).metrics.exists(),
+                trained_in=study_rows.trainings(row.name, each.folds),
+                epochs=epochs(each, row),
+            )
+            found.append(status if task == config.task else status._replace(row=f"{row.name} ({task})"))
+    return found
 
 
 def _tables(config: Config, row: Row) -> str:
     if row == PROBE:
         return "not in the paper"
+    if row.network == CVM_DISTILLED:
+        return "sec. 5.2"
     return ("Fig. 7" if row.four_times else "3") + (" (main model)" if row == main_row(config) else "")

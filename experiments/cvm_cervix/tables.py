@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from cervix_tf import history_file
-from cervix_tf.compare import comparison
-from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, predictions
-from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent, table
+from cervix_tf.report.tables import IMAGES, Measured, Table, line, per_cent, table
+from cervix_tf.report.tables import Row as Line
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import RunRequest, data
 from cervix_tf.study.data import SPLITS, Splits
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
-from experiments.cvm_cervix.config import CVM, FLIPS, NAMES, PROBE, PUBLISHED, SIXTEEN_BITS, Config
+from experiments.cvm_cervix import leak
+from experiments.cvm_cervix.config import (
+    CVM,
+    CVM_DISTILLED,
+    FLIPS,
+    NAMES,
+    PROBE,
+    PUBLISHED,
+    SIXTEEN_BITS,
+    Config,
+    Row,
+    Task,
+)
 from experiments.cvm_cervix.data import described
 
 SCORES = {"macro_precision": "Avg. P", "macro_recall": "Avg. R", "macro_f1": "Avg. F1", "accuracy": "Acc"}
 SPLIT_TABLES = {"combined": PUBLISHED.table_1, "herlev": PUBLISHED.table_4, "blood": PUBLISHED.table_5}
 TABLE_3 = {network: numbers for _, network, numbers in PUBLISHED.table_3}
+LIN_2019 = {"seven classes": 64.5, "abnormal against normal": 94.5}
+"""Not in the paper: accuracy of Lin et al. 2019 (IEEE Access 7), 10.1109/access.2019.2919390."""
 
 Scores = Mapping[str, Measured]
 """One of `SCORES` -> what was measured, in per cent."""
@@ -46,6 +57,8 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
         if 3 in request.tables or len(finished) > 1:
             plain = {row.network: each for row, each in finished.items() if not row.four_times}
             made.append(of_rows(plain, published, note))
+        if main_row in finished:
+            made.append(confused(config, out, note))
         copied = {row.four_times: each for row, each in finished.items() if row.network == CVM}
         if True in copied:
             rows = [
@@ -55,8 +68,21 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
             made.append(
                 table("Fig. 7", "CVM-Cervix with the training set augmented four times", SCORES.values(), rows, note)
             )
+        if Row(CVM_DISTILLED) in finished:
+            rows = [
+                _scored("As it is", CVM, TABLE_3[CVM] if published else None, copied.get(False)),
+                _scored("With a distillation token", CVM_DISTILLED, None, finished[Row(CVM_DISTILLED)]),
+            ]
+            worse = f"{note} The paper: worse with the distillation module, without a number."
+            made.append(table("Sec. 5.2", "CVM-Cervix with a distilled DeiT", SCORES.values(), rows, worse))
+    elif len(finished) > 1:
+        rows = [_scored(_row_name(row), row.network, None, each) for row, each in finished.items() if row != PROBE]
+        title = f"Comparison of the networks, {config.data_source.text}"
+        made.append(table(f"3 on {config.task}", title, SCORES.values(), rows, note))
     if main_row in finished:
         made += of_main_row(config, out, note)
+        if "herlev" in config.data_source.layouts:
+            made.append(beside_lin(config, out, note))
     if PROBE in finished:
         rows = [_scored(f"{_name(config.main)}, features as they are", PROBE.name, None, finished[PROBE])]
         made.append(
@@ -65,7 +91,7 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
     if config.reference_run is not None:
         reference = RunDir(config.reference_run)
         both = [row for row in finished if study.result_dir(config, reference, row).metrics.exists()]
-        made += [leak(config, reference, row, out, note) for row in both]
+        made += [leak.table(config, reference, row, out, _name(row.network), note) for row in both]
     return made
 
 
@@ -85,6 +111,8 @@ def noted(config: Config) -> str:
     if config.protocol == "leak_free" and config.similar:
         split += ", near-duplicates joined"
     start = {"random": "random", "imagenet": "ImageNet"}.get(config.weights, "pre-trained")
+    if config.weights_folder is not None:
+        start = "pre-trained"
     compared = f" ({config.compared_epochs} of the networks compared with)" if config.compared_epochs else ""
     return (
         f"Ours: {described(config).text}, {config.images.height} x {config.images.width} pixels, {start} initial "
@@ -107,10 +135,13 @@ def _note_on_counts(config: Config, folds: int) -> str:
         notes.append("The training set stands there four times, as in the paper.")
     elif config.data_source.four_times:
         notes.append("The paper's training set is augmented four times, ours is not.")
+    if config.task == "combined" and not config.synthetic_cells and folds == 1:
+        cells = "as many cells as the paper, or all there are" if config.cric_cells == "published" else "all cells"
+        notes.append(f"Of CRIC: {cells}; it has fewer ASC-US and SCC than the paper counts.")
     return " ".join([*notes, f"Ours: {described(config).text}, protocol {config.protocol}."])
 
 
-def of_counts(task: str, counts: Mapping[str, Sequence[int]], note: str) -> Table:
+def of_counts(task: Task, counts: Mapping[str, Sequence[int]], note: str) -> Table:
     """Table 1, 4 or 5: images of each class in each split; `counts` are ours, class -> train, validation, test."""
 
     def summed(counts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
@@ -132,14 +163,36 @@ def of_rows(found: Mapping[str, Scores], published: bool, note: str) -> Table:
 
 def performance(config: Config, test: Scores, out: RunDir, note: str) -> Table:
     """Fig. 5, 9 or 11: the main row on validation and test split."""
-    figure, *papers = PUBLISHED.performance.get(config.task, ("Test", None, None))
+    figure, of_validation, of_test = PUBLISHED.performance.get(config.task, ("Test", None, None))
     if config.synthetic_cells or config.main != CVM:
-        papers = [None, None]
-    validation = None
-    if out.validation_predictions.exists():
+        of_validation = None
+        of_test = TABLE_3[config.main] if config.task == "combined" and not config.synthetic_cells else None
+    rows = [_scored("Test", config.main, of_test, test)]
+    if out.validation_predictions.exists():  # folds have none
         validation = scores(classification.summary(predictions.read(out.validation_predictions), seed=config.seed))
-    rows = [_scored("Validation", config.main, papers[0], validation), _scored("Test", config.main, papers[1], test)]
+        rows.insert(0, _scored("Validation", config.main, of_validation, validation))
     return table(figure, f"Performance of {_name(config.main)}", SCORES.values(), rows, note)
+
+
+def confused(config: Config, out: RunDir, note: str) -> Table:
+    """Fig. 6: the images that sec. 4.4 counts, and ours, each of so many of its class."""
+    found = {
+        column: predictions.read(path)
+        for column, path in (("Validation", out.validation_predictions), ("Test", out.predictions))
+        if path.exists()
+    }
+    published = config.main == CVM and not config.synthetic_cells
+    rows = []
+    for label, wrong, papers in PUBLISHED.figure_6:
+        ours: list[Measured | None] = []
+        for predicted in found.values():
+            of_class = predicted.labels == predicted.classes.index(label)
+            taken = predicted.decisions[of_class] == predicted.classes.index(wrong)
+            ours.append({"value": int(taken.sum()), "n": int(of_class.sum()), "method": "images of the class"})
+        row = papers[-len(found) :] if published else None
+        rows.append(line(f"{label} predicted as {wrong}", config.main, row, ours))
+    title = f"Confusions of {_name(config.main)} that the paper counts"
+    return table("Fig. 6", title, found, rows, note, unit=IMAGES, spread="")
 
 
 def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
@@ -152,10 +205,15 @@ def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
     times: list[Measured | None] = [
         {"value": median, "low": low, "high": high, "n": len(seconds), "method": "median of the epochs"},
         {"value": float(seconds.sum()), "n": 1, "method": "sum of the epochs, validation included"},
+        {
+            "value": 1000 * cost["tested"]["seconds"] / cost["tested"]["images"],
+            "n": cost["tested"]["images"],
+            "method": "the test split in batches, files read and decoded, divided by its images",
+        },
         cost["milliseconds"],
     ]
-    rows = [line(name, network, PUBLISHED.times if published else None, times)]
-    columns, unit = ["Epoch", "Training", "Test image"], "seconds, of an image milliseconds"
+    rows = [line(name, network, (*PUBLISHED.times, None) if published else None, times)]
+    columns, unit = ["Epoch", "Training", "Test image", "Forward pass"], "seconds, of an image milliseconds"
     spread = "[5th, 95th percentile]"
     made = [table("Sec. 4.5", "Computational time", columns, rows, note, unit=unit, spread=spread)]
     rows = []
@@ -173,51 +231,36 @@ def of_main_row(config: Config, out: RunDir, note: str) -> list[Table]:
     return made
 
 
-def check_reference_run(config: Config) -> None:
-    """Raise `InputError` unless `config.reference_run` is a run of the other protocol, task and main row alike."""
-    if config.reference_run is None:
-        return
-    where, other = f"--reference-run {config.reference_run}", read_json(RunDir(config.reference_run).config)
-    for name in ("task", "main"):
-        if other.get(name) != getattr(config, name):
-            raise InputError(f"{where}: its {name} is {other.get(name)}, not {getattr(config, name)}")
-    if other.get("protocol") == config.protocol:
-        raise InputError(f"{where}: is {config.protocol} too; give a run of the other protocol")
-
-
-def leak(config: Config, reference: RunDir, row: study.Row, out: RunDir, note: str) -> Table:
-    """Not in the paper: test accuracy of both protocols, and by how many points the random split's is higher."""
-    other = read_json(reference.config)
-    runs = {config.protocol: out, other["protocol"]: reference}
-    results = {protocol: study.result_dir(config, run, row) for protocol, run in runs.items()}
-    published, free = (predictions.read(results[name].predictions) for name in ("as_published", "leak_free"))
-    rows = [
-        line("as_published: at random", row.network, None, [_accuracy(results["as_published"])]),
-        line("leak_free: by group", row.network, None, [_accuracy(results["leak_free"])]),
-        line("Difference, points", row.network, None, [difference(published, free, config.seed)]),
-    ]
-    optimizer = other.get("optimizer") or other["optimizer"]  # the latter in runs of earlier versions
-    pixels = f"{other['images']['height']} x {other['images']['width']} pixels"
-    note += f" Reference run: {reference.root.name}, {pixels}, {optimizer['epochs']} epochs."
-    return table("Leak", f"What a random split adds to the accuracy of {_name(row.network)}", ["Acc"], rows, note)
-
-
-def difference(published: Predictions, free: Predictions, seed: int) -> Measured:
-    """By how many points the accuracy of `published` is above that of `free`.
-
-    Of the same images (two cross-validations) it is paired: whole groups of `free` are
-    resampled. Of two test splits either one's groups are resampled on their own.
-    """
-    if set(published.table["id"]) == set(free.table["id"]):
-        same_rows = predictions.from_rows(free.table, published.of(free.table["id"]).probabilities, free.classes)
-        compared = comparison.compare({"as_published": same_rows, "leak_free": free}, seed=seed)["pairs"][0]
-        return per_cent({**compared["difference"], "method": f"paired {compared['difference']['method']}"})
-    return per_cent(asdict(comparison.independent_difference(published, free, seed=seed)))
+def beside_lin(config: Config, out: RunDir, note: str) -> Table:
+    """Not in the paper: accuracy on Herlev beside Lin et al. 2019; seven classes are also read as two."""
+    row = study.main_row(config)
+    results = {"": out, ", mean of four mirrorings": out.row(row.name + FLIPS)}
+    rows = []
+    for how, result in results.items():
+        if result.metrics.exists():
+            metrics = read_json(result.metrics)
+            two = metrics["binary"]["metrics"]["accuracy"]
+            measured = {"abnormal against normal": two}
+            if config.task == "herlev_seven":
+                measured = {"seven classes": metrics["metrics"]["accuracy"], **measured}
+            rows += [
+                line(name.capitalize() + how, row.network, [LIN_2019[name]] if not how else None, [per_cent(each)])
+                for name, each in measured.items()
+            ]
+    note = (
+        "In the paper's place: Lin et al. 2019, GoogLeNet with masks of nucleus and cytoplasm as further channels, "
+        f"five folds split by patient. {note}"
+    )
+    return table("Lin 2019", "Herlev beside Lin et al. 2019", ["Acc"], rows, note)
 
 
 def _name(network: str) -> str:
-    return {**NAMES, PROBE.name: "the probe"}.get(network, network)
+    return {**NAMES, CVM_DISTILLED: "CVM-Cervix with a distilled DeiT", PROBE.name: "the probe"}.get(network, network)
 
 
-def _scored(name: str, row: str, paper: Sequence[float] | None, ours: Scores | None) -> Row:
+def _row_name(row: Row) -> str:
+    return _name(row.network) + (", augmented training set" if row.four_times else "")
+
+
+def _scored(name: str, row: str, paper: Sequence[float] | None, ours: Scores | None) -> Line:
     return line(name, row, paper, [ours[score] for score in SCORES] if ours else None)

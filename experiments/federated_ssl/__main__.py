@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import RunRequest, Study, main
-from experiments.federated_ssl.config import CLASSES, PRESETS, TABLES, TITLE, Config, rows, wanted
-
-if TYPE_CHECKING:
-    from cervix_tf.study.ready import Needs
+from cervix_tf.study import Needs, RunRequest, Study, main
+from experiments.federated_ssl.config import (
+    CLASSES,
+    PRESETS,
+    TABLES,
+    TITLE,
+    Config,
+    every,
+    expected_sites,
+    rows,
+    wanted,
+)
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Tables I and II and Fig. 2: pre-train as each row says, fine-tune a classifier a site, measure it."""
     from cervix_tf.study import conclusion, deployment, failures
-    from experiments.federated_ssl import figures, tables, training
+    from experiments.federated_ssl import figures, gains, tables, training
     from experiments.federated_ssl.data import described, read, sites_of
     from experiments.federated_ssl.model import INTENDED_USE
 
@@ -43,7 +49,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
         if not results:
             return None
         site = labeled[0]
-        best = min(results, key=lambda row: training.validation_loss(out.row(row.classifier(site))))
+        best = min(results, key=lambda row: gains.validation_loss(out.row(row.classifier(site))))
         training.copy_results(out.row(best.classifier(site)), out)
         try:
             about = described(config, best, f"classifier of site {site}")
@@ -56,17 +62,23 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
 
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
-    """The ImageNet weights, where a row that is asked for starts from them; before the images say which sites have."""
-    from cervix_tf.models import backbones
+    """The ImageNet weights, where a row starts from them that is asked for and not finished at every site.
 
-    names = request.only or (("imagenet",) if 2 in request.tables else () if request.tables else ("cssl",))
-    starting = [name for name in names if name == "imagenet" or (name != "random" and config.start == "imagenet")]
-    if config.weights == "drawn":
-        return {}
-    weights = functools.partial(
-        backbones.check, config.network, config.images.height, config.images.width, weights=config.weights
-    )
-    return {name: [weights] for name in starting}
+    Names are not looked at closely: before the images are read, which sites have rows is not known.
+    """
+    from cervix_tf.study.ready import InitialWeights
+
+    sites = expected_sites(config, out)
+    names = request.only or [row.name for row in wanted(config, sites, request)]
+    finished = {
+        row.name
+        for row in every(config, sites)
+        if all(out.row(row.classifier(site)).metrics.exists() for site in sites)
+    }
+    starting = {"imagenet"} if config.start == "random" else set(names) - {"random"}
+    weights = InitialWeights(config.network, config.images, config.weights)
+    lacking = [name for name in names if name in starting and name not in finished]
+    return {name: [weights] for name in lacking if config.weights != "drawn"}
 
 
 STUDY = Study("federated_ssl", TITLE, PRESETS, TABLES, rows, run, needs)

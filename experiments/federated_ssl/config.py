@@ -76,8 +76,8 @@ class Config(StudyConfig):
     start: Literal["imagenet", "random"] = "imagenet"
     """Initial weights of self-supervised learning: not stated; sec. III-B removes "the top 1000-way classification
     layer" before it."""
-    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
-    """Size: not stated. Batch size: of evaluation."""
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32, supersampling=4))
+    """Size and resizing: not stated; cervigrams are large scans. Batch size: of evaluation."""
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             rotation=(-30.0, 30.0),
@@ -89,11 +89,11 @@ class Config(StudyConfig):
             brightness=(0.7, 1.3),
         )
     )
-    """Of self-supervised learning, sec. II-B: which changes. Ranges: not stated."""
+    """Of self-supervised learning, sec. II-C: which changes. Ranges: not stated."""
     views: Literal["image_and_augmented", "two_augmented"] = "image_and_augmented"
     """Sec. II-A: "N random images and an augmented version of them"; SimCLR augments both views."""
     projection: Count = 64
-    """Neurons of the dense layer (sec. III-B)."""
+    """Neurons of the dense layer (sec. III-B: 64; 128 and 256 came "very close")."""
     normalize: bool = True
     """Stretch features to length 1 before Eq. 1: not stated; SimCLR does."""
     temperature: Positive = 0.1
@@ -116,11 +116,15 @@ class Config(StudyConfig):
     fine_tuning_augmentation: Augmentation = field(default_factory=Augmentation)
     """None is mentioned."""
     patience: CountOrNone = 5
-    """Epochs (rounds) without a lower validation loss that end a training (sec. III-D)."""
-    validation_share: Share = 0.2
-    """Share of all groups, where the source prescribes no split."""
-    test_share: Share = 0.3
-    """Share of all groups, where the source prescribes no split."""
+    """Epochs without a lower validation loss that end a training (sec. III-D); of a federation the rounds that have as
+    many."""
+    validation_share: Share = 0.16
+    """Share of the women with a label, where the source prescribes no split (Table I: 66, 16 and 18 %). Women without
+    any are shared out over train and validation in the same proportion."""
+    test_share: Share = 0.18
+    """Share of the women with a label, where the source prescribes no split."""
+    ids_per_site: bool = False
+    """Women's ids are unique within a site only: the same id at two sites is two women. Without it that is an error."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
@@ -146,6 +150,8 @@ DEMO = Config(
 
 PUBLIC = Config(
     task="iarc",
+    validation_share=0.2,
+    test_share=0.3,
     network="mobilenet_v2",
     images=Images(height=96, width=96, batch_size=64, cache="memory"),
     views="two_augmented",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cervix_tf.data import importers, inputs, manifest, splits, used_manifest
@@ -14,11 +15,12 @@ from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs, kind
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import two_sites
+from cervix_tf.errors import InputError
 from cervix_tf.federated import partition
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
-from cervix_tf.study.data import SPLITS, DataDescription
-from experiments.federated_ssl.config import CLASSES, DATA, SITES, Config, Row, SiteData
+from cervix_tf.study.data import SPLITS, DataDescription, Splits
+from experiments.federated_ssl.config import CLASSES, DATA, PUBLISHED, SITES, Config, Row, SiteData
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,9 @@ def read(config: Config, out: RunDir) -> Manifest:
     parts = []
     if not sound.rows["site"].any():  # one institution's own images, as its importer lists them
         sound = Manifest(sound.rows.assign(site="own"), sound.root)
+    sound = Manifest(_identified(sound.rows, config), sound.root)
     for name, images in partition.by_site(sound, at_least=1).items():
-        shares = {"validation": config.validation_share, "test": config.test_share}
-        if not _labeled(images):
-            del shares["test"]  # there is nothing to test
-        of_site = data.split(images, shares, config.seed, where=f"site {name}: ")
+        of_site = _split(images, config, f"site {name}: ")
         if _labeled(images):
             data.check_classes(of_site, CLASSES, f"site {name}: ")
         parts.append(splits.with_split_column(of_site))
@@ -84,6 +84,47 @@ def described(config: Config, row: Row | None = None, at: str = "") -> DataDescr
     return DataDescription(text, bool(config.synthetic_women), config.task != "cervigrams", ("case",))
 
 
+def _identified(rows: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The rows with the paper's sites as the tables call them (the paper writes NHS, ALTS), and ids of one woman each.
+
+    Raises `InputError` when an id is at two sites and nothing says whether that is one woman.
+    """
+    site = rows["site"].map(lambda name: name.lower() if name.lower() in PUBLISHED.sites else name)
+    if config.ids_per_site:
+        ids = {name: (site + " " + rows[name]).where(rows[name] != "", "") for name in ("group", "case")}
+        return rows.assign(site=site, **ids)
+    known = rows["group"] != ""
+    at = site[known].groupby(rows["group"][known]).agg(lambda some: sorted(set(some)))
+    several = at[at.map(len) > 1]
+    if len(several):
+        raise InputError(
+            f"{len(several)} women's ids are at several sites, first {several.index[0]!r} at "
+            f"{' and '.join(several.iloc[0])}: give --ids-per-site where each site numbers its own women; a woman who "
+            "was seen at two sites would be trained on at one and tested at the other: keep her images at one of them"
+        )
+    return rows.assign(site=site)
+
+
+def _split(images: Manifest, config: Config, where: str) -> Splits:
+    """A site's splits: as the source prescribes them, else drawn. What has no label is never tested (Table I).
+
+    Raises `InputError` when a group is in two splits, or other splits are prescribed.
+    """
+    shares = {"validation": config.validation_share, "test": config.test_share}
+    untested = {"validation": config.validation_share / (1 - config.test_share)}
+    if (images.rows["split"] != "").any() or not _labeled(images):
+        return data.split(images, shares if _labeled(images) else untested, config.seed, where=where)
+    numbers = splits.group_numbers(images)
+    known = np.isin(numbers, numbers[(images.rows["label"] != "").to_numpy()])
+    labeled, unlabeled = images.where(pd.Series(known)), images.where(pd.Series(~known))
+    parts = data.split(labeled, shares, config.seed, where=where)
+    if len(set(numbers[~known])) > 1:
+        others = data.split(unlabeled, untested, config.seed, where=where)
+    else:  # one woman cannot be shared out
+        others = {"train": unlabeled} if len(unlabeled) else {}
+    return parts | {name: manifest.joined([parts[name], more]) for name, more in others.items()}
+
+
 def _labeled(images: Manifest) -> bool:
     return bool((images.rows["label"] != "").any())
 
@@ -91,11 +132,10 @@ def _labeled(images: Manifest) -> bool:
 def _imported(config: Config, root: Path) -> Imported:
     """One table of all sites, or a folder of each."""
     if config.synthetic_women or config.task == "cervigrams":
-        return importers.load("csv", root, data.importer_options(config.data, "csv"))
+        return data.imported(config.data, "csv", root)
     sites = {}
     for name, source in SITES.items():
-        options = data.importer_options(config.data, source.layout)
-        imported = importers.load(source.layout, root / source.folder, options)
+        imported = data.imported(config.data, source.layout, root / source.folder)
         sites[source.folder] = replace(imported, manifest=_as_site(imported.manifest, name, source))
     return importers.joined(root, sites)
 

@@ -11,18 +11,18 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from cervix_tf import ranges
 from cervix_tf.errors import InputError
-from cervix_tf.federated.flower import terms
-from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, name_of
+from cervix_tf.federated.flower import federation_config
+from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, site_name
+from cervix_tf.federated.flower.federation_config import FederationConfig
 from cervix_tf.federated.flower.secure import masking
-from cervix_tf.federated.flower.terms import Terms
+from cervix_tf.ranges import FileOr, Range, ZeroOr
 from experiments.federated_ssl.config import PRESETS, Config, Network
 
 if TYPE_CHECKING:  # Flower loads this file for every message: TensorFlow is imported where it is used
@@ -34,36 +34,47 @@ server = ServerApp()
 
 
 @dataclasses.dataclass(frozen=True)
+class StudySettings:
+    """What the run config says of the study: a preset, and what differs from it ("" and 0: nothing)."""
+
+    preset: str = "paper"
+    network: Network | Literal[""] = ""
+    weights: str = ""
+    batch_size: Annotated[int, ZeroOr(Range(2))] = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Federation:
     """Everything that the run config says."""
 
     study: Config
-    terms: Terms
+    config: FederationConfig
 
 
 def read(run_config: Mapping[str, Any]) -> Federation:
-    """The study's preset with the fields that a federation may change, and the terms.
+    """The study's preset with the fields that a federation may change, and the federation's config.
 
     Raises `InputError` that names the key.
     """
-    preset = run_config["preset"]
-    if preset not in PRESETS:
-        raise InputError(f"run config: preset {preset!r}: there are {', '.join(PRESETS)}")
-    agreed, base = terms.read(run_config), PRESETS[preset].config
+    agreed = federation_config.read(run_config)
+    own = StudySettings(**federation_config.values_of(StudySettings, run_config))
+    federation_config.check(own)
+    if own.preset not in PRESETS:
+        raise InputError(f"run config: preset {own.preset!r}: there are {', '.join(PRESETS)}")
+    if own.network and own.network not in get_args(Network):
+        raise InputError(f"run config: network {own.network!r}: there are {', '.join(get_args(Network))}")
+    base = PRESETS[own.preset].config
+    if own.weights and base.start == "random":
+        raise InputError(f"run config: weights {own.weights}: preset {own.preset} starts at random")
     study = dataclasses.replace(
         base,
-        network=run_config["network"] or base.network,
-        weights=run_config["weights"] or base.weights,
-        federated_batch_size=run_config["batch-size"] or base.federated_batch_size,
+        network=own.network or base.network,
+        weights=own.weights or base.weights,
+        federated_batch_size=own.batch_size or base.federated_batch_size,
         federation=agreed.policy,
         patience=agreed.patience,
         seed=agreed.seed,
     )
-    if study.network not in get_args(Network):
-        raise InputError(f"run config: network {study.network!r}: there are {', '.join(get_args(Network))}")
-    here = dataclasses.replace(study, weights=base.weights)  # a file of the server, which sites do not have
-    if wrong := list(ranges.problems(here, "run config: ")):
-        raise InputError("\n".join(wrong))
     return Federation(study, agreed)
 
 
@@ -78,11 +89,20 @@ def trainer(federation: Federation, weights: str) -> Trainer:
     seed = seed_of(study.seed, "first weights")
     network = seeded(seed, lambda: model.learner(study, model.encoder(study, weights)))
     training.compile_learner(network, study)
-    return Trainer(network, federation.terms.policy, study.seed)
+    return Trainer(network, federation.config.policy, study.seed)
 
 
-def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
-    """The site and its images: rows of the manifest at `place` whose site is `name`, or is not given.
+def initial_weights(study: Config) -> str:
+    """What the server's backbone starts with: imagenet, random or a file. Raises `InputError` when it is none."""
+    if study.start == "random":
+        return "random"
+    if wrong := FileOr("imagenet", "random").problem(study.weights):
+        raise InputError(f"run config: weights {study.weights}: {wrong}, on the SuperLink's machine")
+    return study.weights
+
+
+def site(federation: Federation, name: str, settings: Mapping[str, Any]) -> Client:
+    """The site and its images: rows of the manifest in its `settings` whose site is `name`, or is not given.
 
     Rows without a split are for training. Raises `InputError` when there are none for it, or none to validate on
     where the sites do that.
@@ -90,12 +110,12 @@ def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
     from cervix_tf.data import inputs, manifest
     from experiments.federated_ssl import training
 
-    if not place.get("manifest"):
+    if not settings.get("manifest"):
         raise InputError(
             f"site {name}: no images; start its SuperNode with --node-config \"manifest='/data/manifest.csv'\""
         )
-    path = Path(place["manifest"])
-    listed = manifest.read(path, Path(place["root"]) if place.get("root") else None)
+    path = Path(settings["manifest"])
+    listed = manifest.read(path, Path(settings["root"]) if settings.get("root") else None)
     here = listed.rows["site"].isin(["", name])
 
     def images(*parts: str) -> Inputs:
@@ -105,7 +125,7 @@ def site(federation: Federation, name: str, place: Mapping[str, Any]) -> Client:
     if not len(train):
         raise InputError(f"{path}: no training images of site {name!r}; leave the column site empty, or name it so")
     own = training.client(study, name, train, n)
-    if federation.terms.validation == "none":
+    if federation.config.validation == "none":
         return own
     validation = images("validation")
     if not len(validation):
@@ -139,8 +159,8 @@ def _answered(message: Message, context: Context, how: Callable[..., Message] = 
 
     start.import_tensorflow()
     federation = read(context.run_config)
-    place = context.node_config if "manifest" in context.node_config else context.run_config
-    own = site(federation, name_of(message), place)
+    settings = context.node_config if "manifest" in context.node_config else context.run_config
+    own = site(federation, site_name(message), settings)
     return how(message, context, trainer(federation, "random"), own)
 
 
@@ -152,13 +172,13 @@ def main(grid: Grid, context: Context) -> None:
     from cervix_tf.run_dir import RunDir
 
     federation, out = read(context.run_config), RunDir(Path(context.run_config["out"]))
+    weights = initial_weights(federation.study)
     durable.make_folder(out.root)
     with run_lock.held(out.root):
         start.import_tensorflow(start.threads(0, [out]))
-        start.begin(federation, out, sys.argv, federation.terms.seed)
-        study = federation.study
-        together = trainer(federation, study.weights if study.start == "imagenet" else "random")
-        federate(grid, together, federation.terms, out)
+        start.begin(federation, out, sys.argv, federation.config.seed)
+        together = trainer(federation, weights)
+        federate(grid, together, federation.config, out)
         with atomic.replacing(out.best_weights) as part:
             together.network.get_layer("features").save_weights(part)
         print(f"weights of the backbone: {out.best_weights.resolve()}", flush=True)

@@ -16,6 +16,7 @@ from cervix_tf.report.tables import COUNTS, Measured, Table, line, per_cent, tab
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest
 from cervix_tf.study.data import SPLITS
+from experiments.federated_ssl import gains
 from experiments.federated_ssl.config import CLASSES, PUBLISHED, Config, Row
 from experiments.federated_ssl.data import described
 
@@ -35,11 +36,15 @@ def of_run(
         row: {site: each["binary"]["metrics"] for site, each in of_site.items()} for row, of_site in results.items()
     }
     made += [performance(config, of_binary, site, note) for site in sites]
-    if len(results) > 1 and any(row.kind == "random" for row in results):
-        predicted = {
-            row: {site: predictions.read(out.row(row.classifier(site)).predictions) for site in sites}
-            for row in results
+    predicted = {
+        row: {site: predictions.read(out.row(row.classifier(site)).predictions) for site in sites} for row in results
+    }
+    if {"imagenet", "ssl"} <= {row.kind for row in results}:
+        losses = {
+            row: {site: gains.validation_loss(out.row(row.classifier(site))) for site in sites} for row in results
         }
+        made.append(gains.of_rows(predicted, losses, sites, note, config.seed))
+    if len(results) > 1 and any(row.kind == "random" for row in results):
         made.append(differences(config, predicted, sites, note))
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cervix_tf import history_file
 from cervix_tf.config import Augmentation, SGDConfig
 from cervix_tf.data import inputs, pipeline
 from cervix_tf.data.inputs import Inputs
@@ -105,11 +105,6 @@ def evaluate_row(
     return metrics
 
 
-def validation_loss(out: RunDir) -> float:
-    """The lowest one of a classifier's training."""
-    return float(history_file.read(out.history)["val_loss"].min())
-
-
 def copy_results(best: RunDir, out: RunDir) -> None:
     """Make the best row's predictions and metrics those of the run."""
     predictions.write(predictions.read(best.predictions), out.predictions)
@@ -155,7 +150,10 @@ def _federated(
 ) -> Weights:
     """The learner's weights after a federation of all sites, as `site` uses them.
 
+    The loss of a round is the mean of the sites' own, as institutions measure it with Flower.
+
     Source: sec. II-B. Rounds: as many passes over a site's images as without federation.
+    Departs: sec. III-D counts epochs without a lower loss, which here are those of whole rounds.
     """
     config = networks.config
     network = networks.started(networks.learner, networks.first())
@@ -164,13 +162,16 @@ def _federated(
         config.federation, local_epochs=row.e, rounds=max(1, config.federation.rounds // row.e)
     )  # fmt: skip
     trainer = Trainer(network, policy, config.seed)
-    clients = {name: client(config, name, each.images["train"], row.n) for name, each in sites.items()}
-    held_out = {name: validation_views(config, row.n, each.images["validation"]) for name, each in sites.items()}
+    clients = {
+        name: dataclasses.replace(
+            client(config, name, each.images["train"], row.n),
+            held_out=validation_views(config, row.n, each.images["validation"]),
+        )
+        for name, each in sites.items()
+    }
 
     def loss(weights: Weights) -> float:
-        network.set_weights(weights)
-        with pipeline.readable_errors():
-            return float(np.mean([network.evaluate(batches, verbose=0) for batches in held_out.values()]))
+        return float(np.mean([trainer.loss(each, weights) for each in clients.values()]))
 
     around = ring(order, row.start) if row.kind == "ppfssl" else tuple(clients)
     weights = simulation.run(
@@ -180,9 +181,14 @@ def _federated(
         out,
         topology="ring" if row.kind == "ppfssl" else "server",
         held_out=loss,
-        patience=config.patience,
+        patience=rounds_of(config.patience, row.e),
     )
     return trainer.localized(clients[site], weights)
+
+
+def rounds_of(epochs: int, local_epochs: int) -> int:
+    """The fewest rounds that hold so many epochs of each site."""
+    return math.ceil(epochs / local_epochs)
 
 
 def client(config: Config, name: str, images: Inputs, n: int) -> Client:
@@ -229,7 +235,7 @@ def fine_tune(networks: Networks, weights: Weights, site: Site, name: str, out: 
 def _views(config: Config, n: int, seen: Inputs, seed: int) -> Callable[[int], tf.data.Dataset]:
     """First epoch -> batches of two views of n images.
 
-    Source: sec. II-A and the end of II-B.
+    Source: sec. II-A and II-C.
     """
     images = dataclasses.replace(config.images, batch_size=n)
 

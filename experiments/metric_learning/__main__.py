@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import RunRequest, Study, main
+from cervix_tf.study import Needs, RunRequest, Study, main
 from experiments.metric_learning.config import PRESETS, TABLES, TITLE, Config, rows, wanted
-
-if TYPE_CHECKING:
-    from cervix_tf.study.ready import Needs
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
-    """Tables 2 to 8: embeddings of every row, neighbors chosen on val2, predictions of the hold-out split."""
+    """Tables 1 to 8: embeddings of every row, neighbors chosen on val2, predictions of the hold-out split."""
     from cervix_tf.metrics import embeddings, neighbors
     from cervix_tf.study import conclusion, deployment, evaluation, failures
     from experiments.metric_learning import figures, tables, training
     from experiments.metric_learning.data import described, inputs_of, read, split
     from experiments.metric_learning.model import INTENDED_USE
 
-    inputs = inputs_of(config, split(read(config, out), config), out)
+    parts = split(read(config, out), config)
+    inputs = inputs_of(config, parts, out)
+    if not (chosen := wanted(config, request)):  # Table 1 alone
+        return tables.write_counts(config, parts, out)
+    training.check_batches(config, chosen, inputs)
     initial = training.initial_networks(config, inputs["train"])
     results = {}
     with failures.collected() as attempt:
-        for row in wanted(config, request):
+        for row in chosen:
             with attempt(row.name):
                 result = out.row(row.name)
                 if not result.embeddings.exists():
@@ -36,7 +36,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
                 predicted = training.evaluate_row(config, embedded, retrieval["k"], result)
                 results[row] = tables.Result(embedded, retrieval, predicted)
         if not results:
-            return
+            return None
         best = max(results, key=lambda row: training.selection_score(results[row].retrieval))  # the first of equals
         embedded, k = results[best].embeddings, results[best].retrieval["k"]
         training.evaluate_row(config, embedded, k, out)
@@ -50,15 +50,16 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
             network = functools.partial(training.train, config, best, inputs, initial, out)
             deployment.deploy(out, contract, network, neighbors=fitted)
         finally:  # tables and report stand even where an exported file is refused
-            made = tables.of_run(config, request.tables or (7,), results, best, out)
+            made = tables.of_run(config, request.tables or (7,), parts, results, best, out)
             conclusion.write_report(TITLE, made, out, f"best on val2: {best.name}, K = {k}")
 
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
     """The initial weights that the rows start from that are asked for and not finished."""
-    from experiments.metric_learning import model
+    from cervix_tf.study.ready import InitialWeights
 
-    return model.needs(config, [row for row in wanted(config, request) if not out.row(row.name).embeddings.exists()])
+    rows = [row for row in wanted(config, request) if not out.row(row.name).embeddings.exists()]
+    return {row.name: [InitialWeights(row.network, config.images, config.weights)] for row in rows}
 
 
 STUDY = Study("metric_learning", TITLE, PRESETS, TABLES, rows, run, needs)

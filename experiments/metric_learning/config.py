@@ -22,7 +22,7 @@ METHODS = tuple(PUBLISHED.methods)
 METRIC_LEARNING = METHODS[2:]
 NEIGHBORS = (1, 3, 5)  # Tables 2, 4 and 5
 SPLITS = ("train", "val1", "val2", "test")  # sec. IV-A: train, parameter selection, choice of K, hold-out
-TABLES = (2, 3, 4, 5, 6, 7, 8)
+TABLES = (1, 2, 3, 4, 5, 6, 7, 8)
 
 Network = Literal["resnet50", "mobilenet", "nasnet_mobile", "mobilenet_v2"]
 Task = Literal["cervigrams", "sipakmed", "sipakmed_abnormal", "iarc_via", "iarc_colposcopy"]
@@ -90,6 +90,12 @@ class Batches:
     """Batch-hard: images S a class (sec. IV-B)."""
     same_group: bool = False
     """Whether two images of one woman may be a positive pair (not stated)."""
+    loss: Literal["step", "batch"] = "step"
+    """step: the mean over a batch's pairs, or over its N-pair tuplets, each with a denominator of its own: a step is
+    as long as with the paper's one pair or tuplet (sec. III-A, III-B). batch: summed over the batch, which is one
+    tuplet. Batch-hard's batch is the paper's, and summed (Eq. 3)."""
+    n_pair_loss: Literal["sum", "mean"] = "sum"
+    """Of a tuplet's classes: Eq. 2's text says mean, its formula is the sum, twice as much."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
@@ -116,7 +122,7 @@ class Margins:
 
 @dataclass(frozen=True)
 class Config(StudyConfig):
-    """Deep metric learning with a nearest-neighbor classifier: Tables 2 to 8, Figs. 3 and 4."""
+    """Deep metric learning with a nearest-neighbor classifier: Tables 1 to 8, Figs. 3 and 4."""
 
     task: Task = "cervigrams"
     """Data and how its labels are read: cervigrams (the paper: a CSV with path, label, woman, age and perhaps split),
@@ -132,8 +138,9 @@ class Config(StudyConfig):
     """Network of the row that runs without --tables: with batch-hard the paper's best (sec. V-B)."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights (sec. IV-B): imagenet, random, or a weights file without top (of a single network)."""
-    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32))
-    """Size: not stated. Batch size: of the fine-tuned classifier and of evaluation."""
+    images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32, supersampling=4))
+    """Size and resizing: not stated; cervigrams are large scans. Batch size: of the fine-tuned classifier and of
+    evaluation."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """None (abstract: "without using any data augmentation")."""
     fine_tuning: SGDConfig = SEC_IV_B
@@ -143,6 +150,9 @@ class Config(StudyConfig):
     n_pair: SGDConfig = SEC_IV_B
     batch_hard: SGDConfig = SEC_IV_B
     batches: Batches = field(default_factory=Batches)
+    tie: Literal["case", "control"] = "case"
+    """What a woman is whose images' mean shares are equal, in Tables 7 and 8 (not stated): with K = 1 every woman whose
+    two images disagree."""
     margins: Margins = field(default_factory=Margins)
     val1_share: Share = 0.1
     """Share of the training groups for the choice of checkpoints (Table 1's counts are not in our copy)."""
@@ -153,7 +163,7 @@ class Config(StudyConfig):
     similar: bool = False
     """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
@@ -180,6 +190,7 @@ DEMO = Config(
     contrastive=_sgd(5, 0.01),
     n_pair=_sgd(5, 0.01),
     batch_hard=_sgd(5, 0.01),
+    batches=Batches(loss="batch"),
     val1_share=0.2,
     val2_share=0.15,
     test_share=0.25,
@@ -195,7 +206,7 @@ PUBLIC = Config(
     contrastive=_sgd(6, 0.01, cosine=True),
     n_pair=_sgd(10, 0.01, cosine=True),
     batch_hard=_sgd(10, 0.003, cosine=True),
-    batches=Batches(pairs=20, n_pairs=4),
+    batches=Batches(pairs=20, n_pairs=4, loss="batch"),
     similar=True,
 )
 
@@ -226,10 +237,11 @@ class Row(NamedTuple):
 def wanted(config: Config, request: RunRequest) -> list[Row]:
     """The rows that a command runs: those it names, else all if it wants tables, else the paper's best.
 
-    Tables 7 and 8 need all rows too, since what they show is the row that is best on val2.
+    Tables 7 and 8 need all rows too, since what they show is the row that is best on val2; Table 1 needs none.
     """
     available = {(row := Row(network, method)).name: row for network in config.networks for method in METHODS}
-    return study_rows.selected(available, request, available if request.tables else [main_row(config).name])
+    trained = [name for name in available if set(request.tables) - {1}]
+    return study_rows.selected(available, request, trained if request.tables else [main_row(config).name])
 
 
 def main_row(config: Config) -> Row:
@@ -244,7 +256,7 @@ def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
         study_rows.status(
             out,
             row.name,
-            f"{min(TABLES)} to {max(TABLES)}" + (" (main model)" if row == main_row(config) else ""),
+            f"2 to {max(TABLES)}" + (" (main model)" if row == main_row(config) else ""),
             finished=out.row(row.name).embeddings.exists(),
             trained_in=[row.name],
             epochs=0 if row.method == "pretrained" else config.optimizer(row.method).epochs,

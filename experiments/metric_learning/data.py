@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
-from cervix_tf.data import audit, importers, inputs, splits
-from cervix_tf.data.importers import Imported
+from cervix_tf.data import audit, inputs, splits
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import cervigrams
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study.data import DataDescription, Splits
+from experiments.metric_learning import women
 from experiments.metric_learning.config import SPLITS, TASKS, Config
 
 
@@ -25,14 +26,10 @@ def read(config: Config, out: RunDir) -> Manifest:
     def draw(root: Path) -> None:
         cervigrams.write(root, women=config.synthetic_women, seed=config.seed)
 
-    def importer(root: Path) -> Imported:
-        layout = "csv" if config.synthetic_women else task.layout
-        return importers.load(layout, root, data.importer_options(config.data, layout))
-
     return data.read(
         config.data,
         config.task,
-        importer,
+        functools.partial(data.imported, config.data, "csv" if config.synthetic_women else task.layout),
         task.label_map,
         out,
         draw if config.synthetic_women else None,
@@ -47,7 +44,8 @@ def split(everything: Manifest, config: Config) -> Splits:
     A source with train, validation and test has the paper's own three splits: its
     validation is val2, and val1 comes out of its train (sec. IV-A).
 
-    Raises `InputError` when splits share a woman or lack a class, or a prescribed split is another one.
+    Raises `InputError` when splits share a woman or lack a class, a prescribed split is another one, or a woman of the
+    hold-out split has images of two classes.
     """
     parts = data.prescribed(everything, SPLITS, ("train", "validation", "test"))
     if "validation" in parts:
@@ -70,6 +68,8 @@ def split(everything: Manifest, config: Config) -> Splits:
         parts = splits.grouped(everything, shares, config.seed)
     splits.check_disjoint(parts)
     data.check_classes(parts, TASKS[config.task].label_map)
+    if TASKS[config.task].women:
+        women.check(parts["test"])
     return {name: parts[name] for name in SPLITS}
 
 

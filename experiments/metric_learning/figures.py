@@ -39,5 +39,9 @@ def embedding_map(embeddings: Mapping[Row, Embeddings], seed: int) -> Picture:
         bold = np.arange(len(points)) >= len(train)
         panels[named(row)] = points, np.concatenate([train.labels, val2.labels]), bold
     return figures.scatter(
-        panels, classes, len(networks), "t-SNE of the embeddings: training images faint, val2 bold; axes have no unit."
+        panels,
+        classes,
+        len(networks),
+        f"t-SNE of the embeddings: training images faint, val2 bold, of either at most {_MOST}, drawn at random; axes "
+        "have no unit.",
     )

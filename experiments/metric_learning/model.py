@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
-
 import keras
 from keras import layers
 
@@ -13,8 +10,7 @@ from cervix_tf.losses.batch_hard import BatchHard
 from cervix_tf.losses.contrastive import Contrastive
 from cervix_tf.losses.n_pair import NPair
 from cervix_tf.models import backbones
-from cervix_tf.study.ready import Check
-from experiments.metric_learning.config import Config, Row
+from experiments.metric_learning.config import Config
 
 INTENDED_USE = "Research on cervical image classification."
 
@@ -30,18 +26,6 @@ def embedding(config: Config, network: str) -> keras.Model:
     return keras.Model(trunk.input, L2Embedding(name="embedding")(features), name=f"{network}_embedding")
 
 
-def needs(config: Config, rows: Iterable[Row]) -> dict[str, list[Check]]:
-    """The initial weights that rows start from: row -> what looks whether they are there and fit."""
-
-    @functools.cache
-    def of(network: str) -> Check:
-        return functools.partial(
-            backbones.check, network, config.images.height, config.images.width, weights=config.weights
-        )
-
-    return {row.name: [of(row.network)] for row in rows}
-
-
 def classifier(network: keras.Model, classes: int) -> keras.Model:
     """Class scores of the same features before L2 normalization: (batch, height, width, 3) -> (batch, classes) logits.
 
@@ -55,8 +39,8 @@ def classifier(network: keras.Model, classes: int) -> keras.Model:
     )
 
 
-def loss(config: Config, method: str) -> keras.losses.Loss:
-    """The loss of a method of metric learning, summed over its batch as Eqs. 1 to 3 are.
+def loss(config: Config, method: str, classes: int) -> keras.losses.Loss:
+    """The loss of a method of metric learning, summed over its batch as Eqs. 1 to 3 are; see `loss_weight`.
 
     Source: sec. III-A to III-C, parameters of sec. IV-B.
     """
@@ -64,5 +48,16 @@ def loss(config: Config, method: str) -> keras.losses.Loss:
     if method == "contrastive":
         return Contrastive(margins.m_pos, margins.m_neg, reduction="sum")
     if method == "n_pair":
-        return NPair(reduction="sum")
+        return NPair(classes if config.batches.loss == "step" else 0, reduction="sum")
     return BatchHard(margins.batch_hard, reduction="sum")
+
+
+def loss_weight(config: Config, method: str, classes: int) -> float:
+    """Factor of the summed loss that makes a step as long as the paper's, whose batch is one pair or one tuplet.
+
+    Source: sec. III-A ("a randomly sampled pair") and III-B, Eq. 2.
+    """
+    batches = config.batches
+    of_tuplet = 1 / classes if method == "n_pair" and batches.n_pair_loss == "mean" else 1.0
+    parts = {"contrastive": batches.pairs, "n_pair": batches.n_pairs}
+    return of_tuplet / (parts.get(method, 1) if batches.loss == "step" else 1)

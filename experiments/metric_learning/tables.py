@@ -11,15 +11,19 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cervix_tf.metrics import predictions, strata
+import numpy as np
+
+from cervix_tf.data.manifest import Manifest
+from cervix_tf.metrics import confusion, intervals, predictions, strata
 from cervix_tf.metrics.agreement import agreement
 from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.metrics.intervals import Interval
 from cervix_tf.metrics.means import means
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.report.tables import Measured, Table, line, per_cent, table
+from cervix_tf.report import tables
+from cervix_tf.report.tables import COUNTS, Measured, Table, line, per_cent, table
 from cervix_tf.run_dir import RunDir
-from experiments.metric_learning import second_reader
+from experiments.metric_learning import second_reader, women
 from experiments.metric_learning.config import METHODS, NEIGHBORS, PUBLISHED, TASKS, Config, Row
 from experiments.metric_learning.data import described
 
@@ -42,11 +46,15 @@ class Result(NamedTuple):
 
 
 def of_run(
-    config: Config, numbers: Sequence[int], results: Mapping[Row, Result], best: Row, out: RunDir
+    config: Config,
+    numbers: Sequence[int],
+    parts: Mapping[str, Manifest],
+    results: Mapping[Row, Result],
+    best: Row,
+    out: RunDir,
 ) -> list[Table]:
     """The tables of these numbers, and the hold-out accuracy of every row."""
-    other = "" if config.task == "cervigrams" and not config.synthetic_women else "; not the paper's data"
-    note = f"Ours: {described(config).text}, seed {config.seed}, K chosen on val2{other}."
+    note = noted(config, ", K chosen on val2")
     classes, networks = tuple(TASKS[config.task].label_map), config.networks
 
     def of_split(part: str, row: Row, k: int, name: str = "") -> Measured | None:
@@ -54,6 +62,7 @@ def of_run(
 
     val2, test = functools.partial(of_split, "val2"), functools.partial(of_split, "test")
     made = {
+        1: lambda: of_counts(parts, classes, noted(config)),
         2: lambda: k_precision(2, "val2", networks, val2, note),
         3: lambda: of_classes(3, "Mean N-precision by class, val2", networks, classes, (), val2, note),
         4: lambda: of_classes(4, "Accuracy of K neighbors by class, val2", networks, classes, NEIGHBORS, val2, note),
@@ -65,31 +74,71 @@ def of_run(
     return [*found, of_rows(config, results, out, note)]
 
 
+def noted(config: Config, more: str = "") -> str:
+    """How our numbers were made, in a sentence."""
+    other = "" if config.task == "cervigrams" and not config.synthetic_women else "; not the paper's data"
+    return f"Ours: {described(config).text}, seed {config.seed}{more}{other}."
+
+
+def write_counts(config: Config, parts: Mapping[str, Manifest], out: RunDir) -> None:
+    """Table 1 of a run that trains nothing."""
+    made = [of_counts(parts, tuple(TASKS[config.task].label_map), noted(config))]
+    tables.write(out.tables, made)
+    tables.console(made)
+
+
+def of_counts(parts: Mapping[str, Manifest], classes: Sequence[str], note: str) -> Table:
+    """Table 1: women and images of each split, a column a class."""
+    of_class = {name: women.count(parts, name) for name in classes}
+    published = {("val2", 1): PUBLISHED.val2, ("test", 0): PUBLISHED.hold_out} if len(classes) == 2 else {}
+    rows = [
+        line(
+            f"{'hold-out' if part == 'test' else part}: {what}",
+            "",
+            published.get((part, at)),
+            [{"value": float(of_class[name][part][at])} for name in classes],
+        )
+        for part in parts
+        for at, what in enumerate(("women (groups)", "images"))
+    ]
+    note = f"{note} {_NOT_IN_TEXT} But for those that Table 4 (val2) and Table 7 (hold-out) imply."
+    columns = [name.capitalize() for name in classes]
+    return table(1, "Women and images of each split", columns, rows, note, unit=COUNTS, spread="")
+
+
 def of_readers(
     config: Config, numbers: Sequence[int], best: Row, result: Result, out: RunDir, note: str
 ) -> list[Table]:
     """Tables 7 and 8 of the best row, those that are asked for: by age, beside a second reader where there is one."""
     if not {7, 8} & set(numbers):
         return []
-    women = TASKS[config.task].women
-    ours = predictions.aggregate(result.predictions, "group") if women else result.predictions
-    own = out.row(best.classifier).predictions
+
+    def read(of_images: Predictions, tie: str = config.tie) -> Predictions:
+        return women.one_each(of_images, tie)[0] if TASKS[config.task].women else of_images
+
+    ours, own = read(result.predictions), out.row(best.classifier).predictions
     reader_name, second = "", None
     if config.second_reader is not None:
         second, reader_name = second_reader.read(config.second_reader, ours), config.second_reader.name
     elif own.exists():
-        of_images = predictions.read(own)
-        second = predictions.aggregate(of_images, "group") if women else of_images
+        second = read(predictions.read(own))
         reader_name = f"the fine-tuned {PUBLISHED.networks[best.network]}'s own classification"
-    unit = "one prediction a woman, the mean of her images" if women else "one prediction an image"
+    unit = "one prediction an image"
+    otherwise: dict[str, Predictions] = {}
+    if TASKS[config.task].women:
+        tied = int(women.one_each(result.predictions, config.tie)[1].sum())
+        unit = f"one prediction a woman, the mean of her images; {tied} of {len(ours)} women tied"
+        unit += f", each counted as {config.tie}" if tied else ""
+        if tied:
+            other = next(name for name in ours.classes if name != config.tie)
+            otherwise = {f"ours, ties as {other}": read(result.predictions, other)}
     note = f"{note} Ours: {best.name}, K = {result.retrieval['k']}; {unit}."
     note += f" Second reader: {reader_name}." if reader_name else ""
     made = []
     if 7 in numbers:
-        of_ours = {age: accuracies(some, config.seed)[1:] for age, some in ages(ours).items()}
-        others = ages(second) if second is not None else {}
-        of_second = {age: accuracies(some, config.seed)[1:] for age, some in others.items()}
-        made.append(by_age(ours.classes, of_ours, of_second, note))
+        readers = {"second reader": ages(second)} if second is not None else {}
+        readers |= {"ours": ages(ours)} | {name: {"all": each} for name, each in otherwise.items()}
+        made += by_age(ours.classes, readers, note, config.seed)
     if 8 in numbers and second is not None:
         paired = {age: second_reader.paired(some, second) for age, some in ages(ours).items()}
         cells = {age: agreement(*pair, config.seed) for age, pair in paired.items() if len(pair[0])}
@@ -177,22 +226,41 @@ def of_classes(
 
 
 def by_age(
-    classes: Sequence[str], ours: Mapping[str, Sequence[Measured]], second: Mapping[str, Sequence[Measured]], note: str
-) -> Table:
-    """Table 7: share of each class found in the hold-out split by the second reader and by ours, all and by age.
+    classes: Sequence[str], readers: Mapping[str, Mapping[str, Predictions]], note: str, seed: int
+) -> list[Table]:
+    """Table 7: of each class of the hold-out split the share that a reader finds, all and by age, and the counts.
 
-    `ours` and `second` give one number a class for each age; ages that nobody has are left out.
+    `readers` gives each reader's predictions of each age; ages that nobody has are left out.
+    The paper's intervals are exact binomial ones of its counts, as it says. Of more than two
+    classes the counts are left out.
     """
     binary = len(classes) == 2
-    rows = []
+    shares, counts = [], []
     for age in (*AGES, "unknown"):
-        for name, side, found in (("second reader", "second", second), ("ours", "ours", ours)):
-            if age in found:
-                counts = PUBLISHED.table_7.get(age, {}).get(side) if binary else None
-                paper = (_share(counts[0], counts[1]), _share(counts[3], counts[2])) if counts else None
-                rows.append(line(f"{AGE_NAMES[age]}, {name}", side, paper, list(found[age])))
-    columns = [f"{name.capitalize()} found" for name in classes]
-    return table(7, "Hold-out split, by age: per cent of each class found", columns, rows, note)
+        for reader, of_age in readers.items():
+            if age not in of_age:
+                continue
+            source = "second" if reader == "second reader" else "ours"
+            name, said = f"{AGE_NAMES[age]}, {reader}", of_age[age]
+            published = (
+                PUBLISHED.table_7.get(age, {}).get(source) if binary and reader in ("ours", "second reader") else None
+            )
+            row = line(name, source, None, accuracies(said, seed)[1:])
+            if published:
+                right = (published[0], sum(published[:2])), (published[3], sum(published[2:]))
+                found = [per_cent(intervals.clopper_pearson(*each)) for each in right]
+                row["paper"] = [each["value"] for each in found]
+                row["paper_bounds"] = [(each["low"], each["high"]) for each in found]
+            shares.append(row)
+            cells = confusion.counts(said.labels, said.decisions, len(classes), np.ones((1, len(said)))).ravel()
+            counts.append(line(name, source, published, [{"value": float(cell)} for cell in cells]))
+    title, columns = "Hold-out split, by age: ", [f"{name.capitalize()} found" for name in classes]
+    made = [table(7, f"{title}per cent of each class found", columns, shares, note)]
+    if binary:
+        columns = [f"{true.capitalize()} called {said}" for true in classes for said in classes]
+        title += "what the women of each class were called"
+        made.append(table("Table 7, counts", title, columns, counts, note, unit=COUNTS, spread=""))
+    return made
 
 
 def of_agreement(classes: Sequence[str], found: Mapping[str, Mapping[str, Interval]], note: str) -> Table:
@@ -219,7 +287,3 @@ def of_agreement(classes: Sequence[str], found: Mapping[str, Mapping[str, Interv
                 paper = [*(100 * count / sum(counts) for count in counts), 100 * kappa]
             rows.append(line(AGE_NAMES[age], "ours", paper, [per_cent(found[age][key]) for key in columns]))
     return table(8, "Our predictions against the second reader's, hold-out split", columns.values(), rows, note)
-
-
-def _share(hits: int, misses: int) -> float:
-    return 100 * hits / (hits + misses)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from cervix_tf.config import Augmentation
 from cervix_tf.data import pipeline, samplers
 from cervix_tf.data.inputs import Inputs
+from cervix_tf.errors import InputError
 from cervix_tf.metrics import neighbors, predictions, retrieval, strata
 from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.metrics.predictions import Predictions
@@ -22,7 +24,7 @@ from cervix_tf.study import training as study_training
 from cervix_tf.training import batch_statistics, devices, fit
 from cervix_tf.training.global_batch import GlobalBatch
 from experiments.metric_learning import model
-from experiments.metric_learning.config import NEIGHBORS, Config, Row
+from experiments.metric_learning.config import METRIC_LEARNING, NEIGHBORS, Config, Row
 from experiments.metric_learning.data import described
 
 InitialNetwork = Callable[[str], keras.Model]
@@ -93,15 +95,16 @@ def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[st
 def learn(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, Inputs], out: RunDir) -> None:
     """Train the network by metric learning: batches of the loss's own kind, checkpoints by its value on val1."""
     seed, optimizer = seed_of(config.seed, row.name), config.optimizer(row.method)
+    classes = len(inputs["train"].classes)
     with study_training.building(config.devices, seed):
         learner = keras.Model(network.input, network.output, name="learner")
         learner.compile(
             optimizer=fit.sgd(optimizer),
-            loss=GlobalBatch(model.loss(config, row.method)),
+            loss=GlobalBatch(model.loss(config, row.method, classes)),
+            loss_weights=model.loss_weight(config, row.method, classes),
             jit_compile=devices.jit_compile(),
         )
-    draw, steps = sampler(config, row.method, inputs["train"], config.batches.same_group)
-    draw_val1, _ = sampler(config, row.method, inputs["val1"], True, rounds=2)
+    (draw, steps), (draw_val1, _) = samplers_of(config, row.method, inputs)
 
     def batches(first: int) -> tf.data.Dataset:
         return pipeline.sampled(
@@ -128,6 +131,24 @@ def learn(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, I
         out=out,
         cosine_from=optimizer.learning_rate if optimizer.cosine else 0.0,
         tensorboard=config.tensorboard,
+    )
+
+
+def check_batches(config: Config, rows: Sequence[Row], inputs: Mapping[str, Inputs]) -> None:
+    """Raise `InputError` when the splits are too small for the batches of a row: before any row is trained."""
+    for method in dict.fromkeys(row.method for row in rows if row.method in METRIC_LEARNING):
+        for part, (draw, _) in zip(("train", "val1"), samplers_of(config, method, inputs), strict=True):
+            try:
+                draw(np.random.default_rng(config.seed))
+            except InputError as error:
+                raise InputError(f"{method}, split {part}: {error}") from None
+
+
+def samplers_of(config: Config, method: str, inputs: Mapping[str, Inputs]) -> tuple[tuple[Callable, int], ...]:
+    """What draws the batches of training and of val1, and how many an epoch has of either."""
+    return (
+        sampler(config, method, inputs["train"], config.batches.same_group),
+        sampler(config, method, inputs["val1"], True, rounds=2),
     )
 
 

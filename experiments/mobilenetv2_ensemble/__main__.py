@@ -7,26 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from cervix_tf.run_dir import RunDir, write_json
-from cervix_tf.study import RunRequest, Study, main
-from experiments.mobilenetv2_ensemble.config import (
-    CLASSES,
-    MAIN_ROW,
-    PRESETS,
-    ROWS,
-    TABLES,
-    TITLE,
-    VIEWS,
-    Config,
-    Row,
-    result_dir,
-    wanted,
-)
+from cervix_tf.study import Needs, RunRequest, Study, main
+from experiments.mobilenetv2_ensemble.config import PRESETS, TABLES, TITLE, Config, Row, result_dir, wanted
 from experiments.mobilenetv2_ensemble.listing import rows
 
 if TYPE_CHECKING:
     import keras
 
-    from cervix_tf.study.ready import Needs
     from experiments.mobilenetv2_ensemble.data import Fold
 
 
@@ -34,6 +21,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """The rows that are asked for, the fine-tuned ensemble as users load it, tables, figures and report."""
     from cervix_tf.study import conclusion, data, deployment, failures
     from experiments.mobilenetv2_ensemble import figures, model, tables, training
+    from experiments.mobilenetv2_ensemble.config import CLASSES, MAIN_ROW, ROWS, VIEWS
     from experiments.mobilenetv2_ensemble.data import described, folds_of, read
 
     folds = folds_of(read(config, out), config, out)
@@ -62,6 +50,7 @@ def evaluate_row(
     from cervix_tf.metrics import margin
     from cervix_tf.study import evaluation
     from experiments.mobilenetv2_ensemble import model, training
+    from experiments.mobilenetv2_ensemble.config import MAIN_ROW
     from experiments.mobilenetv2_ensemble.data import described
 
     result = result_dir(out, row.name)

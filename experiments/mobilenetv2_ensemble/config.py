@@ -215,7 +215,7 @@ class Config(StudyConfig):
     probe: bool = False
     """Also measure a logistic regression on the untouched features of the initial weights, one a kind of view."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs the extra [tensorboard])."""
+    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
     precision: Precision = "float32"
     """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
     processor has it (AVX512-BF16, AMX, recent GPUs); auto finds out. What is tested and exported computes in

@@ -94,20 +94,8 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     else:
         shares = {"train": 1 - config.test_share, "test": config.test_share}
         usual = [("train", "test"), ("train", "validation", "test")][: 1 + leak_free]
-        pairs = [data.prescribed(everything, *usual)]
-        if not (pairs[0] or leak_free):
-            raise InputError(
-                f"{data.name_of(config.data, everything)}: says of no image whether it is for training or testing, and "
-                "--protocol as_published tests what the source prescribes (sec. 3.1); name the folders with "
-                "--data.train-folder and --data.test-folder, or draw a test split with --protocol leak_free"
-            )
-        if not leak_free and (everything.rows["split"] == "").any():
-            first = everything.rows["path"][everything.rows["split"] == ""].iloc[0]
-            raise InputError(
-                f"{data.name_of(config.data, everything)}: {first} and others are in neither split; name the folders "
-                "with --data.train-folder and --data.test-folder, or move these images away"
-            )
-        pairs[0] = pairs[0] or splits.grouped(everything, shares, config.seed)
+        _check_folders(config, everything, leak_free)
+        pairs = [data.prescribed(everything, *usual) or splits.grouped(everything, shares, config.seed)]
     folds = []
     for at, pair in enumerate(pairs):
         splits.check_disjoint(pair)
@@ -118,6 +106,20 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
             parts |= splits.grouped(parts["train"], shares, config.seed)
         folds.append(Fold(parts, out, study_rows.fold_prefix(config.folds, at)))
     return folds
+
+
+def _check_folders(config: Config, everything: Manifest, leak_free: bool) -> None:
+    """Raise `InputError` where the split of images is empty that should be one of the source's."""
+    empty, name = everything.rows["split"] == "", data.name_of(config.data, everything)
+    remedy = "name the folders with --data.train-folder and --data.test-folder"
+    if empty.all() and not leak_free:
+        raise InputError(
+            f"{name}: says of no image whether it is for training or testing, and --protocol as_published tests what "
+            f"the source prescribes (sec. 3.1); {remedy}, or draw a test split with --protocol leak_free"
+        )
+    if empty.any() and not empty.all():
+        first = everything.rows["path"][empty].iloc[0]
+        raise InputError(f"{name}: {first} and others are in no split; {remedy}, or move these images away")
 
 
 def inputs_of(split: Manifest, images: str) -> Inputs:

@@ -9,24 +9,14 @@ from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import RunRequest
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
-from experiments.mobilenetv2_ensemble.config import (
-    ALL_TYPES,
-    CASES,
-    FORWARD_MS,
-    MAIN,
-    TABLES,
-    VIEWS,
-    Config,
-    Row,
-    result_dir,
-    wanted,
-)
+from experiments.mobilenetv2_ensemble import config as study
+from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CASES, FORWARD_MS, MAIN, TABLES, VIEWS, Config, Row
 
 
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: the rows that a command runs (of all tables, if it names none), their state and cost."""
     listed = []
-    for row in wanted(config, replace(request, tables=request.tables or tuple(TABLES))):
+    for row in study.wanted(config, replace(request, tables=request.tables or tuple(TABLES))):
         tables = " ".join(str(number) for number, names in TABLES.items() if row.name in names)
         trained = row.stage not in ("checkpoint", "probe", "time")
         listed.append(
@@ -34,7 +24,7 @@ def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
                 out,
                 row.name,
                 f"{tables} (main model)" if row.name in MAIN else tables,
-                finished=result_dir(out, row.name).metrics.exists(),
+                finished=study.result_dir(out, row.name).metrics.exists(),
                 trained_in=study_rows.trainings(row.name, config.folds),
                 epochs=config.optimizer_of(row).epochs if trained else 0,
                 estimate=f"about {study_rows.minutes(_seconds(config, out, row))}" if trained else "",

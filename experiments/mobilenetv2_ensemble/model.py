@@ -12,7 +12,8 @@ from keras import layers, ops
 from cervix_tf.layers import InvertedResidualFusion
 from cervix_tf.models import backbones
 from cervix_tf.models.mobilenet_v2 import mobilenet_v2
-from cervix_tf.study.ready import Check
+from cervix_tf.study.command import Check
+from cervix_tf.study.ready import InitialWeights
 from experiments.mobilenetv2_ensemble.config import BASELINES, CASES, CLASSES, KINDS, VIEWS, Baselines, Config, Row
 
 INTENDED_USE = "Research on colposcopy image classification."
@@ -71,16 +72,9 @@ def baseline(config: Config, name: str) -> keras.Model:
 
 def needs(config: Config, rows: Iterable[Row]) -> dict[str, list[Check]]:
     """The initial weights that rows start from: Row -> what looks whether they are there and fit."""
-    images = config.baselines.images
-    of_baseline: dict[str, Check] = {
-        name: functools.partial(
-            backbones.check,
-            name,
-            images.height,
-            images.width,
-            weights=getattr(config.baselines, name),
-            option=f"--baselines.{name.replace('_', '-')}",
-        )
+    baselines = config.baselines
+    of_baseline = {
+        name: InitialWeights(name, baselines.images, getattr(baselines, name), f"--baselines.{name.replace('_', '-')}")
         for name in BASELINES
     }
     tuned: list[Check] = [] if config.weights == "random" else [functools.partial(trunk, config, KINDS[0])]

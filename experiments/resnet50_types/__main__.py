@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING
-
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import RunRequest, Study, main
+from cervix_tf.study import Needs, RunRequest, Study, main
 from experiments.resnet50_types.config import CLASSES, PRESETS, TABLES, TITLE, Config, result_dir, rows, wanted
-
-if TYPE_CHECKING:
-    from cervix_tf.study.ready import Needs
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
@@ -49,11 +43,9 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
     """The initial weights that the rows start from that are asked for and not finished."""
-    from cervix_tf.models import backbones
+    from cervix_tf.study.ready import InitialWeights
 
-    weights = functools.partial(
-        backbones.check, config.network, config.images.height, config.images.width, weights=config.weights
-    )
+    weights = InitialWeights(config.network, config.images, config.weights)
     return {row: [weights] for row in wanted(request) if not result_dir(config, out, row).metrics.exists()}
 
 

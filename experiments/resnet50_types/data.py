@@ -63,7 +63,7 @@ def _without_known_bad(everything: Manifest) -> Manifest:
     patterns = datasheet.read("mobileodt").known_bad
     bad = []
     for path in everything.rows["path"]:
-        if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
+        if any(fnmatch.fnmatchcase(path.casefold(), pattern.casefold()) for pattern in patterns):
             try:
                 images.decode_file(everything.root / path)
             except InputError:

@@ -13,7 +13,7 @@ from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report import figures, paper_figures
 from cervix_tf.report.figures import Picture
 from cervix_tf.run_dir import RunDir, read_json
-from experiments.resnet50_types.config import CLASSES, CRITERIA, PROTOCOLS, Config, result_dir
+from experiments.resnet50_types.config import CLASSES, PROTOCOLS, PUBLISHED_EPOCH, Config, result_dir
 
 
 def draw(config: Config, out: RunDir) -> None:
@@ -22,7 +22,10 @@ def draw(config: Config, out: RunDir) -> None:
     finished = [protocol for protocol in PROTOCOLS if result_dir(config, out, protocol).metrics.exists()]
     for protocol in finished:
         history = history_file.read(out.row(protocol).history)
-        drawn[f"Fig. 4 {protocol}"] = figures.training(protocol, [history], CRITERIA[protocol])
+        criterion = config.criterion(protocol)
+        drawn[f"Fig. 4 {protocol}"] = figures.training(
+            protocol, [history], criterion, measured=criterion != PUBLISHED_EPOCH
+        )
     for protocol in finished:
         matrix = read_json(result_dir(config, out, protocol).metrics)["confusion"]
         drawn[f"Fig. 5 {protocol}"] = figures.confusion(matrix, CLASSES, f"{protocol}, test split")

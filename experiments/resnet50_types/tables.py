@@ -17,7 +17,7 @@ from cervix_tf.report.tables import IMAGES, Measured, Row, Table, line, per_cent
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import data
 from cervix_tf.study.data import Splits
-from experiments.resnet50_types.config import CRITERIA, PROTOCOLS, PUBLISHED, Config, result_dir
+from experiments.resnet50_types.config import PROTOCOLS, PUBLISHED, PUBLISHED_EPOCH, Config, result_dir
 from experiments.resnet50_types.data import described
 
 SCORES = {"accuracy": "Accuracy", "macro_f1": "F1 (macro)"}
@@ -57,7 +57,11 @@ def noted(config: Config) -> str:
     """How our numbers were made, in a sentence."""
     start = {"random": "random", "imagenet": "ImageNet"}.get(config.weights, "pre-trained")
     network = {"resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2"}[config.network]
-    kept = ", ".join(f"{protocol} by {CRITERIA[protocol]}" for protocol in PROTOCOLS)
+    by = {protocol: config.criterion(protocol) for protocol in PROTOCOLS}
+    kept = ", ".join(
+        f"{protocol} {config.published_epoch}, as the paper" if each == PUBLISHED_EPOCH else f"{protocol} by {each}"
+        for protocol, each in by.items()
+    )
     return (
         f"Ours: {described(config).text}, {network}, {config.images.height} x {config.images.width} pixels, {start} "
         f"initial weights, {config.optimizer.epochs} epochs, epoch kept: {kept}; seed {config.seed}."

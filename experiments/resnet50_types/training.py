@@ -15,7 +15,7 @@ from cervix_tf.study.data import Splits
 from cervix_tf.study.training import ReusableNetwork
 from cervix_tf.training import devices
 from experiments.resnet50_types import model
-from experiments.resnet50_types.config import CLASSES, CRITERIA, Config
+from experiments.resnet50_types.config import CLASSES, PUBLISHED_EPOCH, Config
 
 
 def network(config: Config) -> Callable[[], ReusableNetwork]:
@@ -39,7 +39,7 @@ def train(
 
     Source: sec. 4.1.
     """
-    optimizer = config.optimizer
+    optimizer, criterion = config.optimizer, config.criterion(protocol)
     study_training.train_on_images(
         network().start(optimizer.learning_rate),
         {name: from_images(part, CLASSES) for name, part in parts.items()},
@@ -47,9 +47,23 @@ def train(
         config.augmentation,
         optimizer,
         seed=config.seed,
-        criterion=CRITERIA[protocol],
+        criterion=criterion,
         out=out,
         cosine=optimizer.cosine,
         tensorboard=config.tensorboard,
+        callbacks=[PublishedEpoch(config.published_epoch)] if criterion == PUBLISHED_EPOCH else [],
     )
     return network().result()
+
+
+class PublishedEpoch(keras.callbacks.Callback):
+    """Marks in the history the epoch that the paper keeps, so that a training can keep it, too, and go on."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Write 1 into the epoch's measurements if it is the one, else 0."""
+        if logs is not None:
+            logs[PUBLISHED_EPOCH] = float(epoch + 1 == self.epoch)

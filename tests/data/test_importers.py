@@ -123,6 +123,19 @@ def test_cric_crops_are_grouped_by_field(tmp_path: Path) -> None:
     }
 
 
+def test_crops_that_somebody_else_made_are_a_group_each_which_is_said(tmp_path: Path) -> None:
+    for name in ("ASC-US/182_1.jpg", "ascus/cell (1).png", "ASC_H/augmented_0001.png", "Parabasal/1_1.png"):
+        picture(tmp_path / name)
+    got = load("cric_crops", tmp_path)
+    assert {(row["label"], row["group"]) for _, row in got.manifest.rows.iterrows()} == {
+        ("ASC-US", "field 182"),
+        ("ASC-US", "ASC-US/cell (1)"),
+        ("ASC-H", "ASC-H/augmented_0001"),
+    }
+    assert any(note.startswith("2 crops are not named <image_id>_<cell_id>") for note in got.notes)
+    assert [what for what, _ in got.left_out] == ["Parabasal/1_1.png"]
+
+
 def iarc(root: Path) -> Path:
     for name in ("AAA0", "AAA1", "AAA2", "AAA3", "AAA9"):
         picture(root / "Case 004" / f"{name}.JPG")
@@ -358,10 +371,10 @@ def test_names_that_no_manifest_can_hold_are_left_out(tmp_path: Path) -> None:
 
 
 def test_joined_data_sets_keep_files_groups_and_cases_apart(tmp_path: Path) -> None:
-    for name in ("a/NILM/1_1.png", "b/NILM/1_1.png", "b/NILM/strange.png"):
+    for name in ("a/NILM/1_1.png", "b/NILM/1_1.png", "b/Parabasal/1_1.png"):
         picture(tmp_path / name)
     both = importers.joined(tmp_path, {name: load("cric_crops", tmp_path / name) for name in ("a", "b")})
     assert list(both.manifest.rows["path"]) == ["a/NILM/1_1.png", "b/NILM/1_1.png"]
     assert list(both.manifest.rows["group"]) == ["a/field 1", "b/field 1"]
-    assert set(both.manifest.rows["case"]) == {""} and [file for file, _ in both.left_out] == ["b/NILM/strange.png"]
+    assert set(both.manifest.rows["case"]) == {""} and [file for file, _ in both.left_out] == ["b/Parabasal/1_1.png"]
     assert all(Path(path).is_file() for path in both.manifest.paths())

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -136,6 +137,15 @@ def test_cases_are_stacked_view_by_view(pictures, tmp_path):
     assert which(pixels[:, 0]) == [1, 3, 5, 7] and which(pixels[:, 1]) == [0, 2, 4, 6]
     pixels, _ = next(pipeline.training(cases, SMALL, TABLE_1, seed=0, epochs=1).as_numpy_iterator())
     assert which(pixels[:, 0]) == [k + 1 for k in which(pixels[:, 1])]
+
+
+def test_views_of_one_place_are_changed_alike_and_others_each_on_its_own(pictures):
+    twice = replace(pictures, files=tuple((file, file) for (file,) in pictures.files), views=("picture", "mask"))
+    (first, _), (second, _) = drawn(replace(twice, aligned=True))[0], drawn(twice)[0]
+    assert first.shape == (4, 2, 24, 32, 3)
+    np.testing.assert_array_equal(first[:, 0], first[:, 1])
+    np.testing.assert_array_equal(first[:, 0], drawn(pictures)[0][0])
+    assert (second[:, 0] != second[:, 1]).any()
 
 
 def test_fewer_images_than_a_batch_make_one_smaller_batch(pictures):

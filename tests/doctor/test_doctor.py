@@ -82,9 +82,10 @@ def test_nothing_is_said_of_what_is_as_fast_as_it_gets():
 
 def test_versions_other_than_the_locks_are_named(tmp_path):
     lock = tmp_path / "constraints.txt"
-    lock.write_text("numpy==0.0.1 \\\n    --hash=sha256:00\nnot-installed==1\n")
+    lock.write_text("numpy==0.0.1 \\\n    --hash=sha256:00\npandas[excel]==0.0.1\nnot-installed==1\n")
     (versions,) = [each for each in checks.notes(FINE, lock) if each.what == "versions"]
-    assert not versions.fine and versions.text.startswith("numpy ") and versions.text.endswith(" instead of 0.0.1")
+    assert not versions.fine and [line.split()[0] for line in versions.text.split(", ")] == ["numpy", "pandas"]
+    assert versions.text.endswith(" instead of 0.0.1")
 
 
 def test_missing_and_unfitting_packages_are_named(monkeypatch):

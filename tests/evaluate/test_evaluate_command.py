@@ -123,6 +123,18 @@ def test_a_threshold_on_the_margin_has_its_own_sensitivity_and_specificity(model
     assert "--margin -1.5: must be from -1 to 1" in refused(capsys, "--margin", "-1.5")
 
 
+@pytest.mark.parametrize("option", [[], ["--no-images"]])
+def test_an_evaluations_files_name_no_home_folder_and_say_whether_its_page_has_images(
+    model, tmp_path, monkeypatch, option
+):
+    images(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main(["model.tflite", "--manifest", f"{tmp_path}/manifest.csv", "--resamples", "100", *option])
+    environment = json.loads((tmp_path / "evaluation" / "environment.json").read_text())
+    assert environment["data_root"] == "~" and "--manifest ~/manifest.csv" in environment["command_line"]
+    assert environment["report_images"] is not bool(option)
+
+
 def test_images_of_a_case_become_one_row_when_aggregated(model, tmp_path):
     images(tmp_path)
     main(

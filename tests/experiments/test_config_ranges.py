@@ -74,7 +74,7 @@ federated_ssl --ssl.momentum 1
 federated_ssl --fine-tuning.learning-rate 0
 federated_ssl --fine-tuning-batch 0
 federated_ssl --synthetic-labeled 0
-federated_ssl --validation-share 0.8
+federated_ssl --validation-share 0.85
 federated_ssl --weights random
 metric_learning --margins.m-neg 0
 metric_learning --margins.m-pos -1
@@ -110,6 +110,8 @@ resnet50_types --optimizer.learning-rate -0.1
 resnet50_types --optimizer.momentum 1
 resnet50_types --optimizer.weight-decay -1
 resnet50_types --hidden 0
+resnet50_types --published-epoch 9
+resnet50_types --images.supersampling 9
 resnet50_types --test-share 1.5
 resnet50_types --validation-share 0
 resnet50_types --weights gone.h5
@@ -214,6 +216,7 @@ def test_any_number_is_taken_or_named_as_its_range_says(of, value):
     assert named <= {
         option,
         "--weights",
+        "--published-epoch",
         "--margins.m-neg",
         "--validation-share",
         "--val2-share",

@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cervix_tf.config import Augmentation, Source
+from cervix_tf import start
+from cervix_tf.config import Augmentation, Images, Source
 from cervix_tf.data import inputs, manifest
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest, evaluation
+from cervix_tf.study import data as study_data
 from cervix_tf.study.data import DataDescription
 from experiments.cvm_cervix import config as study
-from experiments.cvm_cervix import data, tables, training
+from experiments.cvm_cervix import data, leak, tables, training
 from experiments.cvm_cervix.config import COMPARED, DATA_SOURCES, DEMO, PAPER, PROBE, Config, Row
 
 
@@ -92,7 +94,7 @@ def test_the_22_compared_networks_accuracies_are_whole_numbers_of_images_cut_aft
 def test_table_3_has_the_papers_22_networks_and_cvm():
     assert len(COMPARED) == 22 and list(tables.TABLE_3) == [*COMPARED, "cvm"] == list(tables.NAMES)
     rows = study.all_rows(PAPER)
-    assert [row.name for row in rows] == ["cvm", *COMPARED, "cvm-x4", "probe"]
+    assert [row.name for row in rows] == ["cvm", *COMPARED, "cvm-x4", "cvm_distilled", "probe"]
     assert {study.epochs(PAPER, row) for row in rows if row != PROBE} == {100}  # sec. 4.7.1: the same for all
 
 
@@ -105,6 +107,43 @@ def test_a_command_runs_the_main_row_or_all_of_table_3_or_the_rows_that_it_names
     assert names(tables=(3,), only=("probe", "vgg11")) == ["vgg11", "probe"]
     with pytest.raises(InputError, match="--only resnet18-x4: no such row; choose from cvm, vgg11"):
         names(only=("resnet18-x4",))
+
+
+def test_of_cric_as_many_cells_are_drawn_as_table_1_counts_or_all_there_are(tmp_path):
+    """The original download: 11,534 cells."""
+    original = {"ASC-H": 925, "ASC-US": 606, "SCC": 161, "HSIL": 1703, "LSIL": 1360, "NILM": 6779}
+    everything = images(
+        {**original, **{name: sum(tables.PUBLISHED.table_1[name]) for name in DATA_SOURCES["sipakmed"].classes}}
+    )
+    totals = {name: sum(counts) for name, counts in tables.PUBLISHED.table_1.items()}
+    found = data.drawn(everything, totals, seed=0)
+    assert dict(found.rows["label"].value_counts()) == {**totals, "ASC-US": 606, "SCC": 161}
+    shuffled = replace(everything, rows=everything.rows.sample(frac=1, random_state=1).reset_index(drop=True))
+    assert list(data.drawn(shuffled, totals, seed=0).rows["path"]) == list(found.rows["path"])
+    assert list(data.drawn(everything, totals, seed=1).rows["path"]) != list(found.rows["path"])
+
+
+def test_tables_4_and_5_are_of_their_own_images_in_a_folder_each(tmp_path):
+    for name in ("herlev", "pbc"):
+        (tmp_path / name).mkdir()
+    config = replace(PAPER, data=Source(root=tmp_path))
+    found = study.tasks(config, RunRequest((1, 3, 4, 5)))
+    assert list(found) == ["combined", "herlev", "blood"]
+    assert found["combined"] == (config, RunRequest((1, 3)))
+    herlev, wanted = found["herlev"]
+    assert (herlev.task, herlev.data.root, wanted) == ("herlev", tmp_path / "herlev", RunRequest((4,)))
+    assert study.selected_rows(herlev, wanted) == [Row("cvm", four_times=True)]
+    assert list(study.tasks(config, RunRequest((5,)))) == ["blood"]
+    assert list(study.tasks(replace(config, task="herlev"), RunRequest((3, 4)))) == ["herlev"]
+    assert study.run_of(config, "blood", RunDir(tmp_path / "paper")).root == tmp_path / "paper-blood"
+
+
+def test_a_table_whose_images_are_not_there_is_refused_with_the_option_that_names_them(tmp_path):
+    config = replace(PAPER, data=Source(root=tmp_path))
+    with pytest.raises(InputError, match=r"--tables 5: .* has no folder 'pbc'; put it there, or name it with --blood"):
+        study.tasks(config, RunRequest((3, 5)))
+    with pytest.raises(InputError, match="synthetic cells are drawn for the combined data only"):
+        study.tasks(DEMO, RunRequest((4,)))
 
 
 def test_leak_free_splits_share_no_group_and_random_ones_do():
@@ -183,7 +222,7 @@ def predicted(right, total, start=0, groups=None):
 
 
 def test_a_random_split_that_is_easier_is_a_positive_leak_with_an_interval():
-    found = tables.difference(predicted(190, 200), predicted(160, 200, start=200), seed=0)
+    found = leak.difference(predicted(190, 200), predicted(160, 200, start=200), seed=0)
     assert found["value"] == pytest.approx(15.0)
     standard_error = 100 * np.sqrt(0.95 * 0.05 / 200 + 0.8 * 0.2 / 200)
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * standard_error, rel=0.1)
@@ -191,38 +230,83 @@ def test_a_random_split_that_is_easier_is_a_positive_leak_with_an_interval():
 
 
 def test_of_the_same_images_the_leak_is_paired_and_groups_are_drawn_as_a_whole():
-    found = tables.difference(predicted(190, 200), predicted(160, 200), seed=0)
+    found = leak.difference(predicted(190, 200), predicted(160, 200), seed=0)
     assert found["value"] == pytest.approx(15.0)
     share = 0.15  # of the images that only the random split's network classifies correctly
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * 100 * np.sqrt(share * (1 - share) / 200), rel=0.1)
     assert "paired" in found["method"] and found["n"] == 200
     shuffled = predicted(190, 200)
     shuffled = predictions.Predictions(shuffled.table.iloc[::-1].reset_index(drop=True), shuffled.classes)
-    assert tables.difference(shuffled, predicted(160, 200), seed=0) == found
-    coarse = tables.difference(predicted(190, 200), predicted(160, 200, groups=20), seed=0)
+    assert leak.difference(shuffled, predicted(160, 200), seed=0) == found
+    coarse = leak.difference(predicted(190, 200), predicted(160, 200, groups=20), seed=0)
     assert "20 groups" in coarse["method"] and coarse["value"] == found["value"]
 
 
-@pytest.mark.parametrize("spelling", ["optimizer", "optimizer"])  # runs of earlier versions have the latter
-def test_a_reference_run_gives_a_table_of_both_accuracies_and_their_difference(tmp_path, spelling):
-    config = replace(DEMO, reference_run=tmp_path / "random")
-    run, reference = RunDir(tmp_path / "free"), RunDir(tmp_path / "random")
-    for out, found in ((run, predicted(160, 200)), (reference, predicted(190, 200, start=200))):
+@pytest.fixture
+def compared(tmp_path):
+    """A random split's run, and a leak-free reference run of the same configuration."""
+    reference, run = RunDir(tmp_path / "free"), RunDir(tmp_path / "random")
+    config = replace(DEMO, protocol="as_published", reference_run=reference.root)
+    start.begin(DEMO, reference, ["python"], 0)
+    for out, found in ((reference, predicted(160, 200)), (run, predicted(190, 200, start=200))):
         evaluation.write(out, found, None, DataDescription("drawn", True), seed=0)
-    other = {"protocol": "as_published", "images": {"height": 64, "width": 48}, spelling: {"epochs": 7}}
-    write_json(reference.config, {"task": "combined", "main": "cvm", **other})
-    tables.check_reference_run(config)
-    table = tables.leak(config, reference, Row("cvm"), run, "Ours.")
+        manifest.write(images({"a": 30}, split="train"), out.manifest)
+    return config, reference, run
+
+
+def test_a_reference_run_gives_a_table_of_both_accuracies_and_their_difference(compared):
+    config, reference, run = compared
+    leak.check(config)
+    table = leak.table(config, reference, Row("cvm"), run, "CVM-Cervix", "Ours.")
     assert [round(row["ours"][0]["value"], 6) for row in table["rows"]] == [95, 80, 15]
-    assert table["note"] == "Ours. Reference run: random, 64 x 48 pixels, 7 epochs."
-    with pytest.raises(InputError, match="its task is combined, not blood"):
-        tables.check_reference_run(replace(config, task="blood"))
+    assert table["note"] == "Ours. Reference run: free. Training images: 30 (as_published) and 30 (leak_free)."
+
+
+def test_of_runs_with_unequal_training_sets_no_difference_is_given(compared):
+    config, reference, run = compared
+    manifest.write(images({"a": 31}, split="train"), run.manifest)
+    table = leak.table(config, reference, Row("cvm"), run, "CVM-Cervix", "Ours.")
+    assert len(table["rows"]) == 2 and "31 (as_published) and 30 (leak_free). They are not as many" in table["note"]
+    assert len(leak.table(replace(config, folds=5), reference, Row("cvm"), run, "", "")["rows"]) == 2
+    manifest.write(images({"a": 3000}, split="train"), run.manifest)
+    manifest.write(images({"a": 3020}, split="train"), reference.manifest)
+    assert len(leak.table(replace(config, folds=5), reference, Row("cvm"), run, "", "")["rows"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"task": "blood"}, "its task is combined, not blood"),
+        ({"validation_share": 0.1}, "its validation_share is 0.2, not 0.1"),
+        ({"images": Images(height=64, width=80, batch_size=16)}, "its images is .*80.*, not .*64"),
+        ({"optimizer": replace(DEMO.optimizer, epochs=7)}, "its optimizer is .*6.*, not .*7"),
+        ({"protocol": "leak_free"}, "is leak_free too"),
+    ],
+)
+def test_a_reference_run_that_differs_in_more_than_the_protocol_is_refused(compared, change, words):
+    with pytest.raises(InputError, match=words):
+        leak.check(replace(compared[0], **change))
+
+
+def test_a_random_split_has_as_many_images_of_each_class_as_its_reference_run(tmp_path):
+    everything = images(dict.fromkeys(DATA_SOURCES["combined"].classes, 60), groups=7)
+    (free,) = data.split(everything, replace(DEMO, similar=False))
+    reference = RunDir(tmp_path)
+    reference.root.mkdir(exist_ok=True)
+    study_data.keep_manifest(free, reference)
+    config = replace(DEMO, protocol="as_published", reference_run=tmp_path)
+    (published,) = data.split(everything, config)
+    classes = DATA_SOURCES["combined"].classes
+    assert counts_of(published, classes) == counts_of(free, classes)
+    assert set(published["test"].rows["group"]) & set(published["train"].rows["group"])
+    with pytest.raises(InputError, match="has 660 images, this run 600"):
+        data.split(everything.where(everything.rows["label"] != "SCC"), config)
 
 
 def test_a_main_row_of_a_compared_network_is_no_second_row_of_it():
     config = replace(PAPER, main="mobilenet_v2")
     names = [row.name for row in study.all_rows(config)]
-    assert names[0] == "mobilenet_v2" and len(names) == len(set(names)) == 25
+    assert names[0] == "mobilenet_v2" and len(names) == len(set(names)) == 26
     assert study.main_row(replace(config, task="herlev")) == Row("mobilenet_v2")
 
 
@@ -290,3 +374,64 @@ def test_a_split_that_lacks_a_class_is_refused():
     everything = images({"abnormal": 40, "normal": 3})
     with pytest.raises(InputError, match=r"split \w+ \(\d+ images\) has no normal"):
         data.split(everything, replace(DEMO, task="herlev", validation_share=0.05, test_share=0.05))
+
+
+def test_seven_classes_of_herlev_are_also_read_as_two_beside_lin_2019(tmp_path):
+    classes = DATA_SOURCES["herlev_seven"].classes
+    assert len(classes) == 7 and DATA_SOURCES["herlev_seven"].positive == DATA_SOURCES["herlev"].label_map["abnormal"]
+    labels = [*classes] * 10
+    decisions = np.array([classes.index(name) for name in labels])
+    decisions[decisions == 3] = 4  # light for moderate: wrong of seven, right of two
+    decisions[decisions == 2] = 6  # columnar for carcinoma in situ: wrong of both
+    found = predictions.from_arrays([f"i{at}" for at in range(70)], np.eye(7)[decisions], classes, labels=labels)
+    out, config = RunDir(tmp_path), replace(DEMO, task="herlev_seven", main="resnet18")
+    evaluation.write(out, found, None, DataDescription("", False, positive=config.data_source.positive), seed=0)
+    seven, two = tables.beside_lin(config, out, "")["rows"]
+    assert (seven["paper"], two["paper"]) == ([64.5], [94.5])
+    assert seven["ours"][0]["value"] == pytest.approx(100 * 5 / 7)
+    assert two["ours"][0]["value"] == pytest.approx(100 * 6 / 7)
+
+
+def test_the_confusions_that_the_paper_counts_stand_beside_ours(tmp_path):
+    classes = DATA_SOURCES["combined"].classes
+    labels = ["ASC-US"] * 10 + ["LSIL"] * 8 + [*classes]
+    decisions = [classes.index(name) for name in labels]
+    decisions[:3] = [classes.index("LSIL")] * 3
+    found = predictions.from_arrays(
+        [f"i{at}" for at in range(len(labels))], np.eye(11)[decisions], classes, labels=labels
+    )
+    out = RunDir(tmp_path)
+    evaluation.write(out, found, None, DataDescription("", False), seed=0)
+    table = tables.confused(PAPER, out, "")
+    assert table["columns"] == ["Test"]  # folds have no validation split of their own
+    first = table["rows"][0]
+    assert (first["name"], first["paper"]) == ("ASC-US predicted as LSIL", [21])
+    assert first["ours"][0]["value"] == 3 and first["ours"][0]["n"] == 11
+    predictions.write(found, out.validation_predictions)
+    assert [row["paper"] for row in tables.confused(PAPER, out, "")["rows"]][:2] == [[15, 21], [9, 9]]
+
+
+def test_a_compared_network_as_main_row_stands_beside_the_papers_own(tmp_path):
+    config = replace(PAPER, main="mobilenet_v2")
+    (row,) = tables.performance(config, {name: {"value": 90.0} for name in tables.SCORES}, RunDir(tmp_path), "")["rows"]
+    assert row["name"] == "Test" and row["paper"][-1] == 84.62
+
+
+def test_networks_that_are_compared_on_another_task_are_printed_without_the_papers_numbers(tmp_path):
+    config, out = replace(PAPER, task="herlev_seven", main="resnet18", folds=5), RunDir(tmp_path)
+    classes = config.data_source.classes
+    found = predictions.from_arrays([f"i{at}" for at in range(7)], np.eye(7), classes, labels=classes)
+    for row in (Row("resnet18"), Row("vgg11")):
+        result = study.result_dir(config, out, row)
+        evaluation.write(result, found, None, DataDescription("", False, positive=config.data_source.positive), seed=0)
+    write_json(out.cost, {"mebibytes": {"32": 1, "16": 1}, "milliseconds": {}, "tested": {"seconds": 1, "images": 2}})
+    evaluation.write(out.row("resnet18-float16"), found, None, DataDescription("", False), seed=0)
+    history = out.row("fold-0-resnet18").history
+    history.parent.mkdir(parents=True)
+    history.write_text("epoch,seconds\n1,2\n")
+    fold = dict.fromkeys(data.SPLITS, images(dict.fromkeys(classes, 1)))
+    made = {table["number"]: table for table in tables.of_run(config, RunRequest((3,)), [fold] * 5, out)}
+    table = made["3 on herlev_seven"]
+    assert [(row["name"], row["paper"]) for row in table["rows"]] == [("ResNet18", None), ("VGG11", None)]
+    assert made["Sec. 4.5"]["rows"][0]["ours"][2]["value"] == 500  # milliseconds an image
+    assert [row["name"] for row in made["Test"]["rows"]] == ["Test"]  # folds have no validation split of their own

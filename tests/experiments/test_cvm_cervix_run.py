@@ -69,7 +69,7 @@ def test_a_run_writes_everything_that_users_take_away(finished):
 
 def test_every_table_of_the_run_stands_there_with_intervals_and_says_that_it_is_synthetic(finished):
     found = tables_of(finished)
-    assert list(found) == [1, "Fig. 5", 3, "Sec. 4.5", "Sec. 4.6", "Extra", "Probe"]
+    assert list(found) == [1, "Fig. 5", 3, "Fig. 6", "Sec. 4.5", "Sec. 4.6", "Extra", "Probe"]
     assert all("synthetic" in table["note"] for table in found.values())
     there = [row for row in found[3]["rows"] if row["ours"]]
     assert [row["row"] for row in there] == ["vgg11", "resnet18"] and len(found[3]["rows"]) == 23
@@ -77,6 +77,8 @@ def test_every_table_of_the_run_stands_there_with_intervals_and_says_that_it_is_
         assert all({"value", "low", "high", "n", "method"} <= set(each) for each in row["ours"])
         assert row["paper"] is None or row in there  # the paper's numbers are of other data
     assert found[1]["rows"][-1]["ours"][-1] == {"value": 11 * 16}
+    assert found["Sec. 4.5"]["columns"] == ["Epoch", "Training", "Test image", "Forward pass"]
+    assert found["Sec. 4.5"]["rows"][0]["ours"][2]["n"] == len(predictions.read(finished.predictions))
 
 
 def test_sixteen_bit_weights_take_half_and_change_next_to_nothing(finished):
@@ -123,7 +125,7 @@ def test_the_list_says_how_far_every_row_is(finished, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert sum("finished" in line for line in lines) == 3
     assert any("main model" in line and "resnet18" in line for line in lines)
-    assert sum("not begun" in line for line in lines) == 22
+    assert sum("not begun" in line for line in lines) == 23
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,7 @@ def test_the_list_says_how_far_every_row_is(finished, capsys):
         (("--only", "resnet19"), "resnet19: no such row; choose from resnet18, cvm, vgg11"),
         (("--synthetic-cells", "0"), "--data.root is missing: give the folder of the combined images"),
         (("--task", "herlev"), "synthetic cells are drawn for the combined data only"),
+        (("--tables", "4"), "--tables 4: is of other images than --task combined, and synthetic cells are drawn for"),
     ],
 )
 def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, arguments, words):

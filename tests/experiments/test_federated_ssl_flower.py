@@ -13,7 +13,7 @@ pytest.importorskip("flwr", reason="Flower is not installed: pip install -e '.[f
 
 from cervix_tf.data import importers, inputs, manifest
 from cervix_tf.errors import InputError
-from cervix_tf.federated.flower.terms import Terms
+from cervix_tf.federated.flower.federation_config import FederationConfig
 from cervix_tf.federated.policy import Policy
 from experiments.federated_ssl import flower_app, model, training
 from experiments.federated_ssl.config import PRESETS
@@ -43,7 +43,7 @@ def images(picture, tmp_path_factory):
 
 def test_every_term_can_be_set_in_the_app_and_stands_there_with_its_default():
     settings = tomllib.loads(APP.read_text())["tool"]["flwr"]["app"]["config"]
-    for kind in (Terms(sites=("any",)), Policy()):
+    for kind in (FederationConfig(sites=("any",)), Policy()):
         for field in dataclasses.fields(kind):
             if field.name not in ("policy", "sites", "sizes"):
                 assert settings[field.name.replace("_", "-")] == getattr(kind, field.name), field.name
@@ -52,18 +52,36 @@ def test_every_term_can_be_set_in_the_app_and_stands_there_with_its_default():
 def test_settings_are_those_of_the_preset_unless_the_run_says_otherwise(run_config):
     assert flower_app.read(run_config).study.network == PRESETS["demo"].config.network
     changed = flower_app.read({**run_config, "network": "mobilenet_v2", "local-epochs": 3})
-    assert (changed.study.network, changed.terms.policy.local_epochs) == ("mobilenet_v2", 3)
-    assert changed.study.patience == changed.terms.patience == PRESETS["demo"].config.patience
+    assert (changed.study.network, changed.config.policy.local_epochs) == ("mobilenet_v2", 3)
+    assert changed.study.patience == changed.config.patience == PRESETS["demo"].config.patience
     with pytest.raises(InputError, match="preset 'best'"):
         flower_app.read({**run_config, "preset": "best"})
 
 
-def test_a_setting_that_no_study_takes_is_refused_where_the_federation_starts(run_config):
-    with pytest.raises(InputError, match="network 'resnet51': there are"):
-        flower_app.read({**run_config, "network": "resnet51"})
-    with pytest.raises(InputError, match="federated-batch-size 1: must be at least 2"):
-        flower_app.read({**run_config, "batch-size": 1})
-    flower_app.read({**run_config, "weights": "/server/only.weights.h5"})
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"network": "resnet51"}, "run config: network 'resnet51': there are resnet50"),
+        ({"batch-size": 1}, "run config: batch-size 1: must be at least 2, or 0"),
+        ({"batch-size": "8"}, "run config: batch-size '8': is not the kind of value"),
+        ({"norm-bound": 0.5}, "run config: norm-bound 0.5: must be at least 1, or 0"),
+        ({"weights": "imagenet"}, "run config: weights imagenet: preset demo starts at random"),
+    ],
+)
+def test_a_wrong_setting_is_refused_under_its_own_key_where_the_federation_starts(run_config, settings, words):
+    with pytest.raises(InputError, match=words):
+        flower_app.read({**run_config, **settings})
+
+
+def test_a_file_of_first_weights_is_looked_for_at_the_server_alone(run_config, tmp_path):
+    path = tmp_path / "only.weights.h5"
+    study = flower_app.read({**run_config, "preset": "paper", "weights": str(path)}).study
+    with pytest.raises(InputError, match=r"weights .*only.weights.h5: no such file; .* on the SuperLink's machine"):
+        flower_app.initial_weights(study)
+    path.touch()
+    assert flower_app.initial_weights(study) == str(path)
+    assert flower_app.initial_weights(PRESETS["paper"].config) == "imagenet"
+    assert flower_app.initial_weights(PRESETS["demo"].config) == "random"
 
 
 def test_a_site_trains_on_its_training_images_and_measures_common_weights_on_its_validation_images(run_config, images):

@@ -7,9 +7,9 @@ import pytest
 
 from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import intervals, predictions
-from experiments.metric_learning import data, second_reader, tables
-from experiments.metric_learning.config import METHODS, NEIGHBORS, PAPER, SPLITS, TASKS, Config
+from cervix_tf.metrics import predictions
+from experiments.metric_learning import data, model, second_reader, tables, women
+from experiments.metric_learning.config import METHODS, NEIGHBORS, PAPER, SPLITS, TASKS, Batches, Config, Row
 
 CLASSES = ("control", "case")
 
@@ -60,10 +60,27 @@ def test_the_papers_tables_2_and_4_contradict_each_other_in_seven_of_fifteen_cel
     assert apart == [("resnet50", "n_pair"), *others]
 
 
-def test_the_papers_table_7_intervals_are_the_exact_binomial_ones():
-    right, wrong = tables.PUBLISHED.table_7["all"]["ours"][3], tables.PUBLISHED.table_7["all"]["ours"][2]
-    found = intervals.clopper_pearson(right, right + wrong)
-    assert (round(100 * found.low, 1), round(100 * found.high, 1)) == (73.9, 90.7)
+# Age -> reader -> 95 % CI of the cases found and of the controls found, as Table 7 prints them.
+PRINTED = {
+    "all": {"second": ((73.9, 90.7), (82.1, 83.8)), "ours": ((73.9, 90.7), (84.4, 85.9))},
+    "<25": {"second": ((54.4, 93.9), (74.2, 79.7)), "ours": ((48.8, 90.9), (73.3, 78.9))},
+    "25-49": {"second": ((84.9, 99.5), (83.0, 85.0)), "ours": ((78.8, 97.5), (85.2, 87.1))},
+    "50+": {"second": ((36.1, 80.9), (81.4, 84.5)), "ours": ((50.9, 91.3), (85.0, 87.9))},
+}
+
+
+def test_table_7_shows_the_papers_counts_and_its_printed_intervals():
+    everyone = judged([0, 1, 1, 0])
+    readers = {"second reader": dict.fromkeys(PRINTED, everyone), "ours": dict.fromkeys(PRINTED, everyone)}
+    shares, counts = tables.by_age(CLASSES, readers, "", seed=0)
+    for age, of_reader in PRINTED.items():
+        for reader, (cases, controls) in of_reader.items():
+            label = {"second": "second reader", "ours": "ours"}[reader]
+            name = f"{tables.AGE_NAMES[age]}, {label}"
+            row, of_counts = (next(each for each in t["rows"] if each["name"] == name) for t in (shares, counts))
+            assert [tuple(round(end, 1) for end in ends) for ends in row["paper_bounds"]] == [controls, cases]
+            assert of_counts["paper"] == list(tables.PUBLISHED.table_7[age][reader])
+            assert [cell["value"] for cell in of_counts["ours"]] == [1, 1, 1, 1]
 
 
 def test_the_papers_table_8_kappas_follow_from_its_counts():
@@ -202,3 +219,77 @@ def test_labels_that_the_task_does_not_read_are_an_input_error_that_lists_what_t
     (tmp_path / "table.csv").write_text("path,label,woman\na.png,healthy,w\n")
     with pytest.raises(InputError, match="no image has one of the labels control, case; the labels there are healthy"):
         data.read(Config(data=Source(root=tmp_path)), out)
+
+
+def of_two_images(decisions, labels):
+    """Predictions of two images a woman, each by one neighbor."""
+    return judged(np.ravel(decisions), [f"w{at // 2}" for at in range(2 * len(labels))], labels=np.repeat(labels, 2))
+
+
+@pytest.mark.parametrize(("tie", "decided"), [("case", [0, 1, 1, 1]), ("control", [0, 1, 0, 0])])
+def test_a_woman_whose_images_disagree_is_what_the_rule_says(tie, decided):
+    said, tied = women.one_each(of_two_images([[0, 0], [1, 1], [0, 1], [1, 0]], [0, 1, 1, 0]), tie)
+    assert list(said.decisions) == decided and list(tied) == [False, False, True, True]
+    np.testing.assert_allclose(said.probabilities[2:], 0.5)
+
+
+def test_thirds_that_add_up_to_a_half_but_for_their_rounding_are_tied():
+    shares = np.float32([[2 / 3, 1 / 3], [1 / 3, 2 / 3]])
+    both = predictions.from_arrays(["a", "b"], shares, CLASSES, labels=["case", "case"], groups=["w", "w"])
+    assert [list(women.one_each(both, tie)[0].decisions) for tie in ("case", "control")] == [[1], [0]]
+
+
+def test_both_readings_of_tied_women_stand_in_table_7(tmp_path):
+    from cervix_tf.run_dir import RunDir
+
+    row = Row("mobilenet", "batch_hard")
+    result = tables.Result(None, {"k": 1}, of_two_images([[0, 0], [1, 1], [0, 1], [1, 0]], [0, 1, 1, 0]))
+    shares, counts = tables.of_readers(Config(), (7,), row, result, RunDir(tmp_path), "")
+    found = {each["name"]: [cell["value"] for cell in each["ours"]] for each in shares["rows"]}
+    assert found == {"All, ours": [50.0, 100.0], "All, ours, ties as control": [100.0, 50.0]}
+    assert "2 of 4 women tied, each counted as case" in shares["note"]
+    assert [cell["value"] for cell in counts["rows"][0]["ours"]] == [1, 1, 0, 2]
+
+
+def test_a_woman_of_the_hold_out_split_with_images_of_both_classes_is_refused_before_training():
+    prescribed = images(80, split=("train", "train", "val1", "val1", "val2", "val2", "test", "test"))
+    rows = prescribed.rows.copy()
+    first = rows.index[rows["split"] == "test"][0]
+    rows.loc[first, "label"] = "case" if rows.loc[first, "label"] == "control" else "control"
+    with pytest.raises(InputError, match=r"has 1 women with images of two classes \(woman 6: case and control\)"):
+        data.split(replace(prescribed, rows=rows), Config())
+
+
+def test_table_1_counts_women_and_images_of_each_split_beside_what_the_paper_implies():
+    table = tables.of_counts(data.split(images(80), Config()), CLASSES, "")
+    rows = {row["name"]: row for row in table["rows"]}
+    ours = {name: [cell["value"] for cell in row["ours"]] for name, row in rows.items()}
+    assert sum(sum(counts) for name, counts in ours.items() if "women" in name) == 80
+    assert all(ours[f"{part}: images"] == [2 * n for n in ours[f"{part}: women (groups)"]] for part in SPLITS[:3])
+    assert rows["hold-out: women (groups)"]["paper"] == [8174, 85] and rows["val2: images"]["paper"] == [242, 82]
+
+
+def test_steps_are_as_long_as_with_the_papers_batch_of_one_pair_or_tuplet():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(16, 4))
+    vectors = np.float32(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    labels = {"contrastive": rng.integers(0, 2, 16), "n_pair": np.tile([0, 0, 1, 1], 4)}
+    for method, rows in (("contrastive", 2), ("n_pair", 4)):
+        whole = Config(batches=Batches(pairs=8, n_pairs=4))
+        letter = Config(batches=Batches(pairs=1, n_pairs=1))
+        of_batch = model.loss(whole, method, 2)(labels[method], vectors) * model.loss_weight(whole, method, 2)
+        alone = [
+            model.loss(letter, method, 2)(labels[method][at : at + rows], vectors[at : at + rows])
+            * model.loss_weight(letter, method, 2)
+            for at in range(0, 16, rows)
+        ]
+        assert float(of_batch) == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+def test_the_scale_of_a_loss_is_a_field_and_batch_hard_is_the_papers_as_it_is():
+    summed = Config(batches=Batches(loss="batch"))
+    assert [model.loss_weight(summed, method, 2) for method in METHODS[2:]] == [1, 1, 1]
+    assert model.loss(summed, "n_pair", 2).tuplet == 0
+    mean = Config(batches=Batches(n_pair_loss="mean"))
+    assert [model.loss_weight(PAPER, method, 2) for method in METHODS[2:]] == [1 / 8, 1 / 4, 1]
+    assert model.loss_weight(mean, "n_pair", 2) == 1 / 8

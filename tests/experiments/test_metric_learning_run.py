@@ -67,8 +67,10 @@ def test_a_run_writes_everything_that_users_take_away(finished):
 
 def test_every_table_stands_beside_the_papers_with_intervals(finished):
     found = {table["number"]: table for table in json.loads(finished.tables.read_text())}
-    assert list(found) == [*TABLES, "Hold-out"]
+    assert list(found) == [*TABLES[:-1], "Table 7, counts", TABLES[-1], "Hold-out"]
     for table in found.values():
+        if table.get("unit") == "counts":
+            continue
         measured = [each for row in table["rows"] for each in row["ours"]]
         assert all({"value", "low", "high", "n", "method"} <= set(each) for each in measured)
         assert "synthetic" in table["note"]

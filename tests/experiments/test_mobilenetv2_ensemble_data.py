@@ -69,7 +69,7 @@ def test_as_published_without_the_sources_split_is_refused_and_leak_free_draws_o
     (fold,) = data.folds_of(none, LEAK_FREE, RunDir(tmp_path))
     assert len(fold.splits["test"])
     some = visits(tmp_path, splits=("train", "test", ""))
-    with pytest.raises(InputError, match=r"8_acetic_1\.jpg and others are in neither split"):
+    with pytest.raises(InputError, match=r"8_acetic_1\.jpg and others are in no split"):
         data.folds_of(some, AS_PUBLISHED, RunDir(tmp_path))
 
 

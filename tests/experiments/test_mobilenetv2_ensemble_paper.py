@@ -121,7 +121,7 @@ def test_a_visit_in_a_folder_that_is_neither_is_named(copy, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(STUDY, arguments(copy, tmp_path, *RANDOM, "--data.train-folder", "Training set/CIN2-3"))
     said = capsys.readouterr().err
-    assert "Training set/" in said and "in neither split" in said
+    assert "Training set/" in said and "in no split" in said
 
 
 def test_it_runs_through_every_table_and_a_row_that_fails_leaves_the_others(

@@ -4,16 +4,13 @@ import json
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from cervix_tf import contract, runs
 from cervix_tf.data import inputs
 from cervix_tf.export import runtime
 from cervix_tf.metrics import predictions
-from cervix_tf.models import backbones
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.resnet50_types import __main__ as study
@@ -25,30 +22,16 @@ SMALL = [
 ]
 
 
-def plain(name, height, width, **_):
-    """Four convolutions with what the study needs of a backbone: pixels in, a layer named features."""
-    image = keras.Input((height, width, 3))
-    x = image
-    for channels in (16, 24, 32, 48):
-        x = layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
-    pixels = keras.Input((height, width, 3), name="pixels")
-    scaled = layers.Rescaling(1 / 127.5, -1.0, dtype="float32")(pixels)
-    return keras.Model(pixels, keras.Model(image, x, name="features")(scaled), name=name)
-
-
 def run(out, *arguments):
     words = [*SMALL, "--out", str(out), *arguments]
     main(study.STUDY, words)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(plain_backbone, tmp_path_factory):
     out = tmp_path_factory.mktemp("saved_models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backbones, "backbone", plain)
-        run(out)
-        yield RunDir(out / "resnet50_types" / "demo")
+    run(out)
+    return RunDir(out / "resnet50_types" / "demo")
 
 
 def accuracy(said):

@@ -73,6 +73,14 @@ def test_a_stand_in_and_strata_and_undefined_metrics_are_shown(run):
     assert "Views given in another order" in text
 
 
+def test_the_card_names_no_folder_of_the_machine_it_was_made_on(run):
+    made = "python -m made_up --data.root /mnt/anna/images --weights /srv/anna/w.h5"
+    write_json(run.environment, {"command_line": made, "data_root": "/mnt/anna/images"})
+    model_card.write(run)
+    text = run.model_card.read_text() + run.model_card.with_suffix(".json").read_text()
+    assert "python -m made_up --data.root DATA --weights w.h5" in text and "anna" not in text
+
+
 def test_the_card_says_on_what_the_same_weights_depend(run):
     write_json(run.environment, {"reproducible": "bit for bit with 2 threads on processors with AVX2 of this kind"})
     model_card.write(run)

@@ -1,12 +1,17 @@
 """What the tests of the federation share: a tiny network, and clients with a few random images each."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from cervix_tf.federated.client import Client
+from cervix_tf.federated import simulation
+from cervix_tf.federated.client import Client, Trainer
+from cervix_tf.federated.policy import Policy
 from cervix_tf.layers import FusedBatchNormalization
+from cervix_tf.run_dir import RunDir
 
 SIDE, STEPS, BATCH = 6, 3, 4
 
@@ -74,3 +79,43 @@ def same():
         return len(weights) == len(others) and all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
 
     return equal
+
+
+@pytest.fixture
+def federate(network, tmp_path):
+    """federate(clients, name, policy fields ...): the common weights after three rounds in the folder `name`."""
+    shared = network(dropout=0.2)
+    first = shared.get_weights()
+
+    def run(clients, name="run", topology="server", held_out=None, patience=0, **policy):
+        trainer = Trainer(shared, Policy(**{"rounds": 3, **policy}), seed=0)
+        out = RunDir(tmp_path / name)
+        return simulation.run(
+            [trainer], clients, first, out, topology=topology, held_out=held_out, patience=patience
+        )  # fmt: skip
+
+    run.network, run.first, run.root = shared, first, tmp_path
+    return run
+
+
+class Failing:
+    """A client's batches that fail in one round: by an error, by NaN, or by taking long."""
+
+    def __init__(self, batches, how, round):
+        self.batches, self.how, self.round = batches, how, round
+
+    def __call__(self, first):
+        if first != self.round:
+            return self.batches(first)
+        if self.how == "dies":
+            raise OSError("disk gone")
+        if self.how == "is late":
+            time.sleep(6.5)
+            return self.batches(first)
+        return self.batches(first).map(lambda x, y: (x * float("nan"), y))
+
+
+@pytest.fixture(scope="session")
+def failing():
+    """failing(batches, how, round): a client's batches that fail in one round."""
+    return Failing

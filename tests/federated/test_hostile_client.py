@@ -47,7 +47,7 @@ class Lying(Trainer):
 
 @pytest.fixture(scope="module")
 def shared_network(network):
-    """A network, its first weights, and the positions of moving variances among them."""
+    """A network, its initial weights, and the positions of moving variances among them."""
     shared = network()
     return shared, shared.get_weights(), Trainer(shared, Policy(), 0).variances
 
@@ -120,17 +120,6 @@ def test_where_all_clients_are_needed_the_round_is_refused_and_the_one_before_st
     assert same(weights, federate(names, name="whole", topology=topology, minimum=0)[0])
     pd.testing.assert_frame_equal(after[:13].drop(columns="seconds"), record.drop(columns="seconds"))
     assert (after["event"][13:] == "trained").all() and list(after["round"][13:]) == [3] * 4 + [4] * 4 + [5] * 4
-
-
-def test_a_federation_that_was_begun_before_changes_were_recorded_goes_on(federate, same, tmp_path):
-    names = ["a", "liar", "b", "c"]
-    with pytest.raises(InputError, match="round 3"):
-        federate(names, "NaN", since=2, topology="ring", minimum=0)
-    out = RunDir(tmp_path / "run")
-    old = federate.record().drop(columns=["change", "statistics_change"])
-    old[old["round"] < 3].to_csv(out.federation, index=False)
-    weights, _ = federate(names, topology="ring", minimum=0)
-    assert same(weights, federate(names, name="whole", topology="ring", minimum=0)[0])
 
 
 def test_two_clients_of_which_one_lies_cannot_go_on_and_lose_nothing(federate, same):

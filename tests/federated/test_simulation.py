@@ -18,23 +18,6 @@ from cervix_tf.run_dir import RunDir
 STEPS, ROUNDS = 3, 3
 
 
-@pytest.fixture
-def federate(network, tmp_path):
-    """federate(clients, name, policy fields ...): the common weights after ROUNDS rounds in the folder `name`."""
-    shared = network(dropout=0.2)
-    first = shared.get_weights()
-
-    def run(clients, name="run", topology="server", held_out=None, patience=0, **policy):
-        trainer = Trainer(shared, Policy(**{"rounds": ROUNDS, **policy}), seed=0)
-        out = RunDir(tmp_path / name)
-        return simulation.run(
-            [trainer], clients, first, out, topology=topology, held_out=held_out, patience=patience
-        )  # fmt: skip
-
-    run.network, run.first, run.root = shared, first, tmp_path
-    return run
-
-
 @pytest.mark.parametrize("topology", ["server", "ring"])
 def test_one_client_equals_centralised_training_bit_for_bit(topology, network, client, batches, same, tmp_path):
     alone, federated = network(), network()
@@ -202,31 +185,16 @@ def test_a_federation_killed_by_sigkill_and_started_again_ends_with_the_same_wei
     assert all(np.array_equal(whole[name], killed[name]) for name in whole.files)
 
 
-class Failing:
-    """A client's batches that fail in one round: by an error, by NaN, or by taking long."""
-
-    def __init__(self, batches, how, round):
-        self.batches, self.how, self.round = batches, how, round
-
-    def __call__(self, first):
-        if first != self.round:
-            return self.batches(first)
-        if self.how == "dies":
-            raise OSError("disk gone")
-        if self.how == "is late":
-            time.sleep(6.5)
-            return self.batches(first)
-        return self.batches(first).map(lambda x, y: (x * float("nan"), y))
-
-
 @pytest.mark.parametrize(
     ("how", "event", "reason"),
     [("dies", "died", "disk gone"), ("is NaN", "refused", "not finite"), ("is late", "late", "after 6 s")],
 )
 @pytest.mark.parametrize("topology", ["server", "ring"])
-def test_a_round_ends_with_the_others_when_a_client_fails(how, event, reason, topology, federate, client, capsys):
+def test_a_round_ends_with_the_others_when_a_client_fails(
+    how, event, reason, topology, federate, client, capsys, failing
+):
     sites = [client("a", 1), client("b", 2), client("c", 3)]
-    sites[1].batches = Failing(sites[1].batches, how, 1)
+    sites[1].batches = failing(sites[1].batches, how, 1)
     deadline = 6.0 if how == "is late" else 0.0  # longer than the first round's tracing on a busy machine
     found = federate(sites, topology=topology, minimum=2, optimizer="persist", deadline=deadline)
     assert all(np.isfinite(array).all() for array in found)
@@ -238,9 +206,9 @@ def test_a_round_ends_with_the_others_when_a_client_fails(how, event, reason, to
     assert len(told) == 9 and (told[told["round"] == 3]["event"] == "trained").all()  # it is back
 
 
-def test_a_failed_clients_update_has_no_part_in_the_average(federate, client, same):
+def test_a_failed_clients_update_has_no_part_in_the_average(federate, client, same, failing):
     spoilt = client("b", 2)
-    spoilt.batches = Failing(spoilt.batches, "is NaN", 0)
+    spoilt.batches = failing(spoilt.batches, "is NaN", 0)
     together = federate([client("a", 1), spoilt], "both", rounds=1, minimum=1)
     assert same(together, federate([client("a", 1)], "alone", rounds=1))
 
@@ -258,34 +226,25 @@ def test_wrong_shapes_are_refused_with_their_reason(federate, client, monkeypatc
     assert list(told["event"]) == ["trained", "refused"] and told["reason"][1] == "7 arrays instead of 8"
 
 
-def test_too_few_clients_end_the_federation_and_it_goes_on_once_they_are_back(federate, client, same):
+def test_too_few_clients_end_the_federation_and_it_goes_on_once_they_are_back(federate, client, same, failing):
     def two():
         return [client("a", 1), client("b", 2)]
 
     sites = two()
-    sites[1].batches = Failing(sites[1].batches, "dies", 1)
+    sites[1].batches = failing(sites[1].batches, "dies", 1)
     with pytest.raises(InputError, match=r"round 2: 1 of 2 clients came back, 2 are needed \(b died: disk gone\)"):
         federate(sites, "broken")
     assert same(federate(two(), "broken"), federate(two(), "whole"))
 
 
-def test_bytes_of_each_client_and_round_are_counted(federate, client):
+def test_bytes_of_each_client_and_round_are_counted(federate, client, failing):
     spoilt = client("b", 2)
-    spoilt.batches = Failing(spoilt.batches, "dies", 1)
+    spoilt.batches = failing(spoilt.batches, "dies", 1)
     federate([client("a", 1), spoilt], minimum=1)
     size = sum(array.nbytes for array in federate.first)
     told = pd.read_csv(RunDir(federate.root / "run").federation)
     assert list(told["bytes_received"]) == [size] * 6
     assert list(told["bytes_sent"]) == [size, size, size, 0, size, size]
-
-
-def test_a_state_that_was_removed_is_asked_for(federate, client):
-    out = RunDir(federate.root / "run")
-    out.root.mkdir()
-    out.history.write_text("epoch\n1\n")
-    out.federation.write_text("round\n1\n")
-    with pytest.raises(InputError, match=r"round-1.npz: is missing although history.csv counts 1 rounds"):
-        federate([client("a")])
 
 
 TWO_DEVICES = """
@@ -338,51 +297,3 @@ def test_clients_side_by_side_on_two_devices_equal_clients_in_turn_and_mirrored_
     command = [sys.executable, "-c", TWO_DEVICES, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.strip().endswith("same"), done.stderr[-2000:]
-
-
-def in_the_middle(federate, client, name="cut"):
-    """The run of a federation of three rounds that ended in its third."""
-    sites = [client("a", 1), client("b", 2)]
-    sites[1].batches = Failing(sites[1].batches, "dies", 2)
-    losses = iter([0.5, 0.4])
-    with pytest.raises(InputError, match="round 3: 1 of 2 clients came back"):
-        federate(sites, name, held_out=lambda weights: next(losses))
-    return RunDir(federate.root / name)
-
-
-def test_a_damaged_state_costs_one_round_and_a_line(federate, client, same, capsys):
-    losses = {0: 0.5, 1: 0.4, 2: 0.3}
-    whole = federate([client("a", 1), client("b", 2)], "whole", held_out=lambda weights: losses.pop(min(losses)))
-    state = in_the_middle(federate, client).checkpoints / "round-2.npz"
-    state.write_bytes(state.read_bytes()[:500])
-    left = iter([0.4, 0.3])
-    again = federate([client("a", 1), client("b", 2)], "cut", held_out=lambda weights: next(left))
-    assert "round-2.npz: is damaged or cut short" in capsys.readouterr().err
-    assert same(again, whole)
-
-
-@pytest.mark.parametrize("name", ["history.csv", "checkpoints/best.npz"])
-def test_a_federation_copied_by_halves_is_refused_with_the_files_name(name, federate, client):
-    run = in_the_middle(federate, client)
-    (run.root / name).write_bytes((run.root / name).read_bytes()[:20])
-    with pytest.raises(InputError, match=rf"{Path(name).name}: is missing.*or remove"):
-        federate([client("a", 1), client("b", 2)], "cut")
-
-
-def test_events_of_whole_rounds_that_were_cut_come_back_from_the_state(federate, client):
-    run = in_the_middle(federate, client)
-    lines = run.federation.read_text().splitlines(keepends=True)
-    before = "".join(line for line in lines if not line.startswith("3,"))
-    assert before.count("\n") == 5, "the header, and two sites in each of two rounds"
-    run.federation.write_bytes(run.federation.read_bytes()[:20])
-    left = iter([0.3])
-    federate([client("a", 1), client("b", 2)], "cut", held_out=lambda weights: next(left))
-    assert run.federation.read_text().startswith(before)
-
-
-def test_damaged_weights_of_a_finished_federation_are_named(federate, client):
-    federate([client("a", 1)])
-    weights = RunDir(federate.root / "run").federated_weights
-    weights.write_bytes(weights.read_bytes()[:-40])
-    with pytest.raises(InputError, match=r"federated\.npz: is damaged or cut short .*or remove"):
-        federate([client("a", 1)])

@@ -112,6 +112,17 @@ def test_the_class_token_stands_first_and_every_token_gets_its_position():
     assert len(layer.trainable_variables) == 2
 
 
+def test_the_distillation_token_stands_between_the_class_token_and_the_others():
+    x = normal(2, 3, 4)
+    layer = TokenEmbedding(distilled=True)
+    actual = np.asarray(layer(x))
+    assert actual.shape == (2, 5, 4) == (2, *layer.compute_output_shape(x.shape)[1:])
+    positions = np.asarray(layer.pos_embed)[0]
+    for at, token in enumerate((layer.cls_token, layer.dist_token)):
+        np.testing.assert_allclose(actual[0, at], np.asarray(token)[0, 0] + positions[at], rtol=1e-6)
+    np.testing.assert_allclose(actual[:, 2:], x + positions[2:], rtol=1e-5, atol=1e-6)
+
+
 def test_positions_of_sines_are_fixed():
     layer = TokenEmbedding(sines=True)
     layer(normal(1, 3, 4))

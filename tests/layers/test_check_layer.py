@@ -59,6 +59,7 @@ CHECKS = {
     "SoftSplit": Check(lambda: layers.SoftSplit(3, 2, 1), (9, 7, 3), [(20, 27)]),
     "TokenEmbedding": Check(layers.TokenEmbedding, (5, 8), [(6, 8)]),
     "TokenEmbedding of sines": Check(lambda: layers.TokenEmbedding(sines=True), (5, 8), [(6, 8)]),
+    "TokenEmbedding of two learned tokens": Check(lambda: layers.TokenEmbedding(distilled=True), (5, 8), [(7, 8)]),
 }
 every_layer = pytest.mark.parametrize("name", CHECKS)
 

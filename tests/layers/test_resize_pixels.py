@@ -26,6 +26,13 @@ def test_half_pixel_centres_by_hand():
     np.testing.assert_allclose(resized[0, 0, :, 0], [50.0, 120.0])  # centers lie between the first two, the last two
 
 
+def test_several_samples_are_averaged_by_hand():
+    row = np.array([0.0, 100.0, 200.0, 40.0], np.float32)
+    resized = ResizePixels(1, 1, supersampling=2)(np.repeat(row[None, None, :, None], 3, axis=-1))
+    np.testing.assert_allclose(resized[0, 0, 0], [85.0] * 3)  # of 50 and 120; bilinear alone would give 150
+    assert ResizePixels.from_config(ResizePixels(1, 1, supersampling=2).get_config()).supersampling == 2
+
+
 def test_views_are_resized_one_by_one():
     images = noise(2, 3, 40, 30, 3)
     layer = ResizePixels(16, 20)

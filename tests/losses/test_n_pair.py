@@ -95,3 +95,15 @@ def test_an_odd_batch_is_refused(unit):
 def test_it_comes_back_from_its_configuration():
     again = keras.losses.deserialize(keras.losses.serialize(NPair(reduction="sum")))
     assert (type(again), again.reduction, again.name) == (NPair, "sum", "n_pair")
+
+
+def test_tuplets_of_a_batch_do_not_see_each_other(unit):
+    embeddings = unit(np.random.default_rng(4), 12, 5)
+    labels = np.array([0, 0, 1, 1] * 3)
+    expected = np.concatenate([eq_2(embeddings[at : at + 4]) for at in (0, 4, 8)])
+    np.testing.assert_allclose(NPair(2, reduction=None)(labels, embeddings), expected, atol=1e-5)
+    assert not np.allclose(NPair(reduction=None)(labels, embeddings), expected, atol=1e-2)
+    again = keras.losses.deserialize(keras.losses.serialize(NPair(2)))
+    assert again.tuplet == 2
+    with pytest.raises(ValueError, match="at least one pair, or 0"):
+        NPair(-1)

@@ -14,6 +14,7 @@ from cervix_tf.models import backbones, vgg
 TRAINABLE = {
     "alexnet": 61_100_840,
     "deit_tiny": 5_717_416,  # timm's
+    "deit_tiny_distilled": 5_717_416 + 2 * 192 + 193_000,  # and a token, its position and its head
     "botnet50": 20_852_008,  # PaddleViT's BoTNet: 20.9 M; the sum stands in our docstring
     "densenet121": 7_978_856,
     "googlenet": 6_624_904,
@@ -100,6 +101,14 @@ def test_pixels_are_normalized_as_the_weights_want_them(name, bare):
     else:  # torchvision's transforms.Normalize
         expected = (x / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(bare(name)(x), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_networks_that_are_compared_can_share_one_normalization(bare):
+    x = pixels(1, 32, 40)
+    expected = bare("resnet18")(x)
+    assert np.abs(bare("vgg19")(x) - expected).max() > 50  # its own: not scaled, blue first
+    found = backbones.backbone("vgg19", 32, 40, weights="random", normalization="torch")(x)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", [*QUICK, *SLOW])

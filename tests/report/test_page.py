@@ -4,10 +4,11 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from cervix_tf.errors import InputError
-from cervix_tf.report import page
+from cervix_tf.report import figures, page, paper_figures
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -120,8 +121,48 @@ def test_images_that_are_gone_are_said_to_be_gone(whole_run):
     root = read_json(whole_run.environment)["data_root"]
     shutil.rmtree(root)
     text = checked(page.run(whole_run)).text
-    assert f"The images are no longer at {root}" in text
+    assert "The images are no longer where they were" in text and root not in text
     assert "image not found" in text
+
+
+def test_the_page_names_no_folder_of_this_machine(whole_run, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    shutil.rmtree(whole_run.figures)
+    root = read_json(whole_run.environment)["data_root"]
+    command = (
+        f"python -m experiments.mobilenetv2_ensemble --data.root {root} --weights /home/anna/w.h5 "
+        "--run-config \"out='/srv/anna/run'\""
+    )
+    write_json(whole_run.environment, {**read_json(whole_run.environment), "command_line": command})
+    paths = {"root": root, "manifest": "/mnt/anna smith/m.csv", "weights": "~/w.h5"}
+    write_json(whole_run.config, {**read_json(whole_run.config), "data": paths})
+    page.run(whole_run)
+    html = whole_run.report.read_text()
+    assert "acetic_3 of visit_" in html  # the images were found
+    assert "anna" not in html and root not in html and str(whole_run.root.parent) not in html
+    text = checked(whole_run.report).text
+    assert "--data.root DATA --weights ~/w.h5" in text and "m.csv" in text
+
+
+def test_the_title_of_a_run_in_the_home_folder_names_no_user(whole_run, monkeypatch):
+    monkeypatch.setenv("HOME", str(whole_run.root.parent))
+    assert f"Run {whole_run.root.name}\n" in checked(page.run(whole_run)).text
+
+
+@pytest.mark.parametrize("how", ["of the page", "of the run"])
+def test_without_images_the_page_holds_drawings_alone(whole_run, how):
+    picture = figures.photograph(np.zeros((8, 12, 3), np.uint8), "Heat maps.", "Four cases.")
+    drawn = figures.confusion([[1, 0], [0, 1]], ["a", "b"], "x")
+    paper_figures.write(whole_run, {"Fig. 1": drawn, "Fig. 10": picture})
+    page.run(whole_run)
+    assert whole_run.report.read_text().count("data:image/jpeg") > 4
+    if how == "of the run":
+        write_json(whole_run.environment, {**read_json(whole_run.environment), "report_images": False})
+    page.run(whole_run, images=how == "of the run")
+    html = whole_run.report.read_text()
+    assert "data:image/jpeg" not in html and "data:image/png" not in html and "data:image/svg" in html
+    assert "Fig. 1</h3>" in html and "Fig. 10" not in html
+    assert "Patients' images are left out" in checked(whole_run.report).text
 
 
 def test_a_run_that_has_only_begun_has_a_page_that_names_what_is_missing(tmp_path):

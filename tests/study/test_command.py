@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from cervix_tf import run_lock, tuning
 from cervix_tf.config import AdamConfig
 from cervix_tf.errors import InputError
 from cervix_tf.report import tables
-from cervix_tf.run_dir import RunDir
+from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import Preset, Study, main
 from cervix_tf.study.rows import RowStatus
 
@@ -146,6 +147,35 @@ def test_wrong_options_end_with_exit_code_2(tmp_path, capsys, arguments, said):
         call(tmp_path, *arguments)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed(Config):
+    """A study of files."""
+
+    weights: str = ""
+    root: Path | None = None
+
+
+def test_a_runs_files_name_no_user_and_the_same_command_still_fits(tmp_path, monkeypatch):
+    home = tmp_path / "anna"
+    placed = Study(
+        "study", "", {"one": Preset(Placed(), "")}, (1,), lambda *_: [], lambda _, out, __: write_json(out.metrics, {})
+    )
+    given = ["--out", f"{home}/runs", "--root", f"{home}/images", "--weights", f"{home}/w", "--no-images"]
+    monkeypatch.setenv("HOME", "/nobody")
+    main(placed, given)  # as a run of an earlier version: with the folder in its files
+    out = RunDir(home / "runs" / "study" / "one")
+    assert "anna" in out.config.read_text()
+    monkeypatch.setenv("HOME", str(home))
+    main(placed, given)  # the same run goes on
+    out.metrics.unlink()
+    out.config.unlink()
+    main(placed, given)
+    config, environment = json.loads(out.config.read_text()), json.loads(out.environment.read_text())
+    assert (config["root"], config["weights"]) == ("~/images", "~/w")
+    assert "--root ~/images" in environment["command_line"] and "anna" not in json.dumps([config, environment])
+    assert environment["report_images"] is False
 
 
 @pytest.mark.parametrize("listing", [[], ["--list"]])

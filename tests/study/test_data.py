@@ -58,6 +58,12 @@ def test_without_root_manifest_or_drawing_the_remedy_names_all_three(tmp_path):
         data.load(Source(), "IARC", nothing, RunDir(tmp_path))
 
 
+@pytest.mark.parametrize("given", ["root", "manifest"])
+def test_images_of_the_users_own_are_not_left_unread_where_synthetic_ones_are_drawn(given, tmp_path):
+    with pytest.raises(InputError, match=r"mine: would not be read, since this preset draws synthetic images"):
+        data.load(Source(**{given: tmp_path / "mine"}), "IARC", nothing, RunDir(tmp_path), lambda root: None)
+
+
 def test_notes_of_an_importer_are_printed_but_not_those_of_drawn_images(tmp_path, capsys):
     data.load(Source(root=tmp_path), "IARC", lambda root: imported("normal"), RunDir(tmp_path))
     assert capsys.readouterr().out == "note: a note\nnote: left out: 1 x is empty (first: broken.jpg)\n"

@@ -41,9 +41,7 @@ def test_a_damaged_history_is_named_where_rows_are_listed(tmp_path):
     out = RunDir(tmp_path / "run")
     history(out.row("net"), 20)
     out.row("net").history.write_text("epoch,loss\n1,0.5\n")
-    with pytest.raises(
-        InputError, match=r"history\.csv: holds no history of a training \(no columns epoch and seconds"
-    ):
+    with pytest.raises(InputError, match=r"history\.csv: has no column seconds; restore it"):
         rows.seconds(out.row("net"))
 
 

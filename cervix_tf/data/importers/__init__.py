@@ -60,7 +60,8 @@ class Options:
     crops: Path | None = None
     """cric: folder to write the cell crops to (PNG); it becomes the manifest's root."""
     crop_size: int = 100
-    """cric: side of the square cut around each nucleus, pixels of the field as it is on disk."""
+    """cric: side of the square cut around each nucleus, pixels of the field as it is on disk. The data set states none:
+    ready crops in public copies have 100, Diniz et al. 2021 (J. Imaging 7, 111), of CRIC's own group, cut 90."""
     table: Path | None = None
     """csv: the table of images; without it, the only .csv file in the root."""
     path_column: str = "path"

@@ -29,6 +29,12 @@ LAYOUT = f"class folders {', '.join(CLASSES)} with cell pictures"
 _ORIGINAL = re.compile(r"(\d{9})-\d{9}-\d{3}")
 
 
+def mask_of(picture: Path) -> Path | None:
+    """The mask `<name>-d.bmp`, in any case, beside a cell's picture; None where there is none."""
+    wanted = f"{picture.stem}-d.bmp".casefold()
+    return next((path for path in sorted(picture.parent.iterdir()) if path.name.casefold() == wanted), None)
+
+
 def read(root: Path, options: Options) -> ImportedRecords:
     """One row a cell; masks are left out, files that lost their original name are counted in the notes."""
     found = ImportedRecords()

@@ -17,7 +17,7 @@ RECALIBRATE = "recalibrate"
 _KEPT = "kept"
 
 
-def name_of(message: Message) -> str:
+def site_name(message: Message) -> str:
     """The name under which the server knows this site."""
     return message.content["config"]["client"]
 

@@ -7,7 +7,7 @@ import math
 from flwr.app import Message
 
 from cervix_tf.federated.averaging import Update
-from cervix_tf.federated.keeper import TRAINED
+from cervix_tf.federated.round_checkpointer import TRAINED
 
 _LONGEST = 300
 
@@ -38,10 +38,10 @@ def loss(reply: Message | None) -> tuple[float, str]:
     if reply is None or reason:
         return math.nan, reason
     try:
-        found = float(reply.content["metrics"]["loss"])
+        value = float(reply.content["metrics"]["loss"])
     except Exception as error:
         return math.nan, _unreadable(error)
-    return found, "" if math.isfinite(found) else f"its loss is {found}"
+    return value, "" if math.isfinite(value) else f"its loss is {value}"
 
 
 def printable(text: str) -> str:

@@ -12,6 +12,7 @@ keeps a server from reading along, not one that is ready to try all seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -31,8 +32,8 @@ from flwr.serverapp import Grid
 from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import Update, Weights
 from cervix_tf.federated.flower import replies
-from cervix_tf.federated.flower.terms import Terms
-from cervix_tf.federated.keeper import TRAINED, UNUSED, Event, event
+from cervix_tf.federated.flower.federation_config import FederationConfig
+from cervix_tf.federated.round_checkpointer import TRAINED, UNUSED, Event, new_event
 
 SETTING, SECAGG = "secure-aggregation", "secagg+"
 _BITS = 32
@@ -74,31 +75,37 @@ def _as_fit(call_next: Any) -> Any:
                 f"a weight changes by {largest:.3g}, and at most {config['range']:g} can be sent masked; "
                 "raise secure-range, or train less in a round"
             )
-        told = {"examples": metrics["examples"], "loss": metrics["losses"][-1], "seconds": metrics["seconds"]}
-        result = FitRes(Status(Code.OK, ""), ndarrays_to_parameters(change), num_examples=1, metrics=told)
+        summary = {"examples": metrics["examples"], "loss": metrics["losses"][-1], "seconds": metrics["seconds"]}
+        result = FitRes(Status(Code.OK, ""), ndarrays_to_parameters(change), num_examples=1, metrics=summary)
         return Message(compat.fitres_to_recorddict(result, keep_input=False), reply_to=message)
 
     return fit
 
 
 def mean_change(
-    grid: Grid, terms: Terms, there: Mapping[str, int], weights: Weights, at: int, timeout: float
+    grid: Grid,
+    config: FederationConfig,
+    connected: Mapping[str, int],
+    weights: Weights,
+    round_index: int,
+    timeout: float,
 ) -> tuple[Weights, list[Event]]:
     """The mean of what sites change, and what became of each site; no change at all where too few of them are left."""
     listening = _Listening(grid)
-    strategy = _Strategy(there, weights, {"range": terms.secure_range, "round": at})
-    if len(there) < terms.minimum:
+    strategy = _Strategy(connected, weights, {"range": config.secure_range, "round": round_index})
+    if len(connected) < config.minimum:
         listening.broken = "was not asked: too few sites are connected"
     else:
         context = LegacyContext(Context(0, 0, {}, RecordDict(), {}), strategy=strategy)
-        context.state.config_records[MAIN_CONFIGS_RECORD] = ConfigRecord({WorkflowKey.CURRENT_ROUND: at + 1})
+        context.state.config_records[MAIN_CONFIGS_RECORD] = ConfigRecord({WorkflowKey.CURRENT_ROUND: round_index + 1})
         context.state.array_records[MAIN_PARAMS_RECORD] = ArrayRecord()
+        spare = (len(connected) - 1).bit_length()
         workflow = SecAggPlusWorkflow(
             num_shares=1.0,  # every site holds a part of every other's keys
-            reconstruction_threshold=terms.minimum / len(there),
+            reconstruction_threshold=config.minimum / len(connected),
             max_weight=1.0,
-            clipping_range=terms.secure_range,
-            quantization_range=2 ** (_BITS - 1 - (len(there) - 1).bit_length()),  # as fine as the sum leaves room for
+            clipping_range=config.secure_range,
+            quantization_range=2 ** (_BITS - 1 - spare),  # as fine as the sum of so many leaves room for
             modulus_range=2**_BITS,
             timeout=timeout,
         )
@@ -106,37 +113,47 @@ def mean_change(
             workflow(listening, context)
         except Exception as error:  # whatever a site sends; the protocol does not say which one it was
             listening.broken = f"the protocol failed ({replies.printable(f'{type(error).__name__}: {error}')})"
-    return strategy.change, [_event(at, name, node, weights, strategy, listening) for name, node in there.items()]
+    return strategy.change, [
+        _event(round_index, name, node, weights, strategy, listening) for name, node in connected.items()
+    ]
 
 
-def _event(at: int, name: str, node: int, weights: Weights, strategy: _Strategy, listening: _Listening) -> Event:
+def _event(
+    round_index: int, name: str, node: int, weights: Weights, strategy: _Strategy, listening: _Listening
+) -> Event:
     received = sum(array.nbytes for array in weights)
-    told = strategy.told.get(node)
-    if told is None:
+    if node not in strategy.metrics:
         broken = listening.broken or "too few sites were left to unmask the sum"
         what, reason = listening.lost.get(node, (UNUSED, broken))
-        return event(at, name, what, reason, received=received)
-    update = Update(name, [], int(told["examples"]), (float(told["loss"]),), float(told["seconds"]))
-    return {**event(at, name, TRAINED, received=received, update=update), "bytes_sent": listening.bytes.get(node, 0)}
+        return new_event(round_index, name, what, reason, received=received)
+    metrics = strategy.metrics[node]
+    try:
+        update = Update(name, [], int(metrics["examples"]), (float(metrics["loss"]),), float(metrics["seconds"]))
+    except Exception:  # whatever a site says beside its masked update, that is in the sum
+        update = Update(name, [], 0, (), math.nan)
+    return {
+        **new_event(round_index, name, TRAINED, received=received, update=update),
+        "bytes_sent": listening.bytes.get(node, 0),
+    }
 
 
 class _Strategy:
     """What Flower's protocol asks of a strategy: whom to ask what, and where the sum goes."""
 
-    def __init__(self, there: Mapping[str, int], weights: Weights, config: Mapping[str, Any]) -> None:
-        self.there, self.weights, self.config = there, weights, config
+    def __init__(self, connected: Mapping[str, int], weights: Weights, config: Mapping[str, Any]) -> None:
+        self.connected, self.weights, self.config = connected, weights, config
         self.change: Weights = []
-        self.told: dict[int, Mapping[str, Any]] = {}
+        self.metrics: dict[int, Mapping[str, Any]] = {}
 
     def configure_fit(self, *_: object) -> list[tuple[Any, FitIns]]:
         parameters = ndarrays_to_parameters(self.weights)
         return [
             (SimpleNamespace(node_id=node), FitIns(parameters, {**self.config, "client": name}))
-            for name, node in self.there.items()
+            for name, node in self.connected.items()
         ]
 
     def aggregate_fit(self, _: int, results: list[tuple[Any, FitRes]], __: object) -> tuple[None, dict]:
-        self.told = {proxy.node_id: result.metrics for proxy, result in results}
+        self.metrics = {proxy.node_id: result.metrics for proxy, result in results}
         if results:
             self.change = parameters_to_ndarrays(results[0][1].parameters)  # Flower puts the mean in all of them
         return None, {}
@@ -152,8 +169,8 @@ class _Listening:
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         messages = list(messages)
-        found = list(self.grid.send_and_receive(messages, timeout=timeout))
-        heard = {reply.metadata.reply_to_message_id: reply for reply in found}
+        replied = list(self.grid.send_and_receive(messages, timeout=timeout))
+        heard = {reply.metadata.reply_to_message_id: reply for reply in replied}
         for message in messages:
             node, reply = message.metadata.dst_node_id, heard.get(message.metadata.message_id)
             what, reason = replies.failure(reply)
@@ -162,4 +179,4 @@ class _Listening:
             else:
                 masked = reply.content.config_records[RECORD_KEY_CONFIGS].get(Key.MASKED_PARAMETERS, [])
                 self.bytes[node] = self.bytes.get(node, 0) + sum(map(len, masked))
-        return found
+        return replied

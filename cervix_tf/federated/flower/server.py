@@ -11,17 +11,17 @@ from flwr.serverapp import Grid
 from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import Weights
 from cervix_tf.federated.client import Trainer
+from cervix_tf.federated.flower.federation_config import FederationConfig
 from cervix_tf.federated.flower.privacy import epsilon
 from cervix_tf.federated.flower.strategy import Ring, Rounds
-from cervix_tf.federated.flower.terms import Terms
-from cervix_tf.federated.keeper import Keeper
+from cervix_tf.federated.round_checkpointer import RoundCheckpointer
 from cervix_tf.federated.screening import problem
 from cervix_tf.run_dir import RunDir, write_json
 
 _LOG = logging.getLogger("flwr")
 
 
-def federate(grid: Grid, trainer: Trainer, terms: Terms, out: RunDir) -> Weights:
+def federate(grid: Grid, trainer: Trainer, config: FederationConfig, out: RunDir) -> Weights:
     """The weights after all rounds, from those that the trainer's network has, which gets them too.
 
     `out` gets the files that a simulation writes: history.csv, federation.csv, the state
@@ -29,50 +29,50 @@ def federate(grid: Grid, trainer: Trainer, terms: Terms, out: RunDir) -> Weights
     sites measure them. Started again after a failure, the federation goes on after that
     round; what sites keep for themselves is at the sites.
 
-    Raises `InputError` when a round has fewer updates that count than the terms ask for.
+    Raises `InputError` when a round has fewer updates that count than the config asks for.
     """
-    policy = terms.policy
-    if terms.privacy != "none" and trainer.statistics and policy.batch_norm != "local":
+    policy = config.policy
+    if config.privacy != "none" and trainer.statistics and policy.batch_norm != "local":
         raise InputError(
             f"privacy with batch-norm {policy.batch_norm!r}: noise makes moving variances negative, and "
             "averaging them apart would tell what the noise hides; set batch-norm to 'local'"
         )
-    keeper = Keeper(out, clients=(), patience=terms.patience if terms.validation == "sites" else 0)
+    checkpointer = RoundCheckpointer(out, clients=(), patience=config.patience if config.validation == "sites" else 0)
     if out.federated_weights.exists():
-        weights = keeper.read(out.federated_weights)
+        weights = checkpointer.read(out.federated_weights)
         trainer.network.set_weights(weights)
         return weights
-    if terms.privacy != "none":
+    if config.privacy != "none":
         np.random.seed()  # Flower draws its noise from here: with the run's seed any site could take it off again
-    with keeper:
-        weights, done = keeper.restore(trainer.weights)
+    with checkpointer:
+        weights, done = checkpointer.restore(trainer.weights)
         if wrong := problem(weights, trainer.weights, trainer.variances):
             raise InputError(
                 f"{out.root}: holds no state that this federation can go on from ({wrong}); choose another folder"
             )
-        rounds = (Ring if terms.topology == "ring" else Rounds)(grid, trainer, terms, keeper)
-        while done < policy.rounds and not keeper.stalled:
+        rounds = (Ring if config.topology == "ring" else Rounds)(grid, trainer, config, checkpointer)
+        while done < policy.rounds and not checkpointer.stalled:
             started = time.monotonic()
             weights, events = rounds.train(weights, done)
-            losses = rounds.losses(weights, done, events) if terms.validation == "sites" else {}
-            keeper.keep(weights, time.monotonic() - started, events, losses)
+            losses = rounds.losses(weights, done, events) if config.validation == "sites" else {}
+            checkpointer.keep(weights, time.monotonic() - started, events, losses)
             done += 1
-            _LOG.info("round %d of %d: %s", done, policy.rounds, keeper.history.iloc[-1].to_dict())
-            if terms.privacy != "none":
-                _account(terms, done, out)
-        if keeper.best:
-            _LOG.info("the result: the weights of round %d, which did best on validation images", keeper.best)
+            _LOG.info("round %d of %d: %s", done, policy.rounds, checkpointer.history.iloc[-1].to_dict())
+            if config.privacy != "none":
+                _account(config, done, out)
+        if checkpointer.best:
+            _LOG.info("the result: the weights of round %d, which did best on validation images", checkpointer.best)
         again = policy.batch_norm == "recalibrate"
-        weights = keeper.finish(weights, (lambda last: rounds.recalibrated(last, done)) if again else None)
+        weights = checkpointer.finish(weights, (lambda last: rounds.recalibrated(last, done)) if again else None)
     trainer.network.set_weights(weights)
     return weights
 
 
-def _account(terms: Terms, releases: int, out: RunDir) -> None:
+def _account(config: FederationConfig, releases: int, out: RunDir) -> None:
     """Write what the noise of the rounds so far is worth."""
-    spent = epsilon(terms.noise_multiplier, releases, terms.delta)
-    _LOG.info("privacy of a site after %d rounds: epsilon %.3f at delta %g", releases, spent, terms.delta)
+    spent = epsilon(config.noise_multiplier, releases, config.delta)
+    _LOG.info("privacy of a site after %d rounds: epsilon %.3f at delta %g", releases, spent, config.delta)
     write_json(
         out.privacy,
-        {"epsilon": spent, "delta": terms.delta, "releases": releases, "of": "a whole site, present or absent"},
+        {"epsilon": spent, "delta": config.delta, "releases": releases, "of": "a whole site, present or absent"},
     )

@@ -237,18 +237,18 @@ def grid_of(tiny):
 @pytest.fixture(scope="session")
 def agreed():
     """agreed(**settings): what three sites agreed on for two rounds, without validation unless it is asked for."""
-    from cervix_tf.federated.flower import terms
+    from cervix_tf.federated.flower import federation_config
 
     def read(**settings):
         config = {"sites": SITES, "rounds": 2, "seed": 5, "wait": 0.0, "validation": "none", "patience": 0, **settings}
-        return terms.read({key.replace("_", "-"): value for key, value in config.items()})
+        return federation_config.read({key.replace("_", "-"): value for key, value in config.items()})
 
     return read
 
 
 @pytest.fixture(scope="module")
 def first(tiny, agreed):
-    """The first weights; while a module's tests run there is one network, built and traced once."""
+    """The initial weights; while a module's tests run there is one network, built and traced once."""
     build = tiny.network
     tiny.network = functools.cache(build)
     yield tiny.trainer(agreed()).weights

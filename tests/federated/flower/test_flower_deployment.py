@@ -11,8 +11,8 @@ pytest.importorskip("flwr", reason="Flower is not installed: pip install -e '.[f
 
 from cervix_tf.federated import simulation
 from cervix_tf.federated.averaging import average
-from cervix_tf.federated.flower import terms
-from cervix_tf.federated.keeper import Keeper
+from cervix_tf.federated.flower import federation_config
+from cervix_tf.federated.round_checkpointer import RoundCheckpointer
 from cervix_tf.run_dir import RunDir
 
 HERE = Path(__file__).parent
@@ -59,7 +59,7 @@ def start(deployment, out, settings):
 
 
 def weights_of(out):
-    return Keeper(out, (), 0).read(out.federated_weights)
+    return RoundCheckpointer(out, (), 0).read(out.federated_weights)
 
 
 def near(weights, others):
@@ -68,7 +68,7 @@ def near(weights, others):
 
 def simulated(tiny, out, names, rounds, **arguments):
     """The weights of the same federation in the simulator."""
-    trainer = tiny.trainer(terms.read({"sites": ",".join(names), "rounds": rounds, "seed": 5}))
+    trainer = tiny.trainer(federation_config.read({"sites": ",".join(names), "rounds": rounds, "seed": 5}))
     sites = [tiny.site(name) for name in names]
 
     def held_out(weights):
@@ -122,7 +122,7 @@ def test_a_federation_whose_site_is_killed_in_round_2_ends_with_the_others(runs,
     record = pd.read_csv(runs["killed"].federation, keep_default_na=False)
     assert list(record["client"]) == ["hospital-a", "hospital-c"] * 2 + ["hospital-c", "hospital-a"]
     assert list(record["event"]) == ["trained", "trained", "trained", "died", "away", "trained"], record.to_string()
-    trainer = tiny.trainer(terms.read({"sites": "hospital-a,hospital-c", "rounds": 3, "seed": 5}))
+    trainer = tiny.trainer(federation_config.read({"sites": "hospital-a,hospital-c", "rounds": 3, "seed": 5}))
     weights = trainer.weights
     for number, names in enumerate([("hospital-a", "hospital-c"), ("hospital-a",), ("hospital-a",)]):
         weights = average([trainer.train(tiny.site(name), weights, number) for name in names])

@@ -1,5 +1,7 @@
 """Four sites in this process, one of which lies, for five rounds: the other three go on as if they were alone."""
 
+import math
+
 import pytest
 
 pytest.importorskip("flwr", reason="Flower is not installed: pip install -e '.[federated]' in the checkout")
@@ -64,3 +66,11 @@ def test_a_number_of_images_that_was_not_agreed_on_counts_for_nothing_in_a_plain
     done = federation(fault="count:b:1", rounds=1)
     assert same(done.weights, federation(name="honest", rounds=1).weights)
     assert list(done.record["examples"]) == [12, 10**18, 12]
+
+
+def test_a_huge_update_moves_a_private_mean_by_the_clipping_norm_at_most(federation, first):
+    """`norm-bound` has no effect with privacy: the server's clipping holds instead."""
+    settings = {"privacy": "server", "batch_norm": "local", "noise_multiplier": 1e-9, "clipping_norm": 1e-3}
+    weights = federation(fault="times1e30:b:1", rounds=1, **settings).weights
+    moved = math.sqrt(sum(((after - before) ** 2).sum() for after, before in zip(weights, first, strict=True)))
+    assert 0 < moved <= 1e-3 * 1.01

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import average
 from cervix_tf.federated.flower import client as site_side
-from cervix_tf.federated.flower import privacy, terms
+from cervix_tf.federated.flower import federation_config, privacy
 
 SITES = "a,b,c"
 
@@ -152,7 +152,7 @@ def test_a_site_that_does_not_clip_what_it_sends_is_refused(federation, monkeypa
     real = site_side.fixedclipping_mod
 
     def clipping_elsewhere(message, context, call_next):
-        if site_side.name_of(message) == "b":
+        if site_side.site_name(message) == "b":
             return call_next(message, context)
         return real(message, context, call_next)
 
@@ -206,35 +206,36 @@ def test_a_site_with_another_network_is_told_so(tiny, federation, monkeypatch):
         ({"sites": "a,a"}, "occurs twice"),
         ({"start": "z", "topology": "ring"}, "cannot start at 'z'"),
         ({"minimum": 4}, "there are 3 sites"),
-        ({"rounds": 0}, "at least 1"),
+        ({"rounds": 0, "local-epochs": -1}, "config: rounds 0: must be at least 1\nrun config: local-epochs -1: must"),
         ({"rounds": "many"}, "rounds 'many'"),
         ({"topology": "star"}, "topology 'star'"),
         ({"topology": "ring", "privacy": "server"}, "the ring averages nothing"),
         ({"aggregation": "median", "minimum": 2}, "median"),
         ({"aggregation": "trimmed_mean"}, "leaves out none"),
-        ({"aggregation": "trimmed_mean", "trim": 0.5}, "trim"),
+        ({"trim": 0.5}, "trim 0.5: must be at least 0 and below 0.5"),
         ({"aggregation": "krum"}, "krum"),
         ({"privacy": "server", "weighting": "by_size", "sizes": "1,2,3"}, "plain mean"),
-        ({"privacy": "server", "noise-multiplier": 0.0}, "above 0"),
+        ({"noise-multiplier": 0.0, "delta": 1.0}, "noise-multiplier 0.0: must be above 0\nrun config: delta 1.0: must"),
         ({"privacy": "server"}, "set validation none"),
         ({"weighting": "by_size"}, "could give itself any weight"),
         ({"sizes": "12,13"}, "2 numbers for 3 sites"),
-        ({"sizes": "12,13,0"}, "give each its images"),
+        ({"sizes": "12,13,0"}, "sizes 12 13 0: must be at least 1"),
         ({"sizes": "12,many,3"}, "sizes '12,many,3'"),
-        ({"norm-bound": 0.5}, "at least 1"),
-        ({"patience": -1}, "must not be below 0"),
+        ({"norm-bound": 0.5}, "config: norm-bound 0.5: must be at least 1, or 0"),
+        ({"norm-bound": math.inf}, "norm-bound inf: must be at least 1"),
+        ({"patience": -1, "wait": -1.0}, "patience -1: must be at least 0\nrun config: wait -1.0: must"),
         ({"secure-aggregation": "secagg+", "topology": "ring"}, "set topology server"),
         ({"secure-aggregation": "secagg+", "aggregation": "median"}, "aggregation mean"),
         ({"secure-aggregation": "secagg+", "privacy": "client", "validation": "none"}, "cannot be had with privacy"),
         ({"secure-aggregation": "secagg+", "batch-norm": "recalibrate"}, "sent unmasked"),
         ({"secure-aggregation": "secagg+", "sites": "a,b"}, "three sites"),
         ({"secure-aggregation": "secagg+", "sites": "a,b,c,d", "minimum": 2}, "more than half"),
-        ({"secure-aggregation": "secagg+", "secure-range": 0.0}, "secure-range"),
+        ({"secure-range": 0.0}, "secure-range 0.0: must be above 0"),
     ],
 )
-def test_terms_that_cannot_be_kept_are_refused(config, words):
+def test_settings_that_cannot_be_kept_are_refused(config, words):
     with pytest.raises(InputError, match=words):
-        terms.read({"sites": SITES, **config})
+        federation_config.read({"sites": SITES, **config})
 
 
 def test_privacy_with_averaged_statistics_is_refused(federation):

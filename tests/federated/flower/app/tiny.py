@@ -8,8 +8,8 @@ from flwr.app import ArrayRecord
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
-from cervix_tf.federated.flower import terms
-from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, name_of
+from cervix_tf.federated.flower import federation_config
+from cervix_tf.federated.flower.client import RECALIBRATE, answer, clipping, measure, site_name
 from cervix_tf.federated.flower.secure import masking
 
 IMAGES, BATCH, SIDE = 12, 4, 6
@@ -18,7 +18,7 @@ server = ServerApp()
 
 
 def network(seed):
-    """The network, compiled, with the same first weights everywhere."""
+    """The network, compiled, with the same initial weights everywhere."""
     import keras
 
     from cervix_tf.federated.flower.seeding import seeded
@@ -76,7 +76,7 @@ def site(name):
 
 def fault_of(message, context):
     """What the run's `fault` (KIND:SITE:ROUND; ...) wants of this site now, if anything."""
-    name, now = name_of(message), str(message.content["config"]["round"] + 1)
+    name, now = site_name(message), str(message.content["config"]["round"] + 1)
     for one in filter(None, context.run_config["fault"].split(";")):
         kind, *where = one.split(":")
         if where in ([name, now], [name, "*"]):
@@ -103,14 +103,14 @@ def spoilt(kind, weights, variances):
 @client.train()
 def train(message, context):
     """Local training; spoilt where `fault` says so."""
-    agreed, kind = terms.read(context.run_config), fault_of(message, context)
+    agreed, kind = federation_config.read(context.run_config), fault_of(message, context)
     if kind == "hang":
         (Path(context.run_config["out"]) / "hanging").touch()
         time.sleep(600)
     if kind == "raise":
         raise OSError("the disk is gone")
     local = trainer(agreed)
-    reply = answer(message, context, local, site(name_of(message)))
+    reply = answer(message, context, local, site(site_name(message)))
     if kind:
         weights = spoilt(kind, reply.content["arrays"].to_numpy_ndarrays(), local.variances)
         reply.content["arrays"] = ArrayRecord(weights)
@@ -124,7 +124,7 @@ def train(message, context):
 @client.train(RECALIBRATE)
 def recalibrate(message, context):
     """The site's moving statistics."""
-    return answer(message, context, trainer(terms.read(context.run_config)), site(name_of(message)))
+    return answer(message, context, trainer(federation_config.read(context.run_config)), site(site_name(message)))
 
 
 @client.evaluate()
@@ -132,7 +132,7 @@ def validate(message, context):
     """The loss of the common weights on the site's validation images."""
     if fault_of(message, context) == "blind":
         raise OSError("the disk is gone")
-    return measure(message, context, trainer(terms.read(context.run_config)), site(name_of(message)))
+    return measure(message, context, trainer(federation_config.read(context.run_config)), site(site_name(message)))
 
 
 @server.main()
@@ -141,5 +141,5 @@ def main(grid, context):
     from cervix_tf.federated.flower.server import federate
     from cervix_tf.run_dir import RunDir
 
-    agreed = terms.read(context.run_config)
+    agreed = federation_config.read(context.run_config)
     federate(grid, trainer(agreed), agreed, RunDir(Path(context.run_config["out"])))

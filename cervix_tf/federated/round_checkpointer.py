@@ -18,7 +18,7 @@ from cervix_tf.data import tables
 from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import Update, Weights
 from cervix_tf.federated.client import Client
-from cervix_tf.federated.screening import UNKNOWN, Norms, Verdict
+from cervix_tf.federated.screening import UNKNOWN, Norms, ScreeningResult
 from cervix_tf.run_dir import RunDir
 from cervix_tf.training.epoch_states import EpochStates, read_state, write_state
 
@@ -30,12 +30,12 @@ _LOSS, _CHANGES = "val_loss", ["change", "statistics_change"]
 _EVENTS = "federation.csv"
 
 
-def event(
-    at: int, client: str, what: str, reason: str = "", *, received: int = 0, update: Update | None = None
+def new_event(
+    round_index: int, client: str, what: str, reason: str = "", *, received: int = 0, update: Update | None = None
 ) -> Event:
-    """What became of a client in round `at`, which counts from 0; its update where it sent one that can be read."""
+    """What became of a client in a round, counted from 0; its update where it sent one that can be read."""
     return {
-        "round": at + 1,
+        "round": round_index + 1,
         "client": client,
         "event": what,
         "reason": reason,
@@ -48,26 +48,27 @@ def event(
     }
 
 
-def screened(told: Event, verdict: Verdict) -> Event:
+def screened(event: Event, result: ScreeningResult) -> Event:
     """The event of a client whose update was looked at."""
-    what = {"event": "refused", "reason": verdict.reason} if verdict.reason else {}
-    return {**told, **what, **_as_columns(verdict.change)}
+    what = {"event": "refused", "reason": result.reason} if result.reason else {}
+    return {**event, **what, **_as_columns(result.change)}
 
 
-def change_of(told: Event) -> Norms:
+def recorded_change(event: Event) -> Norms:
     """How far an update moved the weights, as it stands in the record."""
-    return Norms(*(told[name] for name in _CHANGES))
+    return Norms(*(event[name] for name in _CHANGES))
 
 
 def _as_columns(change: Norms) -> Event:
     return {name: float(f"{norm:.6g}") for name, norm in zip(_CHANGES, change, strict=True)}
 
 
-class Keeper:
+class RoundCheckpointer:
     """Keeps history, events, best weights and state, in an order that a kill between any two writes cannot harm.
 
     A round counts once its state, with all events so far, is on the disk (see `EpochStates`). It is written while
-    the next one is trained: use the keeper in a `with` block, which ends when all is written.
+    the next one is trained: use the checkpointer in a `with` block, which ends when all is written. federation.csv
+    is a copy of the events, which are read from the state, or from refused.npz where the last round was refused.
 
     The best round is the first whose loss on held-out images was not undercut. Where sites
     measure it themselves and one of them is away, two rounds are compared by the mean of
@@ -84,7 +85,7 @@ class Keeper:
         self._writer, self._written = ThreadPoolExecutor(1), Future[None]()
         self._written.set_result(None)
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> RoundCheckpointer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -100,66 +101,76 @@ class Keeper:
     @property
     def changes(self) -> dict[str, Norms]:
         """What the last update of each client that counted changed."""
-        if not set(_CHANGES) <= set(self.events):  # none yet, or written before changes were measured
+        if self.events.empty:
             return {}
         counted = self.events[self.events["event"] == TRAINED].dropna(subset=_CHANGES)
         last = counted.groupby("client")[_CHANGES].last()
         return {str(name): Norms(*values) for name, values in zip(last.index, last.to_numpy(), strict=True)}
 
-    def restore(self, first: Weights) -> tuple[Weights, int]:
+    def restore(self, initial_weights: Weights) -> tuple[Weights, int]:
         """The weights after the newest whole round, and how many rounds there were."""
-        restored = self.states.restore()
-        if restored is None:
-            return list(first), 0
-        self.history, done = restored.history, len(restored.history)
-        if restored.arrays is None:
-            raise InputError(
-                f"{self.states.state(done)}: is missing although {self.out.history.name} counts {done} rounds; "
-                f"remove {self.out.root} to train this federation anew"
-            )
-        self.events = self._told(done, restored.arrays[_EVENTS].tobytes().decode())
-        for at, row in enumerate(self.history.to_dict("records")):
-            self._compare(at + 1, _measured(row))
-        return self._taken(restored.arrays), done
+        restored, weights, record = self.states.restore(), list(initial_weights), ""
+        if restored is not None:
+            self.history = restored.history
+            if restored.arrays is None:
+                raise InputError(
+                    f"{self.states.state(len(self.history))}: is missing although {self.out.history.name} counts "
+                    f"{len(self.history)} rounds; remove {self.out.root} to train this federation anew"
+                )
+            weights, record = self._taken(restored.arrays), _text(restored.arrays)
+            for at, row in enumerate(self.history.to_dict("records")):
+                self._compare(at + 1, _measured(row))
+        self._restore_events(record)
+        return weights, len(self.history)
 
-    def _told(self, done: int, with_state: str) -> pd.DataFrame:
-        """The events up to the round that is gone on from, those of rounds that came to nothing included.
+    def _restore_events(self, record: str) -> None:
+        """Take up the events in the newest state and those of rounds refused after it, and write federation.csv anew.
 
-        `with_state`, what had been told when the state was written, stands in for a record that is missing or damaged.
+        Where a damaged state cost a whole round, what counted in it is trained and recorded again.
         """
-        text = self.out.federation.read_text(encoding="utf-8", errors="replace") if self.out.federation.exists() else ""
-        if not text.startswith(with_state):  # missing or damaged: what the state knows
-            text = with_state
-            atomic.write_text(self.out.federation, text)
-        empty = dict.fromkeys(["loss", "seconds", *_CHANGES], "")
-        events = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=empty, float_precision="round_trip")
+        if self._refused.exists():
+            try:
+                with_refused = _text(read_state(self._refused)[1])
+            except InputError as error:
+                raise InputError(f"{error}; remove it to go on without what it says of refused rounds") from None
+            record = with_refused if with_refused.startswith(record) else record
+        if not record:
+            return
+        events = pd.read_csv(
+            io.StringIO(record),
+            dtype=dict.fromkeys(["client", "event", "reason"], str),
+            keep_default_na=False,
+            na_values=dict.fromkeys(["loss", "seconds", *_CHANGES], ""),
+            float_precision="round_trip",
+        )
         events = events.map(lambda cell: tables.unshielded(cell) if isinstance(cell, str) else cell)
-        whole = (events["round"] <= done) | (events.get("event", "") == REFUSED_ROUND)
-        last = np.flatnonzero(whole)[-1:]  # what is after it belongs to a round that was killed, and is told anew
-        return events[: last[0] + 1 if len(last) else 0]
+        self.events = events[(events["round"] <= len(self.history)) | (events["event"] != TRAINED)]
+        self._write_events(self.events)
 
-    def count(self, minimum: int, events: Sequence[Event], at: int) -> None:
+    def count(self, minimum: int, events: Sequence[Event], round_index: int) -> None:
         """Refuse the round when fewer clients than needed (0: all) came back with something to use; print who did not.
 
         Raises `InputError`.
         """
         lost = [event for event in events if event["event"] != TRAINED]
-        said = "; ".join(f"{event['client']} {event['event']}: {event['reason']}" for event in lost)
+        details = "; ".join(f"{event['client']} {event['event']}: {event['reason']}" for event in lost)
         here, needed = len(events) - len(lost), minimum or len(events)
         if here < needed or not here:
-            self.refuse(at, events, f"{here} of {len(events)} clients came back, {needed} are needed", said)
+            self.refuse(round_index, events, f"{here} of {len(events)} clients came back, {needed} are needed", details)
         if lost:
-            print(f"round {at + 1}: without {said}", flush=True)
+            print(f"round {round_index + 1}: without {details}", flush=True)
 
-    def refuse(self, at: int, events: Sequence[Event], why: str, said: str = "") -> NoReturn:
-        """Write down that round `at` came to nothing, and raise `InputError`; the round before stays as it is."""
+    def refuse(self, round_index: int, events: Sequence[Event], why: str, details: str = "") -> NoReturn:
+        """Write down that a round came to nothing, and raise `InputError`; the round before stays as it is."""
         unused = [{**event, "event": UNUSED} if event["event"] == TRAINED else event for event in events]
-        told = pd.concat([self.events, pd.DataFrame([*unused, event(at, "", REFUSED_ROUND, why)])], ignore_index=True)
-        self._submit(lambda: self._tell(told))
+        attempt = pd.DataFrame([*unused, new_event(round_index, "", REFUSED_ROUND, why)])
+        record = pd.concat([self.events, attempt], ignore_index=True)
+        self._submit(lambda: self._write_refused(record))
         self._written.result()
+        details = f" ({details})" if details else ""
         raise InputError(
-            f"round {at + 1}: {why}{f' ({said})' if said else ''}; mend what is wrong and start the same run again: "
-            f"it goes on after round {at}"
+            f"round {round_index + 1}: {why}{details}; mend what is wrong and start the same run again: "
+            f"it goes on after round {round_index}"
         )
 
     def keep(self, weights: Weights, seconds: float, events: Sequence[Event], losses: Mapping[str, float]) -> None:
@@ -190,6 +201,7 @@ class Keeper:
             weights = recalibrate(weights)
         write_state(self.out.federated_weights, self._arrays(weights))
         self._best.unlink(missing_ok=True)
+        self._refused.unlink(missing_ok=True)
         self.states.clear()
         return weights
 
@@ -221,18 +233,22 @@ class Keeper:
 
     def _write(self, done: int, best: bool, weights: Weights) -> Callable[[], None]:
         """What writes a round as it is now, later, in another thread."""
-        arrays, told, history = self._arrays(weights), self.events, self.history
+        arrays, events, history = self._arrays(weights), self.events, self.history
 
         def write() -> None:
             if best:
                 self.states.keep_best(_LOSS, done, lambda part: np.savez(part, allow_pickle=False, **arrays))
-            text = tables.csv_text(told)
-            self.states.keep(history, {**arrays, _EVENTS: np.frombuffer(text.encode(), np.uint8)})
-            atomic.write_text(self.out.federation, text)
+            self.states.keep(history, {**arrays, **_as_array(events)})
+            self._write_events(events)
 
         return write
 
-    def _tell(self, events: pd.DataFrame) -> None:
+    def _write_refused(self, events: pd.DataFrame) -> None:
+        """Write the events so far where the next start finds them: the newest state does not have the last ones."""
+        write_state(self._refused, _as_array(events))
+        self._write_events(events)
+
+    def _write_events(self, events: pd.DataFrame) -> None:
         atomic.write_text(self.out.federation, tables.csv_text(events))
 
     def _submit(self, write: Callable[[], None]) -> None:
@@ -243,6 +259,10 @@ class Keeper:
     def _best(self) -> Path:
         return self.out.checkpoints / "best.npz"
 
+    @property
+    def _refused(self) -> Path:
+        return self.out.checkpoints / "refused.npz"
+
     def _arrays(self, weights: Weights) -> dict[str, np.ndarray]:
         arrays = {f"weight-{index}": array for index, array in enumerate(weights)}
         for at, client in enumerate(self.clients):
@@ -250,8 +270,18 @@ class Keeper:
         return arrays
 
 
+def _as_array(events: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The events as a file of arrays can hold them."""
+    return {_EVENTS: np.frombuffer(tables.csv_text(events).encode(), np.uint8)}
+
+
+def _text(arrays: Mapping[str, np.ndarray]) -> str:
+    """What `_as_array` put there, as CSV."""
+    return arrays[_EVENTS].tobytes().decode()
+
+
 def _measured(row: Mapping[Any, Any]) -> dict[str, float]:
     """The losses on held-out images in a row of the history, by who measured them; a simulation's under no name."""
-    found = {str(name)[len(_LOSS) :].strip(): value for name, value in row.items() if str(name).startswith(_LOSS)}
-    found = {name: value for name, value in found.items() if not math.isnan(value)}
-    return {name: value for name, value in found.items() if name or len(found) == 1}
+    losses = {str(name)[len(_LOSS) :].strip(): value for name, value in row.items() if str(name).startswith(_LOSS)}
+    losses = {name: value for name, value in losses.items() if not math.isnan(value)}
+    return {name: value for name, value in losses.items() if name or len(losses) == 1}

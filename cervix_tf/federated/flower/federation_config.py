@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from cervix_tf import ranges
 from cervix_tf.errors import InputError
 from cervix_tf.federated.policy import Policy, Topology, ring
+from cervix_tf.ranges import CountOrNone, NotNegative, Positive, Range, Seed, Share
+
+_PREFIX = "run config: "
 
 
 @dataclass(frozen=True)
-class Terms:
+class FederationConfig:
     """Who takes part in a federation between institutions, and how."""
 
     sites: tuple[str, ...] = ()
@@ -22,52 +25,47 @@ class Terms:
     start: str = ""
     """Site at which the ring starts; empty: the first."""
     policy: Policy = field(default_factory=Policy)
-    sizes: tuple[int, ...] = ()
+    sizes: Annotated[tuple[int, ...], Range(1)] = ()
     """Training images of each site, in the order of `sites`, as they were agreed on: an update that says another number
     is refused. Empty: not agreed on; every site must count alike then."""
     validation: Literal["sites", "none"] = "sites"
     """sites: each measures the loss of the common weights on its own validation images, and the weights with the lowest
     mean are the result; none: the last weights are."""
-    patience: int = 5
+    patience: CountOrNone = 5
     """Rounds without a lower loss that end the federation, where sites measure it; 0: all rounds."""
-    wait: float = 600.0
+    wait: NotNegative = 600.0
     """Seconds to wait for sites that are not connected before a round goes on without them."""
     aggregation: Literal["mean", "median", "trimmed_mean", "krum"] = "mean"
     """What is made of the updates: their mean, or one of Flower's robust strategies, which withstand a site that
     sends wrong weights."""
-    trim: float = 0.2
+    trim: Annotated[float, Range(0, 0.5, below=True)] = 0.2
     """Share of the updates that the trimmed mean leaves out at each end."""
-    malicious: int = 1
+    malicious: CountOrNone = 1
     """Sites that Krum withstands; it needs 2 of them + 3 updates."""
     privacy: Literal["none", "server", "client"] = "none"
     """Differential privacy of a whole site: its update is clipped, by the server or before it leaves the site, and
     Gaussian noise is added to the mean."""
-    noise_multiplier: float = 1.0
+    noise_multiplier: Positive = 1.0
     """Standard deviation of the noise on the sum of the updates, as a multiple of `clipping_norm`."""
-    clipping_norm: float = 1.0
+    clipping_norm: Positive = 1.0
     """Largest L2 norm of an update."""
-    delta: float = 1e-5
+    delta: Share = 1e-5
     """Of the (epsilon, delta) that is reported."""
     secure_aggregation: Literal["none", "secagg+"] = "none"
     """secagg+: sites mask what they send so that the server sees the sum alone; no update can be checked then."""
-    secure_range: float = 8.0
+    secure_range: Positive = 8.0
     """Largest change of one weight in a round that can be sent masked; the smaller, the finer the steps."""
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
+        check(self)
         ring(self.sites, self.start)
         if not self.sites:
             raise InputError("sites: name the sites that take part, e.g. sites = 'hospital-a,hospital-b,hospital-c'")
-        if not 0 <= self.policy.minimum <= len(self.sites):
+        if self.policy.minimum > len(self.sites):
             raise InputError(f"minimum {self.policy.minimum}: there are {len(self.sites)} sites")
-        if self.policy.rounds < 1 or self.policy.local_epochs < 1:
-            raise InputError("rounds and local-epochs must be at least 1")
         if self.topology == "ring" and (self.aggregation != "mean" or self.privacy != "none"):
             raise InputError("the ring averages nothing: aggregation must be mean and privacy none")
-        if self.policy.norm_bound and not 1 <= self.policy.norm_bound < math.inf:
-            raise InputError(f"norm-bound {self.policy.norm_bound:g}: give a factor of at least 1, or 0 for no bound")
-        if not self.policy.deadline >= 0 or not self.wait >= 0 or self.patience < 0:
-            raise InputError("deadline, wait and patience must not be below 0")
         self._check_sizes()
         self._check_aggregation()
         self._check_privacy()
@@ -84,7 +82,7 @@ class Terms:
         return self.policy.minimum or len(self.sites)
 
     def _check_sizes(self) -> None:
-        if self.sizes and (len(self.sizes) != len(self.sites) or min(self.sizes) < 1):
+        if self.sizes and len(self.sizes) != len(self.sites):
             raise InputError(f"sizes: {len(self.sizes)} numbers for {len(self.sites)} sites; give each its images")
         if self.policy.weighting == "by_size" and not self.sizes:
             raise InputError(
@@ -98,8 +96,6 @@ class Terms:
         remedy = "; take more sites or a higher minimum"
         if self.aggregation == "median" and fewest < 3:
             raise InputError(f"median: of {fewest} updates it is their mean{remedy}")
-        if not 0 <= self.trim < 0.5:
-            raise InputError(f"trim {self.trim}: give a share from 0 to below 0.5")
         if self.aggregation == "trimmed_mean" and int(self.trim * fewest) < 1:
             raise InputError(f"trim {self.trim}: of {fewest} updates it leaves out none{remedy}, or a larger trim")
         if self.aggregation == "krum" and fewest < 2 * self.malicious + 3:
@@ -110,8 +106,6 @@ class Terms:
             return
         if self.aggregation != "mean" or self.policy.weighting != "plain":
             raise InputError("privacy: the noise is made for the plain mean; set aggregation mean and weighting plain")
-        if self.noise_multiplier <= 0 or self.clipping_norm <= 0 or not 0 < self.delta < 1:
-            raise InputError("privacy: noise-multiplier and clipping-norm must be above 0, delta between 0 and 1")
         if self.validation != "none":
             raise InputError(
                 "privacy: which weights do best at the sites would tell what the noise hides; set validation none"
@@ -135,32 +129,41 @@ class Terms:
                 f"secure-aggregation: needs three sites and a minimum of more than half of them; of {self.minimum} of "
                 f"{len(self.sites)} a part could unmask the others"
             )
-        if not 0 < self.secure_range < math.inf:
-            raise InputError(f"secure-range {self.secure_range:g}: give a number above 0")
 
 
-def read(run_config: Mapping[str, Any]) -> Terms:
-    """The terms in a Flower app's run config; its keys are the fields of `Terms` and `Policy`, with hyphens.
+def read(run_config: Mapping[str, Any]) -> FederationConfig:
+    """What a Flower app's run config says; its keys are the fields of `FederationConfig` and `Policy`, with hyphens.
 
     Other keys are the study's own. Raises `InputError` that names the key.
     """
-    policy = Policy(**_values(Policy, run_config))
-    values = _values(Terms, run_config)
+    policy = Policy(**values_of(Policy, run_config))
+    check(policy)
+    values = values_of(FederationConfig, run_config)
     values["sites"] = tuple(_listed(values.get("sites", "")))
     try:
         values["sizes"] = tuple(int(size) for size in _listed(values.get("sizes", "")))
     except ValueError:
-        raise InputError(f"run config: sizes {run_config['sizes']!r}: give whole numbers, comma between") from None
-    return Terms(**values, policy=policy)
+        raise InputError(f"{_PREFIX}sizes {run_config['sizes']!r}: give whole numbers, comma between") from None
+    return FederationConfig(**values, policy=policy)
 
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _values(kind: type, run_config: Mapping[str, Any]) -> dict[str, Any]:
+def check(settings: Any) -> None:
+    """Raise `InputError` that names every key whose value is out of range."""
+    if wrong := list(ranges.problems(settings, _PREFIX)):
+        raise InputError("\n".join(wrong))
+
+
+def values_of(kind: type, run_config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass that the run config gives, each of its type.
+
+    Raises `InputError` that names the key.
+    """
     hints = get_type_hints(kind)
-    found = {}
+    values = {}
     for each in fields(kind):
         key, hint = each.name.replace("_", "-"), hints[each.name]
         if key not in run_config or hint is Policy:
@@ -168,10 +171,10 @@ def _values(kind: type, run_config: Mapping[str, Any]) -> dict[str, Any]:
         value = run_config[key]
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
-                raise InputError(f"run config: {key} {value!r}: there are {', '.join(map(repr, get_args(hint)))}")
+                raise InputError(f"{_PREFIX}{key} {value!r}: there are {', '.join(map(repr, get_args(hint)))}")
         else:
             wanted = {int: (int,), float: (int, float)}.get(hint, (str,))
             if type(value) not in wanted:
-                raise InputError(f"run config: {key} {value!r}: is not the kind of value that belongs there")
-        found[each.name] = value
-    return found
+                raise InputError(f"{_PREFIX}{key} {value!r}: is not the kind of value that belongs there")
+        values[each.name] = value
+    return values

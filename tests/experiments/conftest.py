@@ -1,0 +1,28 @@
+"""What tests of whole studies share."""
+
+import keras
+import pytest
+from keras import layers
+
+from cervix_tf.models import backbones
+
+
+def plain(name, height, width, **_):
+    """Four convolutions with what the studies need of a backbone: pixels in, a layer named features."""
+    image = keras.Input((height, width, 3))
+    x = image
+    for channels in (16, 24, 32, 48):
+        x = layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+    pixels = keras.Input((height, width, 3), name="pixels")
+    scaled = layers.Rescaling(1 / 127.5, -1.0, dtype="float32")(pixels)
+    return keras.Model(pixels, keras.Model(image, x, name="features")(scaled), name=name)
+
+
+@pytest.fixture(scope="module")
+def plain_backbone():
+    """A plain network in every backbone's place, which would take most of the time to trace."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backbones, "backbone", plain)
+        patch.setattr(backbones, "check", lambda *_, **__: None, raising=False)  # of weights that it does not load
+        yield
