@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from cervix_tf import processor, tuning
+from cervix_tf import processor, shown_paths, tuning
 from cervix_tf.doctor import checks, machine
 from cervix_tf.doctor.checks import Finding
 from cervix_tf.errors import exit_cleanly
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "memory": f"{memory / 1e9:.0f} GB" if memory else "not known",
                 "GPU": "; ".join(graphics) or "none from NVIDIA",
                 "system": f"{platform.platform()}, Python {platform.python_version()}",
-                "cervix_tf": f"{__version__}, {checks.PROJECT}",
+                "cervix_tf": f"{__version__}, {shown_paths.kept(str(checks.PROJECT))}",
             }.items(),
         )
         print("\nloading the libraries, which takes some seconds ...", flush=True)
