@@ -172,7 +172,7 @@ class Config(StudyConfig):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
         if self.masks and "herlev" not in self.data_source.layouts:
-            yield "masks", "are there for Herlev alone; give --task herlev or herlev_seven"
+            yield "masks", "there are masks of Herlev alone; give --task herlev or herlev_seven"
         tested = self.test_share if self.folds == 1 else 1 / self.folds
         if self.validation_share + tested >= 1:
             yield "validation_share", f"and {tested:g} to be tested leave nothing to train on; lower one"
