@@ -14,7 +14,7 @@ from experiments.metric_learning.config import METHODS, TABLES
 
 SMALL = [
     *("--preset", "paper", "--networks", "nasnet_mobile", "--images.size", "32", "--batches.images", "4"),
-    *("--val1-share", "0.3"),
+    *("--val1-share", "0.3", "--weights", "random"),
     *(word for row in ("fine-tuning", "contrastive", "n-pair", "batch-hard") for word in (f"--{row}.epochs", "1")),
 ]
 SPLIT = ("train", "train", "train", "validation", "test")

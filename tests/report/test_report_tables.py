@@ -174,3 +174,9 @@ def test_counts_are_whole_numbers():
     rows = [{"name": "NILM", "paper": [518.0, None], "ours": [{"value": 40}, None], "row": ""}]
     found = table(number=1, unit=tables.IMAGES, spread="", rows=rows)
     assert tables.cells(found, rows[0]) == [("518", "40"), ("–", "–")]
+
+
+def test_the_papers_own_intervals_stand_behind_its_numbers():
+    row = {"name": "r", "paper": [83.529], "paper_bounds": [(73.91, 90.69)], "ours": [{"value": 80.0}]}
+    found = {"number": 7, "title": "t", "columns": ["c"], "rows": [row]}
+    assert "| r | 83.53 [73.9, 90.7] \\| 80.0 |" in tables.markdown([found])
