@@ -93,7 +93,7 @@ class Classifier:
         return evaluation.evaluate(self.model, manifest, **options)
 
     def heatmap(self, images: Images) -> list[list[np.ndarray]]:
-        """Where the evidence for the most probable class lies (Grad-CAM++): a list an input, a map an image.
+        """Where the evidence for the most probable class lies (Grad-CAM++): a list per input, a map per image.
 
         Maps are (h, w) in [0, 1], coarser than the image; `cervix_tf.explain.overlay` lays them over it.
 

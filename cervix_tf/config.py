@@ -33,7 +33,7 @@ Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of one training image, drawn anew each epoch: one affine resampling, then tones and colors."""
+    """Random changes of one training image, drawn again each epoch: one affine resampling, then tones and colors."""
 
     rotation: Annotated[tuple[float, float], Range(-360, 360), Rising()] = (0.0, 0.0)
     """Degrees, counter-clockwise, uniform between the two."""

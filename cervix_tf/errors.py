@@ -1,4 +1,4 @@
-"""The one exception for things a user can mend, and how a command ends on it."""
+"""The one exception for things a user can fix, and how a command ends on it."""
 
 from __future__ import annotations
 

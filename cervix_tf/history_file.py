@@ -1,4 +1,4 @@
-"""history.csv, a row an epoch or round of a training: read without TensorFlow, and the same text when written again."""
+"""history.csv, one row per epoch or round: read without TensorFlow, and the same text when written again."""
 
 from __future__ import annotations
 

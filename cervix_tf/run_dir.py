@@ -80,7 +80,7 @@ class RunDir:
 
     @property
     def predictions(self) -> Path:
-        """Test predictions: one line an image or case (see `cervix_tf.metrics.predictions`)."""
+        """Test predictions: one line per image or case (see `cervix_tf.metrics.predictions`)."""
         return self.root / "predictions.csv"
 
     @property

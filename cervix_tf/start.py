@@ -33,7 +33,7 @@ def import_tensorflow(threads: int = 0, *, deterministic: bool = False) -> None:
             import tensorflow as tf
 
         tf.config.list_physical_devices()
-        tf.get_logger().setLevel("ERROR")  # it warns of many networks as of one traced anew
+        tf.get_logger().setLevel("ERROR")  # it warns of many networks as of one traced again
 
 
 def threads(asked: int, runs: Iterable[RunDir]) -> int:
@@ -46,7 +46,7 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, rep
     """Write config.json and environment.json of a run, or check that the run that is there has the same config.
 
     Returns the configuration with precision `auto` replaced by what is chosen, once per run. A run that holds no
-    computed thing yet, such as one whose start failed for want of an option, takes the new configuration. Neither file
+    computed thing yet, such as one whose start failed without an option, takes the new configuration. Neither file
     names the user's home folder. The run's pages show patients' images if `report_images`. The caller has called
     `import_tensorflow` and has the run's lock (see `cervix_tf.run_lock`).
 

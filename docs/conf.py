@@ -48,7 +48,7 @@ def sources(lines):
 
 
 def process(app, what, name, obj, options, lines):
-    """Mend a docstring in place."""
+    """Fix a docstring in place."""
     lines[:] = tables(sources(lines))
     if what in ("attribute", "data", "property"):
         lines.insert(0, "")  # Napoleon takes what stands before a colon in the first line for the type

@@ -89,7 +89,7 @@ class OfALibrary(Exception):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (InputError("a.csv: line 3: mend it"), "error: a.csv: line 3: mend it"),
+        (InputError("a.csv: line 3: fix it"), "error: a.csv: line 3: fix it"),
         (OSError(errno.ENOSPC, "", "m.keras"), "error: m.keras: the disk is full"),
         (OSError(errno.EROFS, "", "m.keras"), "error: m.keras: the file system is read-only"),
         (OSError(errno.EMFILE, "", "a.jpg"), "error: a.jpg: Too many open files"),

@@ -84,7 +84,7 @@ def audit(
         root: folder that its paths are relative to; default: the manifest's own
         out: write the findings there: path, kind, severity, reason, other
         exclusions: write the images to leave out there: path, reason
-        workers: threads; 0 = one a core
+        workers: threads; 0 = one per core
         max_megapixels: larger images are errors and are not decoded; default: as everywhere, 50 or CERVIX_TF_MAX_PIXELS
         near_bits: most differing bits, of 64, of the perceptual hashes of near-duplicates
     """

@@ -74,7 +74,7 @@ def audit(
 ) -> Report:
     """Findings and exclusions for every image of `manifest`; each file is read and decoded once.
 
-    `workers` threads (0 = one a core); `max_megapixels` instead of the reader's own limit;
+    `workers` threads (0 = one per core); `max_megapixels` instead of the reader's own limit;
     `threshold` is the most differing bits of 64 that near-duplicates may have (see `fingerprints`).
     """
     prints = fingerprints.inspect_all([Path(path) for path in manifest.paths()], workers, max_megapixels)

@@ -68,7 +68,7 @@ class Fingerprint:
 
 
 def inspect_all(files: Sequence[Path], workers: int, max_megapixels: float | None = None) -> list[Fingerprint]:
-    """`inspect` of each file, in order, by `workers` threads (0 = one a core)."""
+    """`inspect` of each file, in order, by `workers` threads (0 = one per core)."""
     with ThreadPoolExecutor(workers or processor.here().cores) as pool:
         return list(pool.map(lambda file: inspect(file, max_megapixels), files))
 

@@ -1,4 +1,4 @@
-"""The manifest: a table with one row an image, typed, validated, relative to a data root.
+"""The manifest: a table with one row per image, typed, validated, relative to a data root.
 
 Columns (all may be empty but `path`):
 
@@ -60,7 +60,7 @@ class Manifest:
         return self.where(self.rows["split"] == split)
 
     def paths(self) -> list[str]:
-        """Absolute file names, one a row."""
+        """Absolute file names, one per row."""
         return [str(self.root / path) for path in self.rows["path"]]
 
 
@@ -106,13 +106,13 @@ def read(path: Path, root: Path | None = None) -> Manifest:
             "`python -m cervix_tf.data import csv`"
         )
     if not len(table) and not problems:
-        raise InputError(f"{path}: no rows; a manifest needs one line an image below its header")
+        raise InputError(f"{path}: no rows; a manifest needs one line per image below its header")
     columns = {column: table.column(column) for column in COLUMNS}
     return _validated(columns, Path(root) if root is not None else path.parent, str(path), table.where, problems)
 
 
 def write(manifest: Manifest, path: Path) -> None:
-    """Write the manifest as CSV, whole or not at all: one header line and one line an image.
+    """Write the manifest as CSV, whole or not at all: one header line and one line per image.
 
     Raises `InputError` for a name that says it is something else, such as the spreadsheet it was read from.
     """
@@ -145,7 +145,7 @@ def check_labels(manifest: Manifest, classes: Sequence[str], name: str = "manife
     problems = []
     for label, rows in manifest.rows[(labels != "") & ~labels.isin(classes)].groupby("label", sort=False):
         meant = of_class.get(names.plain(str(label)))
-        remedy = f"write it {meant!r}" if meant else "mend the label or the class list"
+        remedy = f"write it {meant!r}" if meant else "fix the label or the class list"
         problems.append(
             f"{name}: {rows['path'].iloc[0]}: label {label!r} is not among the classes {', '.join(classes)} "
             f"({len(rows)} such rows); {remedy}"

@@ -44,7 +44,7 @@ def training(
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of epochs `first_epoch` ... `epochs` - 1, one after the other.
 
-    `augmentation` is that of all inputs, or one an input.
+    `augmentation` is that of all inputs, or one per input.
     Elements: images (batch, [views,] height, width, 3) uint8 and labels (batch,) int32.
     Every epoch has `steps(inputs, images)` full batches of its own random order; the rest, fewer than a batch, is left
     out of that epoch, or with `keep_rest` its last, smaller batch.
@@ -145,7 +145,7 @@ def training_features(
 
     `features` is (copies, inputs, ...): copy k holds the features of `one_epoch(epoch=k)`;
     epoch e reads copy e modulo copies, so with as many copies as epochs nothing differs
-    from running the frozen network anew.
+    from running the frozen network again.
     """
     copies, kept, labels = len(features), tf.constant(features), tf.constant(inputs.labels)
     elements = _order(inputs, images, seed, first_epoch, epochs, keep_rest)

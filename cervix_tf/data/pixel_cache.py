@@ -1,4 +1,4 @@
-"""Decoded images in the user's cache folder: what is damaged there is decoded anew, a full disk costs only speed."""
+"""Decoded images in the user's cache folder: what is damaged there is decoded again, a full disk costs only speed."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class PixelCache:
 
     def _say(self, error: OSError) -> None:
         print(
-            f"note: {self._folder}: {error.strerror}: images that are not kept there yet are decoded anew in each "
+            f"note: {self._folder}: {error.strerror}: images that are not kept there yet are decoded again in each "
             f"epoch; free some space or set {FOLDER} to another folder",
             file=sys.stderr,
         )

@@ -139,7 +139,7 @@ def check_disjoint(parts: Mapping[str, Manifest]) -> None:
     ]
     lines.append(
         f"{len(same)} {noun}{'s are' if len(same) > 1 else ' is'} shared by parts, which leaks test images "
-        "into training; split with `python -m cervix_tf.data split --by group` or mend the columns"
+        "into training; split with `python -m cervix_tf.data split --by group` or fix the columns"
     )
     raise InputError("\n".join(lines))
 

@@ -257,7 +257,7 @@ class _Reader:
                     take()
             elif any(cells):
                 self.problems.append(
-                    f"{self.path}: {unit} {line}: {len(cells)} cells under {width} columns; mend the row{mend}"
+                    f"{self.path}: {unit} {line}: {len(cells)} cells under {width} columns; fix the row{mend}"
                 )
         take()
         return Table(self.path, tuple(header), header_line, tuple(columns), lines, places, unit)

@@ -40,7 +40,7 @@ def check(manifest: Manifest, path: Path) -> None:
 
 
 def differences(before: Manifest, now: Manifest) -> list[str]:
-    """What differs between two manifests, one text a row, in the order of `now`; what is missing there comes last."""
+    """What differs between two manifests, one text per row, in the order of `now`; what is missing there comes last."""
     old, new = _texts(before), _texts(now)
     found = []
     for path, row in new.items():

@@ -25,7 +25,7 @@ class Options:
     model: tyro.conf.Positional[Path]
     """Run directory, SavedModel folder or .tflite file."""
     manifest: Path
-    """CSV with one row an image, from `python -m cervix_tf.data import`."""
+    """CSV with one row per image, from `python -m cervix_tf.data import`."""
     root: Path | None = None
     """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
     split: str = "test"
@@ -38,7 +38,7 @@ class Options:
     """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
     named and counted."""
     aggregate: Literal["mean", "max"] | None = None
-    """One prediction a case (a group, where cases are not named) instead of one an image."""
+    """One prediction per case (a group, where cases are not named) instead of one per image."""
     validation_split: str = "validation"
     """Rows on which thresholds for a fixed specificity are chosen; never those of --split."""
     margin: float | None = None

@@ -72,7 +72,7 @@ def evaluate(
         split: Rows to evaluate; "all" = every row.
         view: For a model of single images: only this kind of view.
         by: Metrics also for each age group, site or kind of view.
-        aggregate: One prediction a case (a group, where cases are not named) instead of one an image.
+        aggregate: One prediction a case (a group, where cases are not named) instead of one per image.
         validation_split: Rows on which thresholds are chosen; without any, those that the run kept.
         damaged: Whether damaged images are refused or left out.
         margin: Threshold in [-1, 1] on the margin of the positive classes (see `cervix_tf.metrics.margin`).

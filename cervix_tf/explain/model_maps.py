@@ -56,7 +56,7 @@ def heat_maps(
 def strip(
     images: Sequence[np.ndarray], maps: Sequence[np.ndarray], titles: Sequence[str] = (), width: int = 160
 ) -> np.ndarray:
-    """One RGB picture, uint8: a column an image, the heat map over it below it, `width` pixels each."""
+    """One RGB picture, uint8: a column per image, the heat map over it below it, `width` pixels each."""
     columns = []
     for at, (image, heat) in enumerate(zip(images, maps, strict=True)):
         height = round(width * image.shape[0] / image.shape[1])

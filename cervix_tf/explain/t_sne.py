@@ -30,7 +30,7 @@ def t_sne(embeddings: np.ndarray, seed: int, perplexity: float = 30.0, dimension
     if broken:
         raise InputError(
             f"{broken} of {len(values)} embeddings hold NaN or infinite values: the network's training diverged; "
-            "train it anew with a lower learning rate"
+            "train it again with a lower learning rate"
         )
     if np.ptp(values, axis=0).max() < _EQUAL:  # scikit-learn would start from NaN, and end the process
         return np.zeros((len(values), dimensions), np.float32)

@@ -28,7 +28,7 @@ class Options:
     formats: tuple[Format, ...] = FORMATS
     """What to write."""
     max_drop: float = 1.0
-    """Refuse a file that loses more points of accuracy (per cent) on the run's test inputs."""
+    """Refuse a file that loses more points of accuracy (percent) on the run's test inputs."""
     min_agreement: float = 0.95
     """Refuse a file that decides as the run did on a smaller share of the test inputs."""
     force: bool = False

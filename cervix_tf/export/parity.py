@@ -36,7 +36,7 @@ class Parity:
     def problems(self, max_drop: float, min_agreement: float) -> list[str]:
         """Why the export should be refused, one line a reason with its figures; empty = close enough.
 
-        `max_drop` is in points of accuracy (per cent), `min_agreement` a share.
+        `max_drop` is in points of accuracy (percent), `min_agreement` a share.
         """
         found = []
         change = self.accuracy_change

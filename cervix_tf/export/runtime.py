@@ -92,7 +92,7 @@ def probabilities(
 ) -> np.ndarray:
     """Class probabilities, (inputs, classes) float32, in the order of `inputs`.
 
-    Each of `inputs` holds the images of one input: one, or one a view in the order of
+    Each of `inputs` holds the images of one input: one, or one per view in the order of
     `model.contract.views`; files, or pixels as they would be decoded. Files are decoded and resized while the model
     computes: OpenCV resizes ten times as fast as LiteRT, within float tolerance (see `data.resizing`).
     `in_graph` leaves resizing to the model, as users without this package do.

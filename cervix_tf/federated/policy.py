@@ -24,10 +24,10 @@ class Policy:
     """Client-server: every client counts alike, or by its number of training images."""
     batch_norm: Literal["average", "local", "recalibrate"] = "average"
     """Moving statistics of batch normalization: averaged (handed on in the ring) like weights; kept by each client, so
-    that they never leave it; or, after the last round, measured anew with the final weights on every client's data
+    that they never leave it; or, after the last round, measured again with the final weights on every client's data
     and averaged."""
     optimizer: Literal["reset", "persist"] = "reset"
-    """A client's optimizer starts anew each round, or goes on where it stood."""
+    """A client's optimizer starts again each round, or goes on where it stood."""
     minimum: CountOrNone = 0
     """Clients whose update a round needs; 0 = all. Those that fail beyond that end the federation."""
     deadline: NotNegative = 0.0

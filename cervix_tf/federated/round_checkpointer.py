@@ -115,7 +115,7 @@ class RoundCheckpointer:
             if restored.arrays is None:
                 raise InputError(
                     f"{self.states.state(len(self.history))}: is missing although {self.out.history.name} counts "
-                    f"{len(self.history)} rounds; remove {self.out.root} to train this federation anew"
+                    f"{len(self.history)} rounds; remove {self.out.root} to train this federation again"
                 )
             weights, record = self._taken(restored.arrays), _text(restored.arrays)
             for at, row in enumerate(self.history.to_dict("records")):
@@ -169,7 +169,7 @@ class RoundCheckpointer:
         self._written.result()
         details = f" ({details})" if details else ""
         raise InputError(
-            f"round {round_index + 1}: {why}{details}; mend what is wrong and start the same run again: "
+            f"round {round_index + 1}: {why}{details}; fix what is wrong and start the same run again: "
             f"it goes on after round {round_index}"
         )
 
@@ -211,7 +211,7 @@ class RoundCheckpointer:
             return self._taken(read_state(path)[1])
         except InputError as error:
             raise InputError(
-                f"{error}; copy the run again as a whole, or remove {self.out.root} to train this federation anew"
+                f"{error}; copy the run again as a whole, or remove {self.out.root} to train this federation again"
             ) from None
 
     def _taken(self, arrays: Mapping[str, np.ndarray]) -> Weights:

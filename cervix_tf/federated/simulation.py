@@ -43,7 +43,7 @@ def run(
     Several `trainers`, alike and each on a device of its own, train the clients of a
     server's round at the same time. Results do not depend on how many there are.
 
-    `out` gets history.csv (a line a round), federation.csv (a line a client and round:
+    `out` gets history.csv (one line per round), federation.csv (one line per client and round:
     what became of it, how far it changed the weights, bytes received and sent) and the
     state after the last whole round. A round is written while the next is trained, so a
     kill costs that and the one before. Called again after a kill it goes on from there and

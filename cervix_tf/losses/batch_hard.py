@@ -21,7 +21,7 @@ class BatchHard(keras.losses.Loss):
     image of another class costs 0; one that is alone in its class is its own positive.
 
     One matrix product finds each anchor's two hardest partners; their distances are then
-    computed anew from differences. So distances are exact for near rows too, gradients
+    computed again from differences. So distances are exact for near rows too, gradients
     are finite where rows coincide, and the backward pass needs no (batch, batch) matrix.
     Of equally hard partners, squared distances within about 1e-6 of each other, any one
     gets the gradient. Computed in float32 whatever the embeddings are.

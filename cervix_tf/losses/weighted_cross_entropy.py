@@ -1,4 +1,4 @@
-"""Cross entropy with one weight a class, which may change from epoch to epoch."""
+"""Cross entropy with one weight per class, which may change from epoch to epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
 
     The weights are a variable: `loss.assign(weights)` between epochs takes effect
     without compiling or tracing again. They are no part of a model's checkpoint; who
-    resumes a run assigns them anew. Under a tf.distribute strategy, make the loss
+    resumes a run assigns them again. Under a tf.distribute strategy, make the loss
     inside its scope.
 
     Source: Buiu et al. 2020, Eq. 7.
@@ -61,5 +61,5 @@ class WeightedCrossEntropy(keras.losses.Loss):
 def _checked(weights: ArrayLike) -> np.ndarray:
     values = np.asarray(weights, dtype="float32")
     if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError(f"class weights are one finite number a class, none negative; got {weights!r}")
+        raise ValueError(f"class weights are one finite number per class, none negative; got {weights!r}")
     return values

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Key = tuple[str, str]
 """Section ("metrics", "binary" or a class behind "class:") and name of a metric."""
 SPECIFICITIES = ("90", "95")
-"""Per cent, at which sensitivity is reported."""
+"""Percent, at which sensitivity is reported."""
 
 
 def summary(

@@ -22,7 +22,7 @@ COLUMNS = ("id", "group", "case", "view", "site", "age", "label", "split")
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Feature vectors and what is known of their images, one row an image.
+    """Feature vectors and what is known of their images, one row per image.
 
     Raises `InputError` for a vector that is not finite: no distance to it means anything.
     """
@@ -38,7 +38,7 @@ class Embeddings:
         if len(broken):
             raise InputError(
                 f"the embeddings of {len(broken)} of {len(self)} images hold NaN or infinite values (the first: "
-                f"{self.table['id'].iloc[broken[0]]}): the network's training diverged; train it anew with a lower "
+                f"{self.table['id'].iloc[broken[0]]}): the network's training diverged; train it again with a lower "
                 "learning rate"
             )
 

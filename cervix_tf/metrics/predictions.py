@@ -38,7 +38,7 @@ SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities and truth, one row an image or case."""
+    """Probabilities and truth, one row per image or case."""
 
     table: pd.DataFrame
     """Columns `TEXT` (str, "" = empty; age float, NaN = empty) and one float column `p_<class>` a class."""
@@ -109,7 +109,7 @@ def from_arrays(
     sites: Iterable[str] | None = None,
     ages: Iterable[float] | None = None,
 ) -> Predictions:
-    """Validated predictions from arrays: `probabilities` (rows, classes), the rest one value a row.
+    """Validated predictions from arrays: `probabilities` (rows, classes), the rest one value per row.
 
     Raises `InputError` as `read` does.
     """
@@ -215,7 +215,7 @@ def aggregate(
         if len(labels) > 1:
             raise InputError(
                 f"{by} {name!r}: its {len(part)} rows are labeled {' and '.join(labels)}: "
-                f"mend the labels, or do not aggregate by {by}"
+                f"fix the labels, or do not aggregate by {by}"
             )
         ages = part["age"].dropna().unique()
         rows.append(

@@ -35,8 +35,8 @@ class Options:
     json: bool = False
     """Print JSON instead of a table."""
     heatmap: Path | None = None
-    """Folder for pictures of where the evidence lies (Grad-CAM++), one an input; the model must be a run directory or a
-    .keras file."""
+    """Folder for pictures of where the evidence lies (Grad-CAM++), one per input; the model must be a run directory or
+    a .keras file."""
     margin: float | None = None
     """Also say of each input whether it is positive: whether the likeliest of the model's positive classes is ahead of
     the likeliest other one by more than this, -1 (always) to 1 (never)."""

@@ -22,7 +22,7 @@ def file_name(name: str) -> str:
 def draw(
     network: keras.Model, contract: Contract, inputs: Sequence[tuple[str, Sequence[str]]], folder: Path
 ) -> list[Path]:
-    """The PNG files written to `folder`, one an input: its images, below each its Grad-CAM++ heat map.
+    """The PNG files written to `folder`, one per input: its images, below each its Grad-CAM++ heat map.
 
     `network` is the model in Keras: heat maps need gradients, which exported files do not have.
     """

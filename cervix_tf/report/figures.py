@@ -134,7 +134,7 @@ def training(
 
 @_styled
 def confusion(counts: ArrayLike, classes: Sequence[str], name: str) -> Picture:
-    """A confusion matrix, true classes down, predictions across: counts and per cent of the true class."""
+    """A confusion matrix, true classes down, predictions across: counts and percent of the true class."""
     matrix = np.asarray(counts, dtype=float)
     totals = matrix.sum(axis=1, keepdims=True)
     share = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
@@ -220,7 +220,7 @@ def bars(measured: Mapping[str, Mapping[str, Any]]) -> Picture | None:
         axes.text(100 * end + 2, at, f"{100 * value:.0f} %, n = {each.get('n', '?')}", va="center", fontsize=9)
         said.append(f"{label} {100 * value:.0f} %")
     axes.set_yticks(range(len(measured)), [_safe(each) for each in measured])
-    axes.set(xlim=(0, 145), xlabel="per cent")
+    axes.set(xlim=(0, 145), xlabel="percent")
     axes.set_xticks(range(0, 101, 20))
     axes.invert_yaxis()
     return _picture(figure, f"Sensitivity by class: {'; '.join(said)}.", _FOUND)
@@ -250,7 +250,7 @@ def rates(series: Mapping[str, Mapping[str, Mapping[str, Any]]], name: str) -> P
         ]
         said.append(f"{label}: {', '.join(parts)}")
     axes.set_yticks(range(len(classes)), [_safe(each) for each in classes])
-    axes.set(xlim=(0, 101), xlabel="true positive rate, per cent")
+    axes.set(xlim=(0, 101), xlabel="true positive rate, percent")
     axes.invert_yaxis()
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1)
     return _picture(figure, f"True positive rates, {name}. {'; '.join(said)}.", f"{name}. {_FOUND}")
@@ -297,7 +297,7 @@ def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
         )  # fmt: skip
         below += counts
     axes.set(xlabel=f"probability of {_safe(name, 30)}", ylabel="cases", xlim=(0, 1))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.32), ncols=1)
+    axes.legend(loc="uppercenter", bbox_to_anchor=(0.5, 1.32), ncols=1)
     middle = " and ".join(
         f"{np.median(group):.2f} for {label}" for group, label in zip(groups, labels, strict=True) if len(group)
     )

@@ -1,6 +1,6 @@
 """How numbers are written for people: metrics with intervals, sizes, times, names.
 
-Metrics are shown as per cent where they are shares of something counted, and as
+Metrics are shown as a percentage where they are shares of something counted, and as
 plain numbers (AUC, kappa, Brier, ...) otherwise. Nothing that is not defined is
 shown as a number.
 """
@@ -42,7 +42,7 @@ def title(name: str) -> str:
 
 
 def is_share(name: str) -> bool:
-    """Whether the metric of this name is a proportion, written as per cent."""
+    """Whether the metric of this name is a proportion, written as a percentage."""
     return bool(_SHARES.search(name)) and not _NOT_SHARES.search(name)
 
 
@@ -59,7 +59,7 @@ def reason(measured: Mapping[str, Any] | None) -> str:
 
 
 def number(value: float | None, share: bool) -> str:
-    """A share as per cent with one decimal (no sign), else a number with three; en dash for none."""
+    """A share as a percentage with one decimal (no sign), else a number with three; en dash for none."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{100 * value:.1f}" if share else f"{value:.3f}"

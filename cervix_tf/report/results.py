@@ -2,7 +2,7 @@
 
 `python -m cervix_tf.report.results RUN FOLDER NAME` writes `FOLDER/NAME.json`, what a run found, and
 `FOLDER/README.md`, the page of all results there. A single number elsewhere stands between
-`<!-- cell FILE; TABLE; ROW; COLUMN -->` and `<!-- end -->`; `--cells PAGE` writes these anew. A test compares both.
+`<!-- cell FILE; TABLE; ROW; COLUMN -->` and `<!-- end -->`; `--cells PAGE` writes these again. A test compares both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Options:
     name: tyro.conf.Positional[str]
     """Name of the result: letters, digits and hyphens."""
     cells: tuple[Path, ...] = ()
-    """Pages whose single numbers to write anew."""
+    """Pages whose single numbers to write again."""
 
 
 def of_run(run: RunDir) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def page(folder: Path) -> str:
 
 
 def update(run: RunDir, folder: Path, name: str) -> None:
-    """Write a run's result into the folder, and the folder's page anew."""
+    """Write a run's result into the folder, and the folder's page again."""
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise InputError(f"{name!r}: give lower-case letters, digits and hyphens")
     write_json(folder / f"{name}.json", of_run(run))

@@ -27,7 +27,7 @@ class Card:
     method: str
     defined: bool
     bar: tuple[float, float, float] | None
-    """Low, value and high in per cent of the width; None where it does not lie in [0, 1]."""
+    """Low, value and high in percent of the width; None where it does not lie in [0, 1]."""
 
 
 def cards(metrics: Mapping[str, Any]) -> list[Card]:

@@ -1,6 +1,6 @@
 """The paper's tables beside ours: on the terminal, as Markdown, and as `tables.json`.
 
-Numbers are per cent, as the papers print them, unless a table names its unit. A row of ours that was not run,
+Numbers are percent, as the papers print them, unless a table names its unit. A row of ours that was not run,
 and a row that the paper does not have, stay empty rather than being left out.
 """
 
@@ -58,7 +58,7 @@ class Table(TypedDict, total=False):
     rows: list[Row]
     note: str
     unit: str
-    """Of every number; per cent unless it says otherwise."""
+    """Of every number; percent unless it says otherwise."""
     spread: str
     """What stands behind each number of ours; `[95 % CI]` unless it says otherwise."""
 
@@ -226,7 +226,7 @@ def heading(table: Table) -> str:
 
 def unit(table: Table) -> str:
     """What the table's numbers are in."""
-    return table.get("unit", "per cent")
+    return table.get("unit", "percent")
 
 
 def spread(table: Table) -> str:

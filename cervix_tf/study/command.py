@@ -134,7 +134,7 @@ def _of_worker(execution: tuning.Execution) -> str:
 
 
 def _print(out: RunDir, rows: Sequence[RowStatus]) -> None:
-    """The rows of a study, one a line."""
+    """The rows of a study, one per line."""
     import rich.box
     from rich.console import Console
     from rich.markup import escape
@@ -177,7 +177,7 @@ def _command(study: Study[Any], preset: str) -> type:
         ("only", Annotated[tuple[str, ...], tyro.conf.arg(help="Only these rows, and what they need; see --list.")],
          dataclasses.field(default=())),
         ("seeds", Annotated[tuple[int, ...], tyro.conf.arg(
-            help="Run once a seed, each in a run directory of its own; tables then have mean and deviation too.")],
+            help="Run once per seed, each in a run directory of its own; tables then have mean and deviation too.")],
          dataclasses.field(default=())),
         ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
          dataclasses.field(default=False)),

@@ -45,7 +45,7 @@ def fold_prefix(folds: int, fold: int) -> str:
 
 
 def trainings(name: str, folds: int = 1) -> list[str]:
-    """The folders of a row's trainings, one a fold."""
+    """The folders of a row's trainings, one per fold."""
     return [fold_prefix(folds, fold) + name for fold in range(folds)]
 
 

@@ -43,7 +43,7 @@ def compile_classifier(network: keras.Model, optimizer: AdamConfig | SGDConfig) 
 
 @dataclass(frozen=True)
 class ReusableNetwork:
-    """A compiled network that one training after the other uses: to trace it anew takes as long as some epochs."""
+    """A compiled network that one training after the other uses: to trace it again takes as long as some epochs."""
 
     trained: keras.Model
     """Compiled, in the precision of the run."""

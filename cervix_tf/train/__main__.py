@@ -32,7 +32,7 @@ class Config:
     """
 
     manifest: tyro.conf.Positional[Path]
-    """CSV with one row an image, from `python -m cervix_tf.data import`."""
+    """CSV with one row per image, from `python -m cervix_tf.data import`."""
     root: Path | None = None
     """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
     damaged: Literal["fail", "skip"] = "fail"

@@ -1,4 +1,4 @@
-"""A callback that weighs each class anew after every epoch, by how often the network errs on it."""
+"""A callback that weighs each class again after every epoch, by how often the network errs on it."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class EpochStates:
 
     @property
     def _remedy(self) -> str:
-        return f"copy the run again as a whole, or remove {self.out.root} to train this network anew"
+        return f"copy the run again as a whole, or remove {self.out.root} to train this network again"
 
     def _retained(self, criterion: str, epoch: int) -> Path:
         """Where the best weights of an epoch are once there are better ones."""

@@ -62,5 +62,5 @@ class FiniteLoss(keras.callbacks.Callback):
         kept = f"the state after epoch {self.epoch} is kept" if self.epoch else "no epoch was finished"
         return InputError(
             f"{self.out.root}: the {what} is {loss} in epoch {self.epoch + 1}, {where}{of}; {kept}: "
-            f"lower the learning rate ({rate:g}),{narrow} or mend these images, and give that run another name"
+            f"lower the learning rate ({rate:g}),{narrow} or fix these images, and give that run another name"
         )

@@ -82,7 +82,7 @@ def fit(
     callbacks: list[keras.callbacks.Callback] | None = None,
     verbose: int = 0,
 ) -> pd.DataFrame:
-    """Train the compiled `network`, leave it with its best weights, and return the history, a row an epoch.
+    """Train the compiled `network`, leave it with its best weights, and return the history, one row per epoch.
 
     `training(k)` gives the batches of epochs k, k + 1, ... as one dataset. The best epoch
     is the first with the highest `criterion` (lowest for a loss), e.g. `val_accuracy`.
@@ -134,7 +134,7 @@ def fit(
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{out.best_weights}: does not fit this network ({first}); "
-            f"copy the run again as a whole, or remove {out.root} to train this network anew"
+            f"copy the run again as a whole, or remove {out.root} to train this network again"
         ) from error
     return keeper.history
 
@@ -184,13 +184,13 @@ class _Keeper(keras.callbacks.Callback):
             if not (self.finished and self.out.best_weights.exists()):
                 raise InputError(
                     f"{self.states.state(done)}: is missing although {self.out.history.name} counts {done} epochs; "
-                    f"remove {self.out.root} to train this network anew"
+                    f"remove {self.out.root} to train this network again"
                 )
             return done
         variables, arrays = _variables(network), list(restored.arrays.values())
         if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
             raise InputError(
-                f"{self.states.state(done)}: is of another network; remove {self.out.root} to train this network anew"
+                f"{self.states.state(done)}: is of another network; remove {self.out.root} to train this network again"
             )
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)

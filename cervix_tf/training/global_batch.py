@@ -30,7 +30,7 @@ class GlobalBatch(keras.losses.Loss):
     def __init__(self, loss: keras.losses.Loss, name: str | None = None, **kwargs: Any):
         super().__init__(name=name or loss.name, **{"dtype": loss.dtype, **kwargs})
         if loss.reduction in {None, "none"}:
-            raise ValueError(f"{loss.name} has one value a row; give it reduction='sum' or 'sum_over_batch_size'")
+            raise ValueError(f"{loss.name} has one value per row; give it reduction='sum' or 'sum_over_batch_size'")
         self.loss = loss
 
     def call(self, y_true, y_pred):

@@ -30,7 +30,7 @@ class Config(StudyConfig):
     """TODO: what the paper does, in one sentence: Table 1."""
 
     synthetic_cells: CountOrNone = 0
-    """Draw this many synthetic cells a class instead of reading a data root."""
+    """Draw this many synthetic cells per class instead of reading a data root."""
     main: Network = "mobilenet_v2"
     """The row that runs without --tables and is exported."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"

@@ -1,4 +1,4 @@
-"""Ours beside the paper's tables, which are data in `published.yaml`; per cent."""
+"""Ours beside the paper's tables, which are data in `published.yaml`; percent."""
 
 from __future__ import annotations
 

@@ -112,14 +112,14 @@ class Config(StudyConfig):
     blood: FolderName = "pbc"
     """Folder of the blood cells below the data root, where Table 5 is asked for beside another task."""
     synthetic_cells: CountOrNone = 0
-    """Draw this many synthetic cells a class, of the combined data, instead of reading a data root."""
+    """Draw this many synthetic cells per class, of the combined data, instead of reading a data root."""
     main: Annotated[str, OneOf(CVM, *COMPARED)] = CVM
     """The row that runs without --tables and is exported: cvm, or one of the compared networks."""
     weights: Annotated[str, FileOr("random", "imagenet")] = "random"
     """Initial weights: random, imagenet, or a weights file without top (of a single network). Not stated: Table 3's
     BoTNet suggests random ones, its ViT and sec. 3.1's "official model" pre-trained ones."""
     weights_folder: Annotated[Path | None, Folder()] = None
-    """Folder of initial weights without top, a file a network: `<network>.weights.h5`, of CVM's two modules
+    """Folder of initial weights without top, one file per network: `<network>.weights.h5`, of CVM's two modules
     `xception.weights.h5` and `deit_tiny.weights.h5`. With --weights imagenet Keras' download where there is no file."""
     vt_weights: Annotated[str, FileOr("", "random", "imagenet")] = ""
     """Initial weights of CVM's visual transformer; empty: as `weights`."""
@@ -167,7 +167,7 @@ class Config(StudyConfig):
     """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
     computes in float32."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
+    """Also write TensorBoard logs, one folder per network (needs TensorBoard, which `make venv` installs)."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

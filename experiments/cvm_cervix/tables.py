@@ -1,4 +1,4 @@
-"""Ours beside the paper's tables and figures; per cent but where a unit is named."""
+"""Ours beside the paper's tables and figures; percent but where a unit is named."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LIN_2019 = {"seven classes": 64.5, "abnormal against normal": 94.5}
 """Not in the paper: accuracy of Lin et al. 2019 (IEEE Access 7), 10.1109/access.2019.2919390."""
 
 Scores = Mapping[str, Measured]
-"""One of `SCORES` -> what was measured, in per cent."""
+"""One of `SCORES` -> what was measured, in percent."""
 
 
 def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: RunDir) -> list[Table]:
@@ -96,7 +96,7 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
 
 
 def scores(metrics: Mapping[str, Any]) -> dict[str, Measured]:
-    """The numbers of Table 3 out of a metrics.json, in per cent."""
+    """The numbers of Table 3 out of a metrics.json, in percent."""
     return {name: per_cent(metrics["metrics"][name]) for name in SCORES}
 
 

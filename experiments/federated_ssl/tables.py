@@ -1,4 +1,4 @@
-"""Ours beside the paper's tables; per cent throughout, though the paper prints some as fractions."""
+"""Ours beside the paper's tables; percent throughout, though the paper prints some as fractions."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def named(row: Row, config: Config) -> str:
 
 
 def counts(everything: Manifest, note: str) -> Table:
-    """Table I: women and labeled images of each part and class, and all images of a part, a column a site."""
+    """Table I: women and labeled images of each part and class, and all images of a part, one column per site."""
     images, sites, lines = everything.rows, sorted(set(everything.rows["site"])), []
 
     def counted(name: str, chosen: pd.Series, column: str, paper: Sequence[int] | None) -> None:
@@ -105,14 +105,14 @@ def performance(config: Config, found: Mapping[Row, Mapping[str, Mapping[str, An
         paper = [*published[at : at + 4], None] if published else [None] * len(COLUMNS)
         ours = [per_cent(of_site[site][metric]) for metric in COLUMNS]
         lines.append(line(named(row, config), row.classifier(site), paper, ours))
-    note = f"{note} Per image; AUC (Fig. 2) in per cent too."
+    note = f"{note} Per image; AUC (Fig. 2) in percent too."
     return table(f"Table 2, {site.upper()}", "Performance by initialization", COLUMNS.values(), lines, note)
 
 
 def differences(
     config: Config, found: Mapping[Row, Mapping[str, Predictions]], site_names: Sequence[str], note: str
 ) -> Table:
-    """How far the area under the ROC curve of each initialization lies above the random one's, a column a site.
+    """How far the area under the ROC curve of each initialization lies above the random one's, one column per site.
 
     `found` gives each row's test predictions at each site. Paired: both classifiers meet the same resampled women.
     """

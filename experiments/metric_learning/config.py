@@ -163,7 +163,7 @@ class Config(StudyConfig):
     similar: bool = False
     """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
+    """Also write TensorBoard logs, one folder per network (needs TensorBoard, which `make venv` installs)."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

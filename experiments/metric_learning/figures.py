@@ -19,7 +19,7 @@ _MOST = 250  # images of either split in a panel: more hide each other
 
 
 def draw(embeddings: Mapping[Row, Embeddings], out: RunDir, seed: int) -> None:
-    """Write Fig. 3, one a row of metric learning, and Fig. 4, a panel a row, into the run."""
+    """Write Fig. 3, one per row of metric learning, and Fig. 4, one panel per row, into the run."""
     drawn: dict[str, Picture | None] = {}
     for row in embeddings:
         if row.method in METRIC_LEARNING and out.row(row.name).history.exists():

@@ -30,7 +30,7 @@ def classifier(network: keras.Model, classes: int) -> keras.Model:
     """Class scores of the same features before L2 normalization: (batch, height, width, 3) -> (batch, classes) logits.
 
     Source: sec. IV-C, the fine-tuned baseline.
-    Departs: one logit a class and the softmax cross entropy instead of one logit and the
+    Departs: one logit per class and the softmax cross entropy instead of one logit and the
         binary cross entropy; of two classes it is the same function of the logits' difference.
     """
     features = network.get_layer("average").output

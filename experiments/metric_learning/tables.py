@@ -1,6 +1,6 @@
 """Ours beside the paper's tables.
 
-Per cent throughout, though the paper prints precisions and kappas as fractions. The
+Percent throughout, though the paper prints precisions and kappas as fractions. The
 values of Tables 3, 5 and 6 are not in the text that the project works from (they are
 pictures there), so their cells of the paper stay empty.
 """
@@ -88,7 +88,7 @@ def write_counts(config: Config, parts: Mapping[str, Manifest], out: RunDir) -> 
 
 
 def of_counts(parts: Mapping[str, Manifest], classes: Sequence[str], note: str) -> Table:
-    """Table 1: women and images of each split, a column a class."""
+    """Table 1: women and images of each split, one column per class."""
     of_class = {name: women.count(parts, name) for name in classes}
     published = {("val2", 1): PUBLISHED.val2, ("test", 0): PUBLISHED.hold_out} if len(classes) == 2 else {}
     rows = [
@@ -170,7 +170,7 @@ def named(row: Row) -> str:
 
 
 def score(summary: Mapping[str, Any], k: int, name: str = "") -> Measured:
-    """A number of Tables 2 to 6 out of a `retrieval.summary`, in per cent.
+    """A number of Tables 2 to 6 out of a `retrieval.summary`, in percent.
 
     With `k` the mean K-precision, or the accuracy of the class `name`; with K = 0 the
     class's mean N-precision.
@@ -181,7 +181,7 @@ def score(summary: Mapping[str, Any], k: int, name: str = "") -> Measured:
 
 
 def accuracies(predicted: Predictions, seed: int) -> list[Measured]:
-    """Accuracy over all labeled rows, then of each class's, in per cent."""
+    """Accuracy over all labeled rows, then of each class's, in percent."""
     right = (predicted.decisions == predicted.labels).astype(float)
     values = {"all": (right, predicted.labels >= 0)}
     values |= {name: (right, predicted.labels == at) for at, name in enumerate(predicted.classes)}
@@ -209,7 +209,7 @@ def k_precision(number: int, part: str, networks: Sequence[str], score: Score, n
 def of_classes(
     number: int, title: str, networks: Sequence[str], classes: Sequence[str], ks: Sequence[int], score: Score, note: str
 ) -> Table:
-    """Table 3, 4 or 6: one line a (K,) network and method, one column a class.
+    """Table 3, 4 or 6: one line per (K,) network and method, one column per class.
 
     `ks` is empty where the number does not depend on K (N-precision).
     """
@@ -255,7 +255,7 @@ def by_age(
             cells = confusion.counts(said.labels, said.decisions, len(classes), np.ones((1, len(said)))).ravel()
             counts.append(line(name, source, published, [{"value": float(cell)} for cell in cells]))
     title, columns = "Hold-out split, by age: ", [f"{name.capitalize()} found" for name in classes]
-    made = [table(7, f"{title}per cent of each class found", columns, shares, note)]
+    made = [table(7, f"{title}percent of each class found", columns, shares, note)]
     if binary:
         columns = [f"{true.capitalize()} called {said}" for true in classes for said in classes]
         title += "what the women of each class were called"
@@ -264,7 +264,7 @@ def by_age(
 
 
 def of_agreement(classes: Sequence[str], found: Mapping[str, Mapping[str, Interval]], note: str) -> Table:
-    """Table 8: our predictions against the second reader's, all and by age; counts as per cent of the rows.
+    """Table 8: our predictions against the second reader's, all and by age; counts as a percentage of the rows.
 
     `found` gives, for each age, `kappa` and, of two classes, the four cells of the
     confusion matrix as "00", "01" (only ours says the second class), "10", "11"; of more

@@ -151,7 +151,7 @@ WEIGHTED = Loss(phi="exp(100x)")  # what sec. 3.4.2 settles on
 
 @dataclass(frozen=True)
 class Row:
-    """One line's worth of work: a network, in a cross-validation one a fold."""
+    """One line's worth of work: a network, in a cross-validation one per fold."""
 
     name: str
     stage: Literal["network", "checkpoint", "ensemble", "fine_tuning", "end_to_end", "probe", "time"]
@@ -215,7 +215,7 @@ class Config(StudyConfig):
     probe: bool = False
     """Also measure a logistic regression on the untouched features of the initial weights, one a kind of view."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a network (needs TensorBoard, which `make venv` installs)."""
+    """Also write TensorBoard logs, one folder per network (needs TensorBoard, which `make venv` installs)."""
     precision: Precision = "float32"
     """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
     processor has it (AVX512-BF16, AMX, recent GPUs); auto finds out. What is tested and exported computes in

@@ -1,4 +1,4 @@
-"""Ours beside the paper's tables; per cent but where a unit is named."""
+"""Ours beside the paper's tables; percent but where a unit is named."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def probe(config: Config, row: Row, fold: Fold) -> Predictions:
 def _reusable(config: Config, row: Row, fold: Fold) -> ReusableNetwork:
     """The compiled network of a row of single images, at the row's own initial weights and learning rate.
 
-    Every fold of a row trains it, and so do the next rows that differ in numbers alone: to trace a network anew
+    Every fold of a row trains it, and so do the next rows that differ in numbers alone: to trace a network again
     for each fold takes as long as some epochs of the IARC images.
     """
     key = (dataclasses.replace(config, seed=0), row.images, row.backbone, WEIGHTED if row.loss.weighted else row.loss)

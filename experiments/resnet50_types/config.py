@@ -55,7 +55,7 @@ class Config(StudyConfig):
     """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
     computes in float32."""
     tensorboard: bool = False
-    """Also write TensorBoard logs, one folder a row (needs TensorBoard, which `make venv` installs)."""
+    """Also write TensorBoard logs, one folder per row (needs TensorBoard, which `make venv` installs)."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

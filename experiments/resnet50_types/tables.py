@@ -1,4 +1,4 @@
-"""Ours beside the paper's tables, and the table of the leak; per cent but where a unit is named."""
+"""Ours beside the paper's tables, and the table of the leak; percent but where a unit is named."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CLASSES = {"Type_1": "Type 1", "Type_2": "Type 2", "Type_3": "Type 3"}
 _UNDEFINED: Measured = {"value": None, "n": 0, "method": "undefined: no such test image"}
 
 Scores = Mapping[str, Measured]
-"""One of `SCORES` -> what was measured, in per cent."""
+"""One of `SCORES` -> what was measured, in percent."""
 
 
 def of_run(config: Config, parts: Mapping[Protocol, Splits], out: RunDir) -> list[Table]:
@@ -69,7 +69,7 @@ def noted(config: Config) -> str:
 
 
 def scores(metrics: Mapping[str, Any]) -> dict[str, Measured]:
-    """The numbers of Table 2 out of a metrics.json, in per cent."""
+    """The numbers of Table 2 out of a metrics.json, in percent."""
     return {name: per_cent(metrics["metrics"][name]) for name in SCORES}
 
 

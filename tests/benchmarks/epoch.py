@@ -11,7 +11,7 @@ from row import Measure, Row
 
 
 def whole_epoch(precision: str) -> Measure:
-    """Images a second of one epoch of the IARC acetic images through Keras' fit, pipeline started anew."""
+    """Images a second of one epoch of the IARC acetic images through Keras' fit, pipeline started again."""
     from training_step import our_compiled
 
     from cervix_tf.data import importers, inputs, pipeline

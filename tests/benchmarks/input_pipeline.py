@@ -98,7 +98,7 @@ def decoding() -> Measure:
 
 
 def flowing(start_over, take) -> Measure:
-    """Images a second over `COUNT` images of a pipeline that starts anew each time; its first batches do not count."""
+    """Images a second over `COUNT` images of a pipeline that starts again each time; its first batches do not count."""
 
     def measure() -> float:
         batches = iter(start_over())

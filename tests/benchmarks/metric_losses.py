@@ -124,7 +124,7 @@ def peak(make: Callable[[str, int], Step], name: str) -> Measure:
     def measure() -> float:
         step = make(name, ROWS_OF_BATCH)
         before = _status("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
         for _ in range(2):
             step()
         return _status("VmHWM") - before

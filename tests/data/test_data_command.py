@@ -32,7 +32,7 @@ def root(tmp_path: Path, picture: Picture) -> Path:
 
 @pytest.fixture
 def manifest(root: Path) -> Path:
-    """A manifest in the data root, two images a group."""
+    """A manifest in the data root, two images per group."""
     records = [
         {
             "path": path.relative_to(root).as_posix(),

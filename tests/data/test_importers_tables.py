@@ -389,7 +389,7 @@ def test_a_label_that_is_a_class_in_another_spelling_is_said_to_be_it() -> None:
         manifest.check_labels(manifest.from_records(rows, Path()), ["normal", "cin1"], "m.csv")
     first, second = str(caught.value).splitlines()
     assert first == ("m.csv: 0.jpg: label 'CIN1 ' is not among the classes normal, cin1 (2 such rows); write it 'cin1'")
-    assert "label 'other'" in second and "mend the label" in second
+    assert "label 'other'" in second and "fix the label" in second
 
 
 def test_a_flat_copy_imports_as_folder_with_groups_from_its_names(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(finished, cap
     probe.metrics.unlink()
     weights = finished.row("resnet18").best_weights.stat().st_mtime_ns
     run(finished.root.parents[1], "--tables", "3", "--only", "resnet18", "vgg11", "probe")
-    timed = finished.tables  # the time of a forward pass is measured anew
+    timed = finished.tables  # the time of a forward pass is measured again
     assert {path: path.read_bytes() for path in before if path != timed} == {
         path: found for path, found in before.items() if path != timed
     }

@@ -222,7 +222,7 @@ def test_labels_that_the_task_does_not_read_are_an_input_error_that_lists_what_t
 
 
 def of_two_images(decisions, labels):
-    """Predictions of two images a woman, each by one neighbor."""
+    """Predictions of two images per woman, each by one neighbor."""
     return judged(np.ravel(decisions), [f"w{at // 2}" for at in range(2 * len(labels))], labels=np.repeat(labels, 2))
 
 

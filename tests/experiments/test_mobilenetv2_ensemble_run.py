@@ -1,4 +1,4 @@
-"""The whole study, tiny: 36 synthetic visits, two epochs a network."""
+"""The whole study, tiny: 36 synthetic visits, two epochs per network."""
 
 import json
 import os

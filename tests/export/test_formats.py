@@ -27,7 +27,7 @@ def copy(tmp_path, views_run):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """No clock: measuring starts two processes a file."""
+    """No clock: measuring starts two processes per file."""
     monkeypatch.setattr(latency, "milliseconds", lambda path, threads, repeats: 1.0)
 
 

@@ -116,7 +116,7 @@ def test_where_all_clients_are_needed_the_round_is_refused_and_the_one_before_st
     assert list(record["round"]) == [1] * 4 + [2] * 4 + [3] * 5
     assert list(record["event"][8:]) == ["unused", "refused", "unused", "unused", "round refused"]
     assert "more than 10 times as much" in record["reason"][9]
-    weights, after = federate(names, topology=topology, minimum=0)  # the liar's machine was mended
+    weights, after = federate(names, topology=topology, minimum=0)  # the liar's machine was repaired
     assert same(weights, federate(names, name="whole", topology=topology, minimum=0)[0])
     pd.testing.assert_frame_equal(after[:13].drop(columns="seconds"), record.drop(columns="seconds"))
     assert (after["event"][13:] == "trained").all() and list(after["round"][13:]) == [3] * 4 + [4] * 4 + [5] * 4

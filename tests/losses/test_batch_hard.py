@@ -50,7 +50,7 @@ def test_the_gradient_is_that_of_finite_differences(unit, gradient, finite_diffe
 
 
 def test_distances_of_near_rows_are_exact():
-    # The expansion |a|^2 + |b|^2 - 2ab in float32 is off by some per cent here.
+    # The expansion |a|^2 + |b|^2 - 2ab in float32 is off by some percent here.
     small = np.float32(1e-3)
     embeddings = np.array([[1, 0], [1, small], [1, -2 * small], [1, 5 * small]], "float32")
     found = BatchHard(0.0, reduction="none")(np.array([0, 0, 1, 1]), embeddings)

@@ -100,7 +100,7 @@ def test_it_comes_back_with_its_present_weights():
 
 @pytest.mark.parametrize("weights", [[0.5, -0.1], [float("nan"), 1.0], [[0.5, 0.5]]])
 def test_impossible_weights_are_refused(weights):
-    with pytest.raises(ValueError, match="one finite number a class"):
+    with pytest.raises(ValueError, match="one finite number per class"):
         WeightedCrossEntropy(weights)
 
 

@@ -287,7 +287,7 @@ def _saved_models(rng: random.Random) -> Iterator[Case]:
 
 
 def rewritten(change: Callable[[dict[str, bytes]], None]) -> Callable[[Path], None]:
-    """The .keras with other members, sealed anew, as a run is before its export."""
+    """The .keras with other members, sealed again, as a run is before its export."""
 
     def break_(folder: Path) -> None:
         out = RunDir(folder / "run")

@@ -192,12 +192,12 @@ def test_all_values_out_of_range_are_named_at_once_and_nothing_is_begun(tmp_path
 
 def test_input_errors_of_a_run_are_one_line_without_traceback(tmp_path, capsys):
     def run(config, out, request):
-        raise InputError("a.csv: line 3: label 'x': mend it")
+        raise InputError("a.csv: line 3: label 'x': fix it")
 
     with pytest.raises(SystemExit) as ended:
         call(tmp_path, run=run)
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "error: a.csv: line 3: label 'x': mend it\n"
+    assert capsys.readouterr().err == "error: a.csv: line 3: label 'x': fix it\n"
 
 
 def test_a_full_disk_is_reported_with_a_remedy(tmp_path, capsys):

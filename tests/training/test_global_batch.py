@@ -63,5 +63,5 @@ def test_it_comes_back_from_its_configuration_with_the_loss_inside():
 
 
 def test_a_loss_without_one_value_is_refused():
-    with pytest.raises(ValueError, match="n_pair has one value a row"):
+    with pytest.raises(ValueError, match="n_pair has one value per row"):
         GlobalBatch(NPair(reduction="none"))

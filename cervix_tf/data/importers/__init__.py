@@ -1,4 +1,4 @@
-"""Original layouts into manifests: one module a layout, found by its name; nothing else in the library knows layouts.
+"""Original layouts into manifests: one module per layout, found by its name; nothing else in the library knows layouts.
 
 `load("sipakmed", root)` walks the folder, makes one manifest row an image, in an order
 that depends on the names alone, and says what it left out and how the find differs
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 FLAT_COPIES = (
-    "Copies with one folder a class come in by `import folder ROOT`, with groups from their file names by a pattern: "
+    "Copies with one folder per class come in by `import folder ROOT`, with groups from their file names by a pattern: "
     r"--group-pattern '(\d+)_\d+'"
 )
 """The way out that a refusal names."""

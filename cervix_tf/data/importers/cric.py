@@ -165,7 +165,7 @@ def cells(root: Path) -> dict[str, list[Cell]]:
             problems.append(f"{where}: bethesda_system {entry['bethesda_system']!r} is none of {', '.join(CLASSES)}")
         wrong = [name for name in ("image_id", "cell_id") if not re.fullmatch(r"\d{1,18}", entry[name])]
         wrong += [name for name in ("nucleus_x", "nucleus_y") if not re.fullmatch(r"-?\d{1,9}(\.\d+)?", entry[name])]
-        problems += [f"{where}: {name} {entry[name]!r} is not a number; mend it" for name in wrong]
+        problems += [f"{where}: {name} {entry[name]!r} is not a number; fix it" for name in wrong]
         if not label or wrong:
             continue
         cell = Cell(

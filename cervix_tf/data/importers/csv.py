@@ -1,4 +1,4 @@
-"""A table of the user's own: one line an image, with whatever is known of it.
+"""A table of the user's own: one line per image, with whatever is known of it.
 
 The columns are named in the options; only the one with the path has to be there.
 Defaults: path, label, woman or else group, case, view, site, split, age.
@@ -16,7 +16,7 @@ from cervix_tf.data.importing import files, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
-LAYOUT = "a CSV with one line an image"
+LAYOUT = "a CSV with one line per image"
 
 
 def read(root: Path, options: Options) -> ImportedRecords:
@@ -109,7 +109,7 @@ def _wrong_path(root: Path, path: str, names_in: Callable[[Path], list[str]]) ->
     if file.is_file():
         return ""
     if file.exists():
-        return f"is {'a folder' if file.is_dir() else 'a pipe or a device'}, no image file; mend the path"
+        return f"is {'a folder' if file.is_dir() else 'a pipe or a device'}, no image file; fix the path"
     alike = [each for each in names_in(file.parent) if names.fold(each) == names.fold(file.name)]
     if alike:
         return f"no such file below {root}, but {alike[0]!r}, which differs in case or Unicode form; write it so"

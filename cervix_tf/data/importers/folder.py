@@ -78,7 +78,7 @@ def _pattern(text: str) -> re.Pattern[str] | None:
     try:
         pattern = re.compile(text)
     except re.error as error:
-        raise InputError(f"--group-pattern {text!r}: is no regular expression ({error}); mend it") from None
+        raise InputError(f"--group-pattern {text!r}: is no regular expression ({error}); fix it") from None
     if pattern.groups != 1:
         raise InputError(
             f"--group-pattern {text!r}: has {pattern.groups} groups in parentheses, and needs exactly one: "
@@ -94,7 +94,7 @@ def _group(path: str, pattern: re.Pattern[str], root: Path) -> str:
     match = pattern.fullmatch(name)
     if match is None or not match[1]:
         raise InputError(
-            f"{root / path}: --group-pattern {pattern.pattern!r} does not match {name!r}; mend the pattern so that it "
+            f"{root / path}: --group-pattern {pattern.pattern!r} does not match {name!r}; fix the pattern so that it "
             "matches every image's name without its ending, or move this file away"
         )
     return match[1]

@@ -128,7 +128,7 @@ def _correct(root: Path, labels: dict[str, str], found: ImportedRecords) -> None
     for row in tables.read(path, ["filename", "old_label", "new_label"]):
         label = classes.get(names.fold(row["new_label"]))
         if label is None:
-            raise InputError(f"{row.where}: new_label {row['new_label']!r} is none of {', '.join(CLASSES)}; mend it")
+            raise InputError(f"{row.where}: new_label {row['new_label']!r} is none of {', '.join(CLASSES)}; fix it")
         fits = _matches(row, row["old_label"], by_name)
         if len(fits) == 1:
             other, line = changed.setdefault(fits[0], (label, row.line))
@@ -152,7 +152,7 @@ def _solve(root: Path, labels: dict[str, str], found: ImportedRecords) -> None:
     for row in tables.read(path, ["image_name", *CLASSES]):
         marked = [name for name in CLASSES if row[name] in ("1", "1.0")]
         if len(marked) != 1:
-            raise InputError(f"{row.where}: {row['image_name']}: not exactly one type is marked 1; mend it")
+            raise InputError(f"{row.where}: {row['image_name']}: not exactly one type is marked 1; fix it")
         other, line = answers.setdefault(names.fold(row["image_name"]), (marked[0], row.line))
         if other != marked[0]:
             raise InputError(

@@ -115,7 +115,7 @@ def _name(number: int) -> str:
 
 def _numbers(table: tables.Table, column: str) -> Callable[[tables.Row], int]:
     wrong = [row for row in table if not _NUMBER(row[column])]
-    tables.refuse([f"{row.where}: {column} {row[column]!r} is not a number; mend it" for row in wrong], str(table.path))
+    tables.refuse([f"{row.where}: {column} {row[column]!r} is not a number; fix it" for row in wrong], str(table.path))
     return lambda row: int(row[column].removesuffix(".0"))
 
 
@@ -139,7 +139,7 @@ def _sort(table: tables.Table, row: tables.Row) -> float:
     try:
         return float(row["Sort"])
     except ValueError:
-        raise InputError(f"{row.where}: Sort {row['Sort']!r} is not a number; mend it or leave it empty") from None
+        raise InputError(f"{row.where}: Sort {row['Sort']!r} is not a number; fix it or leave it empty") from None
 
 
 def numbered(view: str, used: dict[str, int]) -> str:

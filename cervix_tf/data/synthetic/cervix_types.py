@@ -6,7 +6,7 @@ rest having gone into the canal, type 3 wholly in the canal, out of sight. All e
 (anatomy, light, glare, text, swabs, speculum, mucus, blood) does not know the type.
 
 As in the original, a part of the photographs are near-duplicates of another (the same woman
-a moment later), a few women lie in the wrong class folder, which `fixed_labels_v2.csv` mends,
+a moment later), a few women lie in the wrong class folder, which `fixed_labels_v2.csv` corrects,
 and a few show nothing, which `removed_files.csv` names.
 """
 

@@ -25,7 +25,7 @@ def corrupt(root: Path, seed: int) -> dict[str, Path]:
       that claims 60000 x 60000 pixels): cannot be read;
     - `cmyk`, `gray` (JPEG), `sixteen_bit`, `alpha` (PNG): can be read, but are not 8-bit RGB;
     - `duplicate` (the same bytes in another visit of the class and part), `near_duplicate`
-      (encoded anew, a little smaller), `two_labels` (the same bytes in another class),
+      (encoded again, a little smaller), `two_labels` (the same bytes in another class),
       `two_splits` (the same bytes of one class in train and test).
 
     Raises `InputError` when the folder has too few visits: it takes two of one class and

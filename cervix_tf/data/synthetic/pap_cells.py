@@ -98,13 +98,13 @@ def write(root: Path, *, cells: int, seed: int, size: int = 96) -> None:
 
     The files are the same, byte for byte, for the same arguments. The folder appears only when it is whole.
 
-    Raises `InputError` when `root` exists, or there is less than one cell a class.
+    Raises `InputError` when `root` exists, or there is less than one cell per class.
     """
     root = Path(root)
     if root.exists():
         raise InputError(f"{root}: exists; remove it, or choose another folder for synthetic cells")
     if cells < 1:
-        raise InputError(f"{cells} synthetic cells a class: draw at least one")
+        raise InputError(f"{cells} synthetic cells per class: draw at least one")
     with replacing(root) as part, ThreadPoolExecutor(processor.here().cores) as pool:
         for name in SIPAKMED:
             (part / "sipakmed" / f"im_{name}" / f"im_{name}" / "CROPPED").mkdir(parents=True)

@@ -64,7 +64,7 @@ def write(
     """Draw `visits` visits (evenly over the classes, or so many of each class) into the new folder `root`.
 
     `test_share` of each class goes to `test/`, rounded. The files are the same, byte for
-    byte, for the same arguments, whatever the number of `workers` (threads; 0 = one a core).
+    byte, for the same arguments, whatever the number of `workers` (threads; 0 = one per core).
     The folder appears only when it is whole.
 
     Raises `InputError` when `root` holds something already, or the arguments make no set.
