@@ -39,7 +39,7 @@ def of_rows(
     note: str,
     seed: int,
 ) -> Table:
-    """The three differences, one column per site; `found` and `losses` (validation) are of a row's classifier of a site.
+    """The three differences, one column per site; `found` and `losses` (validation) are of a row's classifier there.
 
     Of several rows of a kind (three N, several E, two rings) the one with the lowest validation loss stands for it.
     """
