@@ -297,7 +297,7 @@ def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
         )  # fmt: skip
         below += counts
     axes.set(xlabel=f"probability of {_safe(name, 30)}", ylabel="cases", xlim=(0, 1))
-    axes.legend(loc="uppercenter", bbox_to_anchor=(0.5, 1.32), ncols=1)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.32), ncols=1)
     middle = " and ".join(
         f"{np.median(group):.2f} for {label}" for group, label in zip(groups, labels, strict=True) if len(group)
     )
