@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ def build(
         return application(weights=None, **arguments)
     if weights == "imagenet":
         try:
-            return application(weights="imagenet", **arguments)
+            with warnings.catch_warnings():  # they are of squares; without its top a network takes other sizes too
+                warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
+                return application(weights="imagenet", **arguments)
         except Exception as error:  # Keras raises a bare Exception for a failed download
             if not _is_download(error):
                 raise
