@@ -34,7 +34,7 @@ class Options:
     name: tyro.conf.Positional[str]
     """Name of the result: letters, digits and hyphens."""
     cells: tuple[Path, ...] = ()
-    """Pages whose single numbers to write again."""
+    """Pages whose single numbers to write again; their FILEs are relative to the current folder, the checkout."""
 
 
 def of_run(run: RunDir) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.report.results")
         update(RunDir(options.run), options.folder, options.name)
         for path in options.cells:
-            atomic.write_text(path, with_cells(path.read_text(encoding="utf-8"), path.resolve().parent))
+            atomic.write_text(path, with_cells(path.read_text(encoding="utf-8"), Path()))
 
 
 if __name__ == "__main__":
