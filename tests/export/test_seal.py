@@ -28,7 +28,8 @@ CONTRACT = Contract(
 ANOTHER = {
     "task": "another", "classes": ["cancer", "normal"], "positive": [], "views": ["a", "b"], "height": 16, "width": 16,
     "native_height": 8, "native_width": 8, "version": "2", "license": "none", "intended_use": "Diagnosis.",
-    "data": "patients", "synthetic": False, "stand_in": True, "neighbors": "0" * 64, "digest": "0" * 64,
+    "data": "patients", "synthetic": False, "stand_in": True, "neighbors": "0" * 64, "supersampling": 2,
+    "digest": "0" * 64,
 }  # fmt: skip
 
 
