@@ -132,7 +132,7 @@ def test_the_list_says_how_far_every_row_is(finished, capsys):
     ("arguments", "words"),
     [
         (("--only", "resnet19"), "resnet19: no such row; choose from resnet18, cvm, vgg11"),
-        (("--synthetic-cells", "0"), "--data.root is missing: give the folder of the combined images"),
+        (("--synthetic-cells", "0"), "--data.root is missing: give the folder of the study's images"),
         (("--task", "herlev"), "synthetic cells are drawn for the combined data only"),
         (("--tables", "4"), "--tables 4: is of other images than --task combined, and synthetic cells are drawn for"),
     ],

@@ -140,7 +140,7 @@ def test_the_list_says_how_far_every_row_is(finished, tmp_path, capsys):
     [
         (("--only", "mobilenet-triplet"), "--only mobilenet-triplet: no such row; choose from mobilenet-pretrained"),
         (("--batches.images", "40"), "40 of different groups are to meet in a batch"),
-        (("--synthetic-women", "0"), "--data.root is missing: give the folder of the cervigrams images"),
+        (("--synthetic-women", "0"), "--data.root is missing: give the folder of the study's images"),
     ],
 )
 def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, arguments, words):

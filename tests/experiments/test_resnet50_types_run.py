@@ -133,7 +133,7 @@ def test_the_list_says_how_far_both_rows_are(finished, tmp_path, capsys):
     ("arguments", "words"),
     [
         (("--only", "random"), "--only random: no such row; choose from as_published, leak_free"),
-        (("--synthetic-women", "0"), "--data.root is missing: give the folder of the MobileODT images"),
+        (("--synthetic-women", "0"), "--data.root is missing: give the folder of the study's images"),
         (("--synthetic-women", "0", "--data.root", "nowhere"), "nowhere"),
     ],
 )
