@@ -107,7 +107,8 @@ def test_pre_trained_weights_of_cvm_need_a_file_for_deit_tiny():
 
 
 def test_weights_that_are_there_are_not_asked_for(tmp_path):
-    ready.check(PAPER, model.needs(PAPER, ["cvm", *COMPARED]), RunDir(tmp_path))
+    config = replace(PAPER, data=replace(PAPER.data, root=tmp_path))
+    ready.check(config, model.needs(config, ["cvm", *COMPARED]), RunDir(tmp_path))
 
 
 def test_a_network_with_masks_starts_as_the_one_of_pictures_and_reads_masks_after_a_step():

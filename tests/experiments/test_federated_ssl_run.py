@@ -58,7 +58,7 @@ def test_a_run_writes_everything_that_users_take_away(finished):
 
 def test_table_2_has_all_seven_initializations_of_both_sites(finished):
     found = json.loads(finished.tables.read_text())
-    assert [table["number"] for table in found] == [1, "Table 2, ALTS", "Table 2, NHS", "Extra"]
+    assert [table["number"] for table in found] == [1, "Table 2, ALTS", "Table 2, NHS", "Abstract", "Extra"]
     for table in found[1:3]:
         site = table["number"][-4:].strip(" ,").lower()
         assert [row["row"] for row in table["rows"]] == [f"{name}-{site}" for name in SEVEN]
