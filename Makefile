@@ -9,7 +9,7 @@ UV = $(shell command -v uv || echo $(BIN)/uv)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test quick docs venv lint types contracts unit reliability bench oracle lock upgrade-check clean
+.PHONY: demo test quick docs venv lint types contracts unit papers reliability bench oracle lock upgrade-check clean
 
 demo: $(or $(wildcard $(VENV)/.test),$(VENV)/.demo)
 	$(BIN)/python -m experiments.mobilenetv2_ensemble --preset demo
@@ -61,7 +61,11 @@ unit: venv
 reliability: venv
 	$(BIN)/python -m pytest -m 'reliability or not reliability' tests/reliability
 
-# Record anew what tensorflow-addons' losses give; it needs Keras 2, so an environment of its own, Python 3.9 to 3.11.
+# Every table of every paper, by the preset `paper` on small drawn copies in the original layouts.
+papers: venv
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m whole_paper tests/experiments
+
+# Record again what tensorflow-addons' losses give; it needs Keras 2, so an environment of its own, Python 3.9 to 3.11.
 ORACLE_PYTHON ?= python3.11
 oracle:
 	$(ORACLE_PYTHON) -m venv build/oracle

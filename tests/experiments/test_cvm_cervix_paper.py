@@ -113,7 +113,7 @@ def test_cells_of_cric_are_the_same_from_its_csv_and_its_json(root, tmp_path):
     assert list(again.manifest.rows["label"]) == list(first.manifest.rows["label"])
 
 
-@pytest.mark.slow
+@pytest.mark.whole_paper
 def test_the_paper_preset_runs_through_every_table_on_the_original_layouts(root, tmp_path):
     rows = ("--main", "shufflenet_v2_x0_5", "--only", "shufflenet_v2_x0_5", "alexnet")
     run(tmp_path, root, "--tables", "1", "3", "4", "5", *rows)
@@ -131,7 +131,7 @@ def test_the_paper_preset_runs_through_every_table_on_the_original_layouts(root,
     assert len(kept.rows) == 7 * CELLS and not kept.rows["path"].str.contains("-d").any()
 
 
-@pytest.mark.slow
+@pytest.mark.whole_paper
 def test_cvm_itself_trains_on_herlev_with_its_training_set_four_times(root, tmp_path):
     run(tmp_path, root, "--tables", "4")
     assert not RunDir(tmp_path / "cvm_cervix" / "paper").rows  # Table 4 needs no other images
@@ -155,7 +155,7 @@ MASKED = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.whole_paper
 def test_masks_beside_herlevs_pictures_are_shown_to_the_network(root, tmp_path):
     run(tmp_path, root / "herlev", *MASKED)
     out = RunDir(tmp_path / "cvm_cervix" / "paper")

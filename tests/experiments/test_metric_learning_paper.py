@@ -85,6 +85,7 @@ def finished(folder, plain_backbone, out):
     return RunDir(out / "metric_learning" / "paper")
 
 
+@pytest.mark.whole_paper
 def test_the_papers_preset_runs_through_every_table(finished):
     found = [table["number"] for table in json.loads(finished.tables.read_text())]
     assert found == [*TABLES[:-1], "Table 7, counts", TABLES[-1], "Hold-out"]
@@ -92,10 +93,12 @@ def test_the_papers_preset_runs_through_every_table(finished):
     assert finished.tflite().exists() and finished.report.exists()
 
 
+@pytest.mark.whole_paper
 def test_the_caption_of_figure_4_says_how_its_images_were_chosen(finished):
     assert "of either at most 250, drawn at random" in finished.report.read_text()
 
 
+@pytest.mark.whole_paper
 def test_embeddings_of_other_labels_are_not_reused(finished, folder, rows, out, capsys):
     changed = [list(row) for row in rows]
     woman = changed[1][2]

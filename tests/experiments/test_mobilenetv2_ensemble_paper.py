@@ -124,6 +124,7 @@ def test_a_visit_in_a_folder_that_is_neither_is_named(copy, tmp_path, capsys):
     assert "Training set/" in said and "in no split" in said
 
 
+@pytest.mark.whole_paper
 def test_it_runs_through_every_table_and_a_row_that_fails_leaves_the_others(
     copy, tmp_path, one_convolution, monkeypatch, capsys
 ):
