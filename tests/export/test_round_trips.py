@@ -62,6 +62,7 @@ def networks():
             data_source=SimpleNamespace(classes=("a", "b")),
             weights="random",
             vt_weights="",
+            weights_folder=None,
             hidden=8,
         )
         made = {name: backbones.classifier(name, 2, 40, 40, weights="random") for name in small if name != "xception"}
