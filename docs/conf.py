@@ -20,6 +20,9 @@ myst_heading_anchors = 3
 suppress_warnings = ["ref.python"]  # an attribute named as another is no ambiguity for a reader
 
 
+_attributes = {}  # name -> lines of its docstring, while Napoleon has them
+
+
 def tables(lines):
     """The lines of a docstring with its Markdown tables as reStructuredText's."""
     found, result = [], []
@@ -51,9 +54,15 @@ def process(app, what, name, obj, options, lines):
     """Fix a docstring in place."""
     lines[:] = tables(sources(lines))
     if what in ("attribute", "data", "property"):
-        lines.insert(0, "")  # Napoleon takes what stands before a colon in the first line for the type
+        _attributes[name] = list(lines)
+
+
+def restore(app, what, name, obj, options, lines):
+    """Take back what Napoleon made of an attribute: it takes what stands before a colon for the type."""
+    lines[:] = _attributes.pop(name, lines)
 
 
 def setup(app):
     """Connect what Sphinx calls."""
-    app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", process, priority=400)  # before Napoleon
+    app.connect("autodoc-process-docstring", restore, priority=600)
