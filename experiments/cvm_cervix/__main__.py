@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from cervix_tf import durable, run_lock, start
-from cervix_tf.run_dir import RunDir, read_json, write_json
+from cervix_tf.run_dir import RunDir, read_object, write_json
 from cervix_tf.study import Needs, RunRequest, Study, main
 from cervix_tf.study.rows import trainings
 from experiments.cvm_cervix import config as study
@@ -26,10 +27,17 @@ def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
             if own != out:
                 durable.make_folder(own.root)
                 locks.enter_context(run_lock.held(own.root))
-                start.begin(each, own, [read_json(out.environment)["command_line"]], each.seed)
+                begin_as(out, each, own)
             begun.append((each, own, wanted, prepare(each, own)))
         for each, own, wanted, folds in begun:
             run_task(each, own, wanted, folds)
+
+
+def begin_as(first: RunDir, config: study.Config, out: RunDir) -> None:
+    """Begin the run of another data set as the command began the `first`: its command line, images shown or not."""
+    began = read_object(first.environment)
+    shown = bool(began["report_images"])
+    start.begin(config, out, shlex.split(str(began["command_line"])), config.seed, report_images=shown)
 
 
 def prepare(config: study.Config, out: RunDir) -> list[Splits]:

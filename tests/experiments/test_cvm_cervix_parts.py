@@ -1,5 +1,6 @@
 """The study's stages: the paper's tables as data, splits, the augmented training set, errors for wrong data."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest, evaluation
 from cervix_tf.study import data as study_data
 from cervix_tf.study.data import DataDescription
+from experiments.cvm_cervix import __main__ as cvm_main
 from experiments.cvm_cervix import config as study
 from experiments.cvm_cervix import data, leak, tables, training
 from experiments.cvm_cervix.config import COMPARED, DATA_SOURCES, DEMO, PAPER, PROBE, Config, Row
@@ -136,6 +138,18 @@ def test_tables_4_and_5_are_of_their_own_images_in_a_folder_each(tmp_path):
     assert list(study.tasks(config, RunRequest((5,)))) == ["blood"]
     assert list(study.tasks(replace(config, task="herlev"), RunRequest((3, 4)))) == ["herlev"]
     assert study.run_of(config, "blood", RunDir(tmp_path / "paper")).root == tmp_path / "paper-blood"
+
+
+def test_the_run_of_another_data_set_hides_patients_images_as_the_command_said(tmp_path):
+    first, other = RunDir(tmp_path / "paper"), RunDir(tmp_path / "paper-herlev")
+    for out in (first, other):
+        out.root.mkdir()
+    line = ["python", "-m", "experiments.cvm_cervix", "--data.root", "my images", "--no-images"]
+    start.begin(DEMO, first, line, 0, report_images=False)
+    cvm_main.begin_as(first, replace(DEMO, task="herlev"), other)
+    one, two = (json.loads(out.environment.read_text()) for out in (first, other))
+    assert two["report_images"] is False
+    assert two["command_line"] == one["command_line"] and "--data.root 'my images'" in two["command_line"]
 
 
 def test_a_table_whose_images_are_not_there_is_refused_with_the_option_that_names_them(tmp_path):
