@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cervix_tf import processor, quiet, run_lock, shown_paths, tuning
+from cervix_tf import processor, progress, quiet, run_lock, shown_paths, tuning
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
@@ -28,7 +28,7 @@ def import_tensorflow(threads: int = 0, *, deterministic: bool = False) -> None:
     It prints nothing: environment.json has the devices. Raises `InputError` when TensorFlow is running already with
     another number of threads.
     """
-    with quiet.libraries():
+    with progress.stage("loading TensorFlow"), quiet.libraries():
         with tuning.importing_tensorflow(threads, deterministic=deterministic):
             import tensorflow as tf
 

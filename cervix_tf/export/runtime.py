@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cervix_tf import processor, quiet, runs, tuning
+from cervix_tf import processor, progress, quiet, runs, tuning
 from cervix_tf.contract import Contract
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.resizing import resized
@@ -111,7 +111,8 @@ def probabilities(
             )
     found: list[np.ndarray] = []
     batch: list[np.ndarray] = []
-    for pixels in _loaded(inputs, model.contract, resize=not in_graph):
+    loaded = _loaded(inputs, model.contract, resize=not in_graph)
+    for pixels in progress.counted(loaded, "predicting", len(inputs), "inputs"):
         if batch and (len(batch) == batch_size or (pixels.shape, pixels.dtype) != (batch[0].shape, batch[0].dtype)):
             found.append(model.run(np.stack(batch)))
             batch = []

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cervix_tf.errors import InputError
+from cervix_tf.progress import duration
 from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def status(
     done = [each for training in trained_in for each in seconds(out.row(training))]
     total = epochs * len(trained_in)
     state = "finished" if finished else f"{len(done)} of {total} epochs" if done else "not begun"
-    cost = minutes(sum(done) / len(done) * total) if done else estimate or f"{total} epochs"
+    cost = duration(sum(done) / len(done) * total) if done else estimate or f"{total} epochs"
     return RowStatus(name, tables, state, cost)
 
 
@@ -76,10 +77,3 @@ def seconds(training: RunDir) -> list[float]:
     if "seconds" not in history:
         raise InputError(f"{training.history}: has no column seconds; restore it, or train again")
     return [float(each) for each in history["seconds"]]
-
-
-def minutes(seconds: float) -> str:
-    """A time in the unit that suits it: `45 s`, `7.5 min`, `2.0 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

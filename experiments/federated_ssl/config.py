@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 from cervix_tf import ranges
 from cervix_tf.config import Augmentation, Images, SGDConfig, StudyConfig
 from cervix_tf.federated.policy import Policy
+from cervix_tf.progress import duration
 from cervix_tf.ranges import Count, CountOrNone, Different, FileOr, Positive, Range, Share
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest, published
@@ -249,6 +250,4 @@ def _status(out: RunDir, row: Row, sites: Sequence[str]) -> RowStatus:
     names = {row.pretraining(site) for site in sites} | {row.classifier(site) for site in sites}
     seconds = sum(sum(study_rows.seconds(out.row(name))) for name in names)
     state = "finished" if done and len(done) == len(sites) else f"{len(done)} of {len(sites)} sites"
-    return RowStatus(
-        row.name, "2", state if seconds else "not begun", f"{study_rows.minutes(seconds)} of training so far"
-    )
+    return RowStatus(row.name, "2", state if seconds else "not begun", f"{duration(seconds)} of training so far")
