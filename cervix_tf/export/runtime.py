@@ -146,6 +146,11 @@ def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) ->
     return np.stack(views) if contract.views else views[0]
 
 
+def whole_numbers(pixels: np.ndarray) -> np.ndarray:
+    """Resized pixels as uint8, rounded, as files of one size take them."""
+    return np.rint(pixels).clip(0, 255).astype(np.uint8)
+
+
 def _loaded(inputs: Sequence[Sequence[Image]], contract: Contract, *, resize: bool) -> Iterator[np.ndarray]:
     """Inputs in order, decoded a few ahead by other threads: OpenCV gives up Python's lock while it works."""
     workers = min(4, processor.here().cores)
@@ -214,7 +219,17 @@ def _tflite(path: Path, threads: int | None) -> Model:
 
     announces = {name: quiet.libraries() for name in runners}  # its delegate, at a signature's first input
 
+    def resized_before(images: np.ndarray) -> np.ndarray:
+        if images.dtype == np.uint8:
+            views = (list(each) if contract.views else [each] for each in images)
+            images = np.stack([stacked(each, contract, resize=True) for each in views])
+        return whole_numbers(images)
+
     def run(images: np.ndarray) -> np.ndarray:
+        if saved_model.SIZED in runners:
+            with announces.pop(saved_model.SIZED, contextlib.nullcontext()):
+                one = runners[saved_model.SIZED]
+                return np.concatenate([one(images=each[None])[contract.output] for each in resized_before(images)])
         name, argument = (
             (saved_model.ANY_SIZE, "images") if images.dtype == np.uint8 else (saved_model.PIXELS, "pixels")
         )
@@ -291,6 +306,8 @@ def _ready(model: Model, signatures: Mapping[str, _Signature]) -> Model:
         saved_model.FIXED: ("images", (1, *views, contract.native_height, contract.native_width, 3), "uint8"),
         saved_model.PIXELS: ("pixels", (None, *views, contract.height, contract.width, 3), "float32"),
     }
+    if saved_model.SIZED in signatures:
+        expected = {saved_model.SIZED: ("images", (1, *views, contract.height, contract.width, 3), "uint8")}
     width = len(contract.classes) if found is None else found.embeddings.shape[1]
     for name, (argument, shape, kind) in expected.items():
         if name not in signatures and name == saved_model.FIXED:  # Keras has no use for it
