@@ -1,0 +1,109 @@
+"""Two tiny exported models, of single images and of visits, their pages on a server, and a browser to open them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cervix_tf.app import folder, server
+from cervix_tf.contract import Contract
+from cervix_tf.export import saved_model, tflite
+from cervix_tf.export.serving import serving_model
+from cervix_tf.run_dir import RunDir
+
+SINGLE = Contract(
+    task="colors",
+    classes=("red", "=green", "blue, light"),
+    positive=("red",),
+    views=(),
+    height=24,
+    width=32,
+    native_height=48,
+    native_width=64,
+    version="1.2.3",
+    license="Apache-2.0",
+    intended_use="Tests <b>only</b>.",
+    data="drawn colors",
+    synthetic=True,
+    stand_in=False,
+    supersampling=2,
+)
+VISITS = replace(SINGLE, task="colored visits", views=("acetic_1", "acetic_2", "iodine"), synthetic=False)
+
+
+def exported(root: Path, contract: Contract) -> RunDir:
+    """What the page needs of a run: a float and an 8-bit file of a network that nobody trained."""
+    keras.utils.set_random_seed(3)
+    out, views = RunDir(root), (3,) if contract.views else ()
+    pixels = keras.Input((*views, 24, 32, 3))
+    x = layers.Rescaling(1 / 127.5, -1)(pixels)
+    if contract.views:  # an order of views that matters
+        x = layers.Reshape((24, 32, 9))(layers.Permute((2, 3, 1, 4))(x))
+    x = layers.Conv2D(8, 3, strides=2, activation="relu")(x)
+    network = keras.Model(pixels, layers.Dense(3, kernel_initializer="glorot_normal")(layers.Flatten()(x)))
+    contract.write(out.contract)
+    saved_model.write(serving_model(network, contract), contract, out.saved_model)
+    rng = np.random.default_rng(0)
+    some = [rng.integers(0, 256, (*views, 48, 64, 3), np.uint8) for _ in range(4)]
+    out.tflite().write_bytes(tflite.convert(out.saved_model, contract, "float32"))
+    out.tflite("int8").write_bytes(tflite.convert(out.saved_model, contract, "int8", some))
+    shutil.rmtree(out.saved_model)
+    return out
+
+
+@pytest.fixture(scope="session")
+def single_run(tmp_path_factory) -> RunDir:
+    """A model of single images, exported."""
+    return exported(tmp_path_factory.mktemp("single"), SINGLE)
+
+
+@pytest.fixture(scope="session")
+def visit_run(tmp_path_factory) -> RunDir:
+    """A model of visits of three views, exported."""
+    return exported(tmp_path_factory.mktemp("visits"), VISITS)
+
+
+@dataclass
+class Site:
+    """A server of pages, which can be shut down."""
+
+    url: str
+    folder: Path
+    stop: Callable[[], None]
+
+
+@pytest.fixture
+def site(tmp_path, single_run, visit_run) -> Iterator[Site]:
+    """The pages of both models, below `single/` and `visit/`."""
+    for name, run in (("single", single_run), ("visit", visit_run)):
+        folder.write(run.root, tmp_path / "site" / name)
+    serving = server.start(tmp_path / "site", 0)
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+
+    def stop() -> None:
+        serving.shutdown()
+        serving.server_close()
+
+    yield Site(f"http://localhost:{serving.server_port}/", tmp_path / "site", stop)
+    stop()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser without a window; the test skips where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("needs Chromium on the path, as of `apt-get install chromium`")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
