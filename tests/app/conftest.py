@@ -97,13 +97,25 @@ def site(tmp_path, single_run, visit_run) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    """A browser without a window; the test skips where there is none."""
+def launch():
+    """launch(*flags): a browser without a window; the test skips where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("needs Chromium on the path, as of `apt-get install chromium`")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
+        browsers = []
+
+        def start(*flags):
+            browsers.append(playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *flags]))
+            return browsers[-1]
+
+        yield start
+        for browser in browsers:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(launch):
+    """A browser without a graphics processor."""
+    return launch("--disable-gpu")

@@ -223,6 +223,30 @@ def test_one_image_after_the_other_goes_to_the_view_that_its_name_says(opened, t
     assert page.is_enabled("#screen")
 
 
+def test_the_graphics_processor_is_taken_only_if_it_computes_the_same(launch, site, single_run, pictures):
+    flags = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--use-vulkan=swiftshader")
+    script = site.folder / "single" / "network.js"
+    browser = launch(*flags, "--enable-features=Vulkan")
+    for difference, taken in (("1e-3", True), ("-1", False)):
+        text = script.read_text(encoding="utf-8")
+        script.write_text(re.sub("(MOST_DIFFERENCE) = .*?;", rf"\1 = {difference};", text), encoding="utf-8")
+        page = browser.new_context().new_page()
+        page.goto(f"{site.url}single/")
+        page.wait_for_selector(READY, state="attached")
+        if page.is_hidden("#graphics"):
+            pytest.skip("needs a Chromium with SwiftShader's WebGPU")
+        assert not page.is_checked("#webgpu")
+        choose(page, "#choose", pictures[0])
+        until_told(page, "ahead of")
+        page.check("#webgpu", force=True)
+        until_told(page, "Ready: ")
+        assert page.is_checked("#webgpu") == taken
+        assert ("is not used" in page.inner_text("#problem")) != taken
+        (expected,) = runtime.probabilities(runtime.load(single_run.tflite()), [[str(pictures[0])]])
+        (row,) = shown(page).values()
+        np.testing.assert_allclose(probabilities(row, ("red", "=green", "blue, light")), expected, atol=1e-3)
+
+
 def test_the_page_asks_no_other_server_for_anything_and_cannot(opened, site, pictures):
     page = opened("single")
     choose(page, "#choose", pictures[0])

@@ -1,8 +1,8 @@
 // The page: what its buttons do, and what it shows.
 
-import {add, cases, complete, model, screen, use} from "./cases.js";
+import {cases, complete, listed, model, screen, use} from "./cases.js";
 import {Changed, hasGraphics} from "./network.js";
-import {dropped, fromFolders, images, nextName, put} from "./picking.js";
+import {dropped, fromFolders, images, nextVisit, put} from "./picking.js";
 import {canvasKeepsPixels} from "./pixels.js";
 import {edit, forget, urlOf} from "./slots.js";
 import {csv} from "./results.js";
@@ -14,7 +14,9 @@ const $ = (id) => document.getElementById(id);
 
 const headings = [...document.querySelectorAll("#cases thead th")].slice(1).map((heading) => heading.textContent);
 
-let current = null;
+const blank = () => (several ? nextVisit() : null);
+
+let current = blank();
 let busy = false;
 
 /** Do one thing at a time; the page says what, and why it failed. */
@@ -62,8 +64,8 @@ function take(files) {
   if (!kept.length) return complain(text("no_images"));
   const visits = several && kept.some(({path}) => path.includes("/"));
   if (several && !visits) {
-    if (!current || complete(current)) current = add(nextName());
-    Object.assign(current, {result: null, problem: ""});
+    if (complete(current)) current = nextVisit();
+    Object.assign(listed(current), {result: null, problem: ""});
     complain();
     announce(put(current, kept.map(({file}) => file)));
     complain(current.problem);
@@ -88,7 +90,7 @@ function pick(at, photo) {
   const input = photo ? $("camera") : $("files");
   input.multiple = false;
   ask(input, ([{file}]) => {
-    current.files = current.files.with(at, file);
+    listed(current).files = current.files.with(at, file);
     changed();
   });
 }
@@ -106,20 +108,25 @@ function said(one) {
   return text("said", {...names, probability: percent(probabilities[top]), lead: points(lead)});
 }
 
-function unsure({lead, second, model: used}) {
-  const names = {second: contract.classes[second], lead: points(lead)};
-  if (used.widest_change && lead <= used.widest_change) return text("undecided", {...names, change: points(used.widest_change)});
-  return text(lead < CLOSE ? "close" : "ahead", names);
+const undecided = ({lead, model: used}) => used.widest_change > 0 && lead <= used.widest_change;
+
+/** The class, and whether the decision for it was close. */
+function nameOf(result) {
+  const name = contract.classes[result.top];
+  return result.lead < CLOSE || undecided(result) ? text("class_close", {class: name}) : name;
+}
+
+function unsure(result) {
+  const names = {second: contract.classes[result.second], lead: points(result.lead)};
+  if (undecided(result)) return text("undecided", {...names, change: points(result.model.widest_change)});
+  return text(result.lead < CLOSE ? "close" : "ahead", names);
 }
 
 function show() {
   const keep = new Set(cases.flatMap(({files}) => files));
   if (several) {
-    $("visit").hidden = !current;
-    if (current) {
-      $("name").value = current.name;
-      edit(current, {changed, pick});
-    }
+    $("name").value = current.name;
+    edit(current, {changed, pick});
   }
   $("result").hidden = !current?.result;
   if (current?.result) showResult(current);
@@ -137,6 +144,7 @@ function showResult(one) {
   part(".decision").textContent = contract.classes[top];
   part(".positive").textContent = positive === null ? "" : text(positive ? "positive" : "negative");
   part(".unsure").textContent = unsure(one.result);
+  part(".unsure").classList.toggle("warning", one.result.lead < CLOSE || undecided(one.result));
   part("tbody").replaceChildren(
     ...contract.classes.map((name, at) => {
       const row = $("bar").content.cloneNode(true);
@@ -155,11 +163,10 @@ function rowOf(one) {
   const [says, probability, lead] = row.querySelectorAll("td");
   row.querySelector("th").textContent = one.name;
   row.querySelector("tr").classList.toggle("shown", one === current);
-  says.textContent = one.result ? contract.classes[one.result.top] : one.problem || text("not_screened");
+  says.textContent = one.result ? nameOf(one.result) : one.problem || text("not_screened");
   if (one.result) {
     probability.textContent = percent(one.result.probabilities[one.result.top]);
     lead.textContent = points(one.result.lead);
-    says.classList.toggle("close", one.result.lead < CLOSE);
   }
   row.querySelectorAll(".number").forEach((each, at) => (each.dataset.label = headings[at + 1]));
   const act = (name, what) => {
@@ -175,7 +182,7 @@ function rowOf(one) {
   });
   act("remove", () => {
     cases.splice(cases.indexOf(one), 1);
-    if (current === one) current = null;
+    if (current === one) current = blank();
     complain();
     show();
     announce(text("removed", {name: one.name}));
@@ -211,21 +218,21 @@ function listen() {
   if (several) {
     $("screen").onclick = () => doing(text("reading"), () => screenAll([current]));
     $("next").onclick = () => {
-      current = cases.find((one) => !one.files.some(Boolean)) ?? add(nextName());
+      current = nextVisit();
       complain();
       show();
       announce(text("next_ready", {name: current.name}));
       $("choose").focus();
     };
     $("name").onchange = () => {
-      current.name = $("name").value.trim() || nextName();
+      current.name = $("name").value.trim() || nextVisit().name;
       show();
     };
   }
   $("download").onclick = download;
   $("clear").onclick = () => {
     cases.length = 0;
-    current = null;
+    current = blank();
     complain();
     show();
     announce(text("cleared"));

@@ -13,15 +13,17 @@ export const cases = [];
 
 let network = null;
 let variant = 0;
-let graphics = false;
 
 /** The variant in use, as app.json lists it. */
 export const model = () => app.models[variant];
 
-/** A new case, listed. */
-export function add(name, files = Array(needed).fill(null), problem = "") {
-  cases.push({name, files, result: null, problem});
-  return cases.at(-1);
+/** A new case, not listed yet. */
+export const created = (name, files = Array(needed).fill(null), problem = "") => ({name, files, result: null, problem});
+
+/** The case, listed once. */
+export function listed(one) {
+  if (!cases.includes(one)) cases.push(one);
+  return one;
 }
 
 /** Whether every view of the case has its image. */
@@ -29,13 +31,12 @@ export const complete = (one) => one.files.every(Boolean);
 
 /** Take a variant, by its place in app.json, and a kind of processor; false where graphics computes otherwise. */
 export async function use(chosen, onGraphicsProcessor = false) {
-  const plain = load(app.models[chosen]);
-  network = plain;
-  await plain;
-  const faster = onGraphicsProcessor ? await onGraphics(app.models[chosen], await plain) : null;
-  if (faster) network = Promise.resolve(faster);
-  [variant, graphics] = [chosen, Boolean(faster)];
-  return graphics === onGraphicsProcessor;
+  const plain = await load(app.models[chosen]);
+  const faster = onGraphicsProcessor ? await onGraphics(app.models[chosen], plain) : null;
+  if (faster) plain.delete();
+  network?.delete();
+  [network, variant] = [faster ?? plain, chosen];
+  return Boolean(faster) === onGraphicsProcessor;
 }
 
 /** Screen a case: its `result` becomes {probabilities, top, second, lead, positive, model}, or its `problem` says why not. */
@@ -54,7 +55,7 @@ export async function screen(one) {
       }
     }
     const used = model();
-    const probabilities = await (await network).run(pixels);
+    const probabilities = await network.run(pixels);
     if (one.files === files) one.result = {probabilities, ...decision(contract, probabilities), model: used};
   } finally {
     await new Promise((done) => setTimeout(done)); // the page is drawn between two cases

@@ -1,6 +1,6 @@
 // Files that the user chose or dropped, as cases.
 
-import {add, cases, needed} from "./cases.js";
+import {cases, created, listed, needed} from "./cases.js";
 import {compare} from "./names.js";
 import {contract, text, viewName} from "./text.js";
 import {assign, Untold, viewOf} from "./views.js";
@@ -34,15 +34,16 @@ export async function dropped(items) {
 /** The cases that these files make, {file, path}: an image each, or a folder each for a model of several views. */
 export function fromFolders(files) {
   const ordered = files.toSorted(({path: one}, {path: other}) => compare(one, other) || (one < other ? -1 : 1));
-  if (!contract.views.length) return ordered.map(({file, path}) => add(path, [file]));
+  if (!contract.views.length) return ordered.map(({file, path}) => listed(created(path, [file])));
   const folders = new Map();
   for (const {file, path} of ordered) {
     const folder = path.split("/").slice(0, -1).join("/");
     folders.set(folder, [...(folders.get(folder) ?? []), file]);
   }
   return [...folders].map(([name, some]) => {
-    if (some.length !== needed) return add(name, undefined, text("wrong_number", {images: some.length, views: needed}));
-    return arranged(add(name), some);
+    const one = listed(created(name));
+    if (some.length === needed) return arranged(one, some);
+    return Object.assign(one, {problem: text("wrong_number", {images: some.length, views: needed})});
   });
 }
 
@@ -64,12 +65,12 @@ export function put(one, files) {
   return missing.length ? text("missing", {views: missing.join(", ")}) : text("all_there");
 }
 
-/** A name for the next visit. */
-export function nextName() {
+/** The next visit, without images yet, by a name that no other has. */
+export function nextVisit() {
   const taken = new Set(cases.map(({name}) => name));
   let number = 1;
   while (taken.has(text("visit_number", {number}))) number++;
-  return text("visit_number", {number});
+  return created(text("visit_number", {number}));
 }
 
 /** The case with as many files as views, in the order that their names tell; else by name, and told so. */
