@@ -59,12 +59,16 @@ class Network {
 
 /** The network on the graphics processor, if all of it runs there, twice alike, and as on the processor; else null. */
 export async function onGraphics(model, reference) {
-  const network = await load(model, "webgpu");
+  const network = await load(model, "webgpu").catch(() => null);
+  if (await agree(network, reference).catch(() => false)) return network;
+  network?.delete();
+  return null;
+}
+
+async function agree(network, reference) {
+  if (network.compiled.options.accelerator !== "webgpu" || !network.compiled.isFullyAccelerated) return false;
   const size = reference.input.shape.reduce((product, side) => product * side, 1);
   const probe = Float32Array.from({length: size}, (_, at) => (at * 7919) % 256);
   const [once, again, expected] = [await network.run(probe), await network.run(probe), await reference.run(probe)];
-  const equal = once.every((value, at) => value === again[at] && Math.abs(value - expected[at]) <= MOST_DIFFERENCE);
-  if (equal && network.compiled.options.accelerator === "webgpu" && network.compiled.isFullyAccelerated) return network;
-  network.delete();
-  return null;
+  return once.every((value, at) => value === again[at] && Math.abs(value - expected[at]) <= MOST_DIFFERENCE);
 }
