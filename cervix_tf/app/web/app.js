@@ -1,6 +1,6 @@
 // The page: what its buttons do, and what it shows.
 
-import {cases, complete, listed, model, screen, use} from "./cases.js";
+import {cases, complete, listed, model, ready, screen, use} from "./cases.js";
 import {Changed, hasGraphics} from "./network.js";
 import {dropped, fromFolders, images, nextVisit, put} from "./picking.js";
 import {canvasKeepsPixels} from "./pixels.js";
@@ -17,12 +17,17 @@ const headings = [...document.querySelectorAll("#cases thead th")].slice(1).map(
 const blank = () => (several ? nextVisit() : null);
 
 let current = blank();
-let busy = false;
+let before = Promise.resolve();
+let broken = "";
 
-/** Do one thing at a time; the page says what, and why it failed. */
-async function doing(what, act) {
-  if (busy) return;
-  busy = true;
+/** Do one thing after the other; the page says what, and why it failed. */
+function doing(what, act) {
+  before = before.then(() => once(what, act));
+  return before;
+}
+
+async function once(what, act) {
+  if (broken) return complain(broken);
   document.body.setAttribute("aria-busy", "true");
   complain();
   announce(what);
@@ -33,7 +38,6 @@ async function doing(what, act) {
     announce("");
     complain(text(error instanceof Changed ? "changed" : "failed", {error: error.message}));
   } finally {
-    busy = false;
     document.body.removeAttribute("aria-busy");
     show();
   }
@@ -142,7 +146,9 @@ function showResult(one) {
   part(".of").textContent = one.name;
   if (!several) Object.assign(part(".preview"), {src: urlOf(one.files[0]), alt: text("image_named", {file: one.name})});
   part(".decision").textContent = contract.classes[top];
-  part(".positive").textContent = positive === null ? "" : text(positive ? "positive" : "negative");
+  const together = contract.classes.reduce((sum, name, at) => sum + probabilities[at] * contract.positive.includes(name), 0);
+  const values = {classes: contract.positive.join(", "), together: percent(together)};
+  part(".positive").textContent = positive === null ? "" : text(positive ? "positive" : "negative", values);
   part(".unsure").textContent = unsure(one.result);
   part(".unsure").classList.toggle("warning", one.result.lead < CLOSE || undecided(one.result));
   part("tbody").replaceChildren(
@@ -289,4 +295,5 @@ await doing(text("loading"), async () => {
   $("graphics").hidden = !hasGraphics();
   return text("ready", {model: text(`variant_${model().name}`)});
 });
+if (!ready()) broken = $("problem").textContent;
 document.documentElement.dataset.ready = "";

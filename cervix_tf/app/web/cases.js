@@ -14,6 +14,9 @@ export const cases = [];
 let network = null;
 let variant = 0;
 
+/** Whether a network is loaded. */
+export const ready = () => network !== null;
+
 /** The variant in use, as app.json lists it. */
 export const model = () => app.models[variant];
 
