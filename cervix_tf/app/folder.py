@@ -111,11 +111,13 @@ def _texts(strings: Path | None) -> dict[str, str]:
     english: dict[str, str] = read_object(WEB / "strings.json")
     if strings is None:
         return english
+    if not strings.is_file():
+        raise InputError(f"{strings}: no such file; give a translation of cervix_tf/app/web/strings.json")
     texts = read_object(strings)
     for key, text in english.items():
         if not isinstance(texts.get(key), str):
             raise InputError(
-                f"{strings}: lacks {key!r} ({text!r}); a translation has every text of {WEB.name}/strings.json"
+                f"{strings}: lacks {key!r} ({text!r}); a translation has every text of cervix_tf/app/web/strings.json"
             )
         names = [sorted(re.findall(r"{(\w+)}", each)) for each in (text, texts[key])]
         if names[0] != names[1]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from cervix_tf.contract import Contract
 from cervix_tf.export import saved_model, tflite
 from cervix_tf.export.serving import serving_model
 from cervix_tf.run_dir import RunDir
+from tests.app.browsing import READY
 
 SINGLE = Contract(
     task="colors",
@@ -119,3 +121,52 @@ def launch():
 def chromium(launch):
     """A browser without a graphics processor."""
     return launch("--disable-gpu")
+
+
+@pytest.fixture
+def opened(chromium, site):
+    """opened(name, **options): the page of that model once it is ready, with what it asked for and complained of."""
+    contexts = []
+
+    def open_page(name, **options):
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        context.requests, context.errors = [], []
+        context.on("request", lambda request: context.requests.append(request.url))
+        context.on("weberror", lambda error: context.errors.append(str(error.error)))
+        page = context.new_page()
+        page.on("console", lambda said: context.errors.append(said.text) if "Refused" in said.text else None)
+        page.on("filechooser", lambda _: None)  # so that none opens before it is waited for
+        page.goto(f"{site.url}{name}/")
+        page.wait_for_selector(READY, state="attached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def pictures(tmp_path, picture):
+    """Files of every kind that the page takes, larger and smaller than the network, all of different colors."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rgb = [
+        picture(seed, height, width) for seed, (height, width) in enumerate([(96, 128), (11, 17), (301, 200), (48, 64)])
+    ]
+    cv2.imwrite(str(folder / "rgb.png"), rgb[0])
+    cv2.imwrite(str(folder / "small.png"), rgb[1])
+    cv2.imwrite(str(folder / "gray.png"), rgb[2][..., 0])
+    cv2.imwrite(str(folder / "opaque.png"), cv2.cvtColor(rgb[3], cv2.COLOR_BGR2BGRA))
+    cv2.imwrite(str(folder / "photo.jpg"), rgb[2])
+    cv2.imwrite(str(folder / "odd.bmp"), rgb[1])
+    from PIL import Image
+
+    palette = Image.fromarray(rgb[3]).quantize(16)
+    palette.save(folder / "palette.png", transparency=3)
+    exif = Image.Exif()
+    for orientation in range(2, 9):
+        exif[274] = orientation
+        Image.fromarray(rgb[0]).save(folder / f"turned_{orientation}.png", exif=exif)
+        Image.fromarray(rgb[2]).save(folder / f"turned_{orientation}.jpg", exif=exif, quality=95)
+    return sorted(folder.iterdir())

@@ -1,101 +1,14 @@
-"""The page in a browser: the numbers of `predict`, nothing sent anywhere, offline, by keys alone."""
+"""The page in a browser: the numbers of `predict`, views in order, keys alone, at both widths."""
 
-import csv
-import io
 import json
 import re
-import socket
-import time
 
-import cv2
 import numpy as np
 import pytest
 
-from cervix_tf.data import images, resizing, tables, views
-from cervix_tf.errors import InputError
+from cervix_tf.data import tables
 from cervix_tf.export import runtime
-
-READY = "html[data-ready]"
-TOLERANCE = 2e-6  # of a probability; JPEG too, since Chromium's decoder is the one that the project has
-
-
-@pytest.fixture
-def opened(chromium, site):
-    """opened(name, **options): the page of that model once it is ready, with what it asked for and complained of."""
-    contexts = []
-
-    def open_page(name, **options):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        context.requests, context.errors = [], []
-        context.on("request", lambda request: context.requests.append(request.url))
-        context.on("weberror", lambda error: context.errors.append(str(error.error)))
-        page = context.new_page()
-        page.on("console", lambda said: context.errors.append(said.text) if "Refused" in said.text else None)
-        page.on("filechooser", lambda _: None)  # so that none opens before it is waited for
-        page.goto(f"{site.url}{name}/")
-        page.wait_for_selector(READY, state="attached")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def choose(page, button, files):
-    with page.expect_file_chooser() as chooser:
-        page.click(button)
-    chooser.value.set_files(files)
-
-
-def until(page, expression, seconds=20):
-    """Wait for a JavaScript expression; Playwright's own way evaluates a string, which the page's policy forbids."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(f"try {{ Boolean({expression}) }} catch {{ false }}"):
-        assert time.monotonic() < end, f"{expression}: not within {seconds} s"
-        page.wait_for_timeout(50)
-
-
-def until_told(page, words, where="status"):
-    until(page, f"document.getElementById('{where}').textContent.includes({json.dumps(words)})")
-
-
-def shown(page):
-    """The rows of the downloaded table, by the name of the input."""
-    with page.expect_download() as download:
-        page.click("#download")
-    text = download.value.path().read_text(encoding="utf-8")
-    return {row["input"]: row for row in csv.DictReader(io.StringIO(text))}
-
-
-def probabilities(row, classes):
-    return [float(row[tables.shielded(f"p_{name}")]) for name in classes]
-
-
-@pytest.fixture
-def pictures(tmp_path, picture):
-    """Files of every kind that the page takes, larger and smaller than the network, all of different colors."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    rgb = [
-        picture(seed, height, width) for seed, (height, width) in enumerate([(96, 128), (11, 17), (301, 200), (48, 64)])
-    ]
-    cv2.imwrite(str(folder / "rgb.png"), rgb[0])
-    cv2.imwrite(str(folder / "small.png"), rgb[1])
-    cv2.imwrite(str(folder / "gray.png"), rgb[2][..., 0])
-    cv2.imwrite(str(folder / "opaque.png"), cv2.cvtColor(rgb[3], cv2.COLOR_BGR2BGRA))
-    cv2.imwrite(str(folder / "photo.jpg"), rgb[2])
-    cv2.imwrite(str(folder / "odd.bmp"), rgb[1])
-    from PIL import Image
-
-    palette = Image.fromarray(rgb[3]).quantize(16)
-    palette.save(folder / "palette.png", transparency=3)
-    exif = Image.Exif()
-    for orientation in range(2, 9):
-        exif[274] = orientation
-        Image.fromarray(rgb[0]).save(folder / f"turned_{orientation}.png", exif=exif)
-        Image.fromarray(rgb[2]).save(folder / f"turned_{orientation}.jpg", exif=exif, quality=95)
-    return sorted(folder.iterdir())
+from tests.app.browsing import TOLERANCE, choose, probabilities, shown, until, until_told, visit
 
 
 @pytest.mark.parametrize(("place", "variant"), [(0, "float32"), (1, "int8")])
@@ -116,13 +29,6 @@ def test_the_page_says_of_single_images_what_predict_says(opened, single_run, pi
         assert found["most_probable"] == tables.shielded(model.contract.classes[row.argmax()])
         assert found["arithmetic"] == variant and found["digest"] == model.contract.digest
     assert page.context.errors == []
-
-
-def visit(folder, picture, names, seed=0):
-    folder.mkdir(parents=True)
-    for at, name in enumerate(names):
-        cv2.imwrite(str(folder / name), picture(seed + at))
-    return [folder / name for name in names]
 
 
 def test_a_visit_is_put_in_the_order_that_its_names_tell_and_screened_as_predict_does(
@@ -220,184 +126,6 @@ def test_one_image_after_the_other_goes_to_the_view_that_its_name_says(opened, t
     assert page.is_enabled("#screen")
 
 
-def test_the_graphics_processor_is_taken_only_if_it_computes_the_same(launch, site, single_run, pictures):
-    flags = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--use-vulkan=swiftshader")
-    script = site.folder / "single" / "network.js"
-    browser = launch(*flags, "--enable-features=Vulkan")
-    for difference, taken in (("1e-3", True), ("-1", False)):
-        text = script.read_text(encoding="utf-8")
-        script.write_text(re.sub("(MOST_DIFFERENCE) = .*?;", rf"\1 = {difference};", text), encoding="utf-8")
-        page = browser.new_context().new_page()
-        page.goto(f"{site.url}single/")
-        page.wait_for_selector(READY, state="attached")
-        if page.is_hidden("#graphics"):
-            pytest.skip("needs a Chromium with SwiftShader's WebGPU")
-        assert not page.is_checked("#webgpu")
-        choose(page, "#choose", pictures[0])
-        until_told(page, "ahead of")
-        page.check("#webgpu", force=True)
-        until_told(page, "Ready: ")
-        assert page.is_checked("#webgpu") == taken
-        assert ("is not used" in page.inner_text("#problem")) != taken
-        (expected,) = runtime.probabilities(runtime.load(single_run.tflite()), [[str(pictures[0])]])
-        (row,) = shown(page).values()
-        np.testing.assert_allclose(probabilities(row, ("red", "=green", "blue, light")), expected, atol=1e-3)
-
-
-def test_the_page_asks_no_other_server_for_anything_and_cannot(opened, site, pictures):
-    page = opened("single")
-    choose(page, "#choose", pictures[0])
-    page.wait_for_selector("#result:not([hidden])")
-    until(page, "navigator.serviceWorker.controller !== null")
-    asked = page.context.requests
-    assert len(asked) > 20 and all(url.startswith((site.url, f"blob:{site.url}")) for url in asked)
-    other = socket.create_server(("127.0.0.1", 0))
-    other.settimeout(1)
-    outside = f"http://127.0.0.1:{other.getsockname()[1]}/"  # not localhost, so another origin
-    for attempt in (
-        f"fetch('{outside}')",
-        f"fetch('{outside}', {{mode: 'no-cors', method: 'POST', body: 'x'}})",
-        f"new Promise((_, no) => {{const i = new Image(); i.onerror = no; i.src = '{outside}'}})",
-        f"new Promise((_, no) => {{const s = new WebSocket('{outside.replace('http', 'ws')}'); s.onerror = no}})",
-    ):
-        assert page.evaluate(f"{attempt}.then(() => 'sent', () => 'blocked')") == "blocked"
-    page.evaluate(f"navigator.sendBeacon('{outside}', 'x')")
-    with other, pytest.raises(TimeoutError):
-        other.accept()
-
-
-def test_the_page_works_without_a_network_after_its_first_load(opened, site, pictures):
-    page = opened("single")
-    until_told(page, "Kept on this device", "offline")
-    site.stop()
-    page.context.set_offline(True)
-    page.reload()
-    page.wait_for_selector(READY, state="attached")
-    for place in (0, 1):
-        page.check(f"input[name=variant][value='{place}']")
-        choose(page, "#choose", pictures[0])
-        page.wait_for_selector("#result:not([hidden])")
-    assert page.context.errors == []
-
-
-def test_a_browser_may_install_the_page(opened):
-    page = opened("visit")
-    until(page, "navigator.serviceWorker.controller !== null")
-    session = page.context.new_cdp_session(page)
-    manifest = session.send("Page.getAppManifest")
-    assert manifest["errors"] == [] and json.loads(manifest["data"])["name"] == "colored visits - screening page"
-    # A window without a profile is never offered an installation; nothing else may stand in its way.
-    errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
-    assert {each["errorId"] for each in errors} <= {"in-incognito"}
-
-
-def test_another_version_of_the_page_takes_the_place_of_the_one_that_was_kept(opened, site, visit_run):
-    from cervix_tf.app import folder
-
-    page = opened("single")
-    until(page, "navigator.serviceWorker.controller !== null")
-    folder.write(visit_run.root, site.folder / "single")
-    page.reload()
-    page.wait_for_selector("h1:has-text('colored visits')")  # the page has loaded itself once more
-    page.wait_for_selector(READY, state="attached")
-
-
-def test_what_python_refuses_the_page_refuses_and_says_why(opened, tmp_path, picture):
-    from PIL import Image
-
-    rgb = picture(0)
-    cv2.imwrite(str(tmp_path / "deep.png"), rgb.astype(np.uint16) * 256)
-    Image.fromarray(rgb).convert("CMYK").save(tmp_path / "cmyk.jpg")
-    cv2.imwrite(str(tmp_path / "whole.png"), rgb)
-    cv2.imwrite(str(tmp_path / "whole.jpg"), rgb)
-    for suffix in ("png", "jpg"):
-        data = (tmp_path / f"whole.{suffix}").read_bytes()
-        (tmp_path / f"cut.{suffix}").write_bytes(data[: len(data) * 2 // 3])
-    changed = bytearray((tmp_path / "whole.png").read_bytes())
-    changed[len(changed) // 2] ^= 1
-    (tmp_path / "changed.png").write_bytes(changed)
-    (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "words.jpg").write_text("no image")
-    Image.fromarray(rgb).save(tmp_path / "other.webp")
-    clear = np.dstack([rgb, np.full(rgb.shape[:2], 200, np.uint8)])
-    cv2.imwrite(str(tmp_path / "clear.png"), clear)  # Python drops the transparency, a canvas cannot
-    names = [
-        "deep.png",
-        "cmyk.jpg",
-        "cut.png",
-        "cut.jpg",
-        "changed.png",
-        "empty.png",
-        "words.jpg",
-        "other.webp",
-        "clear.png",
-    ]
-    for name in names[:-1]:
-        with pytest.raises(InputError):
-            images.decode_file(tmp_path / name)
-    page = opened("single")
-    choose(page, "#choose", [tmp_path / name for name in [*names, "whole.png"]])
-    until_told(page, "Screened 1 of 10.")
-    assert page.inner_text("#problem") == "9 could not be screened; the table says why."
-    said = dict(line.split(": ", 1) for line in page.locator("#cases td.says").all_inner_texts() if ": " in line)
-    assert sorted(said) == sorted(names)
-    assert "16 bits" in said["deep.png"] and "CMYK" in said["cmyk.jpg"] and "transparen" in said["clear.png"]
-    assert all("damaged" in said[name] for name in ("cut.png", "cut.jpg", "changed.png"))
-
-
-def test_pixels_are_resized_by_the_project_s_one_definition(opened, picture):
-    page = opened("single")
-    for seed, (height, width, supersampling) in enumerate(
-        [(96, 128, 1), (5, 3, 2), (48, 64, 1), (170, 210, 3), (24, 32, 1)]
-    ):
-        pixels = picture(seed, height, width)
-        found = page.evaluate(
-            """async ([width, height, rgb, supersampling]) => {
-                const {resized} = await import('./pixels.js');
-                return Array.from(resized({width, height, rgb}, {height: 24, width: 32}, supersampling));
-            }""",
-            [width, height, pixels.ravel().tolist(), supersampling],
-        )
-        expected = resizing.resized(pixels, 24, 32, supersampling)
-        np.testing.assert_allclose(np.reshape(found, (24, 32, 3)), expected, atol=2e-3)
-
-
-def test_views_are_told_from_names_as_the_importer_tells_them(opened):
-    seven = ["acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine"]
-    saline = ["saline", "green_saline", "acetic"]
-    cases = [
-        (seven, [f"IMG ({at}).jpg" for at in (12, 8, 9, 10, 11, 7, 13)]),
-        (seven, [f"{at}_acetic.jpg" for at in range(5)] + ["x Green.jpg", "AfterLugol.png"]),
-        (seven, ["acetic_3.png", "iodine.png", "green.png", "a.png", "b.png", "c.png", "d.png"]),
-        (seven, ["acetic_1.png", "acetic_2.png", *"abcde"]),
-        (seven, ["green acetic.png", *"abcdef"]),
-        (seven, [f"{at:03d}.jpg" for at in range(7)] + ["8.jpg"]),
-        (seven, ["1.jpg", "01.jpg", *"abcde"]),
-        (seven, ["Ärztin ٣.jpg", "Ärztin ٢.jpg", "ﬁ 4.jpg", "x.jpg", "Y.jpg", "y2.jpg", "z.jpg"]),
-        (saline, ["GreenSaline.png", "saline.png", "acetic.png"]),
-        (saline, ["green_saline_2.png", "saline_2.png", "acetic_7.png"]),
-    ]
-    page = opened("visit")
-    found = page.evaluate(
-        """async (cases) => {
-            const {assign, Untold} = await import('./views.js');
-            return cases.map(([views, files]) => {
-                try { return Object.fromEntries(assign(files, views)); }
-                catch (error) { if (!(error instanceof Untold)) throw error; return null; }
-            });
-        }""",
-        cases,
-    )
-    refused = 0
-    for (names, files), told in zip(cases, found, strict=True):
-        try:
-            expected = {view: file for file, view in views.assign(files, names, "x").items()}
-        except InputError:
-            refused, expected = refused + 1, None
-        assert told == expected, files
-    assert 2 <= refused <= len(cases) - 4
-
-
 def test_images_that_are_chosen_while_the_model_loads_are_screened_once_it_is_there(chromium, site, pictures):
     page = chromium.new_context().new_page()
     page.on("filechooser", lambda _: None)
@@ -405,30 +133,6 @@ def test_images_that_are_chosen_while_the_model_loads_are_screened_once_it_is_th
     until(page, "document.getElementById('choose').onclick")
     choose(page, "#choose", pictures[0])
     until_told(page, "ahead of")
-
-
-def test_a_browser_that_changes_pixels_is_told_so_and_screens_nothing(chromium, site, pictures):
-    page = chromium.new_context().new_page()
-    page.on("filechooser", lambda _: None)
-    page.add_init_script("""const read = CanvasRenderingContext2D.prototype.getImageData;
-        CanvasRenderingContext2D.prototype.getImageData = function (...where) {
-            const found = read.apply(this, where);
-            found.data[5] ^= 1;
-            return found;
-        };""")
-    page.goto(f"{site.url}single/")
-    page.wait_for_selector(READY, state="attached")
-    choose(page, "#choose", pictures[0])
-    page.wait_for_timeout(500)
-    assert "changes the pixels of images" in page.inner_text("#problem") and page.is_hidden("#result")
-
-
-def test_a_model_file_that_was_changed_on_the_server_is_refused(opened, chromium, site):
-    path = site.folder / "single" / "int8.tflite"
-    path.write_bytes(path.read_bytes()[:-1] + b"\1")
-    page = opened("single")
-    page.check("input[name=variant][value='1']")
-    until_told(page, "updated meanwhile", "problem")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
