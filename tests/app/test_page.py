@@ -114,6 +114,25 @@ def test_an_image_is_dragged_to_its_view_and_an_old_result_is_gone_then(opened, 
     assert page.is_hidden("#result") and "not screened yet" in page.inner_text("#cases tbody")
 
 
+def test_a_finger_drags_an_image_by_its_handle_and_scrolls_elsewhere(opened, tmp_path, picture):
+    page = opened("visit", viewport={"width": 390, "height": 1400}, has_touch=True, is_mobile=True)
+    choose(page, "#choose", visit(tmp_path / "v", picture, ["a.png", "b.png", "c.png"]))
+    touch = page.context.new_cdp_session(page)
+
+    def drag(start, end):
+        middles = []
+        for selector in (start, end):
+            box = page.locator(selector).bounding_box()
+            middles.append({"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2})
+        for kind, points in (("touchStart", middles[:1]), ("touchMove", middles[1:]), ("touchEnd", [])):
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        return page.locator(".slot .file").all_inner_texts()
+
+    assert drag(".slot:nth-child(1) .picture", ".slot:nth-child(2) .picture") == ["a.png", "b.png", "c.png"]
+    page.evaluate("scrollTo(0, 0)")
+    assert drag(".slot:nth-child(1) .handle", ".slot:nth-child(2) .picture") == ["b.png", "a.png", "c.png"]
+
+
 def test_one_image_after_the_other_goes_to_the_view_that_its_name_says(opened, tmp_path, picture):
     files = visit(tmp_path / "v", picture, ["iodine.png", "x.png", "acetic_2.png"])
     page = opened("visit")

@@ -49,7 +49,8 @@ function focusOn(slot, name) {
 
 /** Follow a mouse or a finger from the image at `from` to the slot where it is let go. */
 function drag(event, from, move) {
-  if (event.button) return;
+  // A finger on the image scrolls the page; it drags by the handle, so that no view is moved unawares.
+  if (event.button || (event.pointerType === "touch" && !event.target.closest(".handle"))) return;
   event.preventDefault();
   const picture = event.currentTarget;
   const under = ({clientX, clientY}) => slots.indexOf(document.elementFromPoint(clientX, clientY)?.closest(".slot"));
