@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cervix_tf import quiet
 from cervix_tf.data import images, inputs, readable, seen
 from cervix_tf.data import manifest as manifests
 from cervix_tf.data.headers import UnreadableImage
@@ -163,8 +162,7 @@ def _predict(model: Model, rows: Manifest, name: str, view: str, batch_size: int
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
     images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
-    with quiet.libraries():  # LiteRT announces its delegate at the first input
-        probabilities = runtime.probabilities(model, chosen.files, batch_size)
+    probabilities = runtime.probabilities(model, chosen.files, batch_size)
     return predictions.from_rows(chosen.rows, probabilities, contract.classes), notes
 
 

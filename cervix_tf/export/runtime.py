@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cervix_tf import processor, runs, tuning
+from cervix_tf import processor, quiet, runs, tuning
 from cervix_tf.contract import Contract
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.resizing import resized
@@ -211,10 +211,14 @@ def _tflite(path: Path, threads: int | None) -> Model:
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{path}: not a model that LiteRT can run ({_first(error)}); export the run again") from None
 
+    announces = {name: quiet.libraries() for name in runners}  # its delegate, at a signature's first input
+
     def run(images: np.ndarray) -> np.ndarray:
-        if images.dtype == np.uint8:
-            return runners[saved_model.ANY_SIZE](images=images)[contract.output]
-        return runners[saved_model.PIXELS](pixels=images)[contract.output]
+        name, argument = (
+            (saved_model.ANY_SIZE, "images") if images.dtype == np.uint8 else (saved_model.PIXELS, "pixels")
+        )
+        with announces.pop(name, contextlib.nullcontext()):
+            return runners[name](**{argument: images})[contract.output]
 
     return _ready(Model(contract, path, run, seen=seen), signatures)
 

@@ -70,8 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             atomic.check_results(options.heatmap, [pictures.file_name(name) for name, _ in found])
         if len(found) > 1:  # all damaged images at once, and before the work
             images.check_files(file for _, each in found for file in each)
-        with quiet.libraries():  # LiteRT announces its delegate at the first input
-            probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
+        probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
         show = as_json if options.json else as_table
         print(show(model.contract, names, probabilities, options.margin))

@@ -12,6 +12,7 @@ import tyro
 
 from cervix_tf import durable, ranges, run_lock, start, tuning
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
+from cervix_tf.data import manifest
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.ranges import Devices, FileOr, Seed, Share
 from cervix_tf.run_dir import RunDir
@@ -37,6 +38,8 @@ class Config:
     """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with damaged images: end with their names, or leave them out, named and counted in the report."""
+    data_description: str = ""
+    """What the images are: name, source, terms; contract and model card say it. The manifest's name if not given."""
     network: str = "mobilenet_v2"
     """One of those that `python -m cervix_tf.models list` prints."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
@@ -85,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_cleanly():
         command = tyro.cli(Command, args=arguments, prog="python -m cervix_tf.train", description=Config.__doc__)
         ranges.check(command.execution, command.config)
+        manifest.read(command.config.manifest, command.config.root)  # nothing is made for one that cannot be read
         out = RunDir(command.out)
         durable.make_folder(out.root)
         with run_lock.held(out.root):
@@ -112,7 +116,8 @@ def run(config: Config, out: RunDir) -> None:
     data.check_classes(parts, classes)
     data.keep_manifest(parts, out)
     of_split = {name: inputs.from_images(part, classes) for name, part in parts.items()}
-    description = data.DataDescription(config.manifest.name, synthetic=False, positive=config.positive)
+    said = config.data_description or config.manifest.name
+    description = data.DataDescription(said, synthetic=False, positive=config.positive)
 
     def trained() -> keras.Model:
         network = _compiled(config, len(classes))
@@ -161,7 +166,6 @@ def read(config: Config, out: RunDir) -> Manifest:
 
     Raises `InputError` when there are fewer than two classes, or a file is broken.
     """
-    from cervix_tf.data import manifest
     from cervix_tf.data.importers import Imported
     from cervix_tf.study import data
 

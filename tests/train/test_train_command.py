@@ -16,6 +16,8 @@ SMALL = [
     *("--optimizer.epochs", "4", "--optimizer.learning-rate", "0.01"),
 ]
 
+DESCRIBED = ("--positive", "malignant", "--data-description", "Colored squares, CC0")
+
 
 def pictures(root, per_class=40):
     """Classes that differ in color, eight pictures a woman."""
@@ -42,7 +44,7 @@ def command(folder, *words):
 
 @pytest.fixture(scope="module")
 def finished(folder):
-    main(command(folder, "--positive", "malignant", "-o", str(folder / "run")))
+    main(command(folder, *DESCRIBED, "-o", str(folder / "run")))
     return RunDir(folder / "run")
 
 
@@ -53,13 +55,14 @@ def test_classes_of_the_manifest_are_learned_and_everything_that_users_take_away
     for path in (finished.model, finished.saved_model, finished.tflite(), finished.model_card, finished.report):
         assert path.exists(), path
     metrics = json.loads(finished.metrics.read_text())
-    assert metrics["binary"]["positive"] == ["malignant"] and metrics["data"] == "manifest.csv"
+    assert metrics["binary"]["positive"] == ["malignant"] and metrics["data"] == "Colored squares, CC0"
+    assert "Training: Colored squares, CC0" in finished.model_card.read_text()
     assert metrics["synthetic"] is False and metrics["stand_in"] is False
 
 
 def test_the_same_command_trains_nothing_again_and_changes_no_result(folder, finished, capsys):
     before = finished.metrics.read_bytes(), finished.predictions.read_bytes()
-    main(command(folder, "--positive", "malignant", "-o", str(folder / "run")))
+    main(command(folder, *DESCRIBED, "-o", str(folder / "run")))
     assert "training inputs" not in capsys.readouterr().out
     assert (finished.metrics.read_bytes(), finished.predictions.read_bytes()) == before
 
@@ -82,3 +85,10 @@ def test_wrong_options_end_in_one_line_before_anything_is_trained(folder, words,
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert message in told and "Traceback" not in told
+
+
+def test_a_manifest_that_is_not_there_leaves_no_folder(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path / "none.csv"), "-o", str(tmp_path / "run")])
+    assert ended.value.code == 2 and "none.csv" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
