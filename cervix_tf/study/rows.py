@@ -6,7 +6,7 @@ tables and a folder of its own, `rows/<row>/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cervix_tf.errors import InputError
@@ -38,6 +38,11 @@ def selected(available: Mapping[str, R], request: RunRequest, default: Iterable[
             raise InputError(f"--only {name}: no such row; choose from {', '.join(available)}")
     names = set(request.only or default)
     return [row for name, row in available.items() if name in names]
+
+
+def unfinished(rows: Iterable[R], result_dir: Callable[[R], RunDir]) -> list[R]:
+    """Those of `rows` whose metrics, the last thing that is written of a row, are not there yet."""
+    return [row for row in rows if not result_dir(row).metrics.exists()]
 
 
 def fold_prefix(folds: int, fold: int) -> str:

@@ -239,6 +239,21 @@ def expected_sites(config: Config, out: RunDir) -> Sequence[str]:
     return sorted(name for name, site in SITES.items() if site.case)
 
 
+def unfinished(config: Config, out: RunDir, request: RunRequest) -> list[str]:
+    """Names of the rows that a command runs and that are not finished at every site.
+
+    Those of `--only` are not looked at closely: before the images are read, which sites have rows is not known.
+    """
+    sites = expected_sites(config, out)
+    finished = {
+        row.name
+        for row in every(config, sites)
+        if all(out.row(row.classifier(site)).metrics.exists() for site in sites)
+    }
+    names = request.only or [row.name for row in wanted(config, sites, request)]
+    return [name for name in names if name not in finished]
+
+
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: every row and the state of its trainings at all sites."""
     sites = expected_sites(config, out)
