@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cervix_tf import atomic, quiet, shown_paths
+from cervix_tf import atomic, quiet, released, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -23,7 +23,7 @@ class Options:
     """
 
     model: tyro.conf.Positional[Path]
-    """Run directory, SavedModel folder or .tflite file."""
+    """Run directory, SavedModel folder, .tflite file, or a released model's name (saved_models/README.md)."""
     manifest: Path
     """CSV with one row per image, from `python -m cervix_tf.data import`."""
     root: Path | None = None
@@ -124,9 +124,10 @@ def evaluate(options: Options, command: str = "") -> str:
 
 
 def _check(options: Options, out: RunDir) -> None:
-    if not options.model.exists():
+    model = released.find(options.model)
+    if not model.exists():
         raise InputError(f"{options.model}: no such file or folder; give a run, a SavedModel or a .tflite")
-    if out.config.exists() or out.root.resolve() == options.model.resolve():
+    if out.config.exists() or out.root.resolve() == model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
     atomic.check_results(out.root, _names(out))
     if options.margin is not None and not -1 <= options.margin <= 1:
