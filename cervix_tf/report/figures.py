@@ -50,6 +50,8 @@ _STYLE: Any = {
 }
 
 
+FEWEST_IN_BIN = 5
+"""Rows that a dot of a reliability diagram rests on at least: the share of fewer says next to nothing."""
 _COLLAPSED = "all embeddings are equal"
 _FOUND = "Found among those of each class (sensitivity, true positive rate), 95 % intervals."
 
@@ -180,21 +182,24 @@ def roc(curves: Sequence[tuple[str, Mapping[str, Sequence[float]] | None, str]],
 def reliability(bins: Sequence[Mapping[str, Any]], caption: str) -> Picture | None:
     """Share of right predictions against the probability given to the prediction, with intervals and n.
 
-    `bins` are those of `cervix_tf.metrics.calibration.reliability`; None without any.
+    `bins` are those of `cervix_tf.metrics.calibration.reliability`; those of fewer than `FEWEST_IN_BIN` rows have no
+    dot. None without any bin.
     """
     if not bins:
         return None
+    dots = [each for each in bins if each["n"] >= FEWEST_IN_BIN]
     figure = _figure(4.0, 4.0)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
-    said, right = ([each[key] for each in bins] for key in ("confidence", "accuracy"))
-    axes.vlines(said, [each["accuracy_low"] for each in bins], [each["accuracy_high"] for each in bins], color=SKY)
+    said, right = ([each[key] for each in dots] for key in ("confidence", "accuracy"))
+    axes.vlines(said, [each["accuracy_low"] for each in dots], [each["accuracy_high"] for each in dots], color=SKY)
     axes.plot(said, right, "o-", color=BLUE, ms=5, lw=1)
     axes.set(ylabel="share of right predictions", ylim=(-0.03, 1.03), xlim=(0, 1))
     lows, widths = [each["low"] for each in bins], [each["high"] - each["low"] for each in bins]
     below.bar(lows, [each["n"] for each in bins], widths, align="edge", color=GREY, edgecolor="white")
     below.set(xlabel="probability given to the prediction", ylabel="n")
     pairs = "; ".join(f"{each:.2f} said, {share:.2f} right" for each, share in zip(said, right, strict=True))
+    pairs = pairs or f"no bin has {FEWEST_IN_BIN} cases"
     return _picture(figure, f"Reliability diagram: {pairs}.", caption)
 
 

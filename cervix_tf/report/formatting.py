@@ -12,7 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_SHARES = re.compile(r"accuracy|precision|recall|f1|sensitivity|specificity|tpr|fpr|predictive_value|agreement")
+_SHARES = re.compile(
+    r"accuracy|precision|recall|f1|sensitivity|specificity|tpr|fpr|predictive_value|agreement|[pn]pv_at"
+)
 _NOT_SHARES = re.compile(r"average_precision|auc|change|difference|kappa")
 _SHORT = {
     "auc": "AUC",

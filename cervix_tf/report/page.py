@@ -74,6 +74,8 @@ def evaluation(directory: Path, *, images: bool = True) -> Path:
 def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
     import jinja2
 
+    from cervix_tf.metrics import operating_points
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cervix_tf.report", "."),
         autoescape=True,
@@ -81,7 +83,7 @@ def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"formatting": formatting, "tables": tables}
+    environment.globals |= {"formatting": formatting, "tables": tables, "operating_points": operating_points}
     atomic.write_text(run.report, environment.get_template("page.html").render(_contents(run, title, missing, images)))
     return run.report
 
@@ -105,7 +107,9 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         "contract": contract,
         "metrics": metrics,
         "cards": summary_cards.cards(metrics),
+        "in_cases": summary_cards.in_cases(metrics),
         "majority": summary_cards.majority(metrics),
+        "point": metrics.get("operating_point") or {},
         "models": _models(run, metrics),
         "strata": {
             by: [(name, summary_cards.cards(part)) for name, part in parts.items()]
@@ -194,7 +198,8 @@ def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[
         found.append(figures.roc(curves, "each class against the others"))
     error = metrics["metrics"].get("expected_calibration_error", {})
     said = (
-        "Calibration: dots are shares observed with 95 % intervals, the dotted line is perfect. "
+        "Calibration: dots are shares observed with 95 % intervals, the dotted line is perfect; "
+        f"no dot for fewer than {figures.FEWEST_IN_BIN} cases. "
         f"Expected error {summary_cards.text('expected_calibration_error', error)}."
     )
     found.append(figures.reliability((metrics.get("calibration") or {}).get("bins", ()), said))

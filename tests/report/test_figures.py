@@ -90,10 +90,18 @@ def test_bars_say_value_and_undefined():
 
 
 def test_reliability_tells_each_bin():
-    entry = {"low": 0.8, "high": 0.9, "n": 4, "confidence": 0.84}
+    entry = {"low": 0.8, "high": 0.9, "n": 6, "confidence": 0.84}
     entry |= {"accuracy": 0.5, "accuracy_low": 0.15, "accuracy_high": 0.85}
     assert figures.reliability([entry], "Calibration.").alt == "Reliability diagram: 0.84 said, 0.50 right."
     assert figures.reliability([], "") is None
+
+
+def test_a_reliability_diagram_has_no_dot_for_fewer_than_five_cases():
+    many = {"low": 0.8, "high": 0.9, "n": 5, "confidence": 0.84, "accuracy": 0.6}
+    few = {"low": 0.2, "high": 0.3, "n": 4, "confidence": 0.25, "accuracy": 0.0}
+    ends = {"accuracy_low": 0.0, "accuracy_high": 1.0}
+    assert figures.reliability([few | ends, many | ends], "").alt == "Reliability diagram: 0.84 said, 0.60 right."
+    assert figures.reliability([few | ends], "").alt == "Reliability diagram: no bin has 5 cases."
 
 
 def test_the_same_figure_has_the_same_bytes():
