@@ -50,6 +50,9 @@ class Options:
     prevalence: float | None = None
     """Share of positives among the patients it is for, such as 0.05: predictive values at that prevalence, of the
     operating point, else of the most probable class."""
+    set_error: float | None = None
+    """Also sets of classes that miss the true one in at most this share of each class, such as 0.1, by the validation
+    rows; and the error that is left when the least sure images are deferred to a person."""
     data: str = ""
     """Name of the data in the results; the manifest's file name and the split if not given."""
     synthetic: bool | None = None
@@ -108,6 +111,7 @@ def evaluate(options: Options, command: str = "") -> str:
         margin=options.margin,
         operating_point=options.operating_point,
         prevalence=options.prevalence,
+        set_error=options.set_error,
         data=options.data or f"{options.manifest.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
@@ -141,6 +145,8 @@ def _check(options: Options, out: RunDir) -> None:
         raise InputError(f"--margin {options.margin:g}: must be from -1 to 1")
     if options.prevalence is not None and not 0 < options.prevalence < 1:
         raise InputError(f"--prevalence {options.prevalence:g}: must be above 0 and below 1, such as 0.05 for 5 %")
+    if options.set_error is not None and not 0 < options.set_error < 1:
+        raise InputError(f"--set-error {options.set_error:g}: must be above 0 and below 1, such as 0.1 for 10 %")
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
 
@@ -168,6 +174,12 @@ def _table(summary: dict[str, Any]) -> list[str]:
     if point := summary.get("operating_point"):
         lines.append(f"operating point, {operating_points.words(point)}:")
         lines += [_line(name, found) for name, found in point["metrics"].items()]
+    if held := summary.get("prediction_sets"):
+        lines.append(f"prediction sets that may miss {100 * held['error']:g} % of each class:")
+        lines += [_line(name, found) for name, found in held["overall"].items()]
+        lines += [_line(f"coverage of {name}", found["coverage"]) for name, found in held["per_class"].items()]
+        lines.append("error of what is kept when the least sure are deferred:")
+        lines += [_line(f"{100 * each['deferred']:g} % deferred", each["error"]) for each in summary["deferral"]]
     for name, found in summary["per_class"].items():
         lines.append(f"{name}:")
         lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]

@@ -14,7 +14,7 @@ from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import classification, operating_points, predictions, strata
+from cervix_tf.metrics import classification, conformal, net_benefit, operating_points, predictions, strata
 from cervix_tf.metrics import margin as margins
 from cervix_tf.metrics.predictions import Predictions
 
@@ -57,6 +57,7 @@ def evaluate(
     margin: float | None = None,
     operating_point: str = "",
     prevalence: float | None = None,
+    set_error: float | None = None,
     data: str = "",
     synthetic: bool | None = None,
     stand_in: bool | None = None,
@@ -80,6 +81,8 @@ def evaluate(
         operating_point: Rule by which a threshold is chosen on the validation rows (see
             `cervix_tf.metrics.operating_points`); "" = none, then `prevalence` is for the most probable class.
         prevalence: Share of positives, in (0, 1), among the patients that predictive values are wanted for.
+        set_error: Share of inputs, in (0, 1), whose true class prediction sets may miss (see
+            `cervix_tf.metrics.conformal`); also the error when unsure inputs are deferred.
         data: Name of the data in the results.
         synthetic: Label of the results; as the contract says if None.
         stand_in: Likewise.
@@ -104,9 +107,9 @@ def evaluate(
     notes += [f"left out: {problem}" for problem in left_out]
     overlap = None if model.seen is None else seen.overlap(model.seen, _predicted(tested, found))
     validation = None
-    if contract.positive:
+    if contract.positive or set_error is not None:
         validation = _validation(model, listed, name, split, validation_split, view, batch_size, damaged)
-        if validation is None:
+        if validation is None and contract.positive:
             notes.append("no validation rows: no threshold for a fixed specificity was chosen")
     if aggregate:
         found = _aggregated(found, aggregate)
@@ -125,7 +128,15 @@ def evaluate(
         summary["at_margin"] = margins.at_threshold(
             found, margin, positive=contract.positive, prevalence=prevalence, seed=seed, resamples=resamples
         )
+    if set_error is not None:
+        if validation is None:
+            raise InputError(f"--set-error {set_error:g}: no validation rows; give rows the split {validation_split}")
+        summary["prediction_sets"] = conformal.summary(found, validation, set_error, seed=seed, resamples=resamples)
+        summary["deferral"] = conformal.deferral(found, seed=seed, resamples=resamples)
     if wanted or prevalence is not None:
+        summary["decision_curve"] = net_benefit.curve(
+            found, positive=contract.positive, prevalence=prevalence, seed=seed, resamples=resamples
+        )
         summary["operating_point"] = operating_points.summary(
             found,
             validation,

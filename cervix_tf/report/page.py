@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from cervix_tf import atomic, run_dir, runs, shown_paths
 from cervix_tf.errors import InputError
-from cervix_tf.report import cases, data_counts, figures, formatting, paper_figures, summary_cards, tables
+from cervix_tf.report import (
+    cases,
+    data_counts,
+    decision_figures,
+    figures,
+    formatting,
+    paper_figures,
+    summary_cards,
+    tables,
+)
 from cervix_tf.run_dir import RunDir
 from cervix_tf.version import __version__
 
@@ -203,6 +212,15 @@ def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[
         f"Expected error {summary_cards.text('expected_calibration_error', error)}."
     )
     found.append(figures.reliability((metrics.get("calibration") or {}).get("bins", ()), said))
+    at = (metrics.get("operating_point") or {}).get("prevalence")
+    share = "of these cases" if at is None else f"of {100 * at:g} %"
+    found.append(
+        decision_figures.decision_curve(
+            metrics.get("decision_curve") or (),
+            f"Decision curve at the prevalence {share}: acting on the model helps where its line is the highest.",
+        )
+    )
+    found.append(decision_figures.deferral(metrics.get("deferral") or ()))
     if predicted is not None and positive:
         truth, _, score = predicted.positive(positive)
         known = predicted.labels >= 0

@@ -148,6 +148,17 @@ def test_a_prevalence_alone_is_for_the_most_probable_class(model, tmp_path, caps
     assert "--prevalence: made up has no positive classes" in refused(capsys, "--prevalence", "0.05")
 
 
+def test_prediction_sets_and_deferral_come_from_validation(model, tmp_path, capsys):
+    images(tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--set-error", "0.2"])
+    found = results(tmp_path / "evaluation")
+    assert found["prediction_sets"]["error"] == 0.2
+    assert set(found["prediction_sets"]["per_class"]) == set(CLASSES)
+    assert found["deferral"][0]["error"]["value"] == pytest.approx(1 - found["metrics"]["accuracy"]["value"])
+    assert "prediction sets that may miss 20 % of each class:" in capsys.readouterr().out
+    assert "--set-error 2: must be above 0 and below 1" in refused(capsys, "--set-error", "2")
+
+
 @pytest.mark.parametrize("option", [[], ["--no-images"]])
 def test_an_evaluations_files_name_no_home_folder_and_say_whether_its_page_has_images(
     model, tmp_path, monkeypatch, option

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cervix_tf.report import figures
+from cervix_tf.report import decision_figures, figures
 
 
 def svg(picture):
@@ -127,3 +127,17 @@ def test_a_scatter_of_equal_embeddings_says_that_they_are():
         for points in (np.zeros((8, 3)), np.random.default_rng(0).normal(size=(8, 3)))
     ]
     assert [alt.endswith("all embeddings are equal.") for alt in in_space] == [True, False]
+
+
+def test_a_decision_curve_and_a_deferral_curve_say_their_points():
+    measured = {"value": 0.2, "low": 0.1, "high": 0.3}
+    points = [{"threshold": at, "model": measured, "treat_all": measured, "gain": measured} for at in (0.1, 0.5)]
+    assert (
+        decision_figures.decision_curve(points, "").alt
+        == "Decision curve. Net benefit from 0.1: 0.200; from 0.5: 0.200."
+    )
+    unknown = {"value": None, "low": None, "high": None}
+    assert decision_figures.decision_curve([points[0] | {"model": unknown}], "") is None
+    kept = [{"deferred": at, "n": 9, "error": measured} for at in (0.0, 0.1)]
+    assert decision_figures.deferral(kept).alt == "Deferral: 0 % deferred, 20.0 % wrong; 10 % deferred, 20.0 % wrong."
+    assert decision_figures.deferral([]) is None
