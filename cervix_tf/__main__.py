@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "How good is a model on this data, with intervals?",
     "compare": "Which of several models is better on the same cases, and is it chance?",
     "export": "How do I take a run's model to a server or a phone, and does it decide the same there?",
+    "app": "How do I screen images in a browser or on a phone, offline and without sending them anywhere?",
     "report": "What did a run find, on one page?",
     "models list": "Which networks are there, and where do their weights come from?",
     "doctor": "What hardware is here, what is chosen for it, what would be faster, is the installation complete?",

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+from cervix_tf import progress
+
 
 class InputError(ValueError):
     """Something outside the program is wrong: a file, a row, an option.
@@ -46,12 +48,13 @@ def exit_cleanly() -> Iterator[None]:
     Handles `InputError` and the operating system's refusals (no space, no permission, missing path, and the like),
     also where a library tells of them only in words. When nobody reads on (`| head -1`) the process ends without a
     word. What the terminal's code page cannot show is spelled out (`\\u0441`). Anything else is a bug of ours and
-    keeps its traceback.
+    keeps its traceback. Meanwhile stages are shown (see `cervix_tf.progress`).
     """
     for stream in (sys.stdout, sys.stderr):
         _spell_out(stream)
     try:
-        yield
+        with progress.shown():
+            yield
         sys.stdout.flush()  # here, so that a full disk or a closed pipe is told as any other is
     except InputError as error:
         fail(str(error))

@@ -137,6 +137,10 @@ class RunDir:
         """A TFLite file: float32, float16, dynamic or int8. Float32 is plain `model.tflite`."""
         return self.root / ("model.tflite" if variant == "float32" else f"model_{variant}.tflite")
 
+    def mobile(self, variant: str = "float32") -> Path:
+        """A TFLite file of one graph, for images of the network's own size: float32, float16 or int8."""
+        return self.root / f"mobile_{variant}.tflite"
+
     @property
     def neighbors(self) -> Path:
         """What turns a model's embeddings into probabilities (see `cervix_tf.metrics.neighbors`)."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cervix_tf import processor, quiet, run_lock, shown_paths, tuning
+from cervix_tf import processor, progress, quiet, run_lock, shown_paths, tuning
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
@@ -28,7 +29,7 @@ def import_tensorflow(threads: int = 0, *, deterministic: bool = False) -> None:
     It prints nothing: environment.json has the devices. Raises `InputError` when TensorFlow is running already with
     another number of threads.
     """
-    with quiet.libraries():
+    with progress.stage("loading TensorFlow"), quiet.libraries():
         with tuning.importing_tensorflow(threads, deterministic=deterministic):
             import tensorflow as tf
 
@@ -79,6 +80,13 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, rep
     words = f"computing with --threads {found['threads']}, oneDNN {found['one_dnn'].split(':')[0]}"
     print(words + (f", precision {precision}" if precision else ""), flush=True)
     return config
+
+
+def begin_beside(first: RunDir, config: C, out: RunDir, seed: int) -> C:
+    """`begin` another run of the command that began the run `first`: its command line, images shown or not."""
+    began = read_object(first.environment)
+    command_line, shown = shlex.split(str(began["command_line"])), bool(began["report_images"])
+    return begin(config, out, command_line, seed, report_images=shown)
 
 
 def _settled(config: C, begun: Any, gpus: Mapping[str, tuple[int, int]]) -> tuple[C, tuning.Choice | None]:

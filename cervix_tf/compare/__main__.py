@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cervix_tf import atomic
+from cervix_tf import atomic, progress
 from cervix_tf.data import tables
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, read_object, write_json
@@ -66,14 +66,15 @@ def run(options: Options) -> str:
     atomic.check_results(options.out, names)
     models = pairing.read(options.runs)
     positive = options.positive or pairing.positive(options.runs, models)
-    found = comparison.compare(
-        models,
-        options.metric,
-        positive=positive,
-        correction=options.correction,
-        resamples=options.resamples,
-        seed=options.seed,
-    )
+    with progress.stage(f"comparing by {options.resamples} resamples"):
+        found = comparison.compare(
+            models,
+            options.metric,
+            positive=positive,
+            correction=options.correction,
+            resamples=options.resamples,
+            seed=options.seed,
+        )
     found["labels"] = _labels(options.runs)
     overlapping = overlaps.of(options.runs, models)
     found["seen"] = {

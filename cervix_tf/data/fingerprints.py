@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cervix_tf import processor
+from cervix_tf import processor, progress
 from cervix_tf.data import headers, images
 from cervix_tf.data.headers import Header, UnreadableImage
 
@@ -70,7 +70,8 @@ class Fingerprint:
 def inspect_all(files: Sequence[Path], workers: int, max_megapixels: float | None = None) -> list[Fingerprint]:
     """`inspect` of each file, in order, by `workers` threads (0 = one per core)."""
     with ThreadPoolExecutor(workers or processor.here().cores) as pool:
-        return list(pool.map(lambda file: inspect(file, max_megapixels), files))
+        prints = pool.map(lambda file: inspect(file, max_megapixels), files)
+        return list(progress.counted(prints, "auditing", len(files), "images"))
 
 
 def inspect(file: Path, max_megapixels: float | None = None) -> Fingerprint:

@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cervix_tf import progress
 from cervix_tf.data import decoders, headers
 from cervix_tf.data.headers import UnreadableImage, damaged
 from cervix_tf.errors import InputError
@@ -109,8 +110,9 @@ def unreadable(paths: Iterable[str | Path]) -> list[UnreadableImage | None]:
             return error
         return None
 
+    files = list(paths)
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(problem, paths))
+        return list(progress.counted(pool.map(problem, files), "reading every image", len(files), "images"))
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cervix_tf import atomic, bounded
+from cervix_tf import atomic, bounded, progress
 from cervix_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ def _contents(rows: Manifest, *, believe: bool) -> list[str]:
     """What stands for each file's bytes; "" where nothing is known of them."""
     given = list(rows.rows["sha256"]) if believe else [""] * len(rows)
     with ThreadPoolExecutor() as pool:  # reading and hashing both give up Python's lock
-        found = list(pool.map(lambda pair: pair[0] or _sha256(pair[1]), zip(given, rows.paths(), strict=True)))
+        each = pool.map(lambda pair: pair[0] or _sha256(pair[1]), zip(given, rows.paths(), strict=True))
+        found = list(progress.counted(each, "comparing files with what the model has seen", len(given), "images"))
     return [f"file {each}" if each else "" for each in found]
 
 

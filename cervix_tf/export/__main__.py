@@ -19,14 +19,14 @@ from cervix_tf.run_dir import RunDir
 class Options:
     """Export a finished run as files that others can use, each checked against the run's own predictions.
 
-    Images go in as uint8 of any size, probabilities come out; class names, the input's
+    Images go in as uint8, of any size but for the mobile files, probabilities come out; class names, the input's
     description, license and intended use travel inside.
     """
 
     run: tyro.conf.Positional[Path]
     """Run directory, saved_models/<paper>/<run>."""
     formats: tuple[Format, ...] = FORMATS
-    """What to write."""
+    """What to write. The mobile ones are for images of the network's own size, which whoever runs them resizes."""
     max_drop: float = 1.0
     """Refuse a file that loses more points of accuracy (percent) on the run's test inputs."""
     min_agreement: float = 0.95
@@ -36,7 +36,7 @@ class Options:
     root: Path | None = None
     """Folder of the run's images, if they have moved."""
     calibration: int = 100
-    """Training inputs, balanced over the classes, that the 8-bit ranges of tflite-int8 come from."""
+    """Training inputs, balanced over the classes, that the 8-bit ranges of tflite-int8 and mobile-int8 come from."""
     seed: int = 0
     """Of the choice of calibration inputs."""
     repeats: int = 30

@@ -13,18 +13,35 @@ from cervix_tf.run_dir import RunDir, read_json, write_json
 if TYPE_CHECKING:
     from cervix_tf.export import tflite
 
-Format = Literal["saved_model", "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8"]
+Format = Literal[
+    "saved_model",
+    "tflite-float32",
+    "tflite-float16",
+    "tflite-dynamic",
+    "tflite-int8",
+    "mobile-float32",
+    "mobile-float16",
+    "mobile-int8",
+]
 FORMATS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8")
+"""What is written unless asked otherwise."""
+MOBILE: tuple[Format, ...] = ("mobile-float32", "mobile-float16", "mobile-int8")
+"""One graph for images of the network's own size: written on request, since most runs stay on a server."""
 VARIANTS: dict[str, tflite.Variant] = {
     "tflite-float32": "float32",
     "tflite-float16": "float16",
     "tflite-dynamic": "dynamic",
     "tflite-int8": "int8",
+    "mobile-float32": "float32",
+    "mobile-float16": "float16",
+    "mobile-int8": "int8",
 }
 
 
 def target_of(out: RunDir, name: Format) -> Path:
     """Where an exported format stands in a run."""
+    if name in MOBILE:
+        return out.mobile(VARIANTS[name])
     return out.tflite(VARIANTS[name]) if name in VARIANTS else out.saved_model
 
 
@@ -64,9 +81,12 @@ def run(
     rows: list[dict[str, Any]] = []
     refused: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        graph = Path(folder) / "saved_model"
+        graph, graph_sized = Path(folder) / "saved_model", Path(folder) / "sized"
         record = runs.seal(out, contract, listed)
-        saved_model.write(runtime.load(out.model).serving, contract, graph, record)
+        serving = runtime.load(out.model).serving
+        saved_model.write(serving, contract, graph, record)
+        if any(name in MOBILE for name in formats):
+            saved_model.write(serving, contract, graph_sized, record, sized=True)
         for name in dict.fromkeys(formats):
             variant, target = VARIANTS.get(name), target_of(out, name)
             try:
@@ -75,7 +95,9 @@ def run(
                         shutil.copytree(graph, part, ignore=shutil.ignore_patterns(atomic.MARKER))
                     else:
                         images = representative.images(listed, contract, calibration, seed)
-                        part.write_bytes(tflite.convert(graph, contract, variant, images))
+                        sized = name in MOBILE
+                        source = graph_sized if sized else graph
+                        part.write_bytes(tflite.convert(source, contract, variant, images, sized=sized))
                     answers = runtime.probabilities(runtime.load(part), tests.files, in_graph=True)
                     found = parity.compare(expected, answers, tests.labels)
                     problems = found.problems(max_drop, min_agreement)
@@ -132,4 +154,4 @@ def _write(out: RunDir, rows: Sequence[dict[str, Any]]) -> None:
     """Write exports.json: these rows, and those of other formats exported before."""
     before = read_json(out.exports) if out.exports.is_file() else []
     by_format = {row["format"]: row for row in [*before, *rows]}
-    write_json(out.exports, [by_format[name] for name in FORMATS if name in by_format])
+    write_json(out.exports, [by_format[name] for name in (*FORMATS, *MOBILE) if name in by_format])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cervix_tf import processor, quiet, runs, tuning
+from cervix_tf import processor, progress, quiet, runs, tuning
 from cervix_tf.contract import Contract
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.resizing import resized
@@ -111,7 +111,8 @@ def probabilities(
             )
     found: list[np.ndarray] = []
     batch: list[np.ndarray] = []
-    for pixels in _loaded(inputs, model.contract, resize=not in_graph):
+    loaded = _loaded(inputs, model.contract, resize=not in_graph)
+    for pixels in progress.counted(loaded, "predicting", len(inputs), "inputs"):
         if batch and (len(batch) == batch_size or (pixels.shape, pixels.dtype) != (batch[0].shape, batch[0].dtype)):
             found.append(model.run(np.stack(batch)))
             batch = []
@@ -143,6 +144,11 @@ def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) ->
         # What the graph would do to each.
         views = [resized(view, contract.height, contract.width, contract.supersampling) for view in views]
     return np.stack(views) if contract.views else views[0]
+
+
+def whole_numbers(pixels: np.ndarray) -> np.ndarray:
+    """Resized pixels as uint8, rounded, as files of one size take them."""
+    return np.rint(pixels).clip(0, 255).astype(np.uint8)
 
 
 def _loaded(inputs: Sequence[Sequence[Image]], contract: Contract, *, resize: bool) -> Iterator[np.ndarray]:
@@ -213,7 +219,17 @@ def _tflite(path: Path, threads: int | None) -> Model:
 
     announces = {name: quiet.libraries() for name in runners}  # its delegate, at a signature's first input
 
+    def resized_before(images: np.ndarray) -> np.ndarray:
+        if images.dtype == np.uint8:
+            views = (list(each) if contract.views else [each] for each in images)
+            images = np.stack([stacked(each, contract, resize=True) for each in views])
+        return whole_numbers(images)
+
     def run(images: np.ndarray) -> np.ndarray:
+        if saved_model.SIZED in runners:
+            with announces.pop(saved_model.SIZED, contextlib.nullcontext()):
+                one = runners[saved_model.SIZED]
+                return np.concatenate([one(images=each[None])[contract.output] for each in resized_before(images)])
         name, argument = (
             (saved_model.ANY_SIZE, "images") if images.dtype == np.uint8 else (saved_model.PIXELS, "pixels")
         )
@@ -290,6 +306,8 @@ def _ready(model: Model, signatures: Mapping[str, _Signature]) -> Model:
         saved_model.FIXED: ("images", (1, *views, contract.native_height, contract.native_width, 3), "uint8"),
         saved_model.PIXELS: ("pixels", (None, *views, contract.height, contract.width, 3), "float32"),
     }
+    if saved_model.SIZED in signatures:
+        expected = {saved_model.SIZED: ("images", (1, *views, contract.height, contract.width, 3), "uint8")}
     width = len(contract.classes) if found is None else found.embeddings.shape[1]
     for name, (argument, shape, kind) in expected.items():
         if name not in signatures and name == saved_model.FIXED:  # Keras has no use for it

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cervix_tf.contract import Contract
     from cervix_tf.data.seen import Seen
 
-ANY_SIZE, FIXED, PIXELS = "serving_default", "fixed", "pixels"
+ANY_SIZE, FIXED, PIXELS, SIZED = "serving_default", "fixed", "pixels", "sized"
 _LEFT_BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
 
 
@@ -32,8 +32,10 @@ def seen_of(folder: Path) -> Path:
     return folder / "assets.extra" / "seen.json"
 
 
-def write(model: keras.Model, contract: Contract, target: Path, seen: Seen | None = None) -> None:
-    """Write a SavedModel of three signatures, whole or not at all.
+def write(
+    model: keras.Model, contract: Contract, target: Path, seen: Seen | None = None, *, sized: bool = False
+) -> None:
+    """Write a SavedModel of three signatures, or of `sized` alone if so asked, whole or not at all.
 
     All give {"probabilities": (batch, classes)}, or {"embeddings": (batch, features)} where
     the contract names neighbors.
@@ -43,11 +45,12 @@ def write(model: keras.Model, contract: Contract, target: Path, seen: Seen | Non
     | serving_default | `images`: (batch, [views,] any height, any width, 3) uint8 |
     | fixed | `images`: one input at the contract's native size, uint8, for devices that plan memory ahead |
     | pixels | `pixels`: (batch, [views,] height, width, 3) float32, resized before |
+    | sized | `images`: one input (1, [views,] height, width, 3) uint8, resized before |
 
     `model` is what `cervix_tf.export.serving.serving_model` gives.
     """
     with atomic.replacing(target) as part:
-        _write(model, contract, part)
+        _write(model, contract, part, sized)
         if seen is not None:
             seen.write(seen_of(part))
         contract.sealed(_digests(part)).write(contract_of(part))
@@ -83,7 +86,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def _write(model: keras.Model, contract: Contract, folder: Path) -> None:
+def _write(model: keras.Model, contract: Contract, folder: Path, sized: bool) -> None:
     import tensorflow as tf
 
     views = (len(contract.views),) if contract.views else ()
@@ -101,6 +104,10 @@ def _write(model: keras.Model, contract: Contract, folder: Path) -> None:
     def of_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {contract.output: network(pixels)}
 
+    def of_sized(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        # No resizing: with supersampling it would blur an image that has the size already.
+        return of_pixels(tf.cast(images, tf.float32))
+
     # tf.saved_model rather than Keras' ExportArchive: that one writes every weight twice.
     module = tf.Module()
     module.network = network
@@ -111,6 +118,8 @@ def _write(model: keras.Model, contract: Contract, folder: Path) -> None:
             (ANY_SIZE, of_images, "images", (None, *views, None, None, 3), tf.uint8),
             (FIXED, of_images, "images", (1, *views, contract.native_height, contract.native_width, 3), tf.uint8),
             (PIXELS, of_pixels, "pixels", resized, tf.float32),
+            (SIZED, of_sized, "images", (1, *resized[1:]), tf.uint8),
         )
+        if sized == (name == SIZED)
     }
     tf.saved_model.save(module, str(folder), signatures)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cervix_tf.contract import Contract
+from cervix_tf.export.saved_model import SIZED
 
 NAME = "TFLITE_METADATA"
 """Name of the model's buffer that holds the metadata."""
@@ -30,13 +31,17 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     """The ModelMetadata flatbuffer of a model; `signatures` gives the input's name of each, in the model's order."""
     import flatbuffers  # type: ignore[import-untyped]
 
-    size = {0: _Number("Uint32", contract.native_width), 1: _Number("Uint32", contract.native_height)}
+    sized = SIZED in signatures
+    width, height = (contract.width, contract.height) if sized else (contract.native_width, contract.native_height)
+    size = {0: _Number("Uint32", width), 1: _Number("Uint32", height)}
     image = {0: _Number("Uint8", _IMAGE_PROPERTIES), 1: {0: _Number("Int8", _RGB), 1: size}}
     views = f"{len(contract.views)} views in the order {', '.join(contract.views)}, each " if contract.views else ""
     how = f" (bilinear, {contract.supersampling} x supersampling)" if contract.supersampling > 1 else ""
     size_inside = f"resized to {contract.width} x {contract.height}"
     takes = {
-        "images": f"{views}an RGB image, uint8, any size; resizing and normalization are inside",
+        "images": f"{views}an RGB image, uint8, {size_inside} before{how}; normalization is inside"
+        if sized
+        else f"{views}an RGB image, uint8, any size; resizing and normalization are inside",
         "pixels": f"{views}RGB pixels, float32 in [0, 255], {size_inside} before{how}",
     }
     # The schema's numbers of the fields. Table AssociatedFile: name 0, description 1, type 2.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from cervix_tf import progress
 from cervix_tf.federated.averaging import Update, Weights, average
 from cervix_tf.federated.client import Client, Trainer
 from cervix_tf.federated.policy import Topology, ring
@@ -68,8 +69,9 @@ def run(
         policy.norm_bound,
         sizes={client.name: client.examples for client in clients},
     )
-    with checkpointer:
+    with checkpointer, progress.stage(f"{out.root.name}: federating", policy.rounds, "rounds") as stage:
         weights, done = checkpointer.restore(initial_weights)
+        stage.advance(done)
         while done < policy.rounds and not checkpointer.stalled:
             started = time.monotonic()
             if topology == "server":
@@ -83,6 +85,7 @@ def run(
             losses = {} if held_out is None else {"": held_out(weights)}
             checkpointer.keep(weights, time.monotonic() - started, events, losses)
             done += 1
+            stage.advance()
 
         def recalibrated(weights: Weights) -> Weights:
             return average([trainers[0].recalibrate(client, weights) for client in clients])

@@ -34,6 +34,6 @@ def create(
 
 def list_models() -> tuple[str, ...]:
     """The names that `create` knows."""
-    from cervix_tf.models import backbones
+    from cervix_tf.models import catalog
 
-    return backbones.NAMES
+    return catalog.NAMES

@@ -10,7 +10,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from cervix_tf import errors, start
+from cervix_tf import errors
+from cervix_tf.models import catalog
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,12 +46,9 @@ def convert(
 
 def list_() -> int:
     """Every network: the smallest images it takes and where its ImageNet weights come from."""
-    start.import_tensorflow()
-    from cervix_tf.models import backbones
-
-    for name in backbones.NAMES:
-        origin = backbones.imagenet_weights(name)
-        print(f"{name:20} at least {backbones.smallest(name):3} pixels  ImageNet weights: {origin}")
+    for name, network in catalog.NETWORKS.items():
+        origin = catalog.imagenet_weights(name)
+        print(f"{name:20} at least {network.smallest:3} pixels  ImageNet weights: {origin}")
     return 0
 
 

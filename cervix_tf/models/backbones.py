@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import keras
 from keras import layers
@@ -21,74 +21,41 @@ from cervix_tf.models import (
     vision_transformer,
 )
 from cervix_tf.models import weights as first_weights
+from cervix_tf.models.catalog import CONVERTIBLE, NAMES, NETWORKS, Network, Normalization
 
-Normalization = Literal["caffe", "facenet", "torch", "tf"]
-
-
-class _Backbone(NamedTuple):
-    build: Callable[..., keras.Model]
-    normalization: Normalization
-    """What its published weights were trained with."""
-    file: str = ""
-    """Keras' own download without top; "" where Keras has none."""
-    smallest: int = 32
-    """Pixels of the shorter side that it can take."""
-
-
-_ORDER = "weights_tf_dim_ordering_tf_kernels"
-
-_BACKBONES = {
-    "alexnet": _Backbone(alexnet.alexnet, "torch", smallest=63),
-    "botnet50": _Backbone(resnet.botnet50, "torch", smallest=33),  # one place alone has nothing to attend to
-    "deit_tiny": _Backbone(vision_transformer.deit_tiny, "torch", smallest=16),
-    "deit_tiny_distilled": _Backbone(vision_transformer.deit_tiny_distilled, "torch", smallest=16),
-    "densenet121": _Backbone(keras.applications.DenseNet121, "torch", f"densenet121_{_ORDER}_notop.h5"),
-    "densenet169": _Backbone(keras.applications.DenseNet169, "torch", f"densenet169_{_ORDER}_notop.h5"),
-    "googlenet": _Backbone(googlenet.googlenet, "tf", smallest=15),  # torchvision's `transform_input` makes it that
-    "inception_resnet_v1": _Backbone(inception_resnet_v1.inception_resnet_v1, "facenet", smallest=75),
-    "inception_v3": _Backbone(keras.applications.InceptionV3, "tf", f"inception_v3_{_ORDER}_notop.h5", 75),
-    "mobilenet": _Backbone(keras.applications.MobileNet, "tf", "mobilenet_1_0_224_tf_no_top.h5"),
-    "mobilenet_v2": _Backbone(keras.applications.MobileNetV2, "tf", f"mobilenet_v2_{_ORDER}_1.0_224_no_top.h5"),
-    "nasnet_mobile": _Backbone(keras.applications.NASNetMobile, "tf", "nasnet_mobile_no_top.h5"),
-    "resnet10_narrow": _Backbone(resnet.resnet10_narrow, "torch"),
-    "resnet18": _Backbone(resnet.resnet18, "torch"),
-    "resnet34": _Backbone(resnet.resnet34, "torch"),
-    "resnet50": _Backbone(keras.applications.ResNet50, "caffe", f"resnet50_{_ORDER}_notop.h5"),
-    "resnet101": _Backbone(keras.applications.ResNet101, "caffe", f"resnet101_{_ORDER}_notop.h5"),
-    "resnext101_32x8d": _Backbone(resnet.resnext101_32x8d, "torch"),
-    "shufflenet_v2_x0_5": _Backbone(shufflenet_v2.shufflenet_v2_x0_5, "torch"),
-    "shufflenet_v2_x1_0": _Backbone(shufflenet_v2.shufflenet_v2_x1_0, "torch"),
-    "t2t_vit_14": _Backbone(t2t_vit.t2t_vit_14, "torch", smallest=16),
-    "vgg11": _Backbone(vgg.vgg11, "torch"),
-    "vgg13": _Backbone(vgg.vgg13, "torch"),
-    "vgg16": _Backbone(keras.applications.VGG16, "caffe", f"vgg16_{_ORDER}_notop.h5"),
-    "vgg19": _Backbone(keras.applications.VGG19, "caffe", f"vgg19_{_ORDER}_notop.h5"),
-    "vit_b16": _Backbone(vision_transformer.vit_b16, "tf", smallest=16),
-    "xception": _Backbone(keras.applications.Xception, "tf", f"xception_{_ORDER}_notop.h5", 71),
+_BUILDERS: dict[str, Callable[..., keras.Model]] = {
+    "alexnet": alexnet.alexnet,
+    "botnet50": resnet.botnet50,
+    "deit_tiny": vision_transformer.deit_tiny,
+    "deit_tiny_distilled": vision_transformer.deit_tiny_distilled,
+    "densenet121": keras.applications.DenseNet121,
+    "densenet169": keras.applications.DenseNet169,
+    "googlenet": googlenet.googlenet,
+    "inception_resnet_v1": inception_resnet_v1.inception_resnet_v1,
+    "inception_v3": keras.applications.InceptionV3,
+    "mobilenet": keras.applications.MobileNet,
+    "mobilenet_v2": keras.applications.MobileNetV2,
+    "nasnet_mobile": keras.applications.NASNetMobile,
+    "resnet10_narrow": resnet.resnet10_narrow,
+    "resnet18": resnet.resnet18,
+    "resnet34": resnet.resnet34,
+    "resnet50": keras.applications.ResNet50,
+    "resnet101": keras.applications.ResNet101,
+    "resnext101_32x8d": resnet.resnext101_32x8d,
+    "shufflenet_v2_x0_5": shufflenet_v2.shufflenet_v2_x0_5,
+    "shufflenet_v2_x1_0": shufflenet_v2.shufflenet_v2_x1_0,
+    "t2t_vit_14": t2t_vit.t2t_vit_14,
+    "vgg11": vgg.vgg11,
+    "vgg13": vgg.vgg13,
+    "vgg16": keras.applications.VGG16,
+    "vgg19": keras.applications.VGG19,
+    "vit_b16": vision_transformer.vit_b16,
+    "xception": keras.applications.Xception,
 }
-
-NAMES = tuple(_BACKBONES)
-OFFERED = tuple(name for name, made in _BACKBONES.items() if made.file)
-"""Networks that Keras has ImageNet weights of."""
-CONVERTIBLE = tuple(
-    name for name, made in _BACKBONES.items() if not made.file and name not in ("botnet50", "resnet10_narrow")
-)
-"""Networks whose layers are named as in a PyTorch library, for `python -m cervix_tf.models convert`."""
+"""Name -> what builds it without its top; of Keras' own, with `weights` too."""
 
 # Before the logits; AlexNet: before, VGG: after each of its two hidden layers. The rest have none.
 _DROPOUT = {"googlenet": 0.2, "inception_v3": 0.5, "mobilenet_v2": 0.2, "xception": 0.5}
-
-
-def imagenet_weights(name: str) -> str:
-    """Where the network's ImageNet weights come from."""
-    if name in CONVERTIBLE:
-        return "convert a PyTorch checkpoint"
-    return "Keras' download" if _BACKBONES[name].file else "none"
-
-
-def smallest(name: str) -> int:
-    """Pixels of the shorter side that the network takes at least."""
-    return _BACKBONES[name].smallest
 
 
 def check(name: str, height: int, width: int, *, weights: str = "imagenet", option: str = "--weights") -> None:
@@ -116,7 +83,7 @@ def backbone(
     the network without its top as one layer named `features`, where Grad-CAM cuts.
 
     Args:
-        name: One of `NAMES`.
+        name: One of `cervix_tf.models.catalog.NAMES`.
         height: Pixels.
         width: Pixels.
         weights: `imagenet` (Keras' download), `random`, or a weights file of the network without its top.
@@ -132,7 +99,7 @@ def backbone(
     chosen = _refuse(name, height, width, weights, option)
 
     def build(weights: str | None, **options: Any) -> keras.Model:
-        return chosen.build(**options, **({"weights": weights} if chosen.file else {}))
+        return _BUILDERS[name](**options, **({"weights": weights} if chosen.file else {}))
 
     network = first_weights.build(
         build, weights, chosen.file, option=option, include_top=False, input_shape=(height, width, 3)
@@ -188,11 +155,11 @@ def classifier(
     return keras.Model(network.input, layers.Dense(classes, dtype="float32", name="logits")(x), name=name)
 
 
-def _refuse(name: str, height: int, width: int, weights: str, option: str) -> _Backbone:
+def _refuse(name: str, height: int, width: int, weights: str, option: str) -> Network:
     """What `backbone` builds; raises `InputError` for what can be known before."""
-    if name not in _BACKBONES:
+    if name not in NETWORKS:
         raise InputError(f"backbone {name!r}: unknown; give one of {', '.join(NAMES)}")
-    chosen = _BACKBONES[name]
+    chosen = NETWORKS[name]
     if min(height, width) < chosen.smallest:
         raise InputError(
             f"{name} cannot take {height} x {width} pixels; its shorter side is at least {chosen.smallest}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from cervix_tf import atomic
 from cervix_tf.errors import InputError
-from cervix_tf.models import backbones, weights
+from cervix_tf.models import backbones, catalog, weights
 
 # Heads, which a network without its top does not have, and counters.
 _LEFT_OUT = ("fc.", "head.", "head_dist.", "classifier.", "aux1.", "aux2.", "logits.", "last_linear.", "last_bn.")
@@ -39,9 +39,9 @@ def convert(checkpoint: Path, network: str, out: Path) -> int:
     Raises `InputError` for a network whose layers are not named as in PyTorch, a checkpoint
     that cannot be read, and one that lacks a weight, has one too many or one of another shape.
     """
-    if network not in backbones.CONVERTIBLE:
+    if network not in catalog.CONVERTIBLE:
         raise InputError(
-            f"--network {network}: no checkpoint fits it; give one of {', '.join(backbones.CONVERTIBLE)}"
+            f"--network {network}: no checkpoint fits it; give one of {', '.join(catalog.CONVERTIBLE)}"
             "; `python -m cervix_tf.models list` says what there is for the others"
         )
     if not out.name.endswith(".weights.h5"):

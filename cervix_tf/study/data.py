@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from cervix_tf import shown_paths
+from cervix_tf import progress, shown_paths
 from cervix_tf.config import Source
 from cervix_tf.data import audit, importers, manifest, readable, splits, used_manifest
 from cervix_tf.data.importers import Imported, Options
@@ -89,7 +89,8 @@ def load(
             )
         root = out.root / "data"
         if not root.exists():
-            draw(root)
+            with progress.stage("drawing synthetic images"):
+                draw(root)
         return importer(root)
     if source.manifest is not None:
         return Imported(manifest.read(source.manifest, source.root), [], [])

@@ -21,7 +21,7 @@ class InitialWeights:
     """Looks whether the initial weights of a backbone are there and fit; of equal ones it is done once."""
 
     network: str
-    """One of `cervix_tf.models.backbones.NAMES`."""
+    """One of `cervix_tf.models.catalog.NAMES`."""
     images: Images
     weights: str
     """imagenet, random, or a weights file without top."""

@@ -6,10 +6,11 @@ tables and a folder of its own, `rows/<row>/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cervix_tf.errors import InputError
+from cervix_tf.progress import duration
 from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ def selected(available: Mapping[str, R], request: RunRequest, default: Iterable[
     return [row for name, row in available.items() if name in names]
 
 
+def unfinished(rows: Iterable[R], result_dir: Callable[[R], RunDir]) -> list[R]:
+    """Those of `rows` whose metrics, the last thing that is written of a row, are not there yet."""
+    return [row for row in rows if not result_dir(row).metrics.exists()]
+
+
 def fold_prefix(folds: int, fold: int) -> str:
     """What the folders of a fold's trainings begin with; nothing where there is one split."""
     return f"fold-{fold}-" if folds > 1 else ""
@@ -62,7 +68,7 @@ def status(
     done = [each for training in trained_in for each in seconds(out.row(training))]
     total = epochs * len(trained_in)
     state = "finished" if finished else f"{len(done)} of {total} epochs" if done else "not begun"
-    cost = minutes(sum(done) / len(done) * total) if done else estimate or f"{total} epochs"
+    cost = duration(sum(done) / len(done) * total) if done else estimate or f"{total} epochs"
     return RowStatus(name, tables, state, cost)
 
 
@@ -76,10 +82,3 @@ def seconds(training: RunDir) -> list[float]:
     if "seconds" not in history:
         raise InputError(f"{training.history}: has no column seconds; restore it, or train again")
     return [float(each) for each in history["seconds"]]
-
-
-def minutes(seconds: float) -> str:
-    """A time in the unit that suits it: `45 s`, `7.5 min`, `2.0 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +111,6 @@ def train(
         patience=patience,
         out=out,
         callbacks=every,
-        verbose=1 if sys.stdout.isatty() else 0,
     )
     if done < len(history):
         best = history.iloc[fit.best_epoch(history, criterion) - 1]

@@ -12,7 +12,6 @@ import tyro
 
 from cervix_tf import durable, ranges, run_lock, start, tuning
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
-from cervix_tf.data import manifest
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.ranges import Devices, FileOr, Seed, Share
 from cervix_tf.run_dir import RunDir
@@ -88,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_cleanly():
         command = tyro.cli(Command, args=arguments, prog="python -m cervix_tf.train", description=Config.__doc__)
         ranges.check(command.execution, command.config)
+        from cervix_tf.data import manifest
+
         manifest.read(command.config.manifest, command.config.root)  # nothing is made for one that cannot be read
         out = RunDir(command.out)
         durable.make_folder(out.root)
@@ -102,12 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(config: Config, out: RunDir) -> None:
     """From the manifest to the report; what is done already is not done again."""
     from cervix_tf.data import inputs
-    from cervix_tf.models import backbones
+    from cervix_tf.models import catalog
     from cervix_tf.study import conclusion, data, deployment, evaluation
     from cervix_tf.study import training as study_training
 
-    if config.network not in backbones.NAMES:
-        raise InputError(f"--network {config.network}: no such network; choose from {', '.join(backbones.NAMES)}")
+    if config.network not in catalog.NAMES:
+        raise InputError(f"--network {config.network}: no such network; choose from {', '.join(catalog.NAMES)}")
     images = read(config, out)
     classes = tuple(sorted(set(images.rows["label"])))
     if strange := [name for name in config.positive if name not in classes]:
@@ -166,6 +167,7 @@ def read(config: Config, out: RunDir) -> Manifest:
 
     Raises `InputError` when there are fewer than two classes, or a file is broken.
     """
+    from cervix_tf.data import manifest
     from cervix_tf.data.importers import Imported
     from cervix_tf.study import data
 

@@ -14,6 +14,7 @@ import pandas as pd
 import scipy.special
 import tensorflow as tf
 
+from cervix_tf import progress
 from cervix_tf.config import AdamConfig, SGDConfig
 from cervix_tf.data import pipeline
 from cervix_tf.errors import InputError
@@ -80,7 +81,6 @@ def fit(
     also_by: Sequence[str] = (),
     patience: int = 0,
     callbacks: list[keras.callbacks.Callback] | None = None,
-    verbose: int = 0,
 ) -> pd.DataFrame:
     """Train the compiled `network`, leave it with its best weights, and return the history, one row per epoch.
 
@@ -117,7 +117,12 @@ def fit(
         finite = FiniteLoss(batches, validation, first=done, steps_per_epoch=steps_per_epoch, out=out)
         if devices.worker() is not None:
             _mend(network, batches)
-        with devices.lost_workers(), pipeline.readable_errors():
+        left = (epochs - done) * steps_per_epoch
+        with (
+            progress.stage(f"{out.root.name}: training", left, "steps") as stage,
+            devices.lost_workers(),
+            pipeline.readable_errors(),
+        ):
             network.fit(
                 batches,
                 validation_data=validation,
@@ -125,8 +130,8 @@ def fit(
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
                 shuffle=False,  # the pipeline does that
-                callbacks=[*(callbacks or []), finite, keeper],
-                verbose=verbose,
+                callbacks=[*(callbacks or []), finite, keeper, _Progress(stage, epochs)],
+                verbose=0,
             )
     try:
         network.load_weights(out.best_weights)
@@ -222,6 +227,27 @@ class _Keeper(keras.callbacks.Callback):
             self.states.keep(self.history, arrays)
 
 
+class _Progress(keras.callbacks.Callback):
+    """Tells how far the training is."""
+
+    async_safe = True
+
+    def __init__(self, stage: progress.Stage, epochs: int) -> None:
+        super().__init__()
+        self.stage, self.epochs = stage, epochs
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.stage.advance()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        values = ", ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items() if "loss" in name)
+        took = progress.duration(time.monotonic() - self.started)
+        self.stage.say(f"epoch {epoch + 1} of {self.epochs}, {took}, {values}")
+
+
 def _variables(network: keras.Model) -> list[keras.Variable]:
     """Everything that training changes: weights, statistics, random layers' counters, the optimizer's state."""
     return [*network.variables, *network.optimizer.variables]
@@ -245,6 +271,6 @@ def stalled(history: pd.DataFrame, criterion: str, patience: int) -> bool:
 
 def probabilities(network: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
     """Softmax of the network's logits for every input of an evaluation pipeline, float64, (inputs, classes)."""
-    with pipeline.readable_errors():
+    with progress.stage("predicting"), pipeline.readable_errors():
         logits = network.predict(batches, verbose=0)
     return scipy.special.softmax(logits.astype("float64"), axis=-1)

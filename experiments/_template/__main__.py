@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Needs, RunRequest, Study, main
-from experiments._template.config import CLASSES, PRESETS, TABLES, TITLE, Config, result_dir, rows, wanted
+from experiments._template.config import CLASSES, PRESETS, TABLES, TITLE, Config, rows, unfinished
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
     from cervix_tf.data.inputs import from_images
-    from cervix_tf.study import conclusion, data, deployment, evaluation, failures
+    from cervix_tf.study import conclusion, data, deployment, stages
     from experiments._template import figures, tables, training
     from experiments._template.data import described, read, split
     from experiments._template.model import INTENDED_USE
@@ -18,29 +20,26 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     parts = split(read(config, out), config)
     data.keep_manifest(parts, out)
     inputs = {name: from_images(part, CLASSES) for name, part in parts.items()}
-    with failures.collected() as attempt:
-        for row in wanted(config, request):
-            result = result_dir(config, out, row)
-            if not result.metrics.exists():
-                with attempt(row):
-                    network = training.train(config, row, inputs, out.row(row))
-                    evaluation.evaluate(network, inputs, config.images, result, described(config), config.seed)
-                    evaluation.release()
-        try:
-            if out.metrics.exists():
-                contract = deployment.terms(STUDY.name, CLASSES, config.images, described(config), INTENDED_USE, out)
-                main_row = out.row(config.main)
-                deployment.deploy(out, contract, lambda: training.train(config, config.main, inputs, main_row))
-        finally:  # tables and report stand even where an exported file is refused
-            figures.draw(config, out)
-            conclusion.write_report(TITLE, tables.of_run(config, out), out)
+
+    def deploy() -> None:
+        if out.metrics.exists():
+            contract = deployment.terms(STUDY.name, CLASSES, config.images, described(config), INTENDED_USE, out)
+            main_row = out.row(config.main)
+            deployment.deploy(out, contract, lambda: training.train(config, config.main, inputs, main_row))
+
+    def report() -> None:
+        figures.draw(config, out)
+        conclusion.write_report(TITLE, tables.of_run(config, out), out)
+
+    remaining = unfinished(config, out, request)
+    stages.run({row: partial(training.evaluate_row, config, row, inputs, out) for row in remaining}, deploy, report)
 
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:
     """The initial weights that the rows start from that are asked for and not finished."""
     from cervix_tf.study.ready import InitialWeights
 
-    rows = [row for row in wanted(config, request) if not result_dir(config, out, row).metrics.exists()]
+    rows = unfinished(config, out, request)
     return {row: [InitialWeights(row, config.images, config.weights)] for row in rows if row != "small"}
 
 

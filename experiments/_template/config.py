@@ -78,6 +78,11 @@ def result_dir(config: Config, out: RunDir, row: str) -> RunDir:
     return out if row == config.main else out.row(row)
 
 
+def unfinished(config: Config, out: RunDir, request: RunRequest) -> list[Network]:
+    """The rows that a command runs and that are not finished."""
+    return study_rows.unfinished(wanted(config, request), lambda row: result_dir(config, out, row))
+
+
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints."""
     return [

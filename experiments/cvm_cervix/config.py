@@ -313,6 +313,11 @@ def result_dir(config: Config, out: RunDir, row: Row) -> RunDir:
     return out if row == main_row(config) else out.row(row.name)
 
 
+def unfinished(config: Config, out: RunDir, request: RunRequest) -> list[Row]:
+    """The rows that a command runs and that are not finished."""
+    return study_rows.unfinished(selected_rows(config, request), lambda row: result_dir(config, out, row))
+
+
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: every row, where the paper has it, its state and its training time."""
     found = []

@@ -167,6 +167,13 @@ def _cross_validation(images: Manifest, config: Config) -> list[Splits]:
     return folds
 
 
+def folds(config: Config, out: RunDir) -> list[Splits]:
+    """The splits of each fold, with the manifest of the first kept in the run; all images are there, and masks."""
+    found = split(read(config, out), config)
+    inputs_of(data.keep_manifest(found[0], out), config)  # every picture's mask, if these are asked for
+    return found
+
+
 def inputs_of(images: Manifest, config: Config) -> Inputs:
     """The network inputs of a split: pictures, or each with its mask.
 

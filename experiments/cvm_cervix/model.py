@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from cervix_tf.export.formats import Format
-from cervix_tf.models import backbones
+from cervix_tf.models import backbones, catalog
 from cervix_tf.study.ready import InitialWeights
 from experiments.cvm_cervix.config import CNN, CVM, MODULES, Config
 
@@ -52,7 +52,7 @@ def initial_weights(config: Config, name: str, backbone: str) -> str:
         return config.vt_weights
     if config.weights_folder is not None:
         file = config.weights_folder / f"{backbone}.weights.h5"
-        if file.is_file() or config.weights != "imagenet" or backbone not in backbones.OFFERED:
+        if file.is_file() or config.weights != "imagenet" or backbone not in catalog.OFFERED:
             return str(file)
     return config.weights
 

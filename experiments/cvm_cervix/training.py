@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from dataclasses import replace
 
 import keras
@@ -11,9 +13,9 @@ import tensorflow as tf
 from cervix_tf.config import Augmentation
 from cervix_tf.data.inputs import Inputs, joined
 from cervix_tf.layers import in_float32
-from cervix_tf.metrics import predictions
+from cervix_tf.metrics import embeddings, predictions
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.run_dir import RunDir
+from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.seeds import seed_of
 from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
@@ -23,7 +25,7 @@ from cervix_tf.training import devices, fit
 from experiments.cvm_cervix import config as study
 from experiments.cvm_cervix import model
 from experiments.cvm_cervix.config import Config, Row
-from experiments.cvm_cervix.data import inputs_of
+from experiments.cvm_cervix.data import described, inputs_of
 
 COPIES = ((False, False), (True, True), (True, False), (False, True))
 """Whether each copy is mirrored left to right and upside down; both is a turn by 180 degrees. Source: sec. 4.7.2."""
@@ -66,6 +68,48 @@ def train(config: Config, row: Row, splits: Splits, out: RunDir) -> keras.Model:
         tensorboard=config.tensorboard,
     )
     return in_float32(network) if config.precision != "float32" else network
+
+
+def evaluate_row(config: Config, row: Row, folds: list[Splits], out: RunDir) -> None:
+    """Train the row's networks as far as that is not done; write predictions and metrics, pooled over the folds.
+
+    Of the main row also what only it has: features of the first fold's test images, cost, and the predictions of
+    test-time augmentation and of weights of 16 bits.
+    """
+    result, about = study.result_dir(config, out, row), described(config)
+    if row == study.PROBE:
+        evaluation.write(result, evaluation.pooled(probe(config, folds)), None, about, config.seed)
+        return
+    predicted, validation = defaultdict(list), None
+    for splits, name in zip(folds, trainings(row.name, config.folds), strict=True):
+        network = train(config, row, splits, out.row(name))
+        test = inputs_of(splits["test"], config)
+        predicted["test"].append(evaluation.predict(network, test, config.images))
+        if len(folds) == 1:
+            validation = evaluation.predict(network, inputs_of(splits["validation"], config), config.images)
+        if row == study.main_row(config):
+            if splits is folds[0]:
+                _measure(config, network, test, out)
+            if config.test_time_augmentation:
+                predicted[study.FLIPS].append(evaluation.predict_mirrored(network, test, config.images))
+            model.round_to_16_bits(network)
+            predicted[study.SIXTEEN_BITS].append(evaluation.predict(network, test, config.images))
+        del network
+        evaluation.release()
+    test_predictions = evaluation.pooled(predicted.pop("test"))
+    for suffix, of_folds in predicted.items():
+        evaluation.write(out.row(row.name + suffix), evaluation.pooled(of_folds), None, about, config.seed)
+    evaluation.write(result, test_predictions, validation, about, config.seed)  # last: now the row is finished
+
+
+def _measure(config: Config, network: keras.Model, test: Inputs, out: RunDir) -> None:
+    """Write the features of the test images, and what the network costs. It has predicted them: so it is traced."""
+    embeddings.write(evaluation.embed(model.features(network), {"test": test}, config.images), out.embeddings)
+    cost = evaluation.forward_pass(network, config.timed_passes)
+    started = time.perf_counter()
+    evaluation.predict(network, test, config.images)
+    tested = {"seconds": time.perf_counter() - started, "images": len(test)}
+    write_json(out.cost, {**cost, "tested": tested, "mebibytes": model.mebibytes(network)})
 
 
 def four_times(inputs: Inputs, augmentation: Augmentation) -> tuple[Inputs, list[Augmentation]]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 from cervix_tf import ranges
 from cervix_tf.config import Augmentation, Images, SGDConfig, StudyConfig
 from cervix_tf.federated.policy import Policy
+from cervix_tf.progress import duration
 from cervix_tf.ranges import Count, CountOrNone, Different, FileOr, Positive, Range, Share
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest, published
@@ -238,6 +239,21 @@ def expected_sites(config: Config, out: RunDir) -> Sequence[str]:
     return sorted(name for name, site in SITES.items() if site.case)
 
 
+def unfinished(config: Config, out: RunDir, request: RunRequest) -> list[str]:
+    """Names of the rows that a command runs and that are not finished at every site.
+
+    Those of `--only` are not looked at closely: before the images are read, which sites have rows is not known.
+    """
+    sites = expected_sites(config, out)
+    finished = {
+        row.name
+        for row in every(config, sites)
+        if all(out.row(row.classifier(site)).metrics.exists() for site in sites)
+    }
+    names = request.only or [row.name for row in wanted(config, sites, request)]
+    return [name for name in names if name not in finished]
+
+
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: every row and the state of its trainings at all sites."""
     sites = expected_sites(config, out)
@@ -249,6 +265,4 @@ def _status(out: RunDir, row: Row, sites: Sequence[str]) -> RowStatus:
     names = {row.pretraining(site) for site in sites} | {row.classifier(site) for site in sites}
     seconds = sum(sum(study_rows.seconds(out.row(name))) for name in names)
     state = "finished" if done and len(done) == len(sites) else f"{len(done)} of {len(sites)} sites"
-    return RowStatus(
-        row.name, "2", state if seconds else "not begun", f"{study_rows.minutes(seconds)} of training so far"
-    )
+    return RowStatus(row.name, "2", state if seconds else "not begun", f"{duration(seconds)} of training so far")

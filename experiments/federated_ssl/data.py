@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,6 +72,15 @@ def sites_of(everything: Manifest) -> dict[str, Site]:
         labeled = {part: inputs.from_images(here.part(part), CLASSES) for part in SPLITS} if _labeled(here) else {}
         sites[name] = Site(images, labeled)
     return sites
+
+
+def check_sites(config: Config, sites: Mapping[str, Site], rows: Sequence[Row]) -> None:
+    """Raise `InputError` where there are images of one site, and rows that pre-train on several together."""
+    if len(sites) < 2 and (together := [row.name for row in rows if row.shared]):
+        raise InputError(
+            f"{config.data.manifest or config.data.root}: has images of one site, {next(iter(sites))}, and "
+            f"{', '.join(together)} needs two; fill the column site, or choose rows with --only"
+        )
 
 
 def described(config: Config, row: Row | None = None, at: str = "") -> DataDescription:

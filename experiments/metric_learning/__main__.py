@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+from functools import partial
 
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Needs, RunRequest, Study, main
-from experiments.metric_learning.config import PRESETS, TABLES, TITLE, Config, rows, wanted
+from experiments.metric_learning.config import PRESETS, TABLES, TITLE, Config, Row, rows, wanted
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Tables 1 to 8: embeddings of every row, neighbors chosen on val2, predictions of the hold-out split."""
-    from cervix_tf.metrics import embeddings, neighbors
-    from cervix_tf.study import conclusion, deployment, evaluation, failures
+    from cervix_tf.metrics import neighbors
+    from cervix_tf.study import conclusion, deployment, stages
     from experiments.metric_learning import figures, tables, training
     from experiments.metric_learning.data import described, inputs_of, read, split
     from experiments.metric_learning.model import INTENDED_USE
@@ -23,35 +23,33 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
         return tables.write_counts(config, parts, out)
     training.check_batches(config, chosen, inputs)
     initial = training.initial_networks(config, inputs["train"])
-    results = {}
-    with failures.collected() as attempt:
-        for row in chosen:
-            with attempt(row.name):
-                result = out.row(row.name)
-                if not result.embeddings.exists():
-                    network = training.train(config, row, inputs, initial, out)
-                    embeddings.write(evaluation.embed(network, inputs, config.images), result.embeddings)
-                embedded = embeddings.read(result.embeddings)
-                retrieval = training.evaluate_retrieval(config, embedded, result)
-                predicted = training.evaluate_row(config, embedded, retrieval["k"], result)
-                results[row] = tables.Result(embedded, retrieval, predicted)
-        if not results:
-            return None
-        best = max(results, key=lambda row: training.selection_score(results[row].retrieval))  # the first of equals
-        embedded, k = results[best].embeddings, results[best].retrieval["k"]
-        training.evaluate_row(config, embedded, k, out)
-        figures.draw({row: result.embeddings for row, result in results.items()}, out, config.seed)
-        try:
+    results: dict[Row, training.Result] = {}
+
+    def evaluate(row: Row) -> None:
+        results[row] = training.evaluate_row(config, row, inputs, initial, out)
+
+    def deploy() -> None:
+        if results:
+            best = training.best(results)
+            embedded, k = results[best].embeddings, results[best].retrieval["k"]
+            training.classify(config, embedded, k, out)
             train = embedded.part("train")
             fitted = neighbors.fit(train.values, train.labels, embedded.classes, k)
             contract = deployment.terms(
                 STUDY.name, embedded.classes, config.images, described(config), INTENDED_USE, out, neighbors=fitted
             )
-            network = functools.partial(training.train, config, best, inputs, initial, out)
+            network = partial(training.train, config, best, inputs, initial, out)
             deployment.deploy(out, contract, network, neighbors=fitted)
-        finally:  # tables and report stand even where an exported file is refused
+
+    def report() -> None:
+        if results:
+            best = training.best(results)
+            figures.draw({row: result.embeddings for row, result in results.items()}, out, config.seed)
             made = tables.of_run(config, request.tables or (7,), parts, results, best, out)
-            conclusion.write_report(TITLE, made, out, f"best on val2: {best.name}, K = {k}")
+            words = f"best on val2: {best.name}, K = {results[best].retrieval['k']}"
+            conclusion.write_report(TITLE, made, out, words)
+
+    stages.run({row.name: partial(evaluate, row) for row in chosen}, deploy, report)
 
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:

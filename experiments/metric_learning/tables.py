@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.metrics import confusion, intervals, predictions, strata
 from cervix_tf.metrics.agreement import agreement
-from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.metrics.intervals import Interval
 from cervix_tf.metrics.means import means
 from cervix_tf.metrics.predictions import Predictions
@@ -26,6 +25,7 @@ from cervix_tf.run_dir import RunDir
 from experiments.metric_learning import second_reader, women
 from experiments.metric_learning.config import METHODS, NEIGHBORS, PUBLISHED, TASKS, Config, Row
 from experiments.metric_learning.data import described
+from experiments.metric_learning.training import Result
 
 Score = Callable[..., Measured | None]
 """(row, K, class) -> the measured number (see `score`), None where that row was not run."""
@@ -33,16 +33,6 @@ Score = Callable[..., Measured | None]
 AGES = tuple(PUBLISHED.table_7)
 AGE_NAMES = {"all": "All", "<25": "Under 25", "25-49": "25 to 49", "50+": "50 and over", "unknown": "Age unknown"}
 _NOT_IN_TEXT = "The paper's values are not in the text that we work from."
-
-
-class Result(NamedTuple):
-    """What is finished of a row."""
-
-    embeddings: Embeddings
-    retrieval: dict[str, Any]
-    """`k`, and the `retrieval.summary` of `val2` and `test`."""
-    predictions: Predictions
-    """Of the hold-out split."""
 
 
 def of_run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from cervix_tf.config import Augmentation
 from cervix_tf.data import pipeline, samplers
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import neighbors, predictions, retrieval, strata
+from cervix_tf.metrics import embeddings, neighbors, predictions, retrieval, strata
 from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.run_dir import RunDir, write_json
@@ -29,6 +29,16 @@ from experiments.metric_learning.data import described
 
 InitialNetwork = Callable[[str], keras.Model]
 """Name of a network -> its embedding network with its initial weights."""
+
+
+class Result(NamedTuple):
+    """What is finished of a row."""
+
+    embeddings: Embeddings
+    retrieval: dict[str, Any]
+    """`k`, and the `retrieval.summary` of `val2` and `test`."""
+    predictions: Predictions
+    """Of the hold-out split."""
 
 
 def initial_networks(config: Config, train: Inputs) -> InitialNetwork:
@@ -178,6 +188,19 @@ def sampler(config: Config, method: str, inputs: Inputs, same_group: bool, round
     return functools.partial(draw, inputs, batches=steps, same_group=same_group), steps
 
 
+def evaluate_row(
+    config: Config, row: Row, inputs: Mapping[str, Inputs], initial: InitialNetwork, out: RunDir
+) -> Result:
+    """Train the row's network as far as that is not done; write its embeddings and what is measured of them."""
+    result = out.row(row.name)
+    if not result.embeddings.exists():
+        network = train(config, row, inputs, initial, out)
+        embeddings.write(evaluation.embed(network, inputs, config.images), result.embeddings)
+    embedded = embeddings.read(result.embeddings)
+    found = evaluate_retrieval(config, embedded, result)
+    return Result(embedded, found, classify(config, embedded, found["k"], result))
+
+
 def evaluate_retrieval(config: Config, embedded: Embeddings, out: RunDir) -> dict[str, Any]:
     """`k`, chosen on val2, and for `val2` and `test` how well the embeddings put classes apart; written too."""
     train = embedded.part("train")
@@ -189,15 +212,20 @@ def evaluate_retrieval(config: Config, embedded: Embeddings, out: RunDir) -> dic
     return found
 
 
-def selection_score(found: Mapping[str, Any]) -> float:
-    """What rows are compared by: the mean of the classes' accuracies on val2 with the K that is best there.
+def best(results: Mapping[Row, Result]) -> Row:
+    """The first row whose mean of the classes' accuracies on val2, with the K that is best there, is highest.
 
     Source: sec. V-B and the caption of Table 4.
     """
-    return found["val2"]["mean_class_accuracy"][str(found["k"])]["value"]
+
+    def score(row: Row) -> float:
+        found = results[row].retrieval
+        return found["val2"]["mean_class_accuracy"][str(found["k"])]["value"]
+
+    return max(results, key=score)
 
 
-def evaluate_row(config: Config, embedded: Embeddings, k: int, result: RunDir) -> Predictions:
+def classify(config: Config, embedded: Embeddings, k: int, result: RunDir) -> Predictions:
     """The predictions of the hold-out split by K neighbors; written with those of val2 and their metrics."""
     test = classified(embedded, "test", k)
     _write(config, result, test, classified(embedded, "val2", k))

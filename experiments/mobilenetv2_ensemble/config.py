@@ -360,6 +360,11 @@ def result_dir(out: RunDir, row: str) -> RunDir:
     return out if row == MAIN_ROW else out.row(row)
 
 
+def unfinished(config: Config, out: RunDir, request: RunRequest) -> list[Row]:
+    """The rows that a command runs and that are not finished."""
+    return study_rows.unfinished(wanted(config, request), lambda row: result_dir(out, row.name))
+
+
 def finished(out: RunDir) -> dict[str, dict[str, Any]]:
     """The metrics.json of every row that is finished."""
     return {name: read_json(file) for name in ROWS if (file := result_dir(out, name).metrics).exists()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 
+from cervix_tf.progress import duration
 from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import RunRequest
 from cervix_tf.study import rows as study_rows
@@ -27,7 +28,7 @@ def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
                 finished=study.result_dir(out, row.name).metrics.exists(),
                 trained_in=study_rows.trainings(row.name, config.folds),
                 epochs=config.optimizer_of(row).epochs if trained else 0,
-                estimate=f"about {study_rows.minutes(_seconds(config, out, row))}" if trained else "",
+                estimate=f"about {duration(_seconds(config, out, row))}" if trained else "",
             )
         )
     return listed

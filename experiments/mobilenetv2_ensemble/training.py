@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,9 +15,10 @@ from cervix_tf.layers import InvertedResidualFusion
 from cervix_tf.losses.focal_loss import FocalLoss
 from cervix_tf.losses.population_weights import population_weights
 from cervix_tf.losses.weighted_cross_entropy import WeightedCrossEntropy
-from cervix_tf.metrics import predictions
+from cervix_tf.metrics import margin, predictions
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.models.mobilenet_v2 import mobilenet_v2
+from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.seeds import seed_of
 from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
@@ -27,8 +29,19 @@ from cervix_tf.training.dynamic_class_weights import DynamicClassWeights
 from cervix_tf.training.harmonic_mean_tpr import HarmonicMeanTPR
 from cervix_tf.training.true_positive_rate import TruePositiveRate
 from experiments.mobilenetv2_ensemble import model
-from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CLASSES, KINDS, ROWS, WEIGHTED, Config, Loss, Row
-from experiments.mobilenetv2_ensemble.data import Fold
+from experiments.mobilenetv2_ensemble.config import (
+    ALL_TYPES,
+    CLASSES,
+    KINDS,
+    MAIN_ROW,
+    ROWS,
+    WEIGHTED,
+    Config,
+    Loss,
+    Row,
+    result_dir,
+)
+from experiments.mobilenetv2_ensemble.data import Fold, described
 
 _REUSABLE: dict[tuple[Config, str, str, Loss], ReusableNetwork] = {}
 
@@ -52,6 +65,33 @@ def network(config: Config, row: Row, fold: Fold) -> keras.Model:
     reusable = _reusable(config, row, fold)
     _train(config, row, fold, reusable.trained)
     return reusable.result()
+
+
+def evaluate_row(
+    config: Config, row: Row, folds: Sequence[Fold], main_model: Callable[[], keras.Model], out: RunDir
+) -> None:
+    """Train the row's networks as far as that is not done; write predictions and metrics, pooled over the folds.
+
+    `main_model` gives the main row's network of the first fold, which is deployed too.
+    """
+    result = result_dir(out, row.name)
+    if row.stage == "time":
+        return write_json(result.metrics, evaluation.forward_pass(model.timed(row), config.timed_passes))
+    tested, validated = [], None
+    for fold in folds:
+        if row.stage == "probe":
+            tested.append(probe(config, row, fold))
+            continue
+        is_main = row.name == MAIN_ROW and fold is folds[0]
+        trained = main_model() if is_main else network(config, row, fold)
+        tested.append(evaluation.predict(trained, fold.inputs("test", row.images), config.images_of(row)))
+        if len(folds) == 1 and "validation" in fold.splits:
+            validated = evaluation.predict(trained, fold.inputs("validation", row.images), config.images_of(row))
+        del trained
+        evaluation.release()
+    predicted, about = evaluation.pooled(tested), described(config)
+    more = {"margin": margin.summary(predicted, positive=about.positive, seed=config.seed)}
+    evaluation.write(result, predicted, validated, about, config.seed, more)
 
 
 def probe(config: Config, row: Row, fold: Fold) -> Predictions:

@@ -110,6 +110,11 @@ def result_dir(config: Config, out: RunDir, protocol: Protocol) -> RunDir:
     return out if protocol == config.deployed else out.row(protocol)
 
 
+def unfinished(config: Config, out: RunDir, request: RunRequest) -> list[Protocol]:
+    """The rows that a command runs and that are not finished."""
+    return study_rows.unfinished(wanted(request), lambda protocol: result_dir(config, out, protocol))
+
+
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: both rows, where the paper has them, their state and their training time."""
     return [

@@ -10,12 +10,14 @@ import keras
 from cervix_tf.config import Protocol
 from cervix_tf.data.inputs import from_images
 from cervix_tf.run_dir import RunDir
+from cervix_tf.study import data, evaluation
 from cervix_tf.study import training as study_training
 from cervix_tf.study.data import Splits
 from cervix_tf.study.training import ReusableNetwork
 from cervix_tf.training import devices
 from experiments.resnet50_types import model
-from experiments.resnet50_types.config import CLASSES, PUBLISHED_EPOCH, Config
+from experiments.resnet50_types.config import CLASSES, PUBLISHED_EPOCH, Config, result_dir
+from experiments.resnet50_types.data import described
 
 
 def network(config: Config) -> Callable[[], ReusableNetwork]:
@@ -54,6 +56,17 @@ def train(
         callbacks=[PublishedEpoch(config.published_epoch)] if criterion == PUBLISHED_EPOCH else [],
     )
     return network().result()
+
+
+def evaluate_row(
+    config: Config, protocol: Protocol, parts: Splits, network: Callable[[], ReusableNetwork], out: RunDir
+) -> None:
+    """Train the protocol's network as far as that is not done; write its predictions and, last, its metrics."""
+    result = result_dir(config, out, protocol)
+    data.keep_manifest(parts, result)
+    trained = train(config, protocol, parts, network, out.row(protocol))
+    tested = {name: from_images(part, CLASSES) for name, part in parts.items() if name != "train"}
+    evaluation.evaluate(trained, tested, config.images, result, described(config, protocol), config.seed)
 
 
 class PublishedEpoch(keras.callbacks.Callback):

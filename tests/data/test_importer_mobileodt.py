@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from cervix_tf.data.importers import Options, load
 from cervix_tf.errors import InputError
-
-
-def picture(path: Path, width: int = 5, height: int = 4, gray: int = 100) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((height, width, 3), gray, np.uint8))
-    return path
-
-
-def rows(name: str, root: Path, options: Options | None = None) -> dict[str, dict[str, object]]:
-    table = load(name, root, options).manifest.rows
-    return {row["path"]: row for row in table.to_dict("records")}
+from tests.data.imported import picture, rows
 
 
 def mobileodt(root: Path) -> Path:

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from cervix_tf.data import importers
@@ -17,17 +15,7 @@ from cervix_tf.data.importers.iarc_colposcopy import label_of, views_of
 from cervix_tf.data.importing import files, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
-
-
-def picture(path: Path, width: int = 5, height: int = 4, gray: int = 100) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((height, width, 3), gray, np.uint8))
-    return path
-
-
-def rows(name: str, root: Path, options: Options | None = None) -> dict[str, dict[str, object]]:
-    table = load(name, root, options).manifest.rows
-    return {row["path"]: row for row in table.to_dict("records")}
+from tests.data.imported import picture, rows
 
 
 def test_importing_the_package_loads_none_of_the_heavy_libraries() -> None:

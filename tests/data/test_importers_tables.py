@@ -7,8 +7,6 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -16,6 +14,7 @@ import pytest
 from cervix_tf.data import importers, manifest, tables
 from cervix_tf.data.importers import Options, load
 from cervix_tf.errors import InputError
+from tests.data.imported import picture
 
 CASES = [
     ["Case Number", "CaseID", "Provisional diagnosis", "Histopathology"],
@@ -42,12 +41,6 @@ VIA_IMAGES = [
 ]
 BANKS = {"iarc_colposcopy": (CASES, IMAGES), "iarc_via": (VIA_CASES, VIA_IMAGES)}
 Rows = Sequence[Sequence[object]]
-
-
-def picture(path: Path, gray: int = 100) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((4, 5, 3), gray, np.uint8))
-    return path
 
 
 def as_csv(rows: Rows, path: Path, above: str = "") -> None:
@@ -79,7 +72,7 @@ def as_xlsx(rows: Rows, path: Path) -> None:
 @pytest.fixture
 def bank(tmp_path: Path) -> Path:
     for at, name in enumerate(("004/AAA0", "004/AAA1", "004/AAA2", "005/BBB0", "005/BBB1")):
-        picture(tmp_path / f"Case {name}.jpg", 20 * at)
+        picture(tmp_path / f"Case {name}.jpg", gray=20 * at)
     return tmp_path
 
 
@@ -269,7 +262,7 @@ def test_hostile_spreadsheets_are_refused_before_they_are_unpacked(tmp_path: Pat
 def mobileodt(root: Path, folder: str) -> Path:
     for kind in (1, 2, 3):
         for at in range(3):
-            picture(root / "train" / "train" / folder.format(kind) / f"{kind}{at}.jpg", 10 * kind + at)
+            picture(root / "train" / "train" / folder.format(kind) / f"{kind}{at}.jpg", gray=10 * kind + at)
     (root / "fixed_labels_v2.csv").write_text(
         "filename,old_label,new_label\n10.jpg,Type_1,Type_3\n20.JPG,type_2,Type_1\n99.jpg,Type_1,Type_2\n"
     )
@@ -312,14 +305,14 @@ def test_two_different_pictures_of_one_cric_field_are_refused(tmp_path: Path) ->
     picture(tmp_path / "b" / "AA.png")
     imported = load("cric", tmp_path, Options(crops=tmp_path.parent / f"{tmp_path.name}-crops"))
     assert imported.left_out == [("b/AA.png", "copy of a/aa.png")]
-    picture(tmp_path / "b" / "AA.png", 7)
+    picture(tmp_path / "b" / "AA.png", gray=7)
     with pytest.raises(InputError, match=r"a/aa\.png and .*b/AA\.png: two pictures of one name"):
         load("cric", tmp_path, Options(crops=tmp_path.parent / f"{tmp_path.name}-crops"))
 
 
 def images_and_table(root: Path, content: str) -> Path:
     for at in range(4):
-        picture(root / "img" / f"p{at}.jpg", 10 * at)
+        picture(root / "img" / f"p{at}.jpg", gray=10 * at)
     (root / "t.csv").write_text(content)
     return root
 

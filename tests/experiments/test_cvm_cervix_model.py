@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cervix_tf.errors import InputError
-from cervix_tf.models import backbones
+from cervix_tf.models import catalog
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import ready
 from experiments.cvm_cervix import model
@@ -46,7 +46,7 @@ def test_half_precision_leaves_weights_that_16_bits_hold(cvm):
 
 
 def test_the_library_has_every_network_of_table_3():
-    assert not set(COMPARED) - set(backbones.NAMES)
+    assert not set(COMPARED) - set(catalog.NAMES)
 
 
 def test_the_distilled_deit_of_the_pre_experiments_is_fused_to_2240_features_too():

@@ -18,7 +18,6 @@ from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest, evaluation
 from cervix_tf.study import data as study_data
 from cervix_tf.study.data import DataDescription
-from experiments.cvm_cervix import __main__ as cvm_main
 from experiments.cvm_cervix import config as study
 from experiments.cvm_cervix import data, leak, tables, training
 from experiments.cvm_cervix.config import COMPARED, DATA_SOURCES, DEMO, PAPER, PROBE, Config, Row
@@ -146,7 +145,7 @@ def test_the_run_of_another_data_set_hides_patients_images_as_the_command_said(t
         out.root.mkdir()
     line = ["python", "-m", "experiments.cvm_cervix", "--data.root", "my images", "--no-images"]
     start.begin(DEMO, first, line, 0, report_images=False)
-    cvm_main.begin_as(first, replace(DEMO, task="herlev"), other)
+    start.begin_beside(first, replace(DEMO, task="herlev"), other, 0)
     one, two = (json.loads(out.environment.read_text()) for out in (first, other))
     assert two["report_images"] is False
     assert two["command_line"] == one["command_line"] and "--data.root 'my images'" in two["command_line"]

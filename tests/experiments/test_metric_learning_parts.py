@@ -8,7 +8,7 @@ import pytest
 from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
-from experiments.metric_learning import data, model, second_reader, tables, women
+from experiments.metric_learning import data, model, second_reader, tables, training, women
 from experiments.metric_learning.config import METHODS, NEIGHBORS, PAPER, SPLITS, TASKS, Batches, Config, Row
 
 CLASSES = ("control", "case")
@@ -243,7 +243,7 @@ def test_both_readings_of_tied_women_stand_in_table_7(tmp_path):
     from cervix_tf.run_dir import RunDir
 
     row = Row("mobilenet", "batch_hard")
-    result = tables.Result(None, {"k": 1}, of_two_images([[0, 0], [1, 1], [0, 1], [1, 0]], [0, 1, 1, 0]))
+    result = training.Result(None, {"k": 1}, of_two_images([[0, 0], [1, 1], [0, 1], [1, 0]], [0, 1, 1, 0]))
     shares, counts = tables.of_readers(Config(), (7,), row, result, RunDir(tmp_path), "")
     found = {each["name"]: [cell["value"] for cell in each["ours"]] for each in shares["rows"]}
     assert found == {"All, ours": [50.0, 100.0], "All, ours, ties as control": [100.0, 50.0]}

@@ -16,7 +16,7 @@ from cervix_tf.export import runtime
 from cervix_tf.export.serving import serving_model
 from cervix_tf.losses import FocalLoss
 from cervix_tf.metrics import predictions
-from cervix_tf.models import backbones, resnet, t2t_vit, vision_transformer
+from cervix_tf.models import backbones, catalog, resnet, t2t_vit, vision_transformer
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.training import FusedAdam, HarmonicMeanTPR
 from experiments.cvm_cervix import model as cvm_cervix
@@ -56,7 +56,8 @@ def networks():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(t2t_vit, "encoder", lambda x, depth, *rest, **options: encoder(x, 1, *rest, **options))
         for name, build in small.items():
-            patched.setitem(backbones._BACKBONES, name, backbones._Backbone(build, "torch", smallest=16))
+            patched.setitem(backbones._BUILDERS, name, build)
+            patched.setitem(catalog.NETWORKS, name, catalog.Network("torch", smallest=16))
         config = SimpleNamespace(
             images=SimpleNamespace(height=40, width=40),
             data_source=SimpleNamespace(classes=("a", "b")),

@@ -8,7 +8,7 @@ import tensorflow as tf
 from cervix_tf.errors import InputError
 from cervix_tf.explain import split
 from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization
-from cervix_tf.models import backbones, vgg
+from cervix_tf.models import backbones, catalog, vgg
 
 # Trainable weights with 1000 classes; torchvision's but where another origin is named.
 TRAINABLE = {
@@ -48,11 +48,11 @@ PREPROCESSING = {
     "xception": keras.applications.xception,
 }
 
-OURS = tuple(name for name, made in backbones._BACKBONES.items() if not made.file)
+OURS = tuple(name for name, made in catalog.NETWORKS.items() if not made.file)
 
 # One a builder and normalization; the rest are lines of a table.
 QUICK = ("deit_tiny", "densenet121", "googlenet", "mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "vgg11", "vgg19")
-SLOW = tuple(pytest.param(name, marks=pytest.mark.slow) for name in backbones.NAMES if name not in QUICK)
+SLOW = tuple(pytest.param(name, marks=pytest.mark.slow) for name in catalog.NAMES if name not in QUICK)
 
 
 def pixels(count, height, width, seed=0):
@@ -72,7 +72,8 @@ def bare(monkeypatch):
         return keras.Model(images, keras.layers.Identity()(images))
 
     def make(name, height=32, width=40):
-        monkeypatch.setitem(backbones._BACKBONES, name, backbones._BACKBONES[name]._replace(build=build, smallest=1))
+        monkeypatch.setitem(backbones._BUILDERS, name, build)
+        monkeypatch.setitem(catalog.NETWORKS, name, catalog.NETWORKS[name]._replace(smallest=1))
         return backbones.backbone(name, height, width, weights="random")
 
     return make
@@ -85,13 +86,13 @@ def test_a_classifier_of_1000_classes_has_as_many_weights_as_torchvisions(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, made in backbones._BACKBONES.items() if not made.file and name in TRAINABLE]
+    "name", [name for name, made in catalog.NETWORKS.items() if not made.file and name in TRAINABLE]
 )
 def test_our_networks_with_their_top_have_as_many_weights_as_the_originals(name):
-    assert weights_of(backbones._BACKBONES[name].build()) == TRAINABLE[name]
+    assert weights_of(backbones._BUILDERS[name]()) == TRAINABLE[name]
 
 
-@pytest.mark.parametrize("name", backbones.NAMES)
+@pytest.mark.parametrize("name", catalog.NAMES)
 def test_pixels_are_normalized_as_the_weights_want_them(name, bare):
     x = pixels(2, 32, 40)
     if name in PREPROCESSING:

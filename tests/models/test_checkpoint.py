@@ -8,7 +8,7 @@ import pytest
 
 from cervix_tf.errors import InputError
 from cervix_tf.models import __main__ as command
-from cervix_tf.models import backbones, checkpoint
+from cervix_tf.models import backbones, catalog, checkpoint
 
 # Images other than 224 x 224 where the network has no learned positions.
 COMPARED = [
@@ -184,5 +184,5 @@ def test_the_command_ends_in_one_line_and_code_2(arguments, message, capsys):
 def test_the_command_lists_every_network(capsys):
     assert command.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(backbones.NAMES)
+    assert [line.split()[0] for line in lines] == list(catalog.NAMES)
     assert "convert" in next(line for line in lines if line.startswith("deit_tiny"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cervix_tf.models import backbones, checkpoint
+from cervix_tf.models import backbones, catalog, checkpoint
 
 ORACLES = Path(__file__).resolve().parents[1] / "oracles"
 FEATURES = json.loads((ORACLES / "torch_features.json").read_text())["features"]
@@ -64,4 +64,4 @@ def fixed_positions(layer):
 
 
 def test_every_convertible_network_is_compared():
-    assert set(backbones.CONVERTIBLE) | {"botnet50"} == set(FEATURES)
+    assert set(catalog.CONVERTIBLE) | {"botnet50"} == set(FEATURES)

@@ -1,5 +1,6 @@
 import pytest
 
+from cervix_tf import progress
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import RunRequest, rows
@@ -53,6 +54,6 @@ def test_a_row_without_training_costs_forward_passes_and_an_estimate_stands_unti
     )
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (450, "7.5 min"), (7200, "2.0 h")])
+@pytest.mark.parametrize(("seconds", "text"), [(0.42, "0.4 s"), (45, "45 s"), (450, "7.5 min"), (7200, "2.0 h")])
 def test_times_are_told_in_the_unit_that_suits_them(seconds, text):
-    assert rows.minutes(seconds) == text
+    assert progress.duration(seconds) == text

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+from cervix_tf import progress
 from cervix_tf.data import headers, names, plain_file, walk
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
@@ -51,8 +52,10 @@ def describe(records: list[dict[str, object]], root: Path, hashed: bool) -> list
     def some(at: int) -> list[str]:
         return [path for record in records[at : at + _AT_A_TIME] if (path := _describe(record, root, hashed))]
 
+    starts = range(0, len(records), _AT_A_TIME)
     with ThreadPoolExecutor() as pool:  # reading and hashing both give up Python's lock
-        return [path for paths in pool.map(some, range(0, len(records), _AT_A_TIME)) for path in paths]
+        found = progress.counted(pool.map(some, starts), "measuring images", len(starts), f"times {_AT_A_TIME} images")
+        return [path for paths in found for path in paths]
 
 
 def _describe(record: dict[str, object], root: Path, hashed: bool) -> str:

@@ -16,8 +16,9 @@ from cervix_tf.federated.round_checkpointer import RoundCheckpointer
 from cervix_tf.run_dir import RunDir
 
 HERE = Path(__file__).parent
-SITES = ("hospital-a", "hospital-b", "hospital-c", "hospital-d", "liar")
-LIES = ("times1e30", "nan", "negative", "count", "times1e6")
+SITES = ("hospital-a", "hospital-b", "hospital-c", "liar")
+LIES = {"nan": "not finite", "count": "registered with 12"}
+"""One a round; test_flower_hostile_site.py has them all. Each message starts a Python with TensorFlow at its site."""
 LIMIT = 1200  # seconds that all of it may take on a busy machine
 
 
@@ -36,9 +37,9 @@ def runs(deployment):
     """Run directories of three federations at the same time: averaging with a liar, the ring, one that loses a site."""
     faults = ";".join(f"{kind}:liar:{at}" for at, kind in enumerate(LIES, start=1))
     settings = {
-        "server": "sites='hospital-a,hospital-b,hospital-d,liar' sizes='12,12,12,12' weighting='by_size' rounds=5 "
-        f"minimum=3 fault='{faults}'",
-        "ring": "sites='hospital-a,hospital-b' topology='ring' start='hospital-b' validation='sites'",
+        "server": "sites='hospital-a,hospital-b,liar' sizes='12,12,12' weighting='by_size' rounds=2 "
+        f"minimum=2 fault='{faults}'",
+        "ring": "sites='hospital-a,hospital-b' topology='ring' start='hospital-b' validation='sites' rounds=2",
         "killed": "sites='hospital-a,hospital-c' minimum=1 fault='hang:hospital-c:2'",
     }
     outs = {name: RunDir(deployment.folder / "runs" / name) for name in settings}
@@ -83,8 +84,8 @@ def simulated(tiny, out, names, rounds, **arguments):
 @pytest.mark.parametrize(
     ("name", "sites", "rounds", "validated"),
     [
-        ("server", ("hospital-a", "hospital-b", "hospital-d"), 5, False),
-        ("ring", ("hospital-b", "hospital-a"), 3, True),
+        ("server", ("hospital-a", "hospital-b"), 2, False),
+        ("ring", ("hospital-b", "hospital-a"), 2, True),
     ],
 )
 def test_a_deployment_ends_with_the_weights_of_the_simulator(name, sites, rounds, validated, runs, tiny, tmp_path):
@@ -106,15 +107,8 @@ def test_a_deployment_ends_with_the_weights_of_the_simulator(name, sites, rounds
 def test_the_site_that_lied_is_named_in_every_round_with_its_reason(runs):
     record = pd.read_csv(runs["server"].federation, keep_default_na=False)
     told = record[record["client"] == "liar"]
-    assert list(told["event"]) == ["refused"] * 5
-    words = (
-        "changes the weights by",
-        "not finite",
-        "variances below 0",
-        "registered with 12",
-        "changes the weights by",
-    )
-    assert all(word in reason for word, reason in zip(words, told["reason"], strict=True)), list(told["reason"])
+    assert list(told["event"]) == ["refused"] * len(LIES)
+    assert all(word in reason for word, reason in zip(LIES.values(), told["reason"], strict=True)), list(told["reason"])
 
 
 @pytest.mark.slow

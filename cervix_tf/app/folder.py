@@ -1,0 +1,186 @@
+"""The folder that is the page: static files for any web server, nothing of them computed there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from cervix_tf import atomic
+from cervix_tf.app import network, samples
+from cervix_tf.contract import Contract
+from cervix_tf.data import views
+from cervix_tf.errors import InputError
+from cervix_tf.export import associated_files
+from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
+
+WEB = Path(__file__).with_name("web")
+"""The page's own files; index.html and worker.js are templates."""
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'"
+)
+"""Content-Security-Policy: nothing is fetched from, or sent to, another server than the page's own."""
+VARIANTS = ("float32", "float16", "int8")
+_PACKED = ".xz"
+_OF_THE_BUILD = ("package.json", "package-lock.json", "build.mjs")
+
+
+def write(model: Path, target: Path, strings: Path | None = None) -> str:
+    """Write the page of a run, or of one exported .tflite file, to the folder `target`; its version is given back.
+
+    Of a run its float32 (else float16) and int8 files are taken. `strings` is a translation of web/strings.json.
+
+    Raises `InputError` for a model that is missing, damaged or gives embeddings, a translation that lacks a
+    text, and a target that holds something else.
+    """
+    texts = _texts(strings)
+    files = _files(model)
+    found = {name: associated_files.read(path).contract for name, path in files.items()}
+    contract = next(iter(found.values()))
+    if any(other != contract for other in found.values()):
+        raise InputError(f"{model}: its .tflite files are of different models; export the run again")
+    if contract.neighbors:
+        raise InputError(
+            f"{model}: {contract.task} gives embeddings, which the page cannot compare with neighbors; "
+            "use `python -m cervix_tf.predict`"
+        )
+    atomic.check_target(target, folder=True)
+    with atomic.replacing(target) as part:
+        part.mkdir()
+        _copy(part)
+        changes = _changes(model)
+        models = []
+        for name, path in files.items():
+            content = network.static(path.read_bytes())
+            (part / f"{name}.tflite").write_bytes(content)
+            sha256 = hashlib.sha256(content).hexdigest()
+            row = {"name": name, "file": f"{name}.tflite", "bytes": len(content), "sha256": sha256}
+            models.append({**row, "digest": found[name].digest, "widest_change": changes.get(f"tflite-{name}", 0.0)})
+        contract.write(part / "contract.json")
+        drawn = samples.write(contract.views, part)
+        names = {view: _view_name(view, contract.views, texts) for view in contract.views}
+        write_json(part / "app.json", {"models": models, "views": names})
+        write_json(part / "strings.json", texts)
+        write_json(part / "app.webmanifest", _manifest(contract, texts))
+        page = {
+            "t": SimpleNamespace(**texts),
+            "contract": contract,
+            "models": models,
+            "samples": drawn,
+            "view_names": names,
+        }
+        _render(part / "index.html", **page, about=_about(contract, texts), policy=POLICY)
+        return _version(part)
+
+
+def _files(model: Path) -> dict[str, Path]:
+    """Name of the variant -> .tflite file."""
+    if model.is_file():
+        named = [name for name in VARIANTS if model.stem.endswith(f"_{name}")]
+        return {named[0] if named else VARIANTS[0]: model}
+    if not model.is_dir():
+        raise InputError(f"{model}: no such run or file; give a run directory or an exported .tflite file")
+    run = RunDir(model)
+    there = {name: run.tflite(name) for name in VARIANTS if run.tflite(name).is_file()}
+    if not there:
+        raise InputError(
+            f"{model}: no .tflite in it yet; "
+            f"run `python -m cervix_tf.export {model} --formats tflite-float32 tflite-int8` first"
+        )
+    if "float32" in there:
+        there.pop("float16", None)
+    return there
+
+
+def _changes(model: Path) -> dict[str, float]:
+    """Format -> by how much it changed leads on the run's test inputs at most, where the export has measured it."""
+    exports = RunDir(model).exports
+    rows = read_json(exports) if exports.is_file() else []
+    return {row["format"]: row["widest_change"] for row in rows}
+
+
+def _texts(strings: Path | None) -> dict[str, str]:
+    """What the page says: in English, or as a translation of every text has it."""
+    english: dict[str, str] = read_object(WEB / "strings.json")
+    if strings is None:
+        return english
+    if not strings.is_file():
+        raise InputError(f"{strings}: no such file; give a translation of cervix_tf/app/web/strings.json")
+    texts = read_object(strings)
+    for key, text in english.items():
+        if not isinstance(texts.get(key), str):
+            raise InputError(
+                f"{strings}: lacks {key!r} ({text!r}); a translation has every text of cervix_tf/app/web/strings.json"
+            )
+        names = [sorted(re.findall(r"{(\w+)}", each)) for each in (text, texts[key])]
+        if names[0] != names[1]:
+            raise InputError(f"{strings}: {key!r} has {names[1]} in braces, and {names[0]} are put there")
+    return texts
+
+
+def _copy(part: Path) -> None:
+    for path in [*WEB.glob("*.*"), *WEB.glob("litert/*.*")]:
+        copy = part / path.relative_to(WEB)
+        copy.parent.mkdir(exist_ok=True)
+        if path.suffix == _PACKED:
+            copy.with_suffix("").write_bytes(lzma.decompress(path.read_bytes()))
+        elif path.name not in _OF_THE_BUILD and not path.name.startswith("."):
+            shutil.copyfile(path, copy)
+
+
+def _view_name(view: str, every: tuple[str, ...], texts: Mapping[str, str]) -> str:
+    kind, number = views.kind(view), views.number(view)
+    alone = sum(views.kind(other) == kind for other in every) == 1
+    if f"view_{kind}" not in texts:
+        return view
+    return texts[f"view_{kind}"] if alone else texts[f"view_{kind}_number"].format(number=number)
+
+
+def _manifest(contract: Contract, texts: Mapping[str, str]) -> dict[str, Any]:
+    icons = [{"src": f"icon-{side}.png", "sizes": f"{side}x{side}", "type": "image/png"} for side in (192, 512)]
+    named = {"name": f"{contract.task} - {texts['title']}", "short_name": contract.task, "lang": texts["lang"]}
+    colors = {"theme_color": "#5c1f4a", "background_color": "#ffffff"}
+    return {**named, "start_url": "./", "scope": "./", "display": "standalone", **colors, "icons": icons}
+
+
+def _about(contract: Contract, texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What the page says of the model: heading and value."""
+    values = {
+        "use": contract.intended_use,
+        "data": contract.data,
+        "classes": ", ".join(contract.classes),
+        "positive": ", ".join(contract.positive),
+        "views": ", ".join(contract.views),
+        "size": texts["size"].format(width=contract.width, height=contract.height),
+        "license": contract.license,
+        "version": contract.version,
+        "digest": contract.digest,
+    }
+    return [(texts[f"about_{name}"], value) for name, value in values.items() if value]
+
+
+def _version(part: Path) -> str:
+    """Write the service worker, which knows every file of the page and one digest over all of them."""
+    files = sorted(path.relative_to(part).as_posix() for path in part.rglob("*") if path.is_file())
+    files.remove("worker.js")
+    digests = [hashlib.sha256((part / name).read_bytes()).hexdigest() for name in files]
+    version = hashlib.sha256(json.dumps([files, digests]).encode()).hexdigest()[:16]
+    _render(part / "worker.js", version=version, files=json.dumps(["./", *files]))
+    return version
+
+
+def _render(path: Path, **values: Any) -> None:
+    """Fill in a template; what is put into HTML is escaped."""
+    import jinja2
+
+    settings = jinja2.Environment(autoescape=path.suffix == ".html", undefined=jinja2.StrictUndefined)
+    path.write_text(
+        settings.from_string((WEB / path.name).read_text(encoding="utf-8")).render(values), encoding="utf-8"
+    )

@@ -1,0 +1,66 @@
+// The cases of this session, which live in memory alone, and how they are screened.
+
+import {load, onGraphics} from "./network.js";
+import {decode, resized} from "./pixels.js";
+import {decision} from "./results.js";
+import {app, contract, problemOf} from "./text.js";
+
+/** Images that make one case: one for each view, or one. */
+export const needed = contract.views.length || 1;
+
+/** All cases: {name, files (a File or null for each view), result, problem}. */
+export const cases = [];
+
+let network = null;
+let variant = 0;
+
+/** Whether a network is loaded. */
+export const ready = () => network !== null;
+
+/** The variant in use, as app.json lists it. */
+export const model = () => app.models[variant];
+
+/** A new case, not listed yet. */
+export const created = (name, files = Array(needed).fill(null), problem = "") => ({name, files, result: null, problem});
+
+/** The case, listed once. */
+export function listed(one) {
+  if (!cases.includes(one)) cases.push(one);
+  return one;
+}
+
+/** Whether every view of the case has its image. */
+export const complete = (one) => one.files.every(Boolean);
+
+/** Take a variant, by its place in app.json, and a kind of processor; false where graphics computes otherwise. */
+export async function use(chosen, onGraphicsProcessor = false) {
+  const plain = await load(app.models[chosen]);
+  const faster = onGraphicsProcessor ? await onGraphics(app.models[chosen], plain) : null;
+  if (faster) plain.delete();
+  network?.delete();
+  [network, variant] = [faster ?? plain, chosen];
+  return Boolean(faster) === onGraphicsProcessor;
+}
+
+/** Screen a case: its `result` becomes {probabilities, top, second, lead, positive, model}, or its `problem` says why not. */
+export async function screen(one) {
+  Object.assign(one, {result: null, problem: ""});
+  const {files} = one;
+  const {height, width, supersampling} = contract;
+  const pixels = new Float32Array(needed * height * width * 3);
+  try {
+    for (const [at, file] of files.entries()) {
+      try {
+        pixels.set(resized(await decode(file), {height, width}, supersampling), at * height * width * 3);
+      } catch (error) {
+        one.problem = `${file.name}: ${problemOf(error)}`;
+        return;
+      }
+    }
+    const used = model();
+    const probabilities = await network.run(pixels);
+    if (one.files === files) one.result = {probabilities, ...decision(contract, probabilities), model: used};
+  } finally {
+    await new Promise((done) => setTimeout(done)); // the page is drawn between two cases
+  }
+}

@@ -1,0 +1,88 @@
+// Files that the user chose or dropped, as cases.
+
+import {cases, created, listed, needed} from "./cases.js";
+import {compare} from "./names.js";
+import {contract, text, viewName} from "./text.js";
+import {assign, Untold, viewOf} from "./views.js";
+
+const IMAGE = /\.(jpe?g|png|bmp|tiff?|heic|webp|gif)$/i;
+
+/** Files that a folder holds which are images by their name; thumbnails of systems are none. */
+export const images = (files) => files.filter(({name}) => IMAGE.test(name) && !name.startsWith("."));
+
+/** {file, path} of what was dropped, folders opened; path is that below the dropped one. */
+export async function dropped(items) {
+  const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const found = [];
+  const open = async (entry) => {
+    if (entry.isFile) {
+      const file = await new Promise((done, failed) => entry.file(done, failed));
+      found.push({file, path: entry.fullPath.slice(1)});
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) {
+      const some = await new Promise((done, failed) => reader.readEntries(done, failed)); // a hundred at a time
+      if (!some.length) return;
+      for (const each of some) await open(each);
+    }
+  };
+  for (const entry of entries) await open(entry);
+  return found;
+}
+
+/** The cases that these files make, {file, path}: an image each, or a folder each for a model of several views. */
+export function fromFolders(files) {
+  const ordered = files.toSorted(({path: one}, {path: other}) => compare(one, other) || (one < other ? -1 : 1));
+  if (!contract.views.length) return ordered.map(({file, path}) => listed(created(path, [file])));
+  const folders = new Map();
+  for (const {file, path} of ordered) {
+    const folder = path.split("/").slice(0, -1).join("/");
+    folders.set(folder, [...(folders.get(folder) ?? []), file]);
+  }
+  return [...folders].map(([name, some]) => {
+    const one = listed(created(name));
+    if (some.length === needed) return arranged(one, some);
+    return Object.assign(one, {problem: text("wrong_number", {images: some.length, views: needed})});
+  });
+}
+
+/** Put the files into the case: all of its views by the names' rule, or some of them where they are told or next free. */
+export function put(one, files) {
+  if (files.length === needed) {
+    arranged(one, files);
+    return one.problem || text("order_told");
+  }
+  const free = () => one.files.indexOf(null);
+  one.files = [...one.files];
+  for (const file of [...files].sort((a, b) => compare(a.name, b.name))) {
+    const told = contract.views.indexOf(viewOf(file.name, contract.views));
+    const at = told >= 0 && !one.files[told] ? told : free();
+    if (at < 0) return text("too_many", {views: needed});
+    one.files[at] = file;
+  }
+  const missing = contract.views.filter((_, at) => !one.files[at]).map(viewName);
+  return missing.length ? text("missing", {views: missing.join(", ")}) : text("all_there");
+}
+
+/** The next visit, without images yet, by a name that no other has. */
+export function nextVisit() {
+  const taken = new Set(cases.map(({name}) => name));
+  let number = 1;
+  while (taken.has(text("visit_number", {number}))) number++;
+  return created(text("visit_number", {number}));
+}
+
+/** The case with as many files as views, in the order that their names tell; else by name, and told so. */
+function arranged(one, files) {
+  const byName = new Map(files.map((file) => [file.name, file]));
+  try {
+    const views = assign([...byName.keys()], contract.views);
+    one.files = contract.views.map((view) => byName.get(views.get(view)));
+  } catch (error) {
+    if (!(error instanceof Untold)) throw error;
+    one.files = [...files].sort((a, b) => compare(a.name, b.name));
+    one.problem = text("check_order", {why: text(error.key, error.values)});
+  }
+  return one;
+}

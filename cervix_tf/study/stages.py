@@ -1,0 +1,24 @@
+"""The stages of every study's run, in their order: the rows, the model that users load, what is shown of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cervix_tf.study import failures
+
+
+def run(rows: Mapping[str, Callable[[], object]], deploy: Callable[[], object], report: Callable[[], object]) -> None:
+    """Train and measure each of `rows` (by name), deploy the main model, then draw figures and write the report.
+
+    A row that fails lets the others go on; the report is written even where an exported file is refused.
+
+    Raises `InputError` at the end with what was wrong with the rows that failed, see `failures.collected`.
+    """
+    with failures.collected() as attempt:
+        for name, evaluate in rows.items():
+            with attempt(name):
+                evaluate()
+        try:
+            deploy()
+        finally:
+            report()

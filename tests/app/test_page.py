@@ -1,0 +1,200 @@
+"""The page in a browser: the numbers of `predict`, views in order, keys alone, at both widths."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from cervix_tf.data import tables
+from cervix_tf.export import runtime
+from tests.app.browsing import TOLERANCE, choose, probabilities, shown, until, until_told, visit
+
+
+@pytest.mark.parametrize(("place", "variant"), [(0, "float32"), (1, "int8")])
+def test_the_page_says_of_single_images_what_predict_says(opened, single_run, pictures, place, variant):
+    page = opened("single")
+    if place:
+        page.check(f"input[name=variant][value='{place}']")
+        until_told(page, "int8")
+    choose(page, "#choose", pictures)
+    until_told(page, f"Screened {len(pictures)} of {len(pictures)}.")
+    model = runtime.load(single_run.tflite(variant))
+    expected = runtime.probabilities(model, [[str(path)] for path in pictures])
+    assert np.ptp(expected, axis=0).min() > 0.1  # the images are told apart
+    rows = shown(page)
+    for path, row in zip(pictures, expected, strict=True):
+        found = rows[path.name]
+        np.testing.assert_allclose(probabilities(found, model.contract.classes), row, atol=TOLERANCE, err_msg=path.name)
+        assert found["most_probable"] == tables.shielded(model.contract.classes[row.argmax()])
+        assert found["arithmetic"] == variant and found["digest"] == model.contract.digest
+    assert page.context.errors == []
+
+
+def test_a_visit_is_put_in_the_order_that_its_names_tell_and_screened_as_predict_does(
+    opened, visit_run, tmp_path, picture
+):
+    files = visit(tmp_path / "v", picture, ["Lugol.png", "acetic 10.png", "acetic 9.png"])
+    page = opened("visit")
+    choose(page, "#choose", files)
+    assert page.locator(".slot .file").all_inner_texts() == ["acetic 9.png", "acetic 10.png", "Lugol.png"]
+    page.fill("#name", "=cmd()")
+    page.click("#screen")
+    page.wait_for_selector("#result:not([hidden])")
+    model = runtime.load(visit_run.tflite())
+    (expected,) = runtime.probabilities(model, [[str(files[2]), str(files[1]), str(files[0])]])
+    row = shown(page)["'=cmd()"]
+    np.testing.assert_allclose(probabilities(row, model.contract.classes), expected, atol=TOLERANCE)
+    assert page.inner_text(".decision") == model.contract.classes[expected.argmax()]
+    assert page.inner_text(".positive").startswith(
+        "Counts as " + ("positive" if expected.argmax() == 0 else "negative")
+    )
+    assert f"(red) have {100 * expected[0]:.1f}% together" in page.inner_text(".positive")
+    assert "ahead of the second" in page.inner_text(".unsure")
+
+
+def test_a_folder_of_visits_is_screened_at_once_but_for_those_whose_order_nobody_can_tell(
+    opened, visit_run, tmp_path, picture
+):
+    names = ["acetic_1.png", "acetic_2.png", "iodine.png"]
+    whole = [visit(tmp_path / "all" / f"case {at}", picture, names, 10 * at) for at in (10, 9)]
+    visit(tmp_path / "all" / "case 11", picture, ["acetic.png", "green.png", "iodine.png"])
+    visit(tmp_path / "all" / "case 12", picture, names[:2])
+    page = opened("visit")
+    choose(page, "#folder", tmp_path / "all")
+    until_told(page, "Screened 2 of 2.")
+    told = page.locator("#cases tbody tr").all_inner_texts()
+    assert [re.search(r"case \d+", row)[0] for row in told] == ["case 9", "case 10", "case 11", "case 12"]
+    assert "1 names say acetic, 2 should" in told[2] and "2 images in this folder, a visit has 3" in told[3]
+    expected = runtime.probabilities(
+        runtime.load(visit_run.tflite()), [[str(file) for file in files] for files in whole]
+    )
+    rows = shown(page)
+    assert list(rows) == ["all/case 9", "all/case 10"]
+    for name, row in (("all/case 10", expected[0]), ("all/case 9", expected[1])):
+        np.testing.assert_allclose(probabilities(rows[name], ("red", "=green", "blue, light")), row, atol=TOLERANCE)
+
+
+def test_a_visit_is_screened_and_put_in_another_order_by_keys_alone(opened, visit_run, tmp_path, picture):
+    files = visit(tmp_path / "v", picture, ["a.png", "b.png", "c.png"])
+    page = opened("visit")
+
+    def to(selector):
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate(f"document.activeElement.matches({json.dumps(selector)})"):
+                return
+        raise AssertionError(f"no way to {selector} by the tabulator")
+
+    to("#choose")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(files)
+    to(".slot:nth-child(1) [data-act=later]")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert page.locator(".slot .file").all_inner_texts() == ["b.png", "c.png", "a.png"]
+    assert page.inner_text("#status") == "a.png is now: After iodine (Lugol)."
+    to("#screen")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    (expected,) = runtime.probabilities(runtime.load(visit_run.tflite()), [[str(files[at]) for at in (1, 2, 0)]])
+    row = shown(page)["Visit 1"]
+    np.testing.assert_allclose(probabilities(row, ("red", "=green", "blue, light")), expected, atol=TOLERANCE)
+    assert page.inner_text("#status").startswith("Visit 1: ")
+
+
+def test_an_image_is_dragged_to_its_view_and_an_old_result_is_gone_then(opened, tmp_path, picture):
+    page = opened("visit", viewport={"width": 1280, "height": 900})
+    choose(page, "#choose", visit(tmp_path / "v", picture, ["a.png", "b.png", "c.png"]))
+    page.click("#screen")
+    page.wait_for_selector("#result:not([hidden])")
+    page.locator(".slot .picture").nth(2).drag_to(page.locator(".slot .picture").nth(0))
+    assert page.locator(".slot .file").all_inner_texts() == ["c.png", "a.png", "b.png"]
+    assert page.is_hidden("#result") and "not screened yet" in page.inner_text("#cases tbody")
+
+
+def test_a_finger_drags_an_image_by_its_handle_and_scrolls_elsewhere(opened, tmp_path, picture):
+    page = opened("visit", viewport={"width": 390, "height": 1400}, has_touch=True, is_mobile=True)
+    choose(page, "#choose", visit(tmp_path / "v", picture, ["a.png", "b.png", "c.png"]))
+    touch = page.context.new_cdp_session(page)
+
+    def drag(start, end):
+        middles = []
+        for selector in (start, end):
+            box = page.locator(selector).bounding_box()
+            middles.append({"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2})
+        for kind, points in (("touchStart", middles[:1]), ("touchMove", middles[1:]), ("touchEnd", [])):
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        return page.locator(".slot .file").all_inner_texts()
+
+    assert drag(".slot:nth-child(1) .picture", ".slot:nth-child(2) .picture") == ["a.png", "b.png", "c.png"]
+    page.evaluate("scrollTo(0, 0)")
+    assert drag(".slot:nth-child(1) .handle", ".slot:nth-child(2) .picture") == ["b.png", "a.png", "c.png"]
+
+
+def test_one_image_after_the_other_goes_to_the_view_that_its_name_says(opened, tmp_path, picture):
+    files = visit(tmp_path / "v", picture, ["iodine.png", "x.png", "acetic_2.png"])
+    page = opened("visit")
+    choose(page, "#choose", files[0])
+    assert "After acetic acid, image 1, After acetic acid, image 2" in page.inner_text("#status")
+    assert page.is_disabled("#screen")
+    choose(page, "#choose", files[2])
+    choose(page, ".slot:nth-child(1) [data-act=pick]", files[1])
+    assert page.locator(".slot .file").all_inner_texts() == ["x.png", "acetic_2.png", "iodine.png"]
+    assert page.is_enabled("#screen")
+
+
+def test_images_that_are_chosen_while_the_model_loads_are_screened_once_it_is_there(chromium, site, pictures):
+    page = chromium.new_context().new_page()
+    page.on("filechooser", lambda _: None)
+    page.goto(f"{site.url}single/", wait_until="domcontentloaded")
+    until(page, "document.getElementById('choose').onclick")
+    choose(page, "#choose", pictures[0])
+    until_told(page, "ahead of")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_off_or_faint_and_everything_has_a_name(opened, tmp_path, picture, width, scheme):
+    page = opened("visit", viewport={"width": width, "height": 844}, color_scheme=scheme)
+    choose(page, "#choose", visit(tmp_path / "v", picture, ["a.png", "b.png", "c.png"]))
+    page.click("#screen")
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    unnamed = """() => {
+        const named = {
+            button: (each) => each.ariaLabel || each.textContent.trim(),
+            'input:not([hidden])': (each) => each.labels.length,
+            img: (each) => each.hasAttribute('alt'),
+            progress: (each) => each.ariaLabel,
+        };
+        const without = ([selector, name]) => [...document.querySelectorAll(selector)].filter((each) => !name(each));
+        return Object.entries(named).flatMap(without).map((each) => each.outerHTML);
+    }"""
+    assert page.evaluate(unnamed) == []
+    assert page.locator("[aria-live], [role=alert]").count() == 2
+    faint = page.evaluate(
+        """() => {
+            const luminance = (color) => {
+                const parts = color.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255);
+                const [r, g, b] = parts.map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            const ground = (each) => {
+                for (let at = each; at; at = at.parentElement) {
+                    const color = getComputedStyle(at).backgroundColor;
+                    if (!color.startsWith('rgba') && color !== 'transparent') return color;
+                }
+                return 'rgb(255, 255, 255)';
+            };
+            const texts = [...document.querySelectorAll('body *')].filter((each) =>
+                [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())
+                && each.checkVisibility() && !each.disabled && !each.closest('.heard, template, noscript, option'));
+            return texts.filter((each) => {
+                const [one, other] = [getComputedStyle(each).color, ground(each)].map(luminance).sort((a, b) => b - a);
+                return (one + 0.05) / (other + 0.05) < 4.5;
+            }).map((each) => each.outerHTML.slice(0, 200));
+        }"""
+    )
+    assert faint == []

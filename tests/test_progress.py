@@ -1,0 +1,96 @@
+"""Stages as a log and as a terminal show them, each in a process of its own."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from cervix_tf import progress
+
+
+def said(code, **quick):
+    """Standard output and error of a command that runs `code`; `quick` are seconds to set."""
+    settings = "".join(f"progress.{name} = {value}\n" for name, value in quick.items())
+    program = (
+        "import time\nfrom cervix_tf import errors, progress\n"
+        + settings
+        + "with errors.exit_cleanly():\n"
+        + textwrap.indent(code, "    ")
+    )
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+
+def test_a_stage_that_lasts_is_a_line_of_the_log_and_a_short_one_is_none():
+    found = said(
+        "with progress.stage('short'): pass\nwith progress.stage('long', 9, 'images'): time.sleep(1.5)\n",
+        FIRST_LINE=0.2,
+    )
+    assert found.stderr.splitlines() == ["long ... (9 images)"]
+
+
+def test_a_long_stage_says_now_and_then_how_far_it_is_and_how_long_it_will_take():
+    code = (
+        "with progress.stage('reading', 100, 'images') as stage:\n"
+        "    for _ in range(6): time.sleep(0.5); stage.advance(10)\n"
+    )
+    lines = said(code, FIRST_LINE=0.2, LONGEST_SILENCE=0.8).stderr.splitlines()
+    assert lines[0] == "reading ... (100 images)"
+    assert len(lines) >= 2 and all("of 100 images, about" in line and line.endswith("s left") for line in lines[1:])
+
+
+def test_where_nothing_can_be_counted_the_log_says_for_how_long_it_has_been_going_on():
+    found = said("with progress.stage('tracing'): time.sleep(3)\n", FIRST_LINE=0.2, LONGEST_SILENCE=0.8)
+    assert found.stderr.splitlines()[1].startswith("tracing: for ")
+
+
+def test_results_are_not_mixed_with_progress():
+    found = said("with progress.stage('predicting'): time.sleep(1)\nprint('{}')\n", FIRST_LINE=0.2)
+    assert json.loads(found.stdout) == {}
+
+
+def test_what_is_worth_a_line_of_its_own_gets_one_at_once():
+    found = said("with progress.stage('net: training', 4, 'steps') as stage: stage.say('epoch 1 of 2, loss 0.5')\n")
+    assert found.stderr == "net: training: epoch 1 of 2, loss 0.5\n"
+
+
+def test_code_that_is_imported_says_nothing(capfd):
+    with progress.stage("reading", 3, "images") as stage:
+        stage.advance()
+        stage.say("half")
+    assert capfd.readouterr() == ("", "")
+    assert stage.how_far() == "1 of 3 images"
+
+
+def test_an_error_ends_the_stages_and_is_the_last_that_is_said():
+    program = (
+        "from cervix_tf import errors, progress\n"
+        "with errors.exit_cleanly():\n with progress.stage('reading'):\n  raise errors.InputError('a.png: is empty')\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (2, "error: a.png: is empty\n")
+
+
+@pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
+def test_a_terminal_shows_a_bar_while_a_stage_runs_and_keeps_only_what_is_printed():
+    program = (
+        "import time\nfrom cervix_tf import errors, progress, quiet\n"
+        "with errors.exit_cleanly(), progress.stage('reading', 2, 'images') as stage, quiet.libraries():\n"
+        "    stage.advance(); time.sleep(0.5)\n"
+        "    print('found')\n"
+    )
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=theirs, stdout=subprocess.PIPE, text=True)
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 1024):
+            shown += part
+    except OSError:  # how the end of a pseudo-terminal reads
+        pass
+    assert process.wait() == 0 and process.stdout.read() == "found\n"
+    assert b"reading" in shown and b"1 of 2 images" in shown
+    assert b"\x1b[2K" in shown.split(b"1 of 2 images")[-1]  # the bar is wiped away
