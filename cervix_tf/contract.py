@@ -22,7 +22,10 @@ from cervix_tf.run_dir import write_json
 _BYTES = 1 << 20
 _LONGEST_NAME, _LONGEST_TEXT = 200, 20_000
 _MOST_CLASSES, _MOST_VIEWS, _LARGEST_SIDE, _MOST_SUPERSAMPLING = 10_000, 100, 16_384, 8
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # these turn text around too
+_CONTROLS = "\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"  # these turn text around too
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+TEXT = f"[^{_CONTROLS}]{{0,{_LONGEST_TEXT}}}"
+"""Regular expression of a text that a contract can hold."""
 _DIGEST = re.compile("[0-9a-f]{64}|")
 
 

@@ -1,4 +1,4 @@
-"""What a command is at, on standard error, so that what it gives can be piped on.
+"""The progress of a command, on standard error, so that its results can be piped on.
 
 In a terminal each stage has a bar; elsewhere, such as in a log, a stage that lasts is a line, and so is every
 `LONGEST_SILENCE`. Code that is imported says nothing: only a command turns this on (see `errors.exit_cleanly`).

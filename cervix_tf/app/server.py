@@ -45,7 +45,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_error(404)
 
     def log_message(self, format: str, *args: Any) -> None:
-        pass
+        """Say nothing: the terminal shows the page's address."""
 
 
 def start(folder: Path, port: int) -> ThreadingHTTPServer:

@@ -12,8 +12,9 @@ import tyro
 
 from cervix_tf import durable, ranges, run_lock, start, tuning
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
+from cervix_tf.contract import TEXT
 from cervix_tf.errors import InputError, exit_cleanly
-from cervix_tf.ranges import Devices, FileOr, Seed, Share
+from cervix_tf.ranges import Devices, FileOr, Seed, Share, Written
 from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Config:
     """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with damaged images: end with their names, or leave them out, named and counted in the report."""
-    data_description: str = ""
+    data_description: Annotated[str, Written(TEXT, "one line of text, not too long, without control characters")] = ""
     """What the images are: name, source, terms; contract and model card say it. The manifest's name if not given."""
     network: str = "mobilenet_v2"
     """One of those that `python -m cervix_tf.models list` prints."""

@@ -20,24 +20,9 @@ from cervix_tf.export import saved_model, tflite
 from cervix_tf.export.serving import serving_model
 from cervix_tf.run_dir import RunDir
 from tests.app.browsing import READY
+from tests.export.conftest import CONTRACT
 
-SINGLE = Contract(
-    task="colors",
-    classes=("red", "=green", "blue, light"),
-    positive=("red",),
-    views=(),
-    height=24,
-    width=32,
-    native_height=48,
-    native_width=64,
-    version="1.2.3",
-    license="Apache-2.0",
-    intended_use="Tests <b>only</b>.",
-    data="drawn colors",
-    synthetic=True,
-    stand_in=False,
-    supersampling=2,
-)
+SINGLE = replace(CONTRACT, classes=("red", "=green", "blue, light"), intended_use="Tests <b>only</b>.", supersampling=2)
 VISITS = replace(SINGLE, task="colored visits", views=("acetic_1", "acetic_2", "iodine"), synthetic=False)
 
 

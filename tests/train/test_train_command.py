@@ -76,6 +76,7 @@ def test_one_size_sets_both_sides(finished):
     ("words", "message"),
     [
         (["--network", "resnet1"], "--network resnet1: no such network; choose from alexnet"),
+        (["--data-description", "two\nlines"], "--data-description two\nlines: must be one line of text"),
         (["--positive", "cancer"], "--positive cancer: is none of the classes benign, malignant, unclear"),
     ],
 )
