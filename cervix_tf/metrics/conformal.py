@@ -29,8 +29,8 @@ def quantile(scores: Array, weights: Array, error: float) -> float:
     `scores` and `weights` are (rows,), each group's weights sum to 1. The new group counts as one whose score is
     infinite, so that the promise holds for any number of groups.
 
-    Source: Lee, Barber and Willett 2023, "Distribution-free inference with hierarchical data"; with one row a group it
-    is split-conformal prediction (Vovk, Gammerman and Shafer 2005).
+    Source: hierarchical conformal prediction (Lee, Barber and Willett, "Distribution-free inference with hierarchical
+    data", arXiv:2306.06342); with one row a group it is split-conformal prediction (Vovk, Gammerman and Shafer 2005).
     """
     order = np.argsort(scores, kind="stable")
     reached = np.cumsum(weights[order]) / (weights.sum() + 1)
