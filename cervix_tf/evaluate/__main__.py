@@ -46,7 +46,8 @@ class Options:
     classes against the likeliest other one, -1 (every row is positive) to 1 (none)."""
     operating_point: str = ""
     """Also how good the model is at a threshold chosen on the validation rows: sensitivity:0.95 or specificity:0.9
-    (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive weighs ten false alarms)."""
+    (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive weighs ten false alarms).
+    Without it, at the threshold of the model's contract, where `python -m cervix_tf.export` has put one."""
     prevalence: float | None = None
     """Share of positives among the patients it is for, such as 0.05: predictive values at that prevalence, of the
     operating point, else of the most probable class."""
@@ -175,6 +176,12 @@ def _table(summary: dict[str, Any]) -> list[str]:
     if point := summary.get("operating_point"):
         lines.append(f"operating point, {operating_points.words(point)}:")
         lines += [_line(name, found) for name, found in point["metrics"].items()]
+    measures = summary["calibration_measures"]
+    for when in ("before", "after"):
+        if found := measures[when]:
+            which = f"{when} {measures['method']} scaling, " if measures["after"] else ""
+            lines.append(f"calibration, {which}probability of {found['of']}:")
+            lines += [_line(name, each) for name, each in found["metrics"].items()]
     if held := summary.get("prediction_sets"):
         lines.append(f"prediction sets that may miss {100 * held['error']:g} % of each class:")
         lines += [_line(name, found) for name, found in held["overall"].items()]

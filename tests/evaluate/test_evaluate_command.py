@@ -130,7 +130,7 @@ def test_an_operating_point_is_chosen_on_validation_and_read_at_a_prevalence(mod
     found = results(tmp_path / "evaluation")["operating_point"]
     assert (found["rule"], found["prevalence"]) == ("sensitivity:0.9", 0.05)
     # In validation the darkest cancer is visit 9, brighter than every cancer of the test split: all are missed.
-    assert found["threshold"] == pytest.approx((180 + 45) / 255)
+    assert found["threshold"] == pytest.approx((180 + 45) / 255 - 1e-4)
     assert found["metrics"]["sensitivity"]["value"] == 0 and found["metrics"]["specificity"]["value"] == 1
     assert found["metrics"]["npv_at_prevalence"]["value"] == pytest.approx(0.95)
     assert "operating point, sensitivity:0.9, positive from a score of 0.882" in capsys.readouterr().out
