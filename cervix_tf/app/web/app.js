@@ -149,8 +149,8 @@ function showResult(one) {
   const point = contract.operating_point;
   const values = {classes: contract.positive.join(", "), together: percent(together)};
   if (point) Object.assign(values, {threshold: percent(point.threshold), rule: point.rule});
-  const says = (positive ? "positive" : "negative") + (point ? "_at" : "");
-  part(".positive").textContent = positive === null ? "" : text(says, values);
+  const [yes, no] = point ? ["positive_at", "negative_at"] : ["positive", "negative"];
+  part(".positive").textContent = positive === null ? "" : text(positive ? yes : no, values);
   part(".unsure").textContent = unsure(one.result);
   part(".unsure").classList.toggle("warning", one.result.lead < CLOSE || undecided(one.result));
   part("tbody").replaceChildren(
