@@ -54,6 +54,9 @@ class Options:
     set_error: float | None = None
     """Also sets of classes that miss the true one in at most this share of each class, such as 0.1, by the validation
     rows; and the error that is left when the least sure images are deferred to a person."""
+    repeatability: bool = False
+    """Also how far the model says the same of several images of one case (column case, else group): kappa, and the
+    share of cases decided both ways. For images that show the same, not for cells of one slide."""
     data: str = ""
     """Name of the data in the results; the manifest's file name and the split if not given."""
     synthetic: bool | None = None
@@ -113,6 +116,7 @@ def evaluate(options: Options, command: str = "") -> str:
         operating_point=options.operating_point,
         prevalence=options.prevalence,
         set_error=options.set_error,
+        repeated=options.repeatability,
         data=options.data or f"{options.manifest.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
@@ -188,6 +192,9 @@ def _table(summary: dict[str, Any]) -> list[str]:
         lines += [_line(f"coverage of {name}", found["coverage"]) for name, found in held["per_class"].items()]
         lines.append("error of what is kept when the least sure are deferred:")
         lines += [_line(f"{100 * each['deferred']:g} % deferred", each["error"]) for each in summary["deferral"]]
+    if same := summary.get("repeatability"):
+        lines.append(f"several images of {same['cases']} cases, decided as {same['of']}:")
+        lines += [_line(name, found) for name, found in same["metrics"].items()]
     for name, found in summary["per_class"].items():
         lines.append(f"{name}:")
         lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]

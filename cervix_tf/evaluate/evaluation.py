@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from cervix_tf.data import images, inputs, readable, seen
 from cervix_tf.data import manifest as manifests
 from cervix_tf.data.headers import UnreadableImage
@@ -22,6 +24,7 @@ from cervix_tf.metrics import (
     operating_points,
     predictions,
     recalibration,
+    repeatability,
     strata,
 )
 from cervix_tf.metrics import margin as margins
@@ -68,6 +71,7 @@ def evaluate(
     operating_point: str = "",
     prevalence: float | None = None,
     set_error: float | None = None,
+    repeated: bool = False,
     data: str = "",
     synthetic: bool | None = None,
     stand_in: bool | None = None,
@@ -94,6 +98,7 @@ def evaluate(
         prevalence: Share of positives, in (0, 1), among the patients that predictive values are wanted for.
         set_error: Share of inputs, in (0, 1), whose true class prediction sets may miss (see
             `cervix_tf.metrics.conformal`); also the error when unsure inputs are deferred.
+        repeated: Also how far several images of one case are decided alike.
         data: Name of the data in the results.
         synthetic: Label of the results; as the contract says if None.
         stand_in: Likewise.
@@ -110,6 +115,8 @@ def evaluate(
         given = "--operating-point" if operating_point else "--prevalence"
         raise InputError(f"{given}: {contract.task} has no positive classes; leave it out")
     wanted = operating_points.rule(operating_point) if operating_point else None
+    if repeated and (aggregate or contract.views):
+        raise InputError("--repeatability: needs a row an image, but here a row is a case; leave it out")
     if aggregate and "view" in by:
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
     tested, left_out = _sound(_part(listed, split, name), damaged)
@@ -156,6 +163,8 @@ def evaluate(
             if wanted
             else operating_points.at(found, contract.operating_point, **common)
         )
+    if repeated:
+        summary["repeatability"] = _repeatability(found, contract, seed, resamples)
     summary["strata"] = {
         each: strata.stratified(found, each, positive=contract.positive, seed=seed, resamples=resamples) for each in by
     }
@@ -172,6 +181,17 @@ def _calibration(
         return {"before": now, "after": None}
     before = calibration.measured(uncalibrated, contract.positive, seed=seed, resamples=resamples)
     return {**asdict(contract.calibration), "before": before, "after": now}
+
+
+def _repeatability(found: Predictions, contract: Contract, seed: int, resamples: int) -> dict[str, Any]:
+    """Of the binary decision, where there is one: by the contract's operating point, else by the likeliest class."""
+    decisions, names = found.decisions, found.classes
+    if contract.positive:
+        _, called, score = found.positive(contract.positive)
+        if contract.operating_point is not None:
+            called = score >= contract.operating_point.threshold
+        decisions, names = called.astype(np.int64), ("negative", "positive")
+    return repeatability.summary(found, decisions, names, seed=seed, resamples=resamples)
 
 
 def _part(rows: Manifest, split: str, name: str) -> Manifest:

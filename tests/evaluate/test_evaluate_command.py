@@ -317,3 +317,14 @@ def test_a_calibrated_model_with_an_operating_point_is_measured_with_and_without
     assert found["operating_point"]["counts"]["missed"] == found["operating_point"]["counts"]["positive"] > 0
     said = capsys.readouterr().out
     assert "calibration, after temperature scaling, probability of " in said
+
+
+def test_repeatability_counts_the_cases_whose_images_are_decided_both_ways(model, tmp_path, capsys):
+    images(tmp_path)
+    model.contract = contract(operating_point=OperatingPoint("youden", 0.5))
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--repeatability"])
+    found = results(tmp_path / "evaluation")["repeatability"]
+    assert (found["cases"], found["images"], found["of"]) == (8, 16, "negative or positive")
+    assert found["metrics"]["kappa"]["value"] == 1  # both images of a visit are equal
+    assert "several images of 8 cases" in capsys.readouterr().out
+    assert "--repeatability: needs a row an image" in refused(capsys, "--repeatability", "--aggregate", "mean")
