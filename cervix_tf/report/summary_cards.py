@@ -39,7 +39,11 @@ def cards(metrics: Mapping[str, Any]) -> list[Card]:
     read_as = f"positive = {' or '.join(binary['positive'])}" if binary.get("positive") else ""
     found = [card(name, whole[name]) for name in _MAIN if name in whole]
     if binary:
-        return [card(name, binary["metrics"][name], read_as) for name in _BINARY if name in binary["metrics"]] + found
+        point = metrics.get("operating_point") or {}
+        at = {} if point.get("threshold") is None else point["metrics"]  # what the sentence above the cards counts
+        of = {name: f"{read_as}; at its operating point" if name in at else read_as for name in _BINARY}
+        measured = {name: binary["metrics"][name] for name in _BINARY if name in binary["metrics"]}
+        return [card(name, at.get(name, each), of[name]) for name, each in measured.items()] + found
     return found + [card(name, whole[name]) for name in _WITHOUT_BINARY if name in whole]
 
 

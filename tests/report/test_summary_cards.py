@@ -1,6 +1,7 @@
 """What a reader sees first is counted in cases, and sensitivity comes before accuracy."""
 
-from cervix_tf.metrics import classification, predictions
+from cervix_tf.decision import OperatingPoint
+from cervix_tf.metrics import classification, operating_points, predictions
 from cervix_tf.report import summary_cards
 
 METRICS = {
@@ -36,3 +37,13 @@ def test_with_an_operating_point_the_first_sentence_counts_by_it():
         "At its operating point (sensitivity:0.95), of 23 cases with cin1 or cin2 it missed 1; "
         "of 24 cases without, it raised a false alarm in 9."
     )
+
+
+def test_the_cards_have_the_rates_of_the_operating_point_that_the_sentence_counts():
+    rows = [[0.8, 0.2], [0.7, 0.3]]
+    tested = predictions.from_arrays(["1", "2"], rows, ("normal", "cancer"), labels=["normal", "cancer"])
+    metrics = classification.summary(tested, positive=["cancer"], resamples=100)
+    assert summary_cards.cards(metrics)[0].value == "0.0 %"
+    point = operating_points.at(tested, OperatingPoint("youden", 0.25), positive=["cancer"], resamples=100)
+    first = summary_cards.cards(metrics | {"operating_point": point})[0]
+    assert first.value == "100.0 %" and first.of == "positive = cancer; at its operating point"
