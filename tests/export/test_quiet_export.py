@@ -7,10 +7,7 @@ import sys
 from cervix_tf.export.formats import table
 from cervix_tf.run_dir import read_json
 
-STAGE = re.compile(
-    r"(reading the model|exporting|[\w-]+: (converting|measuring its latency)|predicting|deciding|resizing in several ways)"
-    r"( \.\.\.|: )"
-)
+STAGE = re.compile(r"(reading the model|exporting|[\w-]+: (converting|measuring its latency)|predicting)( \.\.\.|: )")
 PROGRAM = """
 from cervix_tf import progress
 progress.FIRST_LINE, progress.LONGEST_SILENCE = 0.0, 2.0
