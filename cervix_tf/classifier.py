@@ -1,7 +1,7 @@
 """A finished model as Python code uses it: images in, a table of probabilities out.
 
->>> model = cervix_tf.load("saved_models/mobilenetv2_ensemble/demo")
->>> model.predict(["visit_1", "visit_2"])
+>>> model = cervix_tf.load("cric-cells")
+>>> model.predict(["cell_1.png", "cell_2.png"])
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ Images = str | os.PathLike[str] | np.ndarray | Sequence[Any]
 def load(path: str | os.PathLike[str], threads: int | None = None) -> Classifier:
     """The model of a run directory, a SavedModel folder, a .tflite file or a .keras file beside its contract.json.
 
+    A released model's name ("cric-cells") stands for its folder in the source checkout.
     `threads` limits the CPU threads; None = all.
 
     Raises `InputError` when there is no such model, or it is damaged, changed, or not of cervix_tf.

@@ -20,7 +20,7 @@ class Options:
     """
 
     model: tyro.conf.Positional[Path]
-    """Run directory, or one .tflite file that `python -m cervix_tf.export` wrote."""
+    """Run directory, one .tflite file that `python -m cervix_tf.export` wrote, or a released model's name."""
     out: Path | None = None
     """Write the page to this folder, for any web server (https), and do not serve it."""
     port: int = 8000

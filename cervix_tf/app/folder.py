@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cervix_tf import atomic
+from cervix_tf import atomic, released
 from cervix_tf.app import samples
 from cervix_tf.contract import Contract
 from cervix_tf.data import views
@@ -33,7 +33,7 @@ _OF_THE_BUILD = ("package.json", "package-lock.json", "build.mjs")
 
 
 def write(model: Path, target: Path, strings: Path | None = None) -> str:
-    """Write the page of a run, or of one exported .tflite file, to the folder `target`; its version is given back.
+    """Write the page of a run, a released model or one exported .tflite to `target`; its version is given back.
 
     Of a run its float32 (else float16) and int8 files are taken, those for the web where they are. `strings` is a
     translation of web/strings.json.
@@ -42,6 +42,7 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
     text, and a target that holds something else.
     """
     texts = _texts(strings)
+    model = released.find(model)
     files = _files(model)
     found = {name: associated_files.read(path).contract for name, path in files.items()}
     contract = next(iter(found.values()))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cervix_tf import atomic, quiet, shown_paths
+from cervix_tf import atomic, quiet, released, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -23,7 +23,7 @@ class Options:
     """
 
     model: tyro.conf.Positional[Path]
-    """Run directory, SavedModel folder or .tflite file."""
+    """Run directory, SavedModel folder, .tflite file, or a released model's name (saved_models/README.md)."""
     manifest: Path
     """CSV with one row per image, from `python -m cervix_tf.data import`."""
     root: Path | None = None
@@ -44,6 +44,15 @@ class Options:
     margin: float | None = None
     """Also how good it is to call positive what is ahead by more than this: the likeliest of the model's positive
     classes against the likeliest other one, -1 (every row is positive) to 1 (none)."""
+    operating_point: str = ""
+    """Also how good the model is at a threshold chosen on the validation rows: sensitivity:0.95 or specificity:0.9
+    (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive weighs ten false alarms)."""
+    prevalence: float | None = None
+    """Share of positives among the patients it is for, such as 0.05: predictive values at that prevalence, of the
+    operating point, else of the most probable class."""
+    set_error: float | None = None
+    """Also sets of classes that miss the true one in at most this share of each class, such as 0.1, by the validation
+    rows; and the error that is left when the least sure images are deferred to a person."""
     data: str = ""
     """Name of the data in the results; the manifest's file name and the split if not given."""
     synthetic: bool | None = None
@@ -100,6 +109,9 @@ def evaluate(options: Options, command: str = "") -> str:
         validation_split=options.validation_split,
         damaged=options.damaged,
         margin=options.margin,
+        operating_point=options.operating_point,
+        prevalence=options.prevalence,
+        set_error=options.set_error,
         data=options.data or f"{options.manifest.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
@@ -124,13 +136,18 @@ def evaluate(options: Options, command: str = "") -> str:
 
 
 def _check(options: Options, out: RunDir) -> None:
-    if not options.model.exists():
+    model = released.find(options.model)
+    if not model.exists():
         raise InputError(f"{options.model}: no such file or folder; give a run, a SavedModel or a .tflite")
-    if out.config.exists() or out.root.resolve() == options.model.resolve():
+    if out.config.exists() or out.root.resolve() == model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
     atomic.check_results(out.root, _names(out))
     if options.margin is not None and not -1 <= options.margin <= 1:
         raise InputError(f"--margin {options.margin:g}: must be from -1 to 1")
+    if options.prevalence is not None and not 0 < options.prevalence < 1:
+        raise InputError(f"--prevalence {options.prevalence:g}: must be above 0 and below 1, such as 0.05 for 5 %")
+    if options.set_error is not None and not 0 < options.set_error < 1:
+        raise InputError(f"--set-error {options.set_error:g}: must be above 0 and below 1, such as 0.1 for 10 %")
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
 
@@ -143,6 +160,8 @@ def _names(out: RunDir) -> list[str]:
 
 def _table(summary: dict[str, Any]) -> list[str]:
     """The headline as lines of text: metric, value, interval, n, method."""
+    from cervix_tf.metrics import operating_points
+
     labels = [word for word, holds in (("SYNTHETIC", summary["synthetic"]), ("STAND-IN", summary["stand_in"])) if holds]
     marked = f" [{', '.join(labels)} DATA]" if labels else ""
     lines = [f"{summary['n']} rows, {summary['groups']} groups: {summary['data']}{marked}"]
@@ -153,6 +172,15 @@ def _table(summary: dict[str, Any]) -> list[str]:
     if above := summary.get("at_margin"):
         lines.append(f"positive where the margin is above {above['threshold']:g}:")
         lines += [_line(name, found) for name, found in above["metrics"].items()]
+    if point := summary.get("operating_point"):
+        lines.append(f"operating point, {operating_points.words(point)}:")
+        lines += [_line(name, found) for name, found in point["metrics"].items()]
+    if held := summary.get("prediction_sets"):
+        lines.append(f"prediction sets that may miss {100 * held['error']:g} % of each class:")
+        lines += [_line(name, found) for name, found in held["overall"].items()]
+        lines += [_line(f"coverage of {name}", found["coverage"]) for name, found in held["per_class"].items()]
+        lines.append("error of what is kept when the least sure are deferred:")
+        lines += [_line(f"{100 * each['deferred']:g} % deferred", each["error"]) for each in summary["deferral"]]
     for name, found in summary["per_class"].items():
         lines.append(f"{name}:")
         lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]

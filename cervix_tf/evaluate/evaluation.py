@@ -14,7 +14,7 @@ from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import classification, predictions, strata
+from cervix_tf.metrics import classification, conformal, net_benefit, operating_points, predictions, strata
 from cervix_tf.metrics import margin as margins
 from cervix_tf.metrics.predictions import Predictions
 
@@ -55,6 +55,9 @@ def evaluate(
     validation_split: str = "validation",
     damaged: Literal["fail", "skip"] = "fail",
     margin: float | None = None,
+    operating_point: str = "",
+    prevalence: float | None = None,
+    set_error: float | None = None,
     data: str = "",
     synthetic: bool | None = None,
     stand_in: bool | None = None,
@@ -75,6 +78,11 @@ def evaluate(
         validation_split: Rows on which thresholds are chosen; without any, those that the run kept.
         damaged: Whether damaged images are refused or left out.
         margin: Threshold in [-1, 1] on the margin of the positive classes (see `cervix_tf.metrics.margin`).
+        operating_point: Rule by which a threshold is chosen on the validation rows (see
+            `cervix_tf.metrics.operating_points`); "" = none, then `prevalence` is for the most probable class.
+        prevalence: Share of positives, in (0, 1), among the patients that predictive values are wanted for.
+        set_error: Share of inputs, in (0, 1), whose true class prediction sets may miss (see
+            `cervix_tf.metrics.conformal`); also the error when unsure inputs are deferred.
         data: Name of the data in the results.
         synthetic: Label of the results; as the contract says if None.
         stand_in: Likewise.
@@ -87,6 +95,10 @@ def evaluate(
     contract = model.contract
     if margin is not None and not contract.positive:
         raise InputError(f"--margin: {contract.task} has no positive classes; leave it out")
+    if (operating_point or prevalence is not None) and not contract.positive:
+        given = "--operating-point" if operating_point else "--prevalence"
+        raise InputError(f"{given}: {contract.task} has no positive classes; leave it out")
+    wanted = operating_points.rule(operating_point) if operating_point else None
     if aggregate and "view" in by:
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
     tested, left_out = _sound(_part(listed, split, name), damaged)
@@ -95,9 +107,9 @@ def evaluate(
     notes += [f"left out: {problem}" for problem in left_out]
     overlap = None if model.seen is None else seen.overlap(model.seen, _predicted(tested, found))
     validation = None
-    if contract.positive:
+    if contract.positive or set_error is not None:
         validation = _validation(model, listed, name, split, validation_split, view, batch_size, damaged)
-        if validation is None:
+        if validation is None and contract.positive:
             notes.append("no validation rows: no threshold for a fixed specificity was chosen")
     if aggregate:
         found = _aggregated(found, aggregate)
@@ -114,7 +126,25 @@ def evaluate(
     )
     if margin is not None:
         summary["at_margin"] = margins.at_threshold(
-            found, margin, positive=contract.positive, seed=seed, resamples=resamples
+            found, margin, positive=contract.positive, prevalence=prevalence, seed=seed, resamples=resamples
+        )
+    if set_error is not None:
+        if validation is None:
+            raise InputError(f"--set-error {set_error:g}: no validation rows; give rows the split {validation_split}")
+        summary["prediction_sets"] = conformal.summary(found, validation, set_error, seed=seed, resamples=resamples)
+        summary["deferral"] = conformal.deferral(found, seed=seed, resamples=resamples)
+    if wanted or prevalence is not None:
+        summary["decision_curve"] = net_benefit.curve(
+            found, positive=contract.positive, prevalence=prevalence, seed=seed, resamples=resamples
+        )
+        summary["operating_point"] = operating_points.summary(
+            found,
+            validation,
+            wanted,
+            positive=contract.positive,
+            prevalence=prevalence,
+            seed=seed,
+            resamples=resamples,
         )
     summary["strata"] = {
         each: strata.stratified(found, each, positive=contract.positive, seed=seed, resamples=resamples) for each in by

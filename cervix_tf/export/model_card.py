@@ -95,10 +95,14 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield f"# Model card: {model['name']} {model['version']}"
     for label in card["labels"]:
         yield from ("", f"> **{label}**")
+    yield from ("", "## Limits", "")
+    yield from (f"- {limit}" for limit in card["limits"])
     yield from ("", "## Model", "")
     yield f"- Input: {model['input']}"
     yield f"- Output: {model['output']}"
     yield f"- License: {model['license']}"
+    if "first_weights" in model:
+        yield f"- First weights: {model['first_weights']}"
     yield f"- Made by: `{model['made_by']}` (commit {model['commit']})"
     yield from (
         "",
@@ -110,6 +114,9 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from ("", "## Data", "")
     yield f"- Training: {data['training']}"
+    if "source" in data:
+        yield f"- Source: {data['source']}"
+        yield f"- Groups: {data['grouping']}"
     counts = ", ".join(f"{name} {count}" for name, count in data["classes"].items())
     yield f"- Evaluation: {data['evaluation']}; {data['n']} inputs of {data['groups']} groups ({counts})"
     yield f"- Protocol: {data['protocol']}"
@@ -139,8 +146,6 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
             yield from ("", f"Files named mobile or web take images resized before {model['resizing']}:", "")
         for row in resampled:
             yield f"- {row['format']}: {resampling.told(row['resampling'])}."
-    yield from ("", "## Limits", "")
-    yield from (f"- {limit}" for limit in card["limits"])
 
 
 def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

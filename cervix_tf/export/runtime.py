@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cervix_tf import processor, progress, quiet, runs, tuning
+from cervix_tf import processor, progress, quiet, released, runs, tuning
 from cervix_tf.contract import Contract
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.resizing import resized
@@ -65,25 +65,30 @@ class Model:
 def load(path: Path, threads: int | None = None) -> Model:
     """The model in a .tflite or .onnx file, a SavedModel folder, a .keras file beside its contract.json, or a run.
 
-    Of a run: the SavedModel where there is a GPU, else the float32 .tflite, both exact.
+    A released model's name is a path too (see `cervix_tf.released.find`). Of a run: the SavedModel where there is a
+    GPU, else the float32 .tflite, both exact; where neither is, as in a released model, the float16 one.
     `threads` limits the CPU threads; None = all. A model of embeddings needs its
     neighbors beside it, in neighbors.npz.
 
     Raises `InputError` when there is no such model, or it is damaged, or not of cervix_tf.
     """
-    path = Path(path)
+    path = released.find(Path(path))
     if path.is_file():
         return {".keras": _keras, ".onnx": _onnx}.get(path.suffix, _tflite)(path, threads)
     if (path / "saved_model.pb").is_file():
         return _saved_model(path, threads)
     if not path.is_dir():
         problem = "is no regular file" if path.exists() else "no such file or folder"
-        raise InputError(f"{path}: {problem}; give a run, a SavedModel folder, a .tflite or a .keras file")
+        raise InputError(
+            f"{path}: {problem}; give a run, a SavedModel folder, a .tflite or a .keras file, "
+            f"or a released model ({', '.join(released.names())})"
+        )
     run = RunDir(path)
     if run.saved_model.is_dir() and (_gpu() or not run.tflite().is_file()):
         return replace(_saved_model(run.saved_model, threads), run_dir=run)
-    if run.tflite().is_file():
-        return replace(_tflite(run.tflite(), threads), run_dir=run)
+    for variant in ("float32", "float16"):
+        if run.tflite(variant).is_file():
+            return replace(_tflite(run.tflite(variant), threads), run_dir=run)
     if run.model.is_file():
         raise InputError(f"{path}: nothing exported yet; run `python -m cervix_tf.export {path}` first")
     raise InputError(f"{path}: neither a run nor a SavedModel (no {run.model.name}, no saved_model.pb in it)")

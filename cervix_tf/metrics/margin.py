@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cervix_tf.metrics import classification, intervals, roc
-from cervix_tf.metrics.predictions import Predictions, from_arrays
+from cervix_tf.metrics import intervals, operating_points, roc
+from cervix_tf.metrics.predictions import Predictions
 
-AT_THRESHOLD = ("accuracy", "sensitivity", "specificity", "precision", "negative_predictive_value")
 Array = NDArray[np.float64]
 
 
@@ -52,22 +51,24 @@ def called(margin: ArrayLike, threshold: float) -> NDArray[np.bool_]:
 
 
 def at_threshold(
-    predictions: Predictions, threshold: float, *, positive: Sequence[str], seed: int = 0, resamples: int = 2000
+    predictions: Predictions,
+    threshold: float,
+    *,
+    positive: Sequence[str],
+    prevalence: float | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
 ) -> dict[str, Any]:
     """How good it is to call positive the rows whose margin is above `threshold`: {threshold, metrics}.
 
-    `metrics` has accuracy, sensitivity, specificity, precision and negative_predictive_value, each {value, low, high,
-    n, method}, of the labeled rows.
+    `metrics` is what `cervix_tf.metrics.operating_points.measured` gives, at `prevalence` where there is one.
     """
     margin = margins(predictions.probabilities, [predictions.classes.index(name) for name in positive])
-    yes = called(margin, threshold).astype(np.float64)
-    label = np.where(predictions.labels < 0, "", np.where(predictions.positive(positive)[0], "positive", "negative"))
-    table = predictions.table
-    two = from_arrays(
-        table["id"], np.stack([1 - yes, yes], axis=1), ("negative", "positive"), labels=label, groups=table["group"]
+    yes = called(margin, threshold)
+    found = operating_points.measured(
+        predictions, yes, positive=positive, prevalence=prevalence, seed=seed, resamples=resamples
     )
-    found = classification.summary(two, positive=("positive",), seed=seed, resamples=resamples)["binary"]["metrics"]
-    return {"threshold": threshold, "metrics": {name: found[name] for name in AT_THRESHOLD}}
+    return {"threshold": threshold, "metrics": found}
 
 
 def summary(

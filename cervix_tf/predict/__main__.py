@@ -28,7 +28,8 @@ class Options:
     """
 
     model: tyro.conf.Positional[Path]
-    """Run directory, SavedModel folder, .tflite file, or a run's model.keras beside its contract.json."""
+    """Run directory, SavedModel folder, .tflite file, a run's model.keras beside its contract.json, or a released
+    model's name (saved_models/README.md)."""
     inputs: tyro.conf.Positional[tuple[Path, ...]]
     """Images, folders of images, or, for a model of several views, case folders: one image a view, by name in
     the order of the views."""

@@ -50,6 +50,8 @@ _STYLE: Any = {
 }
 
 
+FEWEST_IN_BIN = 5
+"""Rows that a dot of a reliability diagram rests on at least: the share of fewer says next to nothing."""
 _COLLAPSED = "all embeddings are equal"
 _FOUND = "Found among those of each class (sensitivity, true positive rate), 95 % intervals."
 
@@ -67,18 +69,20 @@ class Picture:
     """Too much in it for one column of a page."""
 
 
-def _styled(draw: Callable[P, R]) -> Callable[P, R]:
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw with the colors, sizes and fonts that all figures share."""
+
     @functools.wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> R:
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         import matplotlib as mpl  # half a second: not for --help
 
         with mpl.rc_context(_STYLE):
             return draw(*args, **kwargs)
 
-    return styled
+    return drawn
 
 
-@_styled
+@styled
 def training(
     name: str,
     histories: Sequence[pd.DataFrame],
@@ -101,7 +105,7 @@ def training(
     panels = [found for pair in pairs if (found := [column for column in pair if column in columns])]
     if not panels or "epoch" not in columns:
         return None
-    figure = _figure(4.2, 1.7 * len(panels) + 0.35)
+    figure = new_figure(4.2, 1.7 * len(panels) + 0.35)
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     alone = len(histories) == 1
     chosen = []
@@ -129,17 +133,17 @@ def training(
     kept = f"dot = epoch kept ({', '.join(chosen)}), by {criterion}" if chosen else "no epoch is marked"
     folds = "" if alone else f", {len(histories)} folds"
     ends = ", ".join(f"{column} {histories[0][column].iloc[-1]:.3g}" for panel in panels for column in panel)
-    return _picture(figure, f"Training curves of {name}{folds}: at the end {ends}; {kept}.", f"{name}{folds}: {kept}.")
+    return picture(figure, f"Training curves of {name}{folds}: at the end {ends}; {kept}.", f"{name}{folds}: {kept}.")
 
 
-@_styled
+@styled
 def confusion(counts: ArrayLike, classes: Sequence[str], name: str) -> Picture:
     """A confusion matrix, true classes down, predictions across: counts and percent of the true class."""
     matrix = np.asarray(counts, dtype=float)
     totals = matrix.sum(axis=1, keepdims=True)
     share = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
     size = max(3.4, 0.6 * len(classes) + 1.2)
-    figure = _figure(size + 0.4, size)
+    figure = new_figure(size + 0.4, size)
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1.15, aspect="equal")
     for (row, column), count in np.ndenumerate(matrix):
@@ -155,14 +159,14 @@ def confusion(counts: ArrayLike, classes: Sequence[str], name: str) -> Picture:
     axes.set_xlabel("prediction")
     axes.set_ylabel("true class")
     said = "; ".join(f"{true}: {matrix[at, at]:.0f} of {totals[at, 0]:.0f} right" for at, true in enumerate(classes))
-    drawn = _picture(figure, f"Confusion matrix, {name}. {said}.", f"{name}: n = {matrix.sum():.0f}.")
+    drawn = picture(figure, f"Confusion matrix, {name}. {said}.", f"{name}: n = {matrix.sum():.0f}.")
     return replace(drawn, wide=len(classes) > 6)
 
 
-@_styled
+@styled
 def roc(curves: Sequence[tuple[str, Mapping[str, Sequence[float]] | None, str]], name: str) -> Picture:
     """ROC curves, each a label, points {"fpr", "tpr"} (None: not defined) and the AUC as text."""
-    figure = _figure(4.0, 4.0)
+    figure = new_figure(4.0, 4.0)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
     for at, (label, points, area) in enumerate(curves):
@@ -173,37 +177,40 @@ def roc(curves: Sequence[tuple[str, Mapping[str, Sequence[float]] | None, str]],
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(loc="lower right", fontsize=8.5 if len(curves) < 6 else 6.5)
     said = "; ".join(f"{label}: AUC {area}" for label, _, area in curves)
-    return _picture(figure, f"ROC, {name}. {said}.", f"ROC, {name}.")
+    return picture(figure, f"ROC, {name}. {said}.", f"ROC, {name}.")
 
 
-@_styled
+@styled
 def reliability(bins: Sequence[Mapping[str, Any]], caption: str) -> Picture | None:
     """Share of right predictions against the probability given to the prediction, with intervals and n.
 
-    `bins` are those of `cervix_tf.metrics.calibration.reliability`; None without any.
+    `bins` are those of `cervix_tf.metrics.calibration.reliability`; those of fewer than `FEWEST_IN_BIN` rows have no
+    dot. None without any bin.
     """
     if not bins:
         return None
-    figure = _figure(4.0, 4.0)
+    dots = [each for each in bins if each["n"] >= FEWEST_IN_BIN]
+    figure = new_figure(4.0, 4.0)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
-    said, right = ([each[key] for each in bins] for key in ("confidence", "accuracy"))
-    axes.vlines(said, [each["accuracy_low"] for each in bins], [each["accuracy_high"] for each in bins], color=SKY)
+    said, right = ([each[key] for each in dots] for key in ("confidence", "accuracy"))
+    axes.vlines(said, [each["accuracy_low"] for each in dots], [each["accuracy_high"] for each in dots], color=SKY)
     axes.plot(said, right, "o-", color=BLUE, ms=5, lw=1)
     axes.set(ylabel="share of right predictions", ylim=(-0.03, 1.03), xlim=(0, 1))
     lows, widths = [each["low"] for each in bins], [each["high"] - each["low"] for each in bins]
     below.bar(lows, [each["n"] for each in bins], widths, align="edge", color=GREY, edgecolor="white")
     below.set(xlabel="probability given to the prediction", ylabel="n")
     pairs = "; ".join(f"{each:.2f} said, {share:.2f} right" for each, share in zip(said, right, strict=True))
-    return _picture(figure, f"Reliability diagram: {pairs}.", caption)
+    pairs = pairs or f"no bin has {FEWEST_IN_BIN} cases"
+    return picture(figure, f"Reliability diagram: {pairs}.", caption)
 
 
-@_styled
+@styled
 def bars(measured: Mapping[str, Mapping[str, Any]]) -> Picture | None:
     """The sensitivity of each class with its interval, where it is defined; None where it never is."""
     if not any(formatting.defined(each) for each in measured.values()):
         return None
-    figure = _figure(4.2, 0.45 * len(measured) + 0.75)
+    figure = new_figure(4.2, 0.45 * len(measured) + 0.75)
     axes = figure.subplots()
     said = []
     for at, (label, each) in enumerate(measured.items()):
@@ -223,15 +230,15 @@ def bars(measured: Mapping[str, Mapping[str, Any]]) -> Picture | None:
     axes.set(xlim=(0, 145), xlabel="percent")
     axes.set_xticks(range(0, 101, 20))
     axes.invert_yaxis()
-    return _picture(figure, f"Sensitivity by class: {'; '.join(said)}.", _FOUND)
+    return picture(figure, f"Sensitivity by class: {'; '.join(said)}.", _FOUND)
 
 
-@_styled
+@styled
 def rates(series: Mapping[str, Mapping[str, Mapping[str, Any]]], name: str) -> Picture:
     """Sensitivity of each class with its interval, one bar a series: `series` is label -> class -> measured."""
     classes = list(next(iter(series.values())))
     height = 0.8 / len(series)
-    figure = _figure(4.2, 0.28 * len(classes) * len(series) + 1.1)
+    figure = new_figure(4.2, 0.28 * len(classes) * len(series) + 1.1)
     axes = figure.subplots()
     said = []
     for at, (label, measured) in enumerate(series.items()):
@@ -253,13 +260,13 @@ def rates(series: Mapping[str, Mapping[str, Mapping[str, Any]]], name: str) -> P
     axes.set(xlim=(0, 101), xlabel="true positive rate, percent")
     axes.invert_yaxis()
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1)
-    return _picture(figure, f"True positive rates, {name}. {'; '.join(said)}.", f"{name}. {_FOUND}")
+    return picture(figure, f"True positive rates, {name}. {'; '.join(said)}.", f"{name}. {_FOUND}")
 
 
-@_styled
+@styled
 def population(counts: Mapping[str, int], name: str) -> Picture:
     """How many there are of each class, and their share of all."""
-    figure = _figure(4.2, 0.4 * len(counts) + 0.7)
+    figure = new_figure(4.2, 0.4 * len(counts) + 0.7)
     axes = figure.subplots()
     total = max(sum(counts.values()), 1)
     axes.barh(range(len(counts)), list(counts.values()), height=0.62, color=SKY)
@@ -269,7 +276,7 @@ def population(counts: Mapping[str, int], name: str) -> Picture:
     axes.set_yticks(range(len(counts)), [_safe(each) for each in counts])
     axes.set(xlim=(0, 1.4 * max(*counts.values(), 1)), xlabel="images")
     axes.invert_yaxis()
-    return _picture(figure, f"{name}. {'; '.join(said)}.", f"{name}.")
+    return picture(figure, f"{name}. {'; '.join(said)}.", f"{name}.")
 
 
 def photograph(pixels: np.ndarray, alt: str, caption: str) -> Picture:
@@ -280,10 +287,10 @@ def photograph(pixels: np.ndarray, alt: str, caption: str) -> Picture:
     return Picture(f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}", alt, caption)
 
 
-@_styled
+@styled
 def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
     """How often each probability of the positive reading occurs, by the truth."""
-    figure = _figure(4.2, 3.0)
+    figure = new_figure(4.2, 3.0)
     axes = figure.subplots()
     edges = np.linspace(0, 1, 21)
     groups = [scores[~positive], scores[positive]]
@@ -301,16 +308,16 @@ def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
     middle = " and ".join(
         f"{np.median(group):.2f} for {label}" for group, label in zip(groups, labels, strict=True) if len(group)
     )
-    return _picture(figure, f"Histogram of the probability of {name}: median {middle}.", f"Probability of {name}.")
+    return picture(figure, f"Histogram of the probability of {name}: median {middle}.", f"Probability of {name}.")
 
 
-@_styled
+@styled
 def scatter(
     panels: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], classes: Sequence[str], columns: int, caption: str
 ) -> Picture:
     """A panel a name: points (n, 2) colored by class (n,), those of the third array (n,) bold, the others faint."""
     lines = -(-len(panels) // columns)
-    figure = _figure(2.4 * columns, 2.3 * lines + 0.3)
+    figure = new_figure(2.4 * columns, 2.3 * lines + 0.3)
     all_axes = figure.subplots(lines, columns, squeeze=False)
     for axes in all_axes.flat[len(panels) :]:
         axes.set_visible(False)
@@ -330,15 +337,15 @@ def scatter(
     figure.legend(loc="outside lower center", ncols=min(len(classes), columns + 1))
     collapsed = [name for name, (points, _, _) in panels.items() if _at_one_place(points)]
     alt = f"Scatter plots of {', '.join(panels)}; colors are the classes {', '.join(classes)}."
-    return _picture(figure, " ".join([alt, *(f"{name}: {_COLLAPSED}." for name in collapsed)]), caption)
+    return picture(figure, " ".join([alt, *(f"{name}: {_COLLAPSED}." for name in collapsed)]), caption)
 
 
-@_styled
+@styled
 def scatter_in_space(
     points: np.ndarray, labels: np.ndarray, classes: Sequence[str], faint: np.ndarray, caption: str
 ) -> Picture:
     """Points (n, 3) colored and marked by class (n,); those of `faint` (n,) pale."""
-    figure = _figure(5.6, 5.2)
+    figure = new_figure(5.6, 5.2)
     axes = figure.add_subplot(projection="3d")
     for at, name in enumerate(classes):
         look: dict[str, Any] = {"color": CYCLE[at % len(CYCLE)], "marker": _MARKERS[at // len(CYCLE) % len(_MARKERS)]}
@@ -351,20 +358,22 @@ def scatter_in_space(
         axis.set_ticklabels([])
     figure.legend(loc="outside lower center", ncols=3)
     alt = f"Points in space; colors and marks are the classes {', '.join(classes)}."
-    return _picture(figure, f"{alt} {_COLLAPSED}." if _at_one_place(points) else alt, caption)
+    return picture(figure, f"{alt} {_COLLAPSED}." if _at_one_place(points) else alt, caption)
 
 
 def _at_one_place(points: np.ndarray) -> bool:
     return len(points) > 0 and not np.ptp(points, axis=0).any()
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size, in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")  # of its own: no window system, no shared state
 
 
-def _picture(figure: Figure, alt: str, caption: str) -> Picture:
+def picture(figure: Figure, alt: str, caption: str) -> Picture:
+    """The drawn figure as SVG."""
     text = io.BytesIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return Picture(f"data:image/svg+xml;base64,{base64.b64encode(text.getvalue()).decode()}", alt, caption)

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from cervix_tf import atomic, run_dir, runs, shown_paths
 from cervix_tf.errors import InputError
-from cervix_tf.report import cases, data_counts, figures, formatting, paper_figures, summary_cards, tables
+from cervix_tf.report import (
+    cases,
+    data_counts,
+    decision_figures,
+    figures,
+    formatting,
+    paper_figures,
+    summary_cards,
+    tables,
+)
 from cervix_tf.run_dir import RunDir
 from cervix_tf.version import __version__
 
@@ -74,6 +83,8 @@ def evaluation(directory: Path, *, images: bool = True) -> Path:
 def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
     import jinja2
 
+    from cervix_tf.metrics import operating_points
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cervix_tf.report", "."),
         autoescape=True,
@@ -81,7 +92,7 @@ def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"formatting": formatting, "tables": tables}
+    environment.globals |= {"formatting": formatting, "tables": tables, "operating_points": operating_points}
     atomic.write_text(run.report, environment.get_template("page.html").render(_contents(run, title, missing, images)))
     return run.report
 
@@ -105,7 +116,9 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         "contract": contract,
         "metrics": metrics,
         "cards": summary_cards.cards(metrics),
+        "in_cases": summary_cards.in_cases(metrics),
         "majority": summary_cards.majority(metrics),
+        "point": metrics.get("operating_point") or {},
         "models": _models(run, metrics),
         "strata": {
             by: [(name, summary_cards.cards(part)) for name, part in parts.items()]
@@ -194,10 +207,20 @@ def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[
         found.append(figures.roc(curves, "each class against the others"))
     error = metrics["metrics"].get("expected_calibration_error", {})
     said = (
-        "Calibration: dots are shares observed with 95 % intervals, the dotted line is perfect. "
+        "Calibration: dots are shares observed with 95 % intervals, the dotted line is perfect; "
+        f"no dot for fewer than {figures.FEWEST_IN_BIN} cases. "
         f"Expected error {summary_cards.text('expected_calibration_error', error)}."
     )
     found.append(figures.reliability((metrics.get("calibration") or {}).get("bins", ()), said))
+    at = (metrics.get("operating_point") or {}).get("prevalence")
+    share = "of these cases" if at is None else f"of {100 * at:g} %"
+    found.append(
+        decision_figures.decision_curve(
+            metrics.get("decision_curve") or (),
+            f"Decision curve at the prevalence {share}: acting on the model helps where its line is the highest.",
+        )
+    )
+    found.append(decision_figures.deferral(metrics.get("deferral") or ()))
     if predicted is not None and positive:
         truth, _, score = predicted.positive(positive)
         known = predicted.labels >= 0

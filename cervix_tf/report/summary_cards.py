@@ -9,7 +9,7 @@ from typing import Any
 from cervix_tf.report import formatting
 
 _MAIN = ("accuracy", "macro_f1", "harmonic_mean_tpr")
-_BINARY = ("auc", "sensitivity", "specificity")
+_BINARY = ("sensitivity", "specificity", "auc")
 _WITHOUT_BINARY = ("macro_auc", "balanced_accuracy", "cohens_kappa")
 
 
@@ -39,10 +39,34 @@ def cards(metrics: Mapping[str, Any]) -> list[Card]:
     read_as = f"positive = {' or '.join(binary['positive'])}" if binary.get("positive") else ""
     found = [card(name, whole[name]) for name in _MAIN if name in whole]
     if binary:
-        found += [card(name, binary["metrics"][name], read_as) for name in _BINARY if name in binary["metrics"]]
-    else:
-        found += [card(name, whole[name]) for name in _WITHOUT_BINARY if name in whole]
-    return found
+        return [card(name, binary["metrics"][name], read_as) for name in _BINARY if name in binary["metrics"]] + found
+    return found + [card(name, whole[name]) for name in _WITHOUT_BINARY if name in whole]
+
+
+def in_cases(metrics: Mapping[str, Any]) -> str:
+    """What the model got wrong, counted in cases: the first sentence of a report; empty if unknown."""
+    matrix = metrics.get("confusion") or []
+    total = sum(map(sum, matrix))
+    if not total:
+        return ""
+    classes, positive = metrics["classes"], (metrics.get("binary") or {}).get("positive") or ()
+    if not positive:
+        wrong = total - sum(row[at] for at, row in enumerate(matrix))
+        return f"Of {_cases(total)} it named {total - wrong} rightly and {wrong} wrongly."
+    of = [name in positive for name in classes]
+    counts = {(truth, said): 0 for truth in (False, True) for said in (False, True)}
+    for truth, row in zip(of, matrix, strict=True):
+        for said, count in zip(of, row, strict=True):
+            counts[truth, said] += count
+    there, others = (counts[truth, False] + counts[truth, True] for truth in (True, False))
+    return (
+        f"Of {_cases(there)} with {' or '.join(positive)} it missed {counts[True, False]}; "
+        f"of {_cases(others)} without, it raised a false alarm in {counts[False, True]}."
+    )
+
+
+def _cases(count: int) -> str:
+    return f"{count} case" if count == 1 else f"{count} cases"
 
 
 def card(name: str, measured: Mapping[str, Any], of: str = "") -> Card:

@@ -239,7 +239,7 @@ PRESETS = {
     "demo": Preset(DEMO, "synthetic cells in the layouts of SIPaKMeD and CRIC, small images, minutes on two CPU cores"),
     "published-small": Preset(
         PUBLISHED_SMALL,
-        "the paper's networks and recipe from random weights, 80 x 80 pixels, 20 epochs: two hours a network on two cores",
+        "the paper's networks and recipe from random weights, 80 x 80 pixels, 20 epochs: hours on two cores",
     ),
     "public": Preset(PUBLIC, "a pre-trained MobileNetV2 on your copy of the data (--task), no group in two splits"),
 }

@@ -13,6 +13,8 @@ from cervix_tf.study.rows import RowStatus
 from experiments.mobilenetv2_ensemble import config as study
 from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CASES, FORWARD_MS, MAIN, TABLES, VIEWS, Config, Row
 
+PAPER_VISITS = 429  # sec. 3.1: 3003 training images, seven a visit
+
 
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: the rows that a command runs (of all tables, if it names none), their state and cost."""
@@ -28,10 +30,15 @@ def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
                 finished=study.result_dir(out, row.name).metrics.exists(),
                 trained_in=study_rows.trainings(row.name, config.folds),
                 epochs=config.optimizer_of(row).epochs if trained else 0,
-                estimate=f"about {duration(_seconds(config, out, row))}" if trained else "",
+                estimate=_estimate(config, out, row) if trained else "",
             )
         )
     return listed
+
+
+def _estimate(config: Config, out: RunDir, row: Row) -> str:
+    known = out.manifest.exists() or config.synthetic_visits
+    return f"about {duration(_seconds(config, out, row))}" + ("" if known else f" for {PAPER_VISITS} visits")
 
 
 def _seconds(config: Config, out: RunDir, row: Row) -> float:
@@ -56,7 +63,7 @@ def _training_inputs(config: Config, out: RunDir, row: Row) -> int:
         with out.manifest.open(encoding="utf-8", newline="") as file:
             train = [(line["case"], line["view"]) for line in csv.DictReader(file) if line["split"] == "train"]
     else:
-        visits = 0.75 * config.synthetic_visits or 429  # sec. 3.1: 3003 training images, seven a visit
+        visits = 0.75 * config.synthetic_visits or PAPER_VISITS
         share = 1.0 if config.protocol == "as_published" else 1 - config.validation_share
         train = [(str(visit), view) for visit in range(round(share * visits)) for view in VIEWS]
     if row.images == CASES:

@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cervix_tf.app import folder
 from cervix_tf.data import tables
 from cervix_tf.export import runtime
 from tests.app.browsing import TOLERANCE, choose, probabilities, shown, until, until_told, visit
@@ -28,6 +30,21 @@ def test_the_page_says_of_single_images_what_predict_says(opened, single_run, pi
         np.testing.assert_allclose(probabilities(found, model.contract.classes), row, atol=TOLERANCE, err_msg=path.name)
         assert found["most_probable"] == tables.shielded(model.contract.classes[row.argmax()])
         assert found["arithmetic"] == variant and found["digest"] == model.contract.digest
+    assert page.context.errors == []
+
+
+@pytest.mark.parametrize("name", ["blood-cells", "cric-cells"])
+def test_the_page_says_with_a_released_model_what_predict_says(opened, site, pictures, name):
+    folder.write(Path(name), site.folder / name)
+    page = opened(name)
+    choose(page, "#choose", pictures)
+    until_told(page, f"Screened {len(pictures)} of {len(pictures)}.")
+    model = runtime.load(Path(name))
+    expected = runtime.probabilities(model, [[str(path)] for path in pictures])
+    rows = shown(page)
+    for path, row in zip(pictures, expected, strict=True):
+        found = probabilities(rows[path.name], model.contract.classes)
+        np.testing.assert_allclose(found, row, atol=1e-4, err_msg=path.name)  # 53 layers round more than the tests' one
     assert page.context.errors == []
 
 

@@ -4,6 +4,7 @@ import importlib
 import operator
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from nbclient import NotebookClient
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/guides/*.md"))]
-EVERY_PAGE = [*PAGES, *sorted(PROJECT.glob("experiments/**/README.md"))]
+EVERY_PAGE = [*PAGES, PROJECT / "saved_models" / "README.md", *sorted(PROJECT.glob("experiments/**/README.md"))]
 OWN_PICTURES = PROJECT / "docs" / "guides" / "own_data.md"
 SMALL = [
     *("--network", "resnet10_narrow", "--weights", "random", "--images.size", "32", "--images.batch-size", "8"),
@@ -66,6 +67,26 @@ def folder(tmp_path_factory):
 def test_three_commands_lead_from_a_folder_of_pictures_to_a_report(folder):
     for name in ("report.html", "model_card.md", "model.tflite", "metrics.json"):
         assert (folder / "my_run" / name).exists(), name
+
+
+def first_example(folder):
+    """What the README's first example prints in a folder with a picture, and what the README says that it prints."""
+    (command,) = blocks(PROJECT / "README.md", "sh")[1].splitlines()
+    return run(shlex.split(command), folder).splitlines(), blocks(PROJECT / "README.md", "text")[0].splitlines()
+
+
+def test_the_readmes_first_example_gives_a_verdict_before_any_training(tmp_path):
+    cv2.imwrite(str(tmp_path / "cell.jpg"), np.full((100, 100, 3), 200, np.uint8))
+    (header, found, *_), (promised, _) = first_example(tmp_path)
+    assert header == promised
+    assert len(found.split()) == len(header.split()) - 1  # "most probable" is two words
+
+
+def test_the_readmes_first_example_prints_what_the_readme_says(tmp_path, real_data):
+    shutil.copy(real_data / "cric_crops" / "HSIL" / "101_7604.jpg", tmp_path / "cell.jpg")
+    (_, found, *_), (_, promised) = ([line.split() for line in lines] for lines in first_example(tmp_path))
+    assert (found[0], found[-1]) == (promised[0], promised[-1])
+    np.testing.assert_allclose(np.float64(found[1:-1]), np.float64(promised[1:-1]), atol=0.005)
 
 
 def test_the_readme_prints_the_same_three_commands():

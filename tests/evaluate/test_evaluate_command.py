@@ -123,6 +123,42 @@ def test_a_threshold_on_the_margin_has_its_own_sensitivity_and_specificity(model
     assert "--margin -1.5: must be from -1 to 1" in refused(capsys, "--margin", "-1.5")
 
 
+def test_an_operating_point_is_chosen_on_validation_and_read_at_a_prevalence(model, tmp_path, capsys):
+    images(tmp_path)
+    asked = ["--operating-point", "sensitivity:0.9", "--prevalence", "0.05"]
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", *asked])
+    found = results(tmp_path / "evaluation")["operating_point"]
+    assert (found["rule"], found["prevalence"]) == ("sensitivity:0.9", 0.05)
+    # In validation the darkest cancer is visit 9, brighter than every cancer of the test split: all are missed.
+    assert found["threshold"] == pytest.approx((180 + 45) / 255)
+    assert found["metrics"]["sensitivity"]["value"] == 0 and found["metrics"]["specificity"]["value"] == 1
+    assert found["metrics"]["npv_at_prevalence"]["value"] == pytest.approx(0.95)
+    assert "operating point, sensitivity:0.9, positive from a score of 0.882" in capsys.readouterr().out
+
+
+def test_a_prevalence_alone_is_for_the_most_probable_class(model, tmp_path, capsys):
+    images(tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--prevalence", "0.05"])
+    found = results(tmp_path / "evaluation")["operating_point"]
+    assert found["threshold"] is None and found["metrics"]["ppv_at_prevalence"]["value"] == 1
+    assert "most probable class; at a prevalence of 5 %:" in capsys.readouterr().out
+    assert "--prevalence 5: must be above 0 and below 1" in refused(capsys, "--prevalence", "5")
+    assert "--operating-point best: is no rule" in refused(capsys, "--operating-point", "best")
+    model.contract = contract(positive=())
+    assert "--prevalence: made up has no positive classes" in refused(capsys, "--prevalence", "0.05")
+
+
+def test_prediction_sets_and_deferral_come_from_validation(model, tmp_path, capsys):
+    images(tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--set-error", "0.2"])
+    found = results(tmp_path / "evaluation")
+    assert found["prediction_sets"]["error"] == 0.2
+    assert set(found["prediction_sets"]["per_class"]) == set(CLASSES)
+    assert found["deferral"][0]["error"]["value"] == pytest.approx(1 - found["metrics"]["accuracy"]["value"])
+    assert "prediction sets that may miss 20 % of each class:" in capsys.readouterr().out
+    assert "--set-error 2: must be above 0 and below 1" in refused(capsys, "--set-error", "2")
+
+
 @pytest.mark.parametrize("option", [[], ["--no-images"]])
 def test_an_evaluations_files_name_no_home_folder_and_say_whether_its_page_has_images(
     model, tmp_path, monkeypatch, option

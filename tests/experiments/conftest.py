@@ -26,3 +26,23 @@ def plain_backbone():
         patch.setattr(backbones, "backbone", plain)
         patch.setattr(backbones, "check", lambda *_, **__: None, raising=False)  # of weights that it does not load
         yield
+
+
+def few_blocks(*, input_shape, **_):
+    """MobileNetV2's ends with two blocks between them instead of seventeen."""
+    image = keras.Input(input_shape)
+    x = layers.Conv2D(16, 3, strides=4, padding="same", use_bias=False)(image)
+    for channels in (24, 48):
+        x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+        x = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.Conv2D(channels, 1, use_bias=False)(x)
+    x = layers.AveragePooling2D(2, padding="same")(x)
+    return keras.Model(image, layers.BatchNormalization(name="block_16_project_BN")(x))
+
+
+@pytest.fixture(scope="module")
+def short_mobilenet_v2():
+    """Trunks of two blocks, which trace in a tenth of the time; the real ones have tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "MobileNetV2", few_blocks)
+        yield

@@ -139,7 +139,7 @@ def test_it_runs_through_every_table_and_a_row_that_fails_leaves_the_others(
     command = arguments(copy, tmp_path, *RANDOM, *EVERY)
     with pytest.raises(SystemExit) as ended:
         main(STUDY, command)
-    said = capsys.readouterr().err.splitlines()
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("error", "row"))]  # no progress
     assert ended.value.code == 2
     assert said == [f"{start}the loss is nan in epoch 1" for start in ("error: row vgg19: ", "row vgg19-balanced: ")]
     out = RunDir(tmp_path / "mobilenetv2_ensemble" / "paper")

@@ -144,5 +144,5 @@ def test_the_list_says_how_far_each_row_is(tmp_path):
 
 def test_an_estimate_is_three_forward_passes_an_input_and_epoch_at_the_papers_times(tmp_path):
     found = {line.row: line.cost for line in listing.rows(PAPER, RunDir(tmp_path), RunRequest(tables=(5, 6)))}
-    assert found["vgg19"] == f"about {3 * 0.831 * 429 * 5 * 100 / 3600:.1f} h"
-    assert found["ensemble"] == f"about {0.390 * 429 * 100 / 3600:.1f} h"  # trunks once a copy
+    assert found["vgg19"] == f"about {3 * 0.831 * 429 * 5 * 100 / 3600:.1f} h for 429 visits"
+    assert found["ensemble"] == f"about {0.390 * 429 * 100 / 3600:.1f} h for 429 visits"  # trunks once a copy

@@ -1,4 +1,4 @@
-"""The whole study, tiny: 36 synthetic visits, two epochs per network."""
+"""The whole study, tiny: 36 synthetic visits, trunks of two blocks, two epochs per network."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def run(out, *arguments):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, short_mobilenet_v2):
     out = tmp_path_factory.mktemp("saved_models")
     run(out)
     return RunDir(out / "mobilenetv2_ensemble" / "demo")
@@ -114,7 +114,7 @@ MORE = ("ensemble-end-to-end", "acetic-exp100", "resnet18-balanced", "time-tuned
 
 
 @pytest.fixture(scope="module")
-def continued(finished, tmp_path_factory):
+def continued(finished, short_mobilenet_v2, tmp_path_factory):
     """A copy of the finished run, killed while deployed, then asked for rows of every kind; what files held before."""
     out = tmp_path_factory.mktemp("continued") / "saved_models"
     shutil.copytree(finished.root.parents[1], out)

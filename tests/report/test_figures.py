@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cervix_tf.report import figures
+from cervix_tf.report import decision_figures, figures
 
 
 def svg(picture):
@@ -90,10 +90,18 @@ def test_bars_say_value_and_undefined():
 
 
 def test_reliability_tells_each_bin():
-    entry = {"low": 0.8, "high": 0.9, "n": 4, "confidence": 0.84}
+    entry = {"low": 0.8, "high": 0.9, "n": 6, "confidence": 0.84}
     entry |= {"accuracy": 0.5, "accuracy_low": 0.15, "accuracy_high": 0.85}
     assert figures.reliability([entry], "Calibration.").alt == "Reliability diagram: 0.84 said, 0.50 right."
     assert figures.reliability([], "") is None
+
+
+def test_a_reliability_diagram_has_no_dot_for_fewer_than_five_cases():
+    many = {"low": 0.8, "high": 0.9, "n": 5, "confidence": 0.84, "accuracy": 0.6}
+    few = {"low": 0.2, "high": 0.3, "n": 4, "confidence": 0.25, "accuracy": 0.0}
+    ends = {"accuracy_low": 0.0, "accuracy_high": 1.0}
+    assert figures.reliability([few | ends, many | ends], "").alt == "Reliability diagram: 0.84 said, 0.60 right."
+    assert figures.reliability([few | ends], "").alt == "Reliability diagram: no bin has 5 cases."
 
 
 def test_the_same_figure_has_the_same_bytes():
@@ -119,3 +127,17 @@ def test_a_scatter_of_equal_embeddings_says_that_they_are():
         for points in (np.zeros((8, 3)), np.random.default_rng(0).normal(size=(8, 3)))
     ]
     assert [alt.endswith("all embeddings are equal.") for alt in in_space] == [True, False]
+
+
+def test_a_decision_curve_and_a_deferral_curve_say_their_points():
+    measured = {"value": 0.2, "low": 0.1, "high": 0.3}
+    points = [{"threshold": at, "model": measured, "treat_all": measured, "gain": measured} for at in (0.1, 0.5)]
+    assert (
+        decision_figures.decision_curve(points, "").alt
+        == "Decision curve. Net benefit from 0.1: 0.200; from 0.5: 0.200."
+    )
+    unknown = {"value": None, "low": None, "high": None}
+    assert decision_figures.decision_curve([points[0] | {"model": unknown}], "") is None
+    kept = [{"deferred": at, "n": 9, "error": measured} for at in (0.0, 0.1)]
+    assert decision_figures.deferral(kept).alt == "Deferral: 0 % deferred, 20.0 % wrong; 10 % deferred, 20.0 % wrong."
+    assert decision_figures.deferral([]) is None
