@@ -36,7 +36,7 @@ def check_installed() -> None:
     """Raise `InputError` unless the packages are here that write ONNX."""
     for name in ("tf2onnx", "onnx", "onnxruntime"):
         if importlib.util.find_spec(name) is None:
-            raise InputError(f"onnx: needs the package {name}; pip install 'cervix_tf[onnx]'")
+            raise InputError(f"onnx: needs the package {name}; in a checkout: pip install -e '.[onnx]'")
 
 
 def convert(serving: keras.Model, contract: Contract, seen: Seen | None = None) -> bytes:
@@ -99,7 +99,7 @@ def session(path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(f"{path}: needs the package onnxruntime; pip install 'cervix_tf[onnx]'") from None
+        raise InputError(f"{path}: needs the package onnxruntime; in a checkout: pip install -e '.[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3

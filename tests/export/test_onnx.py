@@ -87,5 +87,5 @@ def test_a_sealed_file_that_is_no_model_is_told_in_one_line(single, tmp_path):
 
 def test_without_the_extra_the_export_says_so_before_it_begins(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(InputError, match=r"needs the package tf2onnx; pip install 'cervix_tf\[onnx\]'"):
+    with pytest.raises(InputError, match=r"needs the package tf2onnx; in a checkout: pip install -e '\.\[onnx\]'"):
         export.run(RunDir(tmp_path / "nothing"), ("onnx",))
