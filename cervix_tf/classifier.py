@@ -63,7 +63,9 @@ class Classifier:
     def predict(self, images: Images, *, batch_size: int = 1) -> pd.DataFrame:
         """One row an input, by its name: a column `p_<class>` for each class's probability, and `most_probable`.
 
-        Arrays are named by their place. More than one at a time only helps on a GPU.
+        Where the contract has an operating point, also `score`, the positive classes' summed probability, and
+        `positive`, whether it reaches the threshold. Arrays are named by their place. More than one at a time only
+        helps on a GPU.
 
         Raises `InputError` for images that cannot be read or do not fit the model.
         """
@@ -73,7 +75,11 @@ class Classifier:
         found = runtime.probabilities(self.model, [each for _, each in inputs], batch_size)
         table = pd.DataFrame(found, columns=[f"p_{name}" for name in self.contract.classes])
         table.index = pd.Index([name for name, _ in inputs], name="input")
-        return table.assign(most_probable=[self.contract.classes[at] for at in found.argmax(axis=1)])
+        table = table.assign(most_probable=[self.contract.classes[at] for at in found.argmax(axis=1)])
+        if (point := self.contract.operating_point) is None:
+            return table
+        score, called = point.called(found, [self.contract.classes.index(name) for name in self.contract.positive])
+        return table.assign(score=score, positive=called)
 
     def evaluate(
         self, manifest: Manifest | str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None, **options: Any

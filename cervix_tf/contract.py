@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
-from cervix_tf import bounded
+from cervix_tf import bounded, decision
+from cervix_tf.decision import Calibration, OperatingPoint
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import write_json
 
@@ -27,6 +28,8 @@ _CONTROL = re.compile(f"[{_CONTROLS}]")
 TEXT = f"[^{_CONTROLS}]{{0,{_LONGEST_TEXT}}}"
 """Regular expression of a text that a contract can hold."""
 _DIGEST = re.compile("[0-9a-f]{64}|")
+_LATER = {"supersampling": 1, "calibration": None, "operating_point": None}
+_PARTS = {"calibration": Calibration, "operating_point": OperatingPoint}
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class Contract:
     `cervix_tf.metrics.neighbors`); empty = the model gives probabilities itself."""
     supersampling: int = 1
     """Samples per pixel along each axis when an image is resized (see `cervix_tf.layers.ResizePixels`)."""
+    calibration: Calibration | None = None
+    """That of the probabilities, fitted on validation; part of the model itself."""
+    operating_point: OperatingPoint | None = None
+    """Threshold of the binary decision, chosen on validation; None = positive is whose most probable class is."""
     digest: str = field(default="", compare=False)
     """SHA-256 over this contract and the files it was sealed with; empty = not sealed."""
 
@@ -85,8 +92,9 @@ class Contract:
     def sealed(self, files: Mapping[str, str]) -> Contract:
         """The same contract with the digest over it and `files`, name -> SHA-256."""
         terms = {name: value for name, value in asdict(self).items() if name != "digest"}
-        if self.supersampling == 1:  # so that the seals of earlier models hold
-            del terms["supersampling"]
+        for name, default in _LATER.items():  # so that the seals of earlier models hold
+            if terms[name] == default:
+                del terms[name]
         whole = json.dumps([terms, dict(files)], sort_keys=True)
         return replace(self, digest=hashlib.sha256(whole.encode()).hexdigest())
 
@@ -135,8 +143,8 @@ def parse(raw: bytes, name: str) -> Contract:
         raise InputError(f"{name}: {error}; export the model again") from None
     names = [each.name for each in fields(Contract)]
     if isinstance(value, dict):
-        value.setdefault("digest", "")  # contracts of the versions before digests
-        value.setdefault("supersampling", 1)  # and before supersampling
+        for later, default in {"digest": "", **_LATER}.items():  # contracts of the versions before these
+            value.setdefault(later, default)
     if not isinstance(value, dict) or set(value) != set(names):
         missing = ", ".join(sorted(set(names) - set(value))) if isinstance(value, dict) else "everything"
         raise InputError(
@@ -146,7 +154,12 @@ def parse(raw: bytes, name: str) -> Contract:
     given: dict[str, Any] = {}
     for each in names:
         kind, found = kinds[each], value[each]
-        if get_origin(kind) is tuple:
+        if each in _PARTS:
+            try:
+                found, wrong = None if found is None else decision.parsed(_PARTS[each], found), False
+            except (ValueError, TypeError):
+                wrong = True
+        elif get_origin(kind) is tuple:
             wrong = not isinstance(found, list) or not all(isinstance(part, str) for part in found)
             found = tuple(found) if not wrong else found
         else:
@@ -183,6 +196,9 @@ def _problems(contract: Contract) -> Iterator[str]:
         yield f"views: {len(contract.views)} of them; an input has at most {_MOST_VIEWS}"
     if not set(contract.positive) <= set(contract.classes):
         yield f"positive {_short(contract.positive)}: is not among the classes {_short(contract.classes)}"
+    yield from decision.problems(
+        contract.calibration, contract.operating_point, len(contract.classes), len(contract.positive)
+    )
     for name in ("neighbors", "digest"):
         if not _DIGEST.fullmatch(getattr(contract, name)):
             yield f"{name} {_short(getattr(contract, name))}: is no SHA-256"

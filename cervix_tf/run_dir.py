@@ -166,6 +166,11 @@ class RunDir:
         return self.root / "exports.json"
 
     @property
+    def decisions(self) -> Path:
+        """How good the model's calibration and operating point are on the test part, JSON."""
+        return self.root / "decisions.json"
+
+    @property
     def model_card(self) -> Path:
         """The model card, Markdown (`model_card.json` beside it)."""
         return self.root / "model_card.md"

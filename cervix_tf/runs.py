@@ -115,7 +115,8 @@ def data_root(out: RunDir) -> Path | None:
 
 
 def tested_inputs(out: RunDir, listed: Manifest, contract: Contract) -> tuple[Inputs, np.ndarray]:
-    """The test inputs that the run predicted, and its probabilities of them, (inputs, classes).
+    """The test inputs that the run predicted, and its probabilities of them, (inputs, classes); calibrated, where
+    the contract says that the model is.
 
     Raises `InputError` when predictions and manifest have none in common.
     """
@@ -132,7 +133,8 @@ def tested_inputs(out: RunDir, listed: Manifest, contract: Contract) -> tuple[In
     rows = every.rows.iloc[keep].reset_index(drop=True)
     files = tuple(every.files[at] for at in keep)
     chosen = Inputs(files, every.labels[keep], rows, every.classes, every.views)
-    return chosen, predicted.loc[list(rows["id"])].to_numpy()
+    expected = predicted.loc[list(rows["id"])].to_numpy()
+    return chosen, expected if contract.calibration is None else contract.calibration.applied(expected)
 
 
 def inputs_of(part: Manifest, contract: Contract) -> Inputs:

@@ -7,6 +7,7 @@ import pytest
 
 from cervix_tf import contract as contracts
 from cervix_tf.contract import Contract
+from cervix_tf.decision import Calibration, OperatingPoint
 from cervix_tf.errors import InputError
 
 WHOLE = Contract("t", ("a", "b"), ("b",), (), 24, 32, 48, 64, "1", "free", "tests", "drawn – ä", True, False)
@@ -75,3 +76,32 @@ def test_any_value_in_any_field_gives_a_contract_or_one_readable_line(change):
     else:
         assert all(1 <= side <= 16_384 for side in (found.height, found.width, found.native_height, found.native_width))
         assert len(set(found.classes)) == len(found.classes) >= 2
+
+
+def test_calibration_and_operating_point_are_read_as_written_and_part_of_the_seal():
+    whole = replace(
+        WHOLE,
+        calibration=Calibration("platt", (0.1, 0.1), (1 / 3, -1 / 3)),
+        operating_point=OperatingPoint("sensitivity:0.95", 0.1 + 0.2),
+    )
+    assert contracts.parse(whole.text().encode(), "x") == whole
+    assert len({each.sealed({"model": "0"}).digest for each in (WHOLE, whole, replace(whole, calibration=None))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"calibration": {"method": "magic", "scale": [1, 1], "bias": [0, 0]}}, "calibration 'magic': is one of"),
+        ({"calibration": {"method": "platt", "scale": [1], "bias": [0, 0]}}, "a scale above 0 and a bias for each"),
+        ({"calibration": {"method": "platt", "scale": [1, 0], "bias": [0, 0]}}, "a scale above 0 and a bias for each"),
+        ({"calibration": {"method": "platt", "scale": 1, "bias": [0, 0]}}, "calibration .*: is not what"),
+        ({"calibration": {"method": "platt", "scale": [1, 1e999], "bias": [0, 0]}}, "export the model again"),
+        ({"operating_point": {"rule": "youden", "threshold": "0.5"}}, "operating_point .*: is not what"),
+        ({"operating_point": {"rule": "youden", "threshold": 1.5}}, "threshold 1.5: is a score from 0 to 1"),
+        ({"operating_point": {"rule": "best of all", "threshold": 0.5}}, "is no rule"),
+        ({"operating_point": {"rule": "youden", "threshold": 0.5}, "positive": []}, "no class is positive"),
+    ],
+)
+def test_a_calibration_or_operating_point_that_cannot_be_is_refused(change, words):
+    with pytest.raises(InputError, match=words):
+        contracts.parse(json.dumps({**asdict(WHOLE), **change}).encode(), "x")

@@ -46,13 +46,17 @@ class Options:
     classes against the likeliest other one, -1 (every row is positive) to 1 (none)."""
     operating_point: str = ""
     """Also how good the model is at a threshold chosen on the validation rows: sensitivity:0.95 or specificity:0.9
-    (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive weighs ten false alarms)."""
+    (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive weighs ten false alarms).
+    Without it, at the threshold of the model's contract, where `python -m cervix_tf.export` has put one."""
     prevalence: float | None = None
     """Share of positives among the patients it is for, such as 0.05: predictive values at that prevalence, of the
     operating point, else of the most probable class."""
     set_error: float | None = None
     """Also sets of classes that miss the true one in at most this share of each class, such as 0.1, by the validation
     rows; and the error that is left when the least sure images are deferred to a person."""
+    repeatability: bool = False
+    """Also how far the model says the same of several images of one case (column case, else group): kappa, and the
+    share of cases decided both ways. For images that show the same, not for cells of one slide."""
     data: str = ""
     """Name of the data in the results; the manifest's file name and the split if not given."""
     synthetic: bool | None = None
@@ -112,6 +116,7 @@ def evaluate(options: Options, command: str = "") -> str:
         operating_point=options.operating_point,
         prevalence=options.prevalence,
         set_error=options.set_error,
+        repeated=options.repeatability,
         data=options.data or f"{options.manifest.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
@@ -175,12 +180,21 @@ def _table(summary: dict[str, Any]) -> list[str]:
     if point := summary.get("operating_point"):
         lines.append(f"operating point, {operating_points.words(point)}:")
         lines += [_line(name, found) for name, found in point["metrics"].items()]
+    measures = summary["calibration_measures"]
+    for when in ("before", "after"):
+        if found := measures[when]:
+            which = f"{when} {measures['method']} scaling, " if measures["after"] else ""
+            lines.append(f"calibration, {which}probability of {found['of']}:")
+            lines += [_line(name, each) for name, each in found["metrics"].items()]
     if held := summary.get("prediction_sets"):
         lines.append(f"prediction sets that may miss {100 * held['error']:g} % of each class:")
         lines += [_line(name, found) for name, found in held["overall"].items()]
         lines += [_line(f"coverage of {name}", found["coverage"]) for name, found in held["per_class"].items()]
         lines.append("error of what is kept when the least sure are deferred:")
         lines += [_line(f"{100 * each['deferred']:g} % deferred", each["error"]) for each in summary["deferral"]]
+    if same := summary.get("repeatability"):
+        lines.append(f"several images of {same['cases']} cases, decided as {same['of']}:")
+        lines += [_line(name, found) for name, found in same["metrics"].items()]
     for name, found in summary["per_class"].items():
         lines.append(f"{name}:")
         lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]

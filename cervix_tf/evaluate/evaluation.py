@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from cervix_tf.data import images, inputs, readable, seen
 from cervix_tf.data import manifest as manifests
@@ -14,11 +16,22 @@ from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import classification, conformal, net_benefit, operating_points, predictions, strata
+from cervix_tf.metrics import (
+    calibration,
+    classification,
+    conformal,
+    net_benefit,
+    operating_points,
+    predictions,
+    recalibration,
+    repeatability,
+    strata,
+)
 from cervix_tf.metrics import margin as margins
 from cervix_tf.metrics.predictions import Predictions
 
 if TYPE_CHECKING:
+    from cervix_tf.contract import Contract
     from cervix_tf.export.runtime import Model
 
 EVERYTHING = "all"
@@ -58,6 +71,7 @@ def evaluate(
     operating_point: str = "",
     prevalence: float | None = None,
     set_error: float | None = None,
+    repeated: bool = False,
     data: str = "",
     synthetic: bool | None = None,
     stand_in: bool | None = None,
@@ -79,10 +93,12 @@ def evaluate(
         damaged: Whether damaged images are refused or left out.
         margin: Threshold in [-1, 1] on the margin of the positive classes (see `cervix_tf.metrics.margin`).
         operating_point: Rule by which a threshold is chosen on the validation rows (see
-            `cervix_tf.metrics.operating_points`); "" = none, then `prevalence` is for the most probable class.
+            `cervix_tf.metrics.operating_points`); "" = that of the contract, and without one `prevalence` is for the
+            most probable class.
         prevalence: Share of positives, in (0, 1), among the patients that predictive values are wanted for.
         set_error: Share of inputs, in (0, 1), whose true class prediction sets may miss (see
             `cervix_tf.metrics.conformal`); also the error when unsure inputs are deferred.
+        repeated: Also how far several images of one case are decided alike.
         data: Name of the data in the results.
         synthetic: Label of the results; as the contract says if None.
         stand_in: Likewise.
@@ -99,6 +115,8 @@ def evaluate(
         given = "--operating-point" if operating_point else "--prevalence"
         raise InputError(f"{given}: {contract.task} has no positive classes; leave it out")
     wanted = operating_points.rule(operating_point) if operating_point else None
+    if repeated and (aggregate or contract.views):
+        raise InputError("--repeatability: needs a row an image, but here a row is a case; leave it out")
     if aggregate and "view" in by:
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
     tested, left_out = _sound(_part(listed, split, name), damaged)
@@ -111,7 +129,9 @@ def evaluate(
         validation = _validation(model, listed, name, split, validation_split, view, batch_size, damaged)
         if validation is None and contract.positive:
             notes.append("no validation rows: no threshold for a fixed specificity was chosen")
+    uncalibrated = recalibration.undone(found, contract.calibration) if contract.calibration else None
     if aggregate:
+        uncalibrated = _aggregated(uncalibrated, aggregate) if uncalibrated else None
         found = _aggregated(found, aggregate)
         validation = _aggregated(validation, aggregate) if validation else None
     summary = classification.summary(
@@ -133,24 +153,45 @@ def evaluate(
             raise InputError(f"--set-error {set_error:g}: no validation rows; give rows the split {validation_split}")
         summary["prediction_sets"] = conformal.summary(found, validation, set_error, seed=seed, resamples=resamples)
         summary["deferral"] = conformal.deferral(found, seed=seed, resamples=resamples)
-    if wanted or prevalence is not None:
-        summary["decision_curve"] = net_benefit.curve(
-            found, positive=contract.positive, prevalence=prevalence, seed=seed, resamples=resamples
+    summary["calibration_measures"] = _calibration(found, uncalibrated, contract, seed, resamples)
+    if wanted or prevalence is not None or contract.operating_point:
+        common: dict[str, Any] = {"positive": contract.positive, "prevalence": prevalence}
+        common |= {"seed": seed, "resamples": resamples}
+        summary["decision_curve"] = net_benefit.curve(found, **common)
+        summary["operating_point"] = (
+            operating_points.summary(found, validation, wanted, **common)
+            if wanted
+            else operating_points.at(found, contract.operating_point, **common)
         )
-        summary["operating_point"] = operating_points.summary(
-            found,
-            validation,
-            wanted,
-            positive=contract.positive,
-            prevalence=prevalence,
-            seed=seed,
-            resamples=resamples,
-        )
+    if repeated:
+        summary["repeatability"] = _repeatability(found, contract, seed, resamples)
     summary["strata"] = {
         each: strata.stratified(found, each, positive=contract.positive, seed=seed, resamples=resamples) for each in by
     }
     summary["seen"] = overlap.summary() if overlap else None
     return Evaluation(found, summary, tested, overlap, tuple(left_out), (*seen.remarks(model.seen, overlap), *notes))
+
+
+def _calibration(
+    found: Predictions, uncalibrated: Predictions | None, contract: Contract, seed: int, resamples: int
+) -> dict[str, Any]:
+    """How well the model is calibrated here, and how well it would be without the calibration that it has."""
+    now = calibration.measured(found, contract.positive, seed=seed, resamples=resamples)
+    if contract.calibration is None or uncalibrated is None:
+        return {"before": now, "after": None}
+    before = calibration.measured(uncalibrated, contract.positive, seed=seed, resamples=resamples)
+    return {**asdict(contract.calibration), "before": before, "after": now}
+
+
+def _repeatability(found: Predictions, contract: Contract, seed: int, resamples: int) -> dict[str, Any]:
+    """Of the binary decision, where there is one: by the contract's operating point, else by the likeliest class."""
+    decisions, names = found.decisions, found.classes
+    if contract.positive:
+        _, called, score = found.positive(contract.positive)
+        if contract.operating_point is not None:
+            called = score >= contract.operating_point.threshold
+        decisions, names = called.astype(np.int64), ("negative", "positive")
+    return repeatability.summary(found, decisions, names, seed=seed, resamples=resamples)
 
 
 def _part(rows: Manifest, split: str, name: str) -> Manifest:
@@ -218,7 +259,9 @@ def _validation(
         if (part.rows["label"] != "").any():
             return _predict(model, _sound(part, damaged)[0], name, view, batch_size)[0]
     kept = model.run_dir and model.run_dir.validation_predictions
-    return predictions.read(kept) if kept and kept.is_file() else None
+    if not kept or not kept.is_file():
+        return None
+    return recalibration.applied(predictions.read(kept), model.contract.calibration)
 
 
 def _aggregated(found: Predictions, how: Aggregate) -> Predictions:

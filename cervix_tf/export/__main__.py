@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
 from cervix_tf import run_lock
+from cervix_tf.decision import Method
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.export.formats import FORMATS, Format
 from cervix_tf.run_dir import RunDir
@@ -33,6 +35,14 @@ class Options:
     """Refuse a file that decides as the run did on a smaller share of the test inputs."""
     force: bool = False
     """Keep refused files all the same."""
+    calibrate: Method | Literal["none"] | None = None
+    """Calibrate the model on the run's validation predictions, so that of what it is 80 % sure of about 80 % is right:
+    temperature (one number; decisions stay), platt (and a bias a class), vector (two numbers a class), or none (take
+    the calibration away). Model and contract keep it."""
+    operating_point: str = ""
+    """Call positive what reaches a threshold chosen on the run's validation predictions: sensitivity:0.95 or
+    specificity:0.9 (reach that rate there), youden (best sum of both), cost:10 (a missed positive weighs ten false
+    alarms), or none (what is most probable). The contract keeps it, and every way of using the model decides by it."""
     root: Path | None = None
     """Folder of the run's images, if they have moved."""
     calibration: int = 100
@@ -52,11 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not options.run.is_dir():
             raise InputError(f"{options.run}: no such folder; give a run directory, saved_models/<paper>/<run>")
         from cervix_tf import contract, quiet
-        from cervix_tf.export import formats
+        from cervix_tf.export import decisions, formats
 
         out = RunDir(options.run)
         contract.read(out.contract)  # of a folder that is no run nothing is touched
         with run_lock.held(out.root), quiet.libraries():  # the converter tells a long story otherwise
+            formats.check(out, options.formats)
+            if options.calibrate or options.operating_point:
+                decisions.decide(out, options.calibrate, options.operating_point)
             rows = formats.run(
                 out,
                 options.formats,

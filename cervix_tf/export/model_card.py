@@ -167,7 +167,13 @@ def _input(contract: Contract) -> str:
 
 def _output(contract: Contract) -> str:
     if not contract.neighbors:
-        return f"probabilities of {', '.join(contract.classes)}"
+        given = f"probabilities of {', '.join(contract.classes)}"
+        if contract.calibration:
+            given += f", calibrated by {contract.calibration.method} scaling on validation"
+        if point := contract.operating_point:
+            positive = " or ".join(contract.positive)
+            given += f"; positive: {positive} together at least {point.threshold:.4g} ({point.rule} on validation)"
+        return given
     return (
         f"embeddings; neighbors.npz beside the model turns them into each class's share of the nearest training "
         f"inputs ({', '.join(contract.classes)})"

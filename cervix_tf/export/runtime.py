@@ -24,6 +24,7 @@ from cervix_tf.data.resizing import resized
 from cervix_tf.data.seen import Seen
 from cervix_tf.errors import InputError
 from cervix_tf.export import associated_files, onnx_file, saved_model
+from cervix_tf.export import serving as serving_model
 from cervix_tf.metrics import neighbors
 from cervix_tf.metrics.neighbors import Neighbors
 from cervix_tf.run_dir import RunDir
@@ -322,6 +323,12 @@ def _keras(path: Path, threads: int | None = None) -> Model:
         }
     except (ValueError, TypeError, AttributeError):
         raise InputError(f"{path}: is no model that cervix_tf exports; give the model.keras of a run") from None
+
+    if serving_model.calibration_of(serving) != contract.calibration:
+        raise InputError(
+            f"{path}: has another calibration than {run.contract}, so that --calibrate was not finished; "
+            "give that command again"
+        )
 
     def network(pixels: np.ndarray) -> np.ndarray:
         if pixels.dtype == np.uint8:

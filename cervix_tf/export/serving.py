@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cervix_tf.decision import Calibration
+
 if TYPE_CHECKING:
     import keras
 
     from cervix_tf.contract import Contract
+
+_SCALED = "calibrated_logits"
 
 
 def serving_model(network: keras.Model, contract: Contract, activation: str = "softmax") -> keras.Model:
@@ -15,7 +19,8 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
 
     `network` takes float pixels at the contract's size and gives logits, which
     `activation` turns into probabilities; where the contract names neighbors, it gives
-    embeddings, which stay as they are: (batch, features) float32. Weights are shared, not copied.
+    embeddings, which stay as they are: (batch, features) float32. The contract's calibration comes before the
+    activation. Weights are shared, not copied.
     """
     import keras
 
@@ -31,10 +36,44 @@ def serving_model(network: keras.Model, contract: Contract, activation: str = "s
         )
     images = keras.Input((*views, None, None, 3), dtype="uint8", name="images")
     resize = ResizePixels(contract.height, contract.width, contract.supersampling, name="resize")
-    outputs = _uncompiled(network)(resize(images))
+    outputs = _scaled(_uncompiled(network)(resize(images)), contract.calibration)
     last = "linear" if contract.neighbors else activation
     given = keras.layers.Activation(last, dtype="float32", name=contract.output)(outputs)
     return keras.Model(images, given, name="serving")
+
+
+def calibrated(serving: keras.Model, calibration: Calibration | None) -> keras.Model:
+    """The serving model with this calibration before its last activation, in place of any that it has; None = without.
+
+    Weights are shared, not copied.
+    """
+    import keras
+
+    images, resize, network, *_, last = serving.layers
+    outputs = _scaled(network(resize(images.output)), calibration)
+    given = keras.layers.Activation(last.activation, dtype="float32", name=last.name)(outputs)
+    return keras.Model(images.output, given, name=serving.name)
+
+
+def _scaled(logits: keras.KerasTensor, calibration: Calibration | None) -> keras.KerasTensor:
+    import keras
+
+    if calibration is None:
+        return logits
+    if len(set(calibration.scale)) > 1:  # scaled alike, logits do as well as log-probabilities
+        logits = keras.layers.Activation("log_softmax", dtype="float32", name="log_probabilities")(logits)
+    scale, bias = [*calibration.scale], [*calibration.bias]
+    return keras.layers.Rescaling(scale, bias, dtype="float32", name=_SCALED)(logits)
+
+
+def calibration_of(serving: keras.Model) -> Calibration | None:
+    """The calibration inside a serving model; its method is the simplest that its numbers allow."""
+    layer = next((each for each in serving.layers if each.name == _SCALED), None)
+    if layer is None:
+        return None
+    scale, bias = tuple(map(float, layer.scale)), tuple(map(float, layer.offset))
+    method = "vector" if len(set(scale)) > 1 else "platt" if any(bias) else "temperature"
+    return Calibration(method, scale, bias)
 
 
 def _uncompiled(network: keras.Model) -> keras.Model:

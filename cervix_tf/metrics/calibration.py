@@ -1,16 +1,21 @@
-"""Whether probabilities mean what they say: Brier score, log loss, calibration error, reliability bins."""
+"""Whether probabilities mean what they say: Brier score, log loss, calibration error, slope and reliability bins."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cervix_tf.metrics import intervals
+from cervix_tf.metrics.confusion import ratio
+from cervix_tf.metrics.predictions import Predictions
 
 Array = NDArray[np.float64]
 BINS = 15
+_LEAST = 1e-12
 
 
 def brier(probabilities: Array, labels: NDArray[np.int64]) -> Array:
@@ -66,3 +71,119 @@ def reliability(confidence: Array, correct: NDArray[np.bool_], bins: int = BINS)
             }
         )
     return entries
+
+
+def measured(
+    predictions: Predictions, positive: Sequence[str] = (), *, seed: int = 0, resamples: int = 2000
+) -> dict[str, Any]:
+    """How well the labeled rows' probabilities are calibrated: {of, metrics}, each {value, low, high, n, method}.
+
+    `of` is whose probability it is: of being one of `positive`, or, without those, of the most probable class to be
+    right. Expected calibration error and log loss are those of the classes; the rest is of that one probability:
+    slope (below 1: too extreme) and intercept (above 0: too low), and the Brier score with its parts, miscalibration -
+    discrimination + uncertainty. Miscalibration and its intervals are above 0 by chance alone where rows are few.
+
+    Source: slope and intercept: Van Calster et al., J Clin Epidemiol 74, 2016; parts of the Brier score: Dimitriadis,
+    Gneiting and Jordan, PNAS 118, 2021.
+    """
+    known = predictions.where(predictions.labels >= 0)
+    confidence, right = known.probabilities.max(axis=1), known.decisions == known.labels
+    score, event = confidence, right
+    if positive:
+        event, _, score = known.positive(positive)
+    each_loss = log_loss(known.probabilities, known.labels)
+    start = logistic(score, event, np.ones((1, len(known))), steps=50)
+
+    def statistics(weights: Array) -> dict[str, Array]:
+        total = weights.sum(axis=1)
+        slope, intercept = logistic(score, event, weights, start=start)
+        return {
+            "expected_calibration_error": expected_calibration_error(confidence, right, weights),
+            "log_loss": weights @ each_loss / total,
+            "calibration_slope": slope,
+            "calibration_intercept": intercept,
+            **brier_parts(score, event, weights),
+        }
+
+    values = statistics(np.ones((1, len(known))))
+    draws = intervals.cluster_bootstrap(known.groups, statistics, resamples=resamples, seed=seed)
+    units = len(set(known.groups))
+    found = {}
+    for name, value in values.items():
+        reason = "the probability separates the rows, or never varies"
+        interval = (
+            intervals.undefined(reason, len(known))
+            if np.isnan(value[0])
+            else intervals.percentile(float(value[0]), draws[name], len(known), units, len(known))
+        )
+        found[name] = asdict(interval)
+    return {"of": " or ".join(positive) or "most probable class", "metrics": found}
+
+
+def logistic(
+    score: Array,
+    event: NDArray[np.bool_],
+    weights: Array,
+    *,
+    start: tuple[Array, Array] | None = None,
+    steps: int = 8,
+) -> tuple[Array, Array]:
+    """Calibration slope and intercept of a probability, (draws,) each, by logistic regression on its log-odds.
+
+    The intercept is that at a slope of 1: calibration in the large. `score` and `event` are (rows,), `weights`
+    (draws, rows). Newton's method from `start`, the estimates of all rows; NaN where it does not arrive.
+    """
+    odds = np.log(np.clip(score, _LEAST, None)) - np.log(np.clip(1 - score, _LEAST, None))
+    draws, y = len(weights), event.astype(np.float64)
+    slope = np.zeros(draws) if start is None else np.repeat(start[0], draws)  # from 0 Newton's method seldom strays
+    beside, intercept = np.zeros(draws), np.zeros(draws) if start is None else np.repeat(start[1], draws)
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            p = _sigmoid(beside[:, None] + slope[:, None] * odds)
+            error, curve = weights * (y - p), weights * p * (1 - p)
+            a, b, c = curve.sum(axis=1), curve @ odds, curve @ odds**2
+            g0, g1, det = error.sum(axis=1), error @ odds, a * c - b * b
+            step = ratio(a * g1 - b * g0, det)
+            beside, slope = beside + ratio(c * g0 - b * g1, det), slope + step
+            p = _sigmoid(intercept[:, None] + odds)
+            move = ratio((weights * (y - p)).sum(axis=1), (weights * p * (1 - p)).sum(axis=1))
+            intercept = intercept + np.clip(move, -2, 2)
+    one_side = (weights @ y == 0) | (weights @ (1 - y) == 0)
+    separated = a < 1e-9 * weights.sum(axis=1)  # every row is called with certainty: the slope has no end
+    lost = one_side | separated | ~(np.abs(step) < 1e-4 * (1 + np.abs(slope)))
+    return np.where(lost, np.nan, slope), np.where(one_side | ~(np.abs(move) < 1e-4), np.nan, intercept)
+
+
+def brier_parts(score: Array, event: NDArray[np.bool_], weights: Array) -> dict[str, Array]:
+    """Brier score of a probability and its parts, (draws,) each: miscalibration - discrimination + uncertainty.
+
+    Miscalibration is what the best rising recalibration (isotonic regression) would gain, discrimination what that is
+    better than saying the share of events each time. `score` and `event` are (rows,), `weights` (draws, rows).
+
+    Source: Dimitriadis, Gneiting and Jordan, PNAS 118, 2021.
+    """
+    from scipy.optimize import isotonic_regression
+
+    values, member = np.unique(score, return_inverse=True)
+    y = event.astype(np.float64)
+    total = weights.sum(axis=1)
+    whole = weights @ (score - y) ** 2 / total
+    share = weights @ y / total
+    uncertainty = share * (1 - share)
+    best = np.empty(len(weights))
+    for at, row in enumerate(weights):
+        rows, events = np.bincount(member, row, len(values)), np.bincount(member, row * y, len(values))
+        there = rows > 0
+        rows, events = rows[there], events[there]
+        fit = isotonic_regression(events / rows, weights=rows).x
+        best[at] = (rows * fit**2 - 2 * events * fit + events).sum() / total[at]
+    return {
+        "brier": whole,
+        "miscalibration": whole - best,
+        "discrimination": uncertainty - best,
+        "uncertainty": uncertainty,
+    }
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, confusion, intervals, roc
 from cervix_tf.metrics.intervals import Interval
@@ -16,6 +17,7 @@ from cervix_tf.metrics.predictions import Predictions, from_arrays
 
 Array = NDArray[np.float64]
 RATES = ("accuracy", "sensitivity", "specificity", "precision", "negative_predictive_value")
+_ROUNDING = 1e-4
 MOST_PROBABLE = "most probable class"
 _FORMS = "sensitivity:0.95, specificity:0.9, youden, or cost:10"
 
@@ -51,7 +53,8 @@ def choose(validation: Predictions, positive: Sequence[str], wanted: Rule, *, pr
 
     The score is the positive classes' summed probability. A target rate is met by the threshold that costs least of
     the other rate; Youden's index and cost take the lowest of equally good thresholds. Cost is an expectation at
-    `prevalence`, by default that of the validation rows.
+    `prevalence`, by default that of the validation rows. The threshold lies a little below a score, by 1e-4 or
+    halfway to the next, so that rounding in another format of the model does not turn the decision of that row.
 
     Source: Youden 1950; cost: Metz, Seminars in Nuclear Medicine 8, 1978.
 
@@ -64,6 +67,19 @@ def choose(validation: Predictions, positive: Sequence[str], wanted: Rule, *, pr
             f"operating point {wanted}: needs positive and negative validation rows, "
             f"but {int(truth.sum())} of {len(truth)} are positive; give more rows the split validation"
         )
+    return _below(_lowest(score, truth, wanted, prevalence), score)
+
+
+def _below(threshold: float, score: Array) -> float:
+    """A threshold of the same decisions, a little below the lowest score that reaches this one."""
+    above, below = score[score >= threshold], score[score < threshold]
+    if not len(above):
+        return threshold
+    lowest = float(above.min())
+    return lowest - min(_ROUNDING, (lowest - float(below.max(initial=0.0))) / 2)
+
+
+def _lowest(score: Array, truth: NDArray[np.bool_], wanted: Rule, prevalence: float | None) -> float:
     if wanted.name == "specificity":
         return roc.threshold_at_specificity(score, truth, wanted.value)
     if wanted.name == "sensitivity":
@@ -121,13 +137,12 @@ def summary(
 ) -> dict[str, Any]:
     """The operating point chosen on `validation` and how good it is on `tested`.
 
-    {rule, threshold, prevalence, metrics}; without a rule a row is positive where its most probable class is, and the
-    threshold is None.
+    {rule, threshold, prevalence, counts, metrics}; without a rule a row is positive where its most probable class is,
+    and the threshold is None.
 
     Raises `InputError` when there is no validation row to choose on, or one of a group that is tested.
     """
-    _, called, score = tested.positive(positive)
-    threshold = None
+    point = None
     if wanted is not None:
         if validation is None:
             raise InputError(
@@ -140,14 +155,43 @@ def summary(
                 f"--operating-point {wanted}: validation and test share {len(shared)} groups, {min(shared)} for "
                 "example; a threshold chosen on them would look too good: split by group"
             )
-        threshold = choose(validation, positive, wanted, prevalence=prevalence)
-        called = score >= threshold
+        point = OperatingPoint(str(wanted), choose(validation, positive, wanted, prevalence=prevalence))
+    return at(tested, point, positive=positive, prevalence=prevalence, seed=seed, resamples=resamples)
+
+
+def at(
+    tested: Predictions,
+    point: OperatingPoint | None,
+    *,
+    positive: Sequence[str],
+    prevalence: float | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> dict[str, Any]:
+    """How good an operating point that was chosen before is on `tested`, as `summary` gives it; None = the most
+    probable class decides."""
+    _, called, score = tested.positive(positive)
+    if point is not None:
+        called = score >= point.threshold
     found = measured(tested, called, positive=positive, prevalence=prevalence, seed=seed, resamples=resamples)
     return {
-        "rule": str(wanted) if wanted else MOST_PROBABLE,
-        "threshold": threshold,
+        "rule": point.rule if point else MOST_PROBABLE,
+        "threshold": point.threshold if point else None,
         "prevalence": prevalence,
+        "counts": _counts(tested, called, positive),
         "metrics": found,
+    }
+
+
+def _counts(tested: Predictions, called: NDArray[np.bool_], positive: Sequence[str]) -> dict[str, int]:
+    """Labeled cases: positive, missed of them, negative, alarmed of them."""
+    known, truth = tested.labels >= 0, tested.positive(positive)[0]
+    sides = {"positive": known & truth, "negative": known & ~truth}
+    return {
+        "positive": int(sides["positive"].sum()),
+        "missed": int((sides["positive"] & ~called).sum()),
+        "negative": int(sides["negative"].sum()),
+        "alarmed": int((sides["negative"] & called).sum()),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,8 @@ class Options:
     a .keras file."""
     margin: float | None = None
     """Also say of each input whether it is positive: whether the likeliest of the model's positive classes is ahead of
-    the likeliest other one by more than this, -1 (always) to 1 (never)."""
+    the likeliest other one by more than this, -1 (always) to 1 (never). Without it a model whose contract has an
+    operating point says so by that."""
     batch_size: int = 1
     """Inputs at a time; more only helps on a GPU."""
 
@@ -90,33 +91,41 @@ def as_table(
     first = max(len("input"), *map(len, names))
     lines = [f"{'input':<{first}}  {'  '.join(f'{c:>{w}}' for c, w in zip(contract.classes, widths, strict=True))}  "]
     lines[0] += "most probable"
-    said = _margins(contract, probabilities, threshold)
-    if said:
+    said = _decided(contract, probabilities, threshold)
+    if threshold is not None:
         lines[0] += f"  margin above {threshold:g}"
+    elif contract.operating_point is not None:
+        lines[0] += f"  score from {contract.operating_point.threshold:.3g}"
     for at, (name, row) in enumerate(zip(names, probabilities, strict=True)):
         cells = "  ".join(f"{value:>{width}.3f}" for value, width in zip(row, widths, strict=True))
         most = contract.classes[int(row.argmax())]
         lines.append(f"{name:<{first}}  {cells}  {most}")
-        if said:
-            value, positive = said[at]["margin"], said[at]["positive"]
-            lines[-1] += f"{'':<{13 - len(most)}}  {value:+.3f} {'positive' if positive else 'negative'}"
+        if said[at]:
+            shown = f"{said[at]['margin']:+.3f}" if "margin" in said[at] else f"{said[at]['score']:.3f}"
+            lines[-1] += f"{'':<{13 - len(most)}}  {shown} {'positive' if said[at]['positive'] else 'negative'}"
     return "\n".join([*lines, *_notes(contract)])
 
 
-def _margins(contract: Contract, probabilities: np.ndarray, threshold: float | None) -> list[dict[str, Any]]:
-    """Margin of the positive classes, and whether it is above the threshold, of each input; nothing without one."""
-    if threshold is None:
-        return []
-    from cervix_tf.metrics import margin
+def _decided(contract: Contract, probabilities: np.ndarray, threshold: float | None) -> list[dict[str, Any]]:
+    """Whether each input is positive, and by what: its margin, where a threshold of margins is given, else the score
+    of the contract's operating point; nothing where the contract has none."""
+    index = [contract.classes.index(name) for name in contract.positive]
+    if threshold is not None:
+        from cervix_tf.metrics import margin
 
-    values = margin.margins(probabilities, [contract.classes.index(name) for name in contract.positive])
-    above = margin.called(values, threshold)
-    return [{"margin": float(value), "positive": bool(yes)} for value, yes in zip(values, above, strict=True)]
+        name, values = "margin", margin.margins(probabilities, index)
+        called = margin.called(values, threshold)
+    elif contract.operating_point is not None:
+        name = "score"
+        values, called = contract.operating_point.called(probabilities, index)
+    else:
+        return [{}] * len(probabilities)
+    return [{name: float(value), "positive": bool(yes)} for value, yes in zip(values, called, strict=True)]
 
 
 def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray, threshold: float | None = None) -> str:
     """The same as JSON, with what the model is; ASCII where the terminal's code page is not Unicode."""
-    said = _margins(contract, probabilities, threshold) or [{}] * len(names)
+    said = _decided(contract, probabilities, threshold)
     return json.dumps(
         {
             "model": {
@@ -126,6 +135,8 @@ def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray,
                 "synthetic": contract.synthetic,
                 "stand_in": contract.stand_in,
                 "intended_use": contract.intended_use,
+                "calibration": contract.calibration.method if contract.calibration else None,
+                "operating_point": asdict(contract.operating_point) if contract.operating_point else None,
             },
             "predictions": [
                 {
@@ -144,6 +155,9 @@ def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray,
 
 def _notes(contract: Contract) -> list[str]:
     notes = [f"{contract.task} {contract.version}, trained on {contract.data}. {contract.intended_use}"]
+    if point := contract.operating_point:
+        positive = " or ".join(contract.positive)
+        notes.append(f"Positive: {positive} together at least {point.threshold:.4g} ({point.rule} on validation rows).")
     if contract.synthetic:
         notes.append("SYNTHETIC: this model has learned from drawn images; what it says of real ones means nothing.")
     elif contract.stand_in:

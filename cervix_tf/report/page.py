@@ -102,6 +102,8 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     config, environment, contract, metrics = (
         _json(path, dict) for path in (run.config, run.environment, run.contract, run.metrics)
     )
+    if run.decisions.exists():  # of a run; an evaluation has them among its metrics
+        metrics = {**_json(run.decisions, dict), **metrics}
     audit, exports = (_json(path, list) for path in (run.audit, run.exports))
     predicted = _predictions(run)
     listed = runs.listed_rows(run) if run.manifest.exists() else None
@@ -109,6 +111,9 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     published = config.get("protocol") == "as_published"
     root = str(environment.pop("data_root", ""))
     images = images and environment.get("report_images", True)
+    beside = paper_figures.read(run, photographs=images)
+    there = {picture.source for _, picture in beside}  # not drawn a second time
+    drawn = _curves(run, str(config.get("criterion", "")), "test" if published else "validation")
     return {
         "title": title,
         "missing": missing,
@@ -119,6 +124,7 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         "in_cases": summary_cards.in_cases(metrics),
         "majority": summary_cards.majority(metrics),
         "point": metrics.get("operating_point") or {},
+        "calibrated": _calibrated(metrics.get("calibration_measures") or {}),
         "models": _models(run, metrics),
         "strata": {
             by: [(name, summary_cards.cards(part)) for name, part in parts.items()]
@@ -129,9 +135,9 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
             table for path in (run.tables, run.tables_of_seeds) if path.exists() for table in tables.read(path)
         ],
         "legend": tables.Legend(),
-        "curves": _curves(run, str(config.get("criterion", "")), "test" if published else "validation"),
-        "figures": _figures(metrics, predicted),
-        "figures_beside": paper_figures.read(run, photographs=images),
+        "curves": [each for each in drawn if each.source not in there],
+        "figures": [each for each in _figures(metrics, predicted) if each.source not in there],
+        "figures_beside": beside,
         "sections": _cases(run, predicted, listed if images else None, contract.get("views") or (), images),
         "images": _images_note(listed, root) if images else "Patients' images are left out, as was asked for.",
         "counts": data_counts.counted(listed, classes) if listed else None,
@@ -158,6 +164,18 @@ def _predictions(run: RunDir) -> Predictions | None:
     from cervix_tf.metrics import predictions
 
     return predictions.read(run.predictions) if run.predictions.exists() else None
+
+
+def _calibrated(measures: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of calibration: a title, and the metrics before and after, as far as they are known."""
+    if not measures:
+        return {}
+    method, after = measures.get("method"), measures.get("after")
+    rows = {f"before {method} scaling": measures["before"], f"after {method} scaling": after}
+    if after is None:
+        rows = {"this model": measures["before"]}
+    title = f"Calibration of the probability of {measures['before']['of']}"
+    return {"title": title, "rows": {name: found["metrics"] for name, found in rows.items()}}
 
 
 def _models(run: RunDir, metrics: Mapping[str, Any]) -> list[tuple[str, list[summary_cards.Card]]]:

@@ -59,9 +59,14 @@ def in_cases(metrics: Mapping[str, Any]) -> str:
         for said, count in zip(of, row, strict=True):
             counts[truth, said] += count
     there, others = (counts[truth, False] + counts[truth, True] for truth in (True, False))
+    missed, alarmed, at = counts[True, False], counts[False, True], ""
+    point = metrics.get("operating_point") or {}
+    if point.get("threshold") is not None:
+        by, at = point["counts"], f"At its operating point ({point['rule']}), "
+        there, missed, others, alarmed = by["positive"], by["missed"], by["negative"], by["alarmed"]
     return (
-        f"Of {_cases(there)} with {' or '.join(positive)} it missed {counts[True, False]}; "
-        f"of {_cases(others)} without, it raised a false alarm in {counts[False, True]}."
+        f"{at}{'of' if at else 'Of'} {_cases(there)} with {' or '.join(positive)} it missed {missed}; "
+        f"of {_cases(others)} without, it raised a false alarm in {alarmed}."
     )
 
 

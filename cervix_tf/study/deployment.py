@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cervix_tf import atomic, contract
@@ -76,8 +77,10 @@ def deploy(
     files = [out.model, out.exports, *(formats.target_of(out, kind) for kind in kinds)]
     if neighbors is not None:
         files.append(out.neighbors)
-    if all(path.exists() for path in (out.contract, *files)) and contract.read(out.contract) == wanted:
-        return
+    if all(path.exists() for path in (out.contract, *files)):
+        there = contract.read(out.contract)  # calibration and operating point, which export adds, are no other model's
+        if replace(there, calibration=None, operating_point=None) == wanted:
+            return
     out.contract.unlink(missing_ok=True)
     if neighbors is not None:
         neighbor_files.write(neighbors, out.neighbors)

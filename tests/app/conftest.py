@@ -16,14 +16,20 @@ from keras import layers
 
 from cervix_tf.app import folder, server
 from cervix_tf.contract import Contract
+from cervix_tf.decision import Calibration, OperatingPoint
 from cervix_tf.export import saved_model, tflite
 from cervix_tf.export.serving import serving_model
 from cervix_tf.run_dir import RunDir
 from tests.app.browsing import READY
 from tests.export.conftest import CONTRACT
 
-SINGLE = replace(CONTRACT, classes=("red", "=green", "blue, light"), intended_use="Tests <b>only</b>.", supersampling=2)
-VISITS = replace(SINGLE, task="colored visits", views=("acetic_1", "acetic_2", "iodine"), synthetic=False)
+PLAIN = replace(CONTRACT, classes=("red", "=green", "blue, light"), intended_use="Tests <b>only</b>.", supersampling=2)
+SINGLE = replace(
+    PLAIN,
+    calibration=Calibration("vector", (1.5, 1.8, 1.3), (0.3, -0.2, -0.1)),
+    operating_point=OperatingPoint("sensitivity:0.9", 0.4),
+)
+VISITS = replace(PLAIN, task="colored visits", views=("acetic_1", "acetic_2", "iodine"), synthetic=False)
 
 
 def exported(root: Path, contract: Contract) -> RunDir:

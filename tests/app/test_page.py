@@ -24,12 +24,18 @@ def test_the_page_says_of_single_images_what_predict_says(opened, single_run, pi
     model = runtime.load(single_run.tflite(variant))
     expected = runtime.probabilities(model, [[str(path)] for path in pictures])
     assert np.ptp(expected, axis=0).min() > 0.1  # the images are told apart
+    score, called = model.contract.operating_point.called(expected, [0])
+    assert 0 < called.sum() < len(called)
     rows = shown(page)
-    for path, row in zip(pictures, expected, strict=True):
+    for path, row, together, yes in zip(pictures, expected, score, called, strict=True):
         found = rows[path.name]
+        assert found["positive"] == ("true" if yes else "false")
+        np.testing.assert_allclose(float(found["score"]), together, atol=TOLERANCE)
         np.testing.assert_allclose(probabilities(found, model.contract.classes), row, atol=TOLERANCE, err_msg=path.name)
         assert found["most_probable"] == tables.shielded(model.contract.classes[row.argmax()])
         assert found["arithmetic"] == variant and found["digest"] == model.contract.digest
+    words = page.inner_text(".positive")
+    assert words.startswith("Counts as ") and words.endswith("(chosen on validation images: sensitivity:0.9).")
     assert page.context.errors == []
 
 

@@ -8,6 +8,7 @@ import pytest
 from cervix_tf.contract import Contract
 from cervix_tf.data import manifest, seen
 from cervix_tf.data.manifest import Manifest
+from cervix_tf.decision import Calibration, OperatingPoint
 from cervix_tf.evaluate.__main__ import main
 from cervix_tf.export import runtime
 from cervix_tf.metrics import predictions
@@ -130,7 +131,7 @@ def test_an_operating_point_is_chosen_on_validation_and_read_at_a_prevalence(mod
     found = results(tmp_path / "evaluation")["operating_point"]
     assert (found["rule"], found["prevalence"]) == ("sensitivity:0.9", 0.05)
     # In validation the darkest cancer is visit 9, brighter than every cancer of the test split: all are missed.
-    assert found["threshold"] == pytest.approx((180 + 45) / 255)
+    assert found["threshold"] == pytest.approx((180 + 45) / 255 - 1e-4)
     assert found["metrics"]["sensitivity"]["value"] == 0 and found["metrics"]["specificity"]["value"] == 1
     assert found["metrics"]["npv_at_prevalence"]["value"] == pytest.approx(0.95)
     assert "operating point, sensitivity:0.9, positive from a score of 0.882" in capsys.readouterr().out
@@ -294,3 +295,36 @@ def test_a_run_is_not_overwritten(model, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{}")
     assert "choose another folder" in refused(capsys, "-o", "run")
+
+
+def test_a_calibrated_model_with_an_operating_point_is_measured_with_and_without(model, tmp_path, capsys):
+    images(tmp_path)
+    asked = ["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"]
+    main([*asked, "--out", "plain"])
+    before = results(tmp_path / "plain")
+    assert before["calibration_measures"]["after"] is None and "operating_point" not in before
+    # The stand-in for a network gives the same numbers; the contract says now that they are calibrated ones.
+    model.contract = contract(
+        calibration=Calibration("temperature", (0.5, 0.5), (0.0, 0.0)),
+        operating_point=OperatingPoint("sensitivity:0.9", 0.99),
+    )
+    main([*asked, "--out", "calibrated"])
+    found = results(tmp_path / "calibrated")
+    measures = found["calibration_measures"]
+    assert measures["after"] == before["calibration_measures"]["before"]
+    assert measures["before"]["metrics"]["brier"]["value"] != measures["after"]["metrics"]["brier"]["value"]
+    assert found["operating_point"]["rule"] == "sensitivity:0.9"
+    assert found["operating_point"]["counts"]["missed"] == found["operating_point"]["counts"]["positive"] > 0
+    said = capsys.readouterr().out
+    assert "calibration, after temperature scaling, probability of " in said
+
+
+def test_repeatability_counts_the_cases_whose_images_are_decided_both_ways(model, tmp_path, capsys):
+    images(tmp_path)
+    model.contract = contract(operating_point=OperatingPoint("youden", 0.5))
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--repeatability"])
+    found = results(tmp_path / "evaluation")["repeatability"]
+    assert (found["cases"], found["images"], found["of"]) == (8, 16, "negative or positive")
+    assert found["metrics"]["kappa"]["value"] == 1  # both images of a visit are equal
+    assert "several images of 8 cases" in capsys.readouterr().out
+    assert "--repeatability: needs a row an image" in refused(capsys, "--repeatability", "--aggregate", "mean")

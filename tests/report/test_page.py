@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
+from cervix_tf.metrics import calibration, confusion, operating_points, predictions
 from cervix_tf.report import figures, page, paper_figures
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -283,3 +285,30 @@ def test_the_command_refuses_what_is_no_run_in_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {tmp_path}: is not a run")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_figure_of_the_papers_is_not_drawn_a_second_time(whole_run):
+    found = predictions.read(whole_run.predictions)
+    matrix = confusion.counts(found.labels, found.decisions, len(found.classes), np.ones((1, len(found))))[0]
+    drawn = figures.confusion(matrix, found.classes, "of the paper")
+    assert page.run(whole_run).read_text().count(drawn.source) == 1
+    paper_figures.write(whole_run, {"Fig. 6": drawn})
+    assert page.run(whole_run).read_text().count(drawn.source) == 1
+
+
+def test_calibration_before_and_after_and_the_operating_point_of_a_run_are_shown(whole_run):
+    found = predictions.read(whole_run.predictions)
+    metrics = read_json(whole_run.metrics)
+    positive = metrics["binary"]["positive"]
+    measured = calibration.measured(found, positive, resamples=100)
+    point = operating_points.at(found, OperatingPoint("cost:10", 0.25), positive=positive, resamples=100)
+    decided = {
+        "calibration_measures": {"method": "platt", "scale": [1], "bias": [0], "before": measured, "after": measured},
+        "operating_point": point,
+    }
+    write_json(whole_run.decisions, decided)
+    text = checked(page.run(whole_run)).text
+    assert "before platt scaling" in text and "after platt scaling" in text and "Calibration slope" in text
+    assert "Operating point: cost:10" in text
+    missed, ill = point["counts"]["missed"], point["counts"]["positive"]
+    assert f"At its operating point (cost:10), of {ill} cases with" in text and f"it missed {missed};" in text

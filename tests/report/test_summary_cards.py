@@ -26,3 +26,13 @@ def test_sensitivity_and_specificity_come_before_accuracy():
     tested = predictions.from_arrays(["1", "2"], rows, ("normal", "cancer"), labels=["normal", "cancer"])
     cards = summary_cards.cards(classification.summary(tested, positive=["cancer"], resamples=100))
     assert [card.name for card in cards[:2]] == ["Sensitivity", "Specificity"]
+
+
+def test_with_an_operating_point_the_first_sentence_counts_by_it():
+    counts = {"positive": 23, "missed": 1, "negative": 24, "alarmed": 9}
+    point = {"rule": "sensitivity:0.95", "threshold": 0.2, "counts": counts}
+    said = summary_cards.in_cases(METRICS | {"operating_point": point})
+    assert said == (
+        "At its operating point (sensitivity:0.95), of 23 cases with cin1 or cin2 it missed 1; "
+        "of 24 cases without, it raised a false alarm in 9."
+    )

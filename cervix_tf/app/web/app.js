@@ -141,14 +141,16 @@ function show() {
 }
 
 function showResult(one) {
-  const {probabilities, top, positive} = one.result;
+  const {probabilities, top, together, positive} = one.result;
   const part = (name) => $("result").querySelector(name);
   part(".of").textContent = one.name;
   if (!several) Object.assign(part(".preview"), {src: urlOf(one.files[0]), alt: text("image_named", {file: one.name})});
   part(".decision").textContent = contract.classes[top];
-  const together = contract.classes.reduce((sum, name, at) => sum + probabilities[at] * contract.positive.includes(name), 0);
+  const point = contract.operating_point;
   const values = {classes: contract.positive.join(", "), together: percent(together)};
-  part(".positive").textContent = positive === null ? "" : text(positive ? "positive" : "negative", values);
+  if (point) Object.assign(values, {threshold: percent(point.threshold), rule: point.rule});
+  const [yes, no] = point ? ["positive_at", "negative_at"] : ["positive", "negative"];
+  part(".positive").textContent = positive === null ? "" : text(positive ? yes : no, values);
   part(".unsure").textContent = unsure(one.result);
   part(".unsure").classList.toggle("warning", one.result.lead < CLOSE || undecided(one.result));
   part("tbody").replaceChildren(
@@ -201,11 +203,14 @@ function download() {
   const done = cases.filter(({result}) => result);
   const views = several ? contract.views : ["image"];
   const header = ["input", ...views, ...contract.classes.map((name) => `p_${name}`), "most_probable", "lead"];
+  const point = contract.operating_point;
+  if (point) header.push("score", "positive");
   const more = ["model", "version", "arithmetic", "digest"];
   const rows = done.map(({name, files, result}) => [
     ...[name, ...files.map((file) => file.name)],
     ...result.probabilities.map((value) => Number(value.toFixed(6))),
     ...[contract.classes[result.top], Number(result.lead.toFixed(6))],
+    ...(point ? [Number(result.together.toFixed(6)), String(result.positive)] : []),
     ...[contract.task, contract.version, result.model.name, result.model.digest],
   ]);
   const file = new Blob([csv([[...header, ...more], ...rows])], {type: "text/csv"});

@@ -2,13 +2,17 @@
 
 const FORMULA = /^'*[=+\-@\t\r]/;
 
-/** {top, second, lead, positive} of probabilities: places of the two largest, by how much the first is ahead, and
- * whether it counts as positive (null where the model has no positive classes). */
+/** {top, second, lead, together, positive} of probabilities: places of the two largest, by how much the first is ahead,
+ * the positive classes' sum, and whether it counts as positive: by the contract's operating point, else by the largest
+ * (null where the model has no positive classes). */
 export function decision(contract, probabilities) {
   const order = probabilities.map((_, at) => at).sort((one, other) => probabilities[other] - probabilities[one]);
   const [top, second] = order;
-  const positive = contract.positive.length ? contract.positive.includes(contract.classes[top]) : null;
-  return {top, second, lead: probabilities[top] - probabilities[second], positive};
+  const counts = (at) => contract.positive.includes(contract.classes[at]);
+  const together = order.reduce((sum, at) => sum + (counts(at) ? probabilities[at] : 0), 0);
+  const point = contract.operating_point;
+  const positive = contract.positive.length ? (point ? together >= point.threshold : counts(top)) : null;
+  return {top, second, lead: probabilities[top] - probabilities[second], together, positive};
 }
 
 /** Rows of cells as CSV; what a spreadsheet program would run as a formula gets a ' before it (see data/tables.py). */
