@@ -78,6 +78,13 @@ class Contract:
         return "embeddings" if self.neighbors else "probabilities"
 
     @property
+    def resizing(self) -> str:
+        """The size to resize an image to, and by which resampling, in words."""
+        times = self.supersampling
+        bilinear = f"to {self.width} x {self.height} pixels (width x height), bilinear with half-pixel centers"
+        return bilinear if times == 1 else f"{bilinear} at {times} times the size, then the mean of {times} x {times}"
+
+    @property
     def image_files(self) -> int:
         """Image files that make one input."""
         return len(self.views) or 1

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
 if TYPE_CHECKING:
     import rich.progress
@@ -111,6 +111,7 @@ class _Log:
     """Lines, for a file or a pipe."""
 
     def __init__(self) -> None:
+        self._file = _standard_error()
         self._running: list[Stage] = []
         self._announced: set[Stage] = set()
         self._last = time.monotonic()
@@ -154,7 +155,7 @@ class _Log:
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-            print(text, file=sys.stderr, flush=True)
+            print(text, file=self._file, flush=True)
 
 
 class _Bars:
@@ -194,18 +195,25 @@ def _bars() -> rich.progress.Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    # A copy of standard error, since `quiet.libraries` takes the original away for a while.
-    terminal = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding))
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(20),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=terminal,
+        console=Console(file=_standard_error()),
         transient=True,
         redirect_stdout=sys.stdout.isatty(),  # else it would take away what is piped on
     )
+
+
+def _standard_error() -> TextIO:
+    """A copy of standard error, since `quiet.libraries` takes the original away for a while."""
+    try:
+        copy = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # it is no file, such as in a notebook
+        return sys.stderr
+    return os.fdopen(copy, "w", encoding=sys.stderr.encoding, errors=sys.stderr.errors)
 
 
 def duration(seconds: float) -> str:

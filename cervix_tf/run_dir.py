@@ -141,6 +141,15 @@ class RunDir:
         """A TFLite file of one graph, for images of the network's own size: float32, float16 or int8."""
         return self.root / f"mobile_{variant}.tflite"
 
+    def web(self, variant: str = "float32") -> Path:
+        """A TFLite file of one graph for browsers, one resized input: float32 or int8."""
+        return self.root / f"web_{variant}.tflite"
+
+    @property
+    def onnx(self) -> Path:
+        """The model in ONNX: uint8 images of any size in, probabilities out."""
+        return self.root / "model.onnx"
+
     @property
     def neighbors(self) -> Path:
         """What turns a model's embeddings into probabilities (see `cervix_tf.metrics.neighbors`)."""

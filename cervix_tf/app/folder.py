@@ -13,11 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from cervix_tf import atomic, released
-from cervix_tf.app import network, samples
+from cervix_tf.app import samples
 from cervix_tf.contract import Contract
 from cervix_tf.data import views
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files
+from cervix_tf.export import associated_files, web
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
 WEB = Path(__file__).with_name("web")
@@ -35,7 +35,8 @@ _OF_THE_BUILD = ("package.json", "package-lock.json", "build.mjs")
 def write(model: Path, target: Path, strings: Path | None = None) -> str:
     """Write the page of a run, a released model or one exported .tflite to `target`; its version is given back.
 
-    Of a run its float32 (else float16) and int8 files are taken. `strings` is a translation of web/strings.json.
+    Of a run its float32 (else float16) and int8 files are taken, those for the web where they are. `strings` is a
+    translation of web/strings.json.
 
     Raises `InputError` for a model that is missing, damaged or gives embeddings, a translation that lacks a
     text, and a target that holds something else.
@@ -59,11 +60,11 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
         changes = _changes(model)
         models = []
         for name, path in files.items():
-            content = network.static(path.read_bytes())
+            content = web.of(path)
             (part / f"{name}.tflite").write_bytes(content)
             sha256 = hashlib.sha256(content).hexdigest()
             row = {"name": name, "file": f"{name}.tflite", "bytes": len(content), "sha256": sha256}
-            models.append({**row, "digest": found[name].digest, "widest_change": changes.get(f"tflite-{name}", 0.0)})
+            models.append({**row, "digest": found[name].digest, "widest_change": changes.get(name, 0.0)})
         contract.write(part / "contract.json")
         drawn = samples.write(contract.views, part)
         names = {view: _view_name(view, contract.views, texts) for view in contract.views}
@@ -89,11 +90,12 @@ def _files(model: Path) -> dict[str, Path]:
     if not model.is_dir():
         raise InputError(f"{model}: no such run or file; give a run directory or an exported .tflite file")
     run = RunDir(model)
-    there = {name: run.tflite(name) for name in VARIANTS if run.tflite(name).is_file()}
+    kept = {name: (run.web(name), run.tflite(name)) for name in VARIANTS}
+    there = {name: path for name, paths in kept.items() for path in [*filter(Path.is_file, paths)][:1]}
     if not there:
         raise InputError(
             f"{model}: no .tflite in it yet; "
-            f"run `python -m cervix_tf.export {model} --formats tflite-float32 tflite-int8` first"
+            f"run `python -m cervix_tf.export {model} --formats web-float32 web-int8` first"
         )
     if "float32" in there:
         there.pop("float16", None)
@@ -101,10 +103,11 @@ def _files(model: Path) -> dict[str, Path]:
 
 
 def _changes(model: Path) -> dict[str, float]:
-    """Format -> by how much it changed leads on the run's test inputs at most, where the export has measured it."""
+    """Variant -> by how much it changed leads on the run's test inputs at most, where the export has measured it."""
     exports = RunDir(model).exports
     rows = read_json(exports) if exports.is_file() else []
-    return {row["format"]: row["widest_change"] for row in rows}
+    widest = {row["format"]: row["widest_change"] for row in rows}
+    return {name: max(widest.get(f"{target}-{name}", 0.0) for target in ("tflite", "web")) for name in VARIANTS}
 
 
 def _texts(strings: Path | None) -> dict[str, str]:

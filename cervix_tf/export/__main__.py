@@ -1,8 +1,7 @@
-"""`python -m cervix_tf.export RUN`: SavedModel and TFLite files of a finished run, checked and measured."""
+"""`python -m cervix_tf.export RUN`: SavedModel, TFLite and ONNX files of a finished run, checked and measured."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,15 @@ from cervix_tf.run_dir import RunDir
 class Options:
     """Export a finished run as files that others can use, each checked against the run's own predictions.
 
-    Images go in as uint8, of any size but for the mobile files, probabilities come out; class names, the input's
-    description, license and intended use travel inside.
+    Images go in as uint8, of any size but for the mobile and web files, probabilities come out; class names, the
+    input's description, license and intended use travel inside.
     """
 
     run: tyro.conf.Positional[Path]
     """Run directory, saved_models/<paper>/<run>."""
     formats: tuple[Format, ...] = FORMATS
-    """What to write. The mobile ones are for images of the network's own size, which whoever runs them resizes."""
+    """What to write. The mobile and web ones are for images of the network's own size, which whoever runs them resizes;
+    onnx needs the extra of that name."""
     max_drop: float = 1.0
     """Refuse a file that loses more points of accuracy (percent) on the run's test inputs."""
     min_agreement: float = 0.95
@@ -46,7 +46,7 @@ class Options:
     root: Path | None = None
     """Folder of the run's images, if they have moved."""
     calibration: int = 100
-    """Training inputs, balanced over the classes, that the 8-bit ranges of tflite-int8 and mobile-int8 come from."""
+    """Training inputs, balanced over the classes, that the 8-bit ranges of the int8 files come from."""
     seed: int = 0
     """Of the choice of calibration inputs."""
     repeats: int = 30
@@ -61,13 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError("--calibration and --repeats must be at least 1")
         if not options.run.is_dir():
             raise InputError(f"{options.run}: no such folder; give a run directory, saved_models/<paper>/<run>")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the converter tells a long story otherwise
-        from cervix_tf import contract
+        from cervix_tf import contract, quiet
         from cervix_tf.export import decisions, formats
 
         out = RunDir(options.run)
         contract.read(out.contract)  # of a folder that is no run nothing is touched
-        with run_lock.held(out.root):
+        with run_lock.held(out.root), quiet.libraries():  # the converter tells a long story otherwise
             formats.check(out, options.formats)
             if options.calibrate or options.operating_point:
                 decisions.decide(out, options.calibrate, options.operating_point)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from cervix_tf import atomic
+from cervix_tf import atomic, progress
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 if TYPE_CHECKING:
+    from cervix_tf.contract import Contract
+    from cervix_tf.data.manifest import Manifest
     from cervix_tf.export import tflite
 
 Format = Literal[
@@ -22,11 +24,16 @@ Format = Literal[
     "mobile-float32",
     "mobile-float16",
     "mobile-int8",
+    "web-float32",
+    "web-int8",
+    "onnx",
 ]
 FORMATS: tuple[Format, ...] = ("saved_model", "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8")
-"""What is written unless asked otherwise."""
+"""What is written unless asked otherwise: files that resize by themselves."""
 MOBILE: tuple[Format, ...] = ("mobile-float32", "mobile-float16", "mobile-int8")
 """One graph for images of the network's own size: written on request, since most runs stay on a server."""
+WEB: tuple[Format, ...] = ("web-float32", "web-int8")
+"""One graph for resized pixels, as LiteRT.js takes it: on request."""
 VARIANTS: dict[str, tflite.Variant] = {
     "tflite-float32": "float32",
     "tflite-float16": "float16",
@@ -35,6 +42,8 @@ VARIANTS: dict[str, tflite.Variant] = {
     "mobile-float32": "float32",
     "mobile-float16": "float16",
     "mobile-int8": "int8",
+    "web-float32": "float32",
+    "web-int8": "int8",
 }
 
 
@@ -42,6 +51,10 @@ def target_of(out: RunDir, name: Format) -> Path:
     """Where an exported format stands in a run."""
     if name in MOBILE:
         return out.mobile(VARIANTS[name])
+    if name in WEB:
+        return out.web(VARIANTS[name])
+    if name == "onnx":
+        return out.onnx
     return out.tflite(VARIANTS[name]) if name in VARIANTS else out.saved_model
 
 
@@ -65,14 +78,15 @@ def run(
     A file that loses more than `max_drop` points of accuracy on the test inputs, or
     agrees on less than a share `min_agreement` of the decisions, is not kept unless
     `force`. int8 ranges come from `calibration` training inputs, balanced over classes.
+    Of files that take resized images it is also counted how many decisions hang on the
+    resampling (see `cervix_tf.export.resampling`).
 
     Raises `InputError` when something is missing, and at the end when formats were refused.
     """
-    import shutil
     import tempfile
 
     from cervix_tf import runs
-    from cervix_tf.export import latency, parity, representative, runtime, saved_model, tflite
+    from cervix_tf.export import latency, parity, resampling, runtime
 
     check(out, formats)
     contract = runs.contract(out)
@@ -80,38 +94,37 @@ def run(
     tests, expected = runs.tested_inputs(out, listed, contract)
     rows: list[dict[str, Any]] = []
     refused: list[str] = []
+    arrived: resampling.Arrived | None = None
     with tempfile.TemporaryDirectory() as folder:
-        graph, graph_sized = Path(folder) / "saved_model", Path(folder) / "sized"
-        record = runs.seal(out, contract, listed)
-        serving = runtime.load(out.model).serving
-        saved_model.write(serving, contract, graph, record)
-        if any(name in MOBILE for name in formats):
-            saved_model.write(serving, contract, graph_sized, record, sized=True)
-        for name in dict.fromkeys(formats):
-            variant, target = VARIANTS.get(name), target_of(out, name)
+        source = _Source(Path(folder), out, contract, listed, calibration, seed)
+        for name in progress.counted(list(dict.fromkeys(formats)), "exporting", len(set(formats)), "formats"):
+            target = target_of(out, name)
             try:
                 with atomic.replacing(target) as part:
-                    if variant is None:
-                        shutil.copytree(graph, part, ignore=shutil.ignore_patterns(atomic.MARKER))
-                    else:
-                        images = representative.images(listed, contract, calibration, seed)
-                        sized = name in MOBILE
-                        source = graph_sized if sized else graph
-                        part.write_bytes(tflite.convert(source, contract, variant, images, sized=sized))
-                    answers = runtime.probabilities(runtime.load(part), tests.files, in_graph=True)
+                    with progress.stage(f"{name}: converting"):
+                        source.write(name, part)
+                    model = runtime.load(part)
+                    answers = runtime.probabilities(model, tests.files, in_graph=True)
                     found = parity.compare(expected, answers, tests.labels)
                     problems = found.problems(max_drop, min_agreement)
                     if problems and not force:
                         raise parity.Refused("\n".join(f"{name}: refused: {problem}" for problem in problems))
+                    hanging: dict[str, Any] = {}
+                    if name in MOBILE or name in WEB:
+                        arrived = arrived or resampling.arrive(tests.files, contract)
+                        hanging = {"resampling": resampling.hanging(model, arrived, answers)}
+                    with progress.stage(f"{name}: measuring its latency"):
+                        times = [latency.milliseconds(part, threads, repeats) for threads in (1, None)]
                     rows.append(
                         {
                             "format": name,
                             "file": target.name,
                             "bytes": latency.size(part),
-                            "latency_ms_1": latency.milliseconds(part, 1, repeats),
-                            "latency_ms_all": latency.milliseconds(part, None, repeats),
+                            "latency_ms_1": times[0],
+                            "latency_ms_all": times[1],
                             **found.summary(),
                             "forced": bool(problems),
+                            **hanging,
                         }
                     )
             except parity.Refused as error:
@@ -122,15 +135,74 @@ def run(
     return rows
 
 
+class _Source:
+    """A run's model, which formats are made of; what several are made of is made once."""
+
+    def __init__(self, folder: Path, out: RunDir, contract: Contract, listed: Manifest, calibration: int, seed: int):
+        from cervix_tf import runs
+        from cervix_tf.export import runtime
+
+        with progress.stage("reading the model"):
+            self.record = runs.seal(out, contract, listed)
+            self.serving = runtime.load(out.model).serving
+        self.folder, self.contract, self.listed = folder, contract, listed
+        self.calibration, self.seed = calibration, seed
+
+    def write(self, name: Format, target: Path) -> None:
+        """Write one format to `target`."""
+        import shutil
+
+        from cervix_tf.export import onnx_file, web
+
+        if name == "saved_model":
+            shutil.copytree(self._graph(), target, ignore=shutil.ignore_patterns(atomic.MARKER))
+        elif name == "onnx":
+            assert self.serving is not None
+            target.write_bytes(onnx_file.convert(self.serving, self.contract, self.record))
+        elif name in WEB:
+            target.write_bytes(web.of(self._tflite(VARIANTS[name])))
+        elif name in MOBILE:
+            target.write_bytes(self._converted(VARIANTS[name], sized=True))
+        else:
+            shutil.copyfile(self._tflite(VARIANTS[name]), target)
+
+    def _graph(self, sized: bool = False) -> Path:
+        from cervix_tf.export import saved_model
+
+        folder = self.folder / ("sized" if sized else "saved_model")
+        if not folder.exists():
+            assert self.serving is not None
+            saved_model.write(self.serving, self.contract, folder, self.record, sized=sized)
+        return folder
+
+    def _tflite(self, variant: tflite.Variant) -> Path:
+        path = self.folder / f"{variant}.tflite"
+        if not path.exists():
+            path.write_bytes(self._converted(variant))
+        return path
+
+    def _converted(self, variant: tflite.Variant, sized: bool = False) -> bytes:
+        from cervix_tf.export import representative, tflite
+
+        images = representative.images(self.listed, self.contract, self.calibration, self.seed)
+        return tflite.convert(self._graph(sized), self.contract, variant, images, sized=sized)
+
+
 def check(out: RunDir, formats: Sequence[Format]) -> None:
-    """Raise `InputError` unless every one of `formats` has a place in the run to be written to."""
+    """Raise `InputError` unless every one of `formats` can be written, and has a place in the run."""
     for name in formats:
-        atomic.check_target(target_of(out, name), folder=name not in VARIANTS)
+        if name == "onnx":
+            from cervix_tf.export import onnx_file
+
+            onnx_file.check_installed()
+        atomic.check_target(target_of(out, name), folder=name == "saved_model")
     atomic.check_target(out.exports)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """What `run` gives, as lines of text."""
+    from cervix_tf.export import resampling
+
     lines = [
         f"{'format':<15} {'MB':>7} {'ms, 1 thread':>13} {'ms, all':>8} {'n':>5} {'same decision':>14} "
         f"{'lead lost':>10} {'largest diff.':>14} {'mean diff.':>11}  accuracy change [95 % interval]"
@@ -147,6 +219,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['max_difference']:>14.2g} {row['mean_difference']:>11.2g}  {points}"
             + ("  (forced)" if row["forced"] else "")
         )
+        if "resampling" in row:
+            lines.append(f"{'':<15} {resampling.told(row['resampling'])}")
     return "\n".join(lines)
 
 
@@ -154,4 +228,4 @@ def _write(out: RunDir, rows: Sequence[dict[str, Any]]) -> None:
     """Write exports.json: these rows, and those of other formats exported before."""
     before = read_json(out.exports) if out.exports.is_file() else []
     by_format = {row["format"]: row for row in [*before, *rows]}
-    write_json(out.exports, [by_format[name] for name in (*FORMATS, *MOBILE) if name in by_format])
+    write_json(out.exports, [by_format[name] for name in get_args(Format) if name in by_format])

@@ -11,6 +11,7 @@ from typing import Any
 
 from cervix_tf import atomic, runs, shown_paths
 from cervix_tf.contract import Contract
+from cervix_tf.export import resampling
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 NOT_A_DEVICE = (
@@ -43,6 +44,7 @@ def card(out: RunDir) -> dict[str, Any]:
             "version": contract.version,
             "license": contract.license,
             "input": _input(contract),
+            "resizing": contract.resizing,
             "output": _output(contract),
             "made_by": shown_paths.published_command(
                 environment.get("command_line", "not recorded"), str(environment.get("data_root", ""))
@@ -139,6 +141,11 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
                 f"| {row['latency_ms_all']:.1f} | {100 * row['agreement']:.1f} % of {row['n']}"
                 f"{', kept by --force' if row['forced'] else ''} |"
             )
+        resampled = [row for row in card["files"] if "resampling" in row]
+        if resampled:
+            yield from ("", f"Files named mobile or web take images resized before {model['resizing']}:", "")
+        for row in resampled:
+            yield f"- {row['format']}: {resampling.told(row['resampling'])}."
 
 
 def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -152,9 +159,7 @@ def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def _input(contract: Contract) -> str:
     one = f"an RGB image, uint8, any size (made for {contract.native_width} x {contract.native_height})"
-    inside = f"resized to {contract.width} x {contract.height} inside"
-    if contract.supersampling > 1:
-        inside += f" (bilinear, {contract.supersampling} x supersampling)"
+    inside = f"resized inside {contract.resizing}"
     if not contract.views:
         return f"{one}, {inside}"
     return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}"

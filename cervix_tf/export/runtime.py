@@ -23,7 +23,7 @@ from cervix_tf.data.images import decode_file
 from cervix_tf.data.resizing import resized
 from cervix_tf.data.seen import Seen
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, saved_model
+from cervix_tf.export import associated_files, onnx_file, saved_model
 from cervix_tf.export import serving as serving_model
 from cervix_tf.metrics import neighbors
 from cervix_tf.metrics.neighbors import Neighbors
@@ -54,6 +54,8 @@ class Model:
     """The run directory that was asked for, if it was one."""
     serving: keras.Model | None = None
     """The model in Keras, where it was loaded from a .keras file."""
+    takes_resized: bool = True
+    """Whether it takes float pixels at the contract's size as exactly as images of any size."""
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """(batch, classes) probabilities of what `network` takes."""
@@ -62,7 +64,7 @@ class Model:
 
 
 def load(path: Path, threads: int | None = None) -> Model:
-    """The model in a .tflite file, a SavedModel folder, a .keras file beside its contract.json, or a run directory.
+    """The model in a .tflite or .onnx file, a SavedModel folder, a .keras file beside its contract.json, or a run.
 
     A released model's name is a path too (see `cervix_tf.released.find`). Of a run: the SavedModel where there is a
     GPU, else the float32 .tflite, both exact; where neither is, as in a released model, the float16 one.
@@ -73,7 +75,7 @@ def load(path: Path, threads: int | None = None) -> Model:
     """
     path = released.find(Path(path))
     if path.is_file():
-        return _keras(path, threads) if path.suffix == ".keras" else _tflite(path, threads)
+        return {".keras": _keras, ".onnx": _onnx}.get(path.suffix, _tflite)(path, threads)
     if (path / "saved_model.pb").is_file():
         return _saved_model(path, threads)
     if not path.is_dir():
@@ -117,7 +119,7 @@ def probabilities(
             )
     found: list[np.ndarray] = []
     batch: list[np.ndarray] = []
-    loaded = _loaded(inputs, model.contract, resize=not in_graph)
+    loaded = _loaded(inputs, model.contract, resize=model.takes_resized and not in_graph)
     for pixels in progress.counted(loaded, "predicting", len(inputs), "inputs"):
         if batch and (len(batch) == batch_size or (pixels.shape, pixels.dtype) != (batch[0].shape, batch[0].dtype)):
             found.append(model.run(np.stack(batch)))
@@ -225,24 +227,53 @@ def _tflite(path: Path, threads: int | None) -> Model:
 
     announces = {name: quiet.libraries() for name in runners}  # its delegate, at a signature's first input
 
+    single = next((name for name in (saved_model.SIZED, saved_model.ONE) if name in runners), None)
+
     def resized_before(images: np.ndarray) -> np.ndarray:
         if images.dtype == np.uint8:
             views = (list(each) if contract.views else [each] for each in images)
             images = np.stack([stacked(each, contract, resize=True) for each in views])
-        return whole_numbers(images)
+        return whole_numbers(images) if single == saved_model.SIZED else images
 
     def run(images: np.ndarray) -> np.ndarray:
-        if saved_model.SIZED in runners:
-            with announces.pop(saved_model.SIZED, contextlib.nullcontext()):
-                one = runners[saved_model.SIZED]
-                return np.concatenate([one(images=each[None])[contract.output] for each in resized_before(images)])
+        if single is not None:
+            with announces.pop(single, contextlib.nullcontext()):
+                one, (argument,) = runners[single], signatures[single].inputs
+                found = [one(**{argument: each[None]})[contract.output] for each in resized_before(images)]
+                return np.concatenate(found)
         name, argument = (
             (saved_model.ANY_SIZE, "images") if images.dtype == np.uint8 else (saved_model.PIXELS, "pixels")
         )
         with announces.pop(name, contextlib.nullcontext()):
             return runners[name](**{argument: images})[contract.output]
 
-    return _ready(Model(contract, path, run, seen=seen), signatures)
+    needed = (single,) if single else (saved_model.ANY_SIZE, saved_model.FIXED, saved_model.PIXELS)
+    return _ready(Model(contract, path, run, seen=seen), signatures, needed)
+
+
+def _onnx(path: Path, threads: int | None) -> Model:
+    contract, seen = onnx_file.read(path)
+    session = onnx_file.session(path, threads or processor.here().cores)
+
+    def described(values: Sequence[Any]) -> dict[str, tuple[tuple[int | None, ...], str]]:
+        kinds = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+        return {
+            each.name: (
+                tuple(side if isinstance(side, int) else None for side in each.shape),
+                kinds.get(each.type, each.type),
+            )
+            for each in values
+        }
+
+    def run(images: np.ndarray) -> np.ndarray:
+        if images.dtype != np.uint8:  # views of several sizes: enlarged so that the graph gives back these pixels
+            times = contract.supersampling
+            images = whole_numbers(images).repeat(times, axis=-3).repeat(times, axis=-2)
+        return session.run([contract.output], {"images": images})[0]
+
+    signatures = {saved_model.ANY_SIZE: _Signature(described(session.get_inputs()), described(session.get_outputs()))}
+    model = Model(contract, path, run, seen=seen, takes_resized=False)
+    return _ready(model, signatures, (saved_model.ANY_SIZE,))
 
 
 def _saved_model(path: Path, threads: int | None) -> Model:
@@ -271,7 +302,8 @@ def _saved_model(path: Path, threads: int | None) -> Model:
                 return loaded.signatures[saved_model.ANY_SIZE](images=tf.constant(images))[contract.output].numpy()
             return loaded.signatures[saved_model.PIXELS](pixels=tf.constant(images))[contract.output].numpy()
 
-    return _ready(Model(contract, path, run, seen=seen), signatures)
+    needed = (saved_model.ANY_SIZE, saved_model.FIXED, saved_model.PIXELS)
+    return _ready(Model(contract, path, run, seen=seen), signatures, needed)
 
 
 def _keras(path: Path, threads: int | None = None) -> Model:
@@ -303,27 +335,28 @@ def _keras(path: Path, threads: int | None = None) -> Model:
             return np.asarray(serving(pixels, training=False))
         return np.asarray(functools.reduce(lambda x, layer: layer(x, training=False), after, pixels))
 
-    return _ready(Model(contract, path, network, seen=seen, serving=serving), signatures)
+    model = Model(contract, path, network, seen=seen, serving=serving)
+    return _ready(model, signatures, (saved_model.ANY_SIZE, saved_model.PIXELS))
 
 
-def _ready(model: Model, signatures: Mapping[str, _Signature]) -> Model:
-    """The model with its neighbors, once what it takes and gives has proved to be what its contract says."""
+def _ready(model: Model, signatures: Mapping[str, _Signature], needed: Sequence[str]) -> Model:
+    """The model with its neighbors, once the `needed` signatures have proved to be as its contract says."""
     contract, path = model.contract, model.path
     found = neighbors.read(neighbors.beside(path), contract.neighbors) if contract.neighbors else None
     if found is not None and found.classes != contract.classes:
         raise InputError(f"{neighbors.beside(path)}: has other classes than {path}; copy both from the same run")
     views = (len(contract.views),) if contract.views else ()
+    one = (1, *views, contract.height, contract.width, 3)
     expected = {
         saved_model.ANY_SIZE: ("images", (None, *views, None, None, 3), "uint8"),
         saved_model.FIXED: ("images", (1, *views, contract.native_height, contract.native_width, 3), "uint8"),
-        saved_model.PIXELS: ("pixels", (None, *views, contract.height, contract.width, 3), "float32"),
+        saved_model.PIXELS: ("pixels", (None, *one[1:]), "float32"),
+        saved_model.SIZED: ("images", one, "uint8"),
+        saved_model.ONE: ("pixels", one, "float32"),
     }
-    if saved_model.SIZED in signatures:
-        expected = {saved_model.SIZED: ("images", (1, *views, contract.height, contract.width, 3), "uint8")}
     width = len(contract.classes) if found is None else found.embeddings.shape[1]
-    for name, (argument, shape, kind) in expected.items():
-        if name not in signatures and name == saved_model.FIXED:  # Keras has no use for it
-            continue
+    for name in needed:
+        argument, shape, kind = expected[name]
         there = signatures.get(name, _Signature({}, {}))
         # Of how many inputs answers come is the graph's to infer, which it need not.
         given = {name: ((None, *shape[1:]), kind) for name, (shape, kind) in there.outputs.items()}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cervix_tf.data.seen import Seen
 
 ANY_SIZE, FIXED, PIXELS, SIZED = "serving_default", "fixed", "pixels", "sized"
+ONE = "one"
+"""The signature of files for browsers: `pixels` of one input, so that no shape is open (see `export.web`)."""
 _LEFT_BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
 
 

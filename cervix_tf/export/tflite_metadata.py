@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cervix_tf.contract import Contract
-from cervix_tf.export.saved_model import SIZED
+from cervix_tf.export.saved_model import ONE, SIZED
 
 NAME = "TFLITE_METADATA"
 """Name of the model's buffer that holds the metadata."""
@@ -31,18 +31,17 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     """The ModelMetadata flatbuffer of a model; `signatures` gives the input's name of each, in the model's order."""
     import flatbuffers  # type: ignore[import-untyped]
 
-    sized = SIZED in signatures
+    sized = not {SIZED, ONE}.isdisjoint(signatures)
     width, height = (contract.width, contract.height) if sized else (contract.native_width, contract.native_height)
     size = {0: _Number("Uint32", width), 1: _Number("Uint32", height)}
     image = {0: _Number("Uint8", _IMAGE_PROPERTIES), 1: {0: _Number("Int8", _RGB), 1: size}}
     views = f"{len(contract.views)} views in the order {', '.join(contract.views)}, each " if contract.views else ""
-    how = f" (bilinear, {contract.supersampling} x supersampling)" if contract.supersampling > 1 else ""
-    size_inside = f"resized to {contract.width} x {contract.height}"
+    before = f"resized before {contract.resizing}"
     takes = {
-        "images": f"{views}an RGB image, uint8, {size_inside} before{how}; normalization is inside"
+        "images": f"{views}an RGB image, uint8, {before}, rounded; normalization is inside"
         if sized
         else f"{views}an RGB image, uint8, any size; resizing and normalization are inside",
-        "pixels": f"{views}RGB pixels, float32 in [0, 255], {size_inside} before{how}",
+        "pixels": f"{views}RGB pixels, float32 in [0, 255], {before}",
     }
     # The schema's numbers of the fields. Table AssociatedFile: name 0, description 1, type 2.
     labels = {0: LABELS, 1: "names of the classes, in order", 2: _Number("Int8", _AXIS_LABELS)}

@@ -1,4 +1,7 @@
-"""Which networks there are, and what is known of each without building it; nothing here needs Keras."""
+"""Which networks there are, and what is known of each without building it; nothing here needs Keras.
+
+Networks written in this project are compared with PyTorch's in the tests; the others are `keras.applications` itself.
+"""
 
 from __future__ import annotations
 

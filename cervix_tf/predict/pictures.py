@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cervix_tf import atomic, file_names
+from cervix_tf import atomic, file_names, progress
 from cervix_tf.contract import Contract
 from cervix_tf.data import images, png
 
@@ -29,7 +29,7 @@ def draw(
     from cervix_tf.explain import model_maps
 
     written: list[Path] = []
-    for name, files in inputs:
+    for name, files in progress.counted(inputs, "drawing heat maps", len(inputs), "inputs"):
         pixels = [images.decode_file(file) for file in files]
         maps = model_maps.heat_maps(network, pixels, contract.views)
         if not written:  # a model without heat maps leaves no folder behind

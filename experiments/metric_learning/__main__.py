@@ -6,14 +6,14 @@ from functools import partial
 
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Needs, RunRequest, Study, main
-from experiments.metric_learning.config import PRESETS, TABLES, TITLE, Config, Row, rows, wanted
+from experiments.metric_learning.config import PRESETS, TABLES, TASKS, TITLE, Config, Row, rows, wanted
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """Tables 1 to 8: embeddings of every row, neighbors chosen on val2, predictions of the hold-out split."""
     from cervix_tf.metrics import neighbors
     from cervix_tf.study import conclusion, deployment, stages
-    from experiments.metric_learning import figures, tables, training
+    from experiments.metric_learning import figures, second_reader, tables, training
     from experiments.metric_learning.data import described, inputs_of, read, split
     from experiments.metric_learning.model import INTENDED_USE
 
@@ -22,6 +22,10 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     if not (chosen := wanted(config, request)):  # Table 1 alone
         return tables.write_counts(config, parts, out)
     training.check_batches(config, chosen, inputs)
+    if config.second_reader is not None:
+        of_women = TASKS[config.task].women
+        ids = parts["test"].rows["group" if of_women else "path"]
+        second_reader.decisions(config.second_reader, tuple(TASKS[config.task].label_map), list(ids))
     initial = training.initial_networks(config, inputs["train"])
     results: dict[Row, training.Result] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,39 +12,45 @@ from cervix_tf.errors import InputError
 from cervix_tf.metrics.predictions import Predictions
 
 
-def read(path: Path, ours: Predictions) -> Predictions:
-    """The decisions in a CSV with the columns id and decision, as predictions of those rows of `ours` that it names.
+def decisions(path: Path, classes: Sequence[str], ids: Collection[str]) -> dict[str, str]:
+    """Id -> decision of a CSV with these columns, for those of the hold-out split's `ids` that it names.
 
-    An id is what `ours` calls a row: the woman, or the image's path where each image has a
-    decision of its own. Rows of the table that `ours` does not have are passed over.
+    An id is the woman, or the image's path where each image has a decision of its own. Rows of the table with
+    other ids are passed over.
 
-    Raises `InputError` that names the line when a decision is no class or an id comes twice, and
-    when no id is one of `ours`.
+    Raises `InputError` that names the line when a decision is none of `classes` or an id comes twice, and when no
+    id is one of `ids`.
     """
-    table = tables.read(path, ["id", "decision"])
-    found: dict[str, int] = {}
+    found: dict[str, str] = {}
     problems = []
-    for row in table:
-        if row["decision"] not in ours.classes:
+    for row in tables.read(path, ["id", "decision"]):
+        if row["decision"] not in classes:
             problems.append(
                 f"{path}: line {row.line}: decision {row['decision']!r}: is not among the classes "
-                f"{', '.join(ours.classes)}; write one of them"
+                f"{', '.join(classes)}; write one of them"
             )
         elif row["id"] in found:
             problems.append(f"{path}: line {row.line}: id {row['id']!r}: occurs twice; keep one of the lines")
         else:
-            found[row["id"]] = ours.classes.index(row["decision"])
+            found[row["id"]] = row["decision"]
     if problems:
         raise InputError("\n".join(problems[:20]))
-    there = ours.where(ours.table["id"].isin(found))
-    if not len(there):
+    known = set(ids)
+    if not known & found.keys():
         raise InputError(
-            f"{path}: none of its {len(found)} ids is in the hold-out split, whose ids are like {ours.table['id'][0]!r}"
+            f"{path}: none of its {len(found)} ids is in the hold-out split, whose ids are like {next(iter(ids))!r}"
         )
-    if len(there) < len(ours):
-        print(f"note: {path.name} judges {len(there)} of the {len(ours)} hold-out rows")
-    said = there.table.copy()
-    said[[f"p_{name}" for name in ours.classes]] = np.eye(len(ours.classes))[[found[name] for name in said["id"]]]
+    return {each: decision for each, decision in found.items() if each in known}
+
+
+def read(path: Path, ours: Predictions) -> Predictions:
+    """The decisions in a CSV as predictions of those rows of `ours` that it names; raises as `decisions` does."""
+    found = decisions(path, ours.classes, list(ours.table["id"]))
+    said = ours.where(ours.table["id"].isin(found)).table.copy()
+    if len(said) < len(ours):
+        print(f"note: {path.name} judges {len(said)} of the {len(ours)} hold-out rows")
+    at = [ours.classes.index(found[each]) for each in said["id"]]
+    said[[f"p_{name}" for name in ours.classes]] = np.eye(len(ours.classes))[at]
     return Predictions(said, ours.classes)
 
 

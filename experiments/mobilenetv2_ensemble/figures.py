@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from cervix_tf import runs
+from cervix_tf import progress, runs
 from cervix_tf.data import png
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.synthetic import visits
@@ -91,7 +91,8 @@ def gradcam_examples(config: Config, out: RunDir) -> Picture:
     files = dict(zip(every.rows["id"], every.files, strict=True))
     chosen = [[tested.table["id"][row] for row in rows] for rows in cases.chosen(tested).values()]
     drawn = {}
-    for case in (each for group in chosen for each in group):
+    shown = [each for group in chosen for each in group]
+    for case in progress.counted(shown, "drawing heat maps", len(shown), "cases"):
         pixels = [decode_file(file) for file in files[case]]
         maps = model_maps.heat_maps(network, pixels, VIEWS)
         drawn[case] = (pixels, maps)

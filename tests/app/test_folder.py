@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from cervix_tf.app import folder, network, server
+from cervix_tf.app import folder, server
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, flatbuffer, runtime
+from cervix_tf.export import associated_files, flatbuffer, runtime, web
 from cervix_tf.run_dir import write_json
 
 
@@ -25,9 +25,9 @@ from cervix_tf.run_dir import write_json
 @pytest.mark.parametrize("name", ["single_run", "visit_run"])
 def test_the_network_of_the_page_computes_what_the_exported_file_does(request, name, variant):
     path = request.getfixturevalue(name).tflite(variant)
-    model = network.static(path.read_bytes())
+    model = web.static(path.read_bytes())
     (signature,) = flatbuffer.unpacked(model).signatureDefs
-    assert len(flatbuffer.unpacked(model).subgraphs) == 1 and signature.signatureKey == b"pixels"
+    assert len(flatbuffer.unpacked(model).subgraphs) == 1 and signature.signatureKey == b"one"
     assert len(model) < path.stat().st_size and "SHAPE" not in flatbuffer.operators(model)
     interpreter = Interpreter(model_content=model)
     (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -87,11 +87,11 @@ def test_what_the_page_cannot_show_is_refused_before_anything_is_written(single_
     target = tmp_path / "page"
     with pytest.raises(InputError, match="no such run or file"):
         folder.write(tmp_path / "nothing", target)
-    with pytest.raises(InputError, match=r"cervix_tf\.export .* --formats tflite-float32 tflite-int8"):
+    with pytest.raises(InputError, match=r"cervix_tf\.export .* --formats web-float32 web-int8"):
         folder.write(tmp_path, target)
     contract, _ = associated_files.read(single_run.tflite())
     embeddings = tmp_path / "embeddings.tflite"
-    model = network.static(single_run.tflite().read_bytes())
+    model = web.static(single_run.tflite().read_bytes())
     embeddings.write_bytes(associated_files.appended(model, replace(contract, neighbors="0" * 64)))
     with pytest.raises(InputError, match="gives embeddings"):
         folder.write(embeddings, target)

@@ -1,11 +1,8 @@
-"""What the study's README says was measured, was: from result files, made at clean commits."""
+"""What the study's README says was measured, was: from result files."""
 
 import re
 from pathlib import Path
 
-import pytest
-
-from cervix_tf.run_dir import read_json
 from experiments.cvm_cervix import tables
 
 STUDY = Path(tables.__file__).parent
@@ -15,11 +12,6 @@ PAPERS = {
     *(accuracy for _, *splits in tables.PUBLISHED.performance.values() for *_, accuracy in splits),
     *tables.LIN_2019.values(),
 }
-
-
-@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
-def test_a_result_comes_from_a_clean_commit(path):
-    assert re.fullmatch(r"[0-9a-f]{12}", read_json(path)["commit"])
 
 
 def test_the_readmes_results_are_cells_of_result_files_or_the_papers():

@@ -79,6 +79,14 @@ def test_splits_too_small_for_a_batch_are_refused_before_the_first_row_trains(fo
     assert "batch_hard, split train: class 'control' has" in capsys.readouterr().err
 
 
+def test_a_table_of_a_second_reader_is_read_before_the_first_row_trains(folder, tmp_path, capsys):
+    (tmp_path / "reader.csv").write_text("id,decision\nnobody,case\n")
+    with pytest.raises(SystemExit) as ended:
+        run(folder, tmp_path, "--tables", "8", "--second-reader", str(tmp_path / "reader.csv"))
+    assert ended.value.code == 2 and not RunDir(tmp_path / "metric_learning" / "paper").rows
+    assert "none of its 1 ids is in the hold-out split" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def finished(folder, plain_backbone, out):
     run(folder, out, "--tables", *map(str, TABLES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cervix_tf import runs
 from cervix_tf.config import Images
 from cervix_tf.contract import Contract
 from cervix_tf.data import inputs, manifest, pipeline
-from cervix_tf.export import saved_model, tflite
+from cervix_tf.export import latency, resampling, saved_model, tflite
 from cervix_tf.export.serving import serving_model
 from cervix_tf.metrics import classification, predictions
 from cervix_tf.run_dir import RunDir, write_json
@@ -127,3 +128,21 @@ def views_run(tmp_path_factory) -> RunDir:
     """A run of cases of three views, SavedModel and float TFLite written."""
     contract = replace(CONTRACT, views=VIEWS, task="colored cases")
     return with_files(finish(tmp_path_factory.mktemp("views"), contract, 60), contract)
+
+
+@pytest.fixture(scope="module")
+def unexported(tmp_path_factory):
+    """unexported(run): a copy of a run as it was before anything was exported; what takes long is cut short."""
+
+    def copied(run: RunDir) -> RunDir:
+        out = RunDir(tmp_path_factory.mktemp("unexported") / "run")
+        out.root.mkdir()
+        for file in run.root.iterdir():
+            if file.suffix in (".csv", ".json", ".keras") and file != run.exports:
+                shutil.copy(file, out.root)
+        return out
+
+    with pytest.MonkeyPatch.context() as patch:  # measuring starts two processes per file
+        patch.setattr(latency, "milliseconds", lambda path, threads, repeats: 1.0)
+        patch.setattr(resampling, "IMAGES", 3)
+        yield copied

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import zipfile
 
@@ -12,30 +11,20 @@ from ai_edge_litert.interpreter import Interpreter
 
 from cervix_tf import contract as contracts
 from cervix_tf import export, runs
-from cervix_tf.export import flatbuffer, latency, runtime
+from cervix_tf.export import flatbuffer, runtime
 from cervix_tf.export.formats import MOBILE
-from cervix_tf.run_dir import RunDir
-
-
-def exported(run, folder):
-    out = RunDir(folder)
-    out.root.mkdir()
-    for file in run.root.iterdir():
-        if file.suffix in (".csv", ".json", ".keras"):
-            shutil.copy(file, out.root)
-    with pytest.MonkeyPatch.context() as patch:  # no clock: measuring starts two processes per file
-        patch.setattr(latency, "milliseconds", lambda path, threads, repeats: 1.0)
-        return out, export.run(out, MOBILE, force=True)
 
 
 @pytest.fixture(scope="module")
-def single(single_run, tmp_path_factory):
-    return exported(single_run, tmp_path_factory.mktemp("mobile") / "single")
+def single(single_run, unexported):
+    out = unexported(single_run)
+    return out, export.run(out, MOBILE, force=True)
 
 
 @pytest.fixture(scope="module")
-def cases(views_run, tmp_path_factory):
-    return exported(views_run, tmp_path_factory.mktemp("mobile") / "cases")
+def cases(views_run, unexported):
+    out = unexported(views_run)
+    return out, export.run(out, MOBILE, force=True)
 
 
 @pytest.mark.parametrize(("made", "shape"), [("single", [1, 24, 32, 3]), ("cases", [1, 3, 24, 32, 3])])

@@ -41,7 +41,7 @@ def test_the_card_states_use_data_metrics_and_limits(run, single_run):
         "# Model card: colors 1.2.3",
         "SYNTHETIC: trained and tested on drawn images",
         "Not a medical device. Not evaluated, cleared or approved",
-        "uint8, any size (made for 64 x 48), resized to 32 x 24 inside",
+        "uint8, any size (made for 64 x 48), resized inside to 32 x 24 pixels (width x height)",
         "60 inputs of 60 groups (red 20, green 20, blue 20)",
         "### Read as red against the rest",
         "### Class blue",

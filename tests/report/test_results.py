@@ -1,10 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from cervix_tf.errors import InputError
 from cervix_tf.report import results
-from cervix_tf.run_dir import RunDir, write_json
+from cervix_tf.run_dir import RunDir, read_json, write_json
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -76,3 +77,8 @@ DOCUMENTS = [PROJECT / "README.md", *PROJECT.glob("docs/**/*.md"), *PROJECT.glob
 def test_numbers_in_the_documentation_are_those_that_were_measured(path):
     text = path.read_text()
     assert text == results.with_cells(text, PROJECT)
+
+
+@pytest.mark.parametrize("path", sorted(PROJECT.glob("experiments/*/results/*.json")), ids=lambda path: path.parts[-3:])
+def test_a_result_comes_from_a_clean_commit(path):
+    assert re.fullmatch(r"[0-9a-f]{12}", read_json(path)["commit"])

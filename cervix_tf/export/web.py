@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cervix_tf.export import flatbuffer, saved_model
+from cervix_tf.export import associated_files, flatbuffer, tflite_metadata
+from cervix_tf.export.saved_model import ONE, PIXELS
 
 _WHOLE = (2, 4)  # types of the schema: int32, int64
 
 
+def of(path: Path) -> bytes:
+    """The bytes of a web file, of a .tflite of several signatures or of a web file itself; contract and labels inside.
+
+    Raises `InputError` when the file is damaged or not of cervix_tf.
+    """
+    contract, seen = associated_files.read(path)
+    model = path.read_bytes()
+    if ONE in flatbuffer.inputs(model):
+        return model
+    model = static(model)
+    described = {tflite_metadata.NAME: tflite_metadata.written(contract, flatbuffer.inputs(model))}
+    return associated_files.appended(flatbuffer.compacted(model, described), contract, seen)
+
+
 def static(model: bytes) -> bytes:
-    """The signature `pixels` of a .tflite alone, for one input: (1, [views,] height, width, 3) float32, resized before.
+    """The signature `pixels` of a .tflite alone, as `one`: (1, [views,] height, width, 3) float32, resized before.
 
     Weights and arithmetic stay as they are, so it computes what `cervix_tf.predict` does, 8-bit files too. What only
     works out sizes, which are known now, is replaced by its result: WebGPU and XNNPACK take no tensor of unknown size.
     """
     whole = flatbuffer.unpacked(model)
-    (signature,) = (each for each in whole.signatureDefs if each.signatureKey.decode() == saved_model.PIXELS)
+    (signature,) = (each for each in whole.signatureDefs if each.signatureKey.decode() == PIXELS)
     graph = whole.subgraphs[signature.subgraphIndex]
-    signature.subgraphIndex = 0
+    signature.signatureKey, signature.subgraphIndex = ONE.encode(), 0
     whole.signatureDefs, whole.subgraphs, whole.metadata = [signature], [graph], None
     for tensor in graph.tensors:
         tensor.shapeSignature = None

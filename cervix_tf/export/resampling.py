@@ -1,0 +1,108 @@
+"""How many decisions hang on who resizes: images arrive in many sizes, and hosts resize in several ways.
+
+A file for phones or browsers takes images of the network's size. Whoever feeds it should resize as the contract says,
+but libraries have ways of their own, and a camera gives other sizes than the training set has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cervix_tf import progress
+from cervix_tf.contract import Contract
+from cervix_tf.data.resizing import resized
+from cervix_tf.export.runtime import Image, Model, pixels_of
+
+IMAGES = 60
+"""Test images looked at, at most: each is enlarged to 12 megapixels twice, and kept in a dozen ways."""
+_CAMERA = {"12 MP, 4:3": (4032, 3024), "12 MP, 16:9": (4608, 2592)}  # width, height, as phones take them
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Some test inputs as they arrive at a network in several ways."""
+
+    places: np.ndarray
+    """Which of the test inputs these are."""
+    ways: dict[str, np.ndarray]
+    """Size and resampling -> (inputs, [views,] height, width, 3) float32, not rounded."""
+
+
+def arrive(files: Sequence[Sequence[Image]], contract: Contract, most: int | None = None) -> Arrived:
+    """Evenly chosen inputs of `files`, each at four sizes, resized to the network's as the contract says and otherwise.
+
+    The picture is the same each time, stretched where the shape differs: what is compared is resampling, not framing.
+    """
+    count = min(len(files), max(1, (most or IMAGES) // contract.image_files))
+    places = np.linspace(0, len(files) - 1, count).round().astype(int)
+    ways: dict[str, list[np.ndarray]] = {}
+    for at in progress.counted(places, "resizing in several ways", count, "inputs"):
+        found: dict[str, list[np.ndarray]] = {}
+        for file in files[at]:
+            for name, pixels in _every_way(pixels_of(file), contract).items():
+                found.setdefault(name, []).append(pixels)
+        for name, views in found.items():
+            ways.setdefault(name, []).append(np.stack(views) if contract.views else views[0])
+    return Arrived(places, {name: np.stack(each) for name, each in ways.items()})
+
+
+def hanging(model: Model, arrived: Arrived, answers: np.ndarray) -> dict[str, Any]:
+    """Of how many inputs the decision is another one in some way, and of how many in each.
+
+    `answers` are the model's on all test inputs as they are, resized as the contract says. `widest_change` is the
+    largest lead that a decision had which changed.
+    """
+    reference = answers[arrived.places]
+    decided = reference.argmax(axis=1)
+    second, first = np.sort(reference, axis=1)[:, -2:].T
+    changed: dict[str, np.ndarray] = {}
+    for name, images in progress.counted(arrived.ways.items(), "deciding", len(arrived.ways), "ways of resizing"):
+        found = np.concatenate([model.run(each[None]) for each in images])
+        changed[name] = found.argmax(axis=1) != decided
+    some = np.any(list(changed.values()), axis=0)
+    return {
+        "n": len(decided),
+        "changed": int(some.sum()),
+        "widest_change": float(np.max(first - second, where=some, initial=0.0)),
+        "by": {name: int(each.sum()) for name, each in changed.items()},
+    }
+
+
+def told(found: dict[str, Any]) -> str:
+    """What `hanging` gives, in a sentence."""
+    share = f"{found['changed']} of {found['n']} decisions hang on the size an image comes in and on how it is resized"
+    if not found["changed"]:
+        return share
+    most = max(found["by"], key=lambda name: found["by"][name])
+    return f"{share} (they led by up to {found['widest_change']:.3f}; most with {most}: {found['by'][most]})"
+
+
+def _every_way(pixels: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:
+    """Size and resampling -> the image at the network's size, (height, width, 3) float32."""
+    native = (contract.native_width, contract.native_height)
+    sizes = {"native": native, "half": (max(1, native[0] // 2), max(1, native[1] // 2)), **_CAMERA}
+    found = {}
+    for name, (width, height) in sizes.items():
+        larger = width > pixels.shape[1]
+        frame = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC if larger else cv2.INTER_AREA)
+        for how, resize in _resamplings(contract).items():
+            found[f"{name}, {how}"] = resize(frame).astype(np.float32)
+    return found
+
+
+def _resamplings(contract: Contract) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """The contract's way, and the two that libraries have: a few pixels around each point, or the mean of all."""
+    height, width = contract.height, contract.width
+    found: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "as the contract says": lambda frame: resized(frame, height, width, contract.supersampling),
+        "bilinear": lambda frame: cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR),
+        "mean of the area": lambda frame: cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA),
+    }
+    if contract.supersampling == 1:
+        del found["bilinear"]  # is the contract's
+    return found
