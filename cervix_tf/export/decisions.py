@@ -94,7 +94,7 @@ def _replace(out: RunDir, before: Contract, after: Contract) -> None:
     if (before, inside) == (after, after.calibration):
         return
     out.exports.unlink(missing_ok=True)
-    for name in (*formats.FORMATS, *formats.MOBILE):
+    for name in (*formats.FORMATS, *formats.MOBILE, *formats.WEB):
         target = formats.target_of(out, name)
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     after.write(out.contract)
