@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 LEVEL = 0.95
 FEW_GROUPS = 20
 _CHUNK = 250_000  # weights held at a time: 2 MB, so that they stay in the processor's cache
+_FEWEST_DRAWS = 16  # together at least: sorting the rows costs as much as several draws
 
 Array = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
@@ -83,7 +84,7 @@ def cluster_bootstrap(
     _, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     count = int(member.max()) + 1
     generator = np.random.default_rng(seed)
-    step = max(1, _CHUNK // len(member))
+    step = max(_FEWEST_DRAWS, _CHUNK // len(member))
     parts: list[Mapping[Key, Array]] = []
     for start in range(0, resamples, step):
         drawn = resampled_groups(count, min(step, resamples - start), generator)
