@@ -183,7 +183,7 @@ def test_no_library_writes_to_the_terminal(command, model, single, tmp_path):
         cwd=tmp_path,
         env=environment,
     )
-    assert done.stderr == ""
+    assert done.stderr in ("", "loading TensorFlow ...\n")  # ours, where that lasts
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
