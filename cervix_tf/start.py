@@ -114,13 +114,15 @@ def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
     if begun.get("deterministic", found["deterministic"]) != found["deterministic"]:
         how, remedy = ("with", "give it again") if begun["deterministic"] else ("without", "leave it out")
         raise InputError(f"{out.root}: was started {how} --deterministic; {remedy}, or choose another run folder")
+    before = str(begun.get("keras_backend", found["keras_backend"]))
+    backends = {"keras_backend": before if found["keras_backend"] in before else f"{before}, {found['keras_backend']}"}
     if begun.get("instruction_sets", found["instruction_sets"]) != found["instruction_sets"]:
         print(
             f"note: {out.root}: was started on {begun.get('processor')}; what is computed here is rounded differently"
         )
     elif begun.get("reproducible") != _SEVERAL_PROCESSORS:
-        return {}
-    return {"reproducible": _SEVERAL_PROCESSORS}
+        return backends
+    return {**backends, "reproducible": _SEVERAL_PROCESSORS}
 
 
 def _computed(out: RunDir) -> Path | None:
@@ -167,6 +169,7 @@ def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dic
         "commit": git.stdout.strip() or "not a git checkout",
         "python": platform.python_version(),
         "system": platform.platform(),
+        "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         **tuning.described(on_gpus=on_gpus),
         "devices": _devices(),
         "versions": versions,

@@ -111,6 +111,9 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
                 config = start.begin(config, out, line, seed, report_images=not command.no_images)
                 ready.check(config, study.needs(config, out, request), out)
                 study.run(config, out, request)
+            from cervix_tf.training import backend
+
+            backend.finish_on_tensorflow()
             if len(runs) > 1:
                 from cervix_tf.report import seeds
 

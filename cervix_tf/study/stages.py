@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cervix_tf.study import failures
+from cervix_tf.training import backend
 
 
 def run(rows: Mapping[str, Callable[[], object]], deploy: Callable[[], object], report: Callable[[], object]) -> None:
     """Train and measure each of `rows` (by name), deploy the main model, then draw figures and write the report.
 
-    A row that fails lets the others go on; the report is written even where an exported file is refused.
+    A row that fails lets the others go on; the report is written even where an exported file is refused. On another
+    Keras backend than TensorFlow the rows are all: see `cervix_tf.training.backend`.
 
     Raises `InputError` at the end with what was wrong with the rows that failed, see `failures.collected`.
     """
@@ -18,6 +20,8 @@ def run(rows: Mapping[str, Callable[[], object]], deploy: Callable[[], object], 
         for name, evaluate in rows.items():
             with attempt(name):
                 evaluate()
+        if not backend.is_tensorflow():
+            return
         try:
             deploy()
         finally:

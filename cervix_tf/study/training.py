@@ -56,7 +56,7 @@ class ReusableNetwork:
         for variable, value in zip(self.trained.variables, values or self.initial, strict=True):
             variable.assign(value)
         for variable in self.trained.optimizer.variables:
-            variable.assign(keras.ops.zeros_like(variable))
+            variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
         self.trained.optimizer.learning_rate = learning_rate
         return self.trained
 
@@ -70,7 +70,7 @@ class ReusableNetwork:
 def reusable(compiled: keras.Model) -> ReusableNetwork:
     """`compiled`, ready for one training after the other."""
     tested = compiled if compiled.dtype_policy.name == "float32" else in_float32(compiled)
-    return ReusableNetwork(compiled, tested, [variable.value.numpy() for variable in compiled.variables])
+    return ReusableNetwork(compiled, tested, [fit.value(variable) for variable in compiled.variables])
 
 
 def train(

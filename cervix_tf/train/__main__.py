@@ -107,6 +107,7 @@ def run(config: Config, out: RunDir) -> None:
     from cervix_tf.models import catalog
     from cervix_tf.study import conclusion, data, deployment, evaluation
     from cervix_tf.study import training as study_training
+    from cervix_tf.training import backend
 
     if config.network not in catalog.NAMES:
         raise InputError(f"--network {config.network}: no such network; choose from {', '.join(catalog.NAMES)}")
@@ -139,6 +140,7 @@ def run(config: Config, out: RunDir) -> None:
 
     if not out.metrics.exists():
         evaluation.evaluate(trained(), of_split, config.images, out, description, config.seed)
+    backend.finish_on_tensorflow()
     try:
         contract = deployment.terms(
             out.root.name, classes, config.images, description, "Research on the images it was trained on.", out

@@ -28,7 +28,7 @@ class BiasCorrectedStatistics(keras.callbacks.Callback):
         """Remember what the statistics are before the first step."""
         if epoch == 0:
             self.started = [
-                (variable, variable.value.numpy(), layer.momentum)
+                (variable, keras.ops.convert_to_numpy(variable), layer.momentum)
                 for layer in self.layers
                 for variable in (layer.moving_mean, layer.moving_variance)
             ]
@@ -44,5 +44,5 @@ class BiasCorrectedStatistics(keras.callbacks.Callback):
     def _correct(self) -> None:
         for variable, start, momentum in self.started:
             left = momentum ** self.params["steps"]
-            variable.assign((variable.value.numpy() - left * start) / (1 - left))
+            variable.assign((keras.ops.convert_to_numpy(variable) - left * start) / (1 - left))
         self.started = []

@@ -47,6 +47,12 @@ def strategy(devices: str) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(there[:wanted]) if wanted > 1 else tf.distribute.get_strategy()
 
 
+def scope(network: keras.Model) -> contextlib.AbstractContextManager:
+    """Where the variables of what trains `network` are made: its tf.distribute strategy, if it has one."""
+    strategy = getattr(network, "distribute_strategy", None)
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
 def worker() -> int | None:
     """This process's number among the workers of TF_CONFIG, 0 = the chief; None when there is no other worker.
 

@@ -20,7 +20,7 @@ from cervix_tf.data import pipeline
 from cervix_tf.errors import InputError
 from cervix_tf.models import weights
 from cervix_tf.run_dir import RunDir
-from cervix_tf.training import devices
+from cervix_tf.training import backend, devices
 from cervix_tf.training.epoch_states import EpochStates
 from cervix_tf.training.finite import FiniteLoss
 from cervix_tf.training.fused_optimizers import FusedAdam, FusedSGD
@@ -28,7 +28,8 @@ from cervix_tf.training.fused_optimizers import FusedAdam, FusedSGD
 
 def adam(config: AdamConfig) -> keras.optimizers.Optimizer:
     """Adam, or AdamW where `config.weight_decay` is set."""
-    return FusedAdam(
+    kind = FusedAdam if backend.is_tensorflow() else keras.optimizers.Adam
+    return kind(
         learning_rate=config.learning_rate,
         beta_1=config.beta_1,
         beta_2=config.beta_2,
@@ -39,7 +40,8 @@ def adam(config: AdamConfig) -> keras.optimizers.Optimizer:
 
 def sgd(config: SGDConfig) -> keras.optimizers.Optimizer:
     """Stochastic gradient descent, with momentum and weight decay where these are not 0."""
-    return FusedSGD(config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay or None)
+    kind = FusedSGD if backend.is_tensorflow() else keras.optimizers.SGD
+    return kind(config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay or None)
 
 
 def optimizer(config: AdamConfig | SGDConfig) -> keras.optimizers.Optimizer:
@@ -105,7 +107,7 @@ def fit(
     if epochs < 1:
         raise InputError(f"{out.root}: {epochs} epochs; ask for at least 1")
     keeper = _Keeper(out, criterion, also_by, epochs, patience)
-    with network.distribute_strategy.scope():
+    with devices.scope(network):
         done = keeper.restore(network)
     if not devices.agreed(done):
         raise InputError(
@@ -151,7 +153,7 @@ def _mend(network: keras.Model, batches: tf.data.Dataset) -> None:
     loss and metrics: they are made here, from a batch of this worker. And it averages what
     a step reports over an axis, which scalars do not have.
     """
-    with network.distribute_strategy.scope():
+    with devices.scope(network):
         network._symbolic_build(data_batch=next(iter(batches)))
     network._maybe_symbolic_build = lambda **_: None
     for name in ("train_step", "test_step"):
@@ -212,7 +214,7 @@ class _Keeper(keras.callbacks.Callback):
         row = {
             "epoch": epoch + 1,
             "seconds": round(time.monotonic() - self.started, 3),
-            "learning_rate": float(_value(self.model.optimizer.learning_rate)),
+            "learning_rate": float(value(self.model.optimizer.learning_rate)),
             **values,
         }
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
@@ -223,7 +225,7 @@ class _Keeper(keras.callbacks.Callback):
             self.states.finish(self.history)
             self.model.stop_training = True
         else:
-            arrays = {f"variable-{at}": _value(each) for at, each in enumerate(_variables(self.model))}
+            arrays = {f"variable-{at}": value(each) for at, each in enumerate(_variables(self.model))}
             self.states.keep(self.history, arrays)
 
 
@@ -253,9 +255,10 @@ def _variables(network: keras.Model) -> list[keras.Variable]:
     return [*network.variables, *network.optimizer.variables]
 
 
-def _value(variable: keras.Variable) -> np.ndarray:
+def value(variable: keras.Variable) -> np.ndarray:
     """The variable's value; a mirrored one's on its first device."""
-    return variable.value.numpy()
+    held = variable.value
+    return held.numpy() if backend.is_tensorflow() else keras.ops.convert_to_numpy(held)
 
 
 def best_epoch(history: pd.DataFrame, criterion: str) -> int:

@@ -26,7 +26,7 @@ from tests.export.conftest import CONTRACT
 PLAIN = replace(CONTRACT, classes=("red", "=green", "blue, light"), intended_use="Tests <b>only</b>.", supersampling=2)
 SINGLE = replace(
     PLAIN,
-    calibration=Calibration("vector", (1.5, 1.8, 1.3), (0.3, -0.2, -0.1)),
+    calibration=Calibration("platt", (1.5, 1.5, 1.5), (0.3, -0.2, -0.1)),
     operating_point=OperatingPoint("sensitivity:0.9", 0.4),
 )
 VISITS = replace(PLAIN, task="colored visits", views=("acetic_1", "acetic_2", "iodine"), synthetic=False)

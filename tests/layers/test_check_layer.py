@@ -1,6 +1,7 @@
 """What holds of every registered layer, whatever it computes: shapes, files, dtype policies, gradients."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -122,6 +123,24 @@ def test_in_another_process_it_is_the_same_layer_with_the_same_outputs(name, els
     with np.load(elsewhere / f"{name}.npz") as found:
         for expected, output in zip(tensors(built(name)(batch(name))), found.values(), strict=True):
             np.testing.assert_array_equal(output, expected)
+
+
+@pytest.fixture(scope="module")
+def on_jax(elsewhere):
+    """The same folder, its outputs computed by Keras on JAX."""
+    pytest.importorskip("jax")
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(elsewhere)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return elsewhere
+
+
+@every_layer
+def test_on_jax_its_outputs_are_the_same_up_to_rounding(name, on_jax):
+    with np.load(on_jax / f"{name}.npz") as found:
+        for expected, output in zip(tensors(built(name)(batch(name))), found.values(), strict=True):
+            np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
 
 
 @every_layer

@@ -1,0 +1,110 @@
+"""With Keras on JAX: the same losses, outputs and training steps as on TensorFlow, up to rounding; whole runs end."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from cervix_tf import losses
+from cervix_tf.config import AdamConfig, SGDConfig
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+
+IN_BOTH = """
+import sys
+import keras, numpy as np
+from cervix_tf import losses
+from cervix_tf.config import AdamConfig, SGDConfig
+from cervix_tf.layers import FusedBatchNormalization
+from cervix_tf.training import fit
+
+draw = np.random.default_rng(0)
+labels = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+logits = draw.normal(size=(8, 4)).astype("float32")
+unit = draw.normal(size=(8, 5)).astype("float32")
+unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+found = {}
+for loss in (losses.FocalLoss(), losses.WeightedCrossEntropy([1, 2, 3, 4])):
+    found[type(loss).__name__] = loss(labels, logits)
+for loss in (losses.BatchHard(), losses.Contrastive(), losses.NPair(), losses.NTXent()):
+    found[type(loss).__name__] = loss(labels, unit)
+
+def small():
+    pixels = x = keras.Input((16, 16, 3))
+    for channels in (8, 16):
+        x = keras.layers.Conv2D(channels, 3, strides=2, use_bias=False)(x)
+        x = keras.layers.ReLU(6.0)(FusedBatchNormalization(momentum=0.9)(x))
+    return keras.Model(pixels, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)))
+
+pixels = draw.uniform(0, 255, (40, 16, 16, 3)).astype("float32") / 255
+truth = draw.integers(0, 4, 40)
+start = [0.1 * draw.normal(size=each.shape) + (each.path.endswith(("gamma", "variance"))) for each in small().variables]
+for name, config in (
+    ("SGD", SGDConfig(epochs=1, learning_rate=0.01, momentum=0.9, weight_decay=0.01)),
+    ("AdamW", AdamConfig(epochs=1, learning_rate=0.001, weight_decay=0.01, epsilon=1e-3)),
+):
+    network = small()
+    for variable, value in zip(network.variables, start):
+        variable.assign(np.abs(value) if variable.path.endswith("variance") else value)
+    network.compile(fit.optimizer(config), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    network.fit(pixels, truth, batch_size=4, shuffle=False, verbose=0)
+    found[name] = np.concatenate([fit.value(each).ravel() for each in network.variables])
+np.savez(sys.argv[1], **{name: keras.ops.convert_to_numpy(each) for name, each in found.items()})
+"""
+
+
+def python(backend, *words, folder=None):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, *map(str, words)], capture_output=True, text=True, check=False, env=environment, cwd=folder
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What both backends compute: name of a loss or an optimizer -> its value, or all variables after ten steps."""
+    folder = tmp_path_factory.mktemp("backends")
+    for backend in ("tensorflow", "jax"):
+        python(backend, "-c", IN_BOTH, folder / f"{backend}.npz")
+    return [dict(np.load(folder / f"{backend}.npz")) for backend in ("tensorflow", "jax")]
+
+
+@pytest.mark.parametrize("name", [each for each in losses.__all__ if each[0].isupper()])
+def test_a_loss_is_the_same(name, found):
+    ours, theirs = (each[name] for each in found)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("config", [AdamConfig, SGDConfig])
+def test_ten_steps_end_with_the_same_weights_and_statistics(config, found):
+    ours, theirs = (each["AdamW" if config is AdamConfig else "SGD"] for each in found)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_on_jax_is_exported_and_reported_like_any_other(tmp_path):
+    import cv2
+
+    draw = np.random.default_rng(0)
+    for name, level in (("dark", 60), ("light", 190)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for at in range(16):
+            picture = draw.normal(level, 20, (32, 32, 3)).clip(0, 255).astype("uint8")
+            cv2.imwrite(str(tmp_path / "pictures" / name / f"{at}.png"), picture)
+    python("jax", "-m", "cervix_tf.data", "import", "folder", "pictures", "-o", "all.csv", folder=tmp_path)
+    command = ["-m", "cervix_tf.train", "all.csv", "--root", "pictures", "-o", "run", "--weights", "random"]
+    command += ["--images.size", "32", "--images.batch-size", "8", "--optimizer.epochs", "2", "--network", "resnet18"]
+    said = python("jax", *command, folder=tmp_path)
+    assert "trained and tested with jax; exporting and reporting with TensorFlow" in said
+    run = tmp_path / "run"
+    assert json.loads((run / "environment.json").read_text())["keras_backend"] == "jax, tensorflow"
+    assert (run / "report.html").exists() and (run / "saved_model").is_dir()
+    assert zipfile.is_zipfile(run / "model.tflite")
+    folders = ("pictures/dark", "pictures/light")
+    assert python("tensorflow", "-m", "cervix_tf.predict", "run", *folders, folder=tmp_path).count(".png") == 32
