@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cervix_tf import atomic, runs
 from cervix_tf.contract import Contract
@@ -94,7 +94,7 @@ def _replace(out: RunDir, before: Contract, after: Contract) -> None:
     if (before, inside) == (after, after.calibration):
         return
     out.exports.unlink(missing_ok=True)
-    for name in (*formats.FORMATS, *formats.MOBILE, *formats.WEB):
+    for name in get_args(formats.Format):
         target = formats.target_of(out, name)
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     after.write(out.contract)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from cervix_tf import contract as contracts
 from cervix_tf import runs
 from cervix_tf.errors import InputError
 from cervix_tf.export import __main__ as export
-from cervix_tf.export import decisions, latency
+from cervix_tf.export import decisions, formats, latency
 from cervix_tf.metrics import predictions
 from cervix_tf.predict import __main__ as predict
 from cervix_tf.run_dir import RunDir, read_json
@@ -115,8 +116,11 @@ def test_a_new_calibration_moves_the_threshold_of_the_same_rule(run):
 
 def test_files_of_the_model_before_do_not_stay(run):
     exported(run)
+    targets = [formats.target_of(run, name) for name in get_args(formats.Format)]
+    for target in targets:
+        target.touch()
     decisions.decide(run, "temperature")
-    assert not run.saved_model.exists() and not run.tflite().exists() and not run.exports.exists()
+    assert not [path for path in (*targets, run.exports) if path.exists()]
 
 
 def test_a_killed_calibration_is_found_and_ended_by_the_same_command(run, monkeypatch):
