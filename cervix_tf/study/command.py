@@ -113,11 +113,11 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
                 study.run(config, out, request)
             from cervix_tf.training import backend
 
-            backend.finish_on_tensorflow()
-            if len(runs) > 1:
+            if len(runs) > 1 and backend.is_tensorflow():
                 from cervix_tf.report import seeds
 
                 seeds.conclude(runs)
+        backend.finish_on_tensorflow(f"experiments.{study.name}", arguments)
 
 
 def _of_worker(execution: tuning.Execution) -> str:

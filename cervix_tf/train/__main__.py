@@ -99,6 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             line = ["python", "-m", "cervix_tf.train", *arguments]
             shown = not command.no_images
             run(start.begin(command.config, out, line, command.config.seed, report_images=shown), out)
+        from cervix_tf.training import backend
+
+        backend.finish_on_tensorflow("cervix_tf.train", arguments)
 
 
 def run(config: Config, out: RunDir) -> None:
@@ -140,7 +143,8 @@ def run(config: Config, out: RunDir) -> None:
 
     if not out.metrics.exists():
         evaluation.evaluate(trained(), of_split, config.images, out, description, config.seed)
-    backend.finish_on_tensorflow()
+    if not backend.is_tensorflow():
+        return
     try:
         contract = deployment.terms(
             out.root.name, classes, config.images, description, "Research on the images it was trained on.", out

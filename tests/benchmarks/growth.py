@@ -6,6 +6,7 @@ depend on what else the machine does. docs/guides/large_data.md has the table.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import resource
 import subprocess
@@ -39,9 +40,11 @@ def table(rows: int) -> pd.DataFrame:
 
 
 def read_manifest(rows: int) -> Callable[[], object]:
-    with tempfile.NamedTemporaryFile(suffix=".csv", delete=False) as file:
-        table(rows).to_csv(file.name, index=False)
-    return lambda: manifest.read(Path(file.name), Path("/"))
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    file = Path(folder.name) / "manifest.csv"
+    table(rows).to_csv(file, index=False)
+    return lambda: manifest.read(file, Path("/"))
 
 
 def split_by_woman(rows: int) -> Callable[[], object]:
