@@ -15,8 +15,9 @@ import numpy as np
 
 from cervix_tf.contract import Contract
 from cervix_tf.errors import InputError
-from cervix_tf.export import runtime
-from cervix_tf.export.runtime import Image, Model
+from cervix_tf.export import reading, runtime
+from cervix_tf.export.reading import Image
+from cervix_tf.export.runtime import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,22 +65,23 @@ class Classifier:
         """One row an input, by its name: a column `p_<class>` for each class's probability, and `most_probable`.
 
         Where the contract has an operating point, also `score`, the positive classes' summed probability, and
-        `positive`, whether it reaches the threshold. Arrays are named by their place. More than one at a time only
-        helps on a GPU.
+        `positive`, whether it reaches the threshold; where the model has a gate, `quality`: what is wrong with the
+        image ("too dark"), "" for nothing. Arrays are named by their place. More than one at a time only helps on a
+        GPU.
 
         Raises `InputError` for images that cannot be read or do not fit the model.
         """
         import pandas as pd
 
         inputs = self._inputs(images)
-        found = runtime.probabilities(self.model, [each for _, each in inputs], batch_size)
+        found, problems = runtime.answers(self.model, [each for _, each in inputs], batch_size)
         table = pd.DataFrame(found, columns=[f"p_{name}" for name in self.contract.classes])
         table.index = pd.Index([name for name, _ in inputs], name="input")
         table = table.assign(most_probable=[self.contract.classes[at] for at in found.argmax(axis=1)])
-        if (point := self.contract.operating_point) is None:
-            return table
-        score, called = point.called(found, [self.contract.classes.index(name) for name in self.contract.positive])
-        return table.assign(score=score, positive=called)
+        if (point := self.contract.operating_point) is not None:
+            score, called = point.called(found, [self.contract.classes.index(name) for name in self.contract.positive])
+            table = table.assign(score=score, positive=called)
+        return table if problems is None else table.assign(quality=["; ".join(map(str, each)) for each in problems])
 
     def evaluate(
         self, manifest: Manifest | str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None, **options: Any
@@ -110,7 +112,7 @@ class Classifier:
 
         network = runtime.keras_model(self.model)
         return [
-            model_maps.heat_maps(network, [runtime.pixels_of(image) for image in each], self.contract.views)
+            model_maps.heat_maps(network, [reading.pixels_of(image) for image in each], self.contract.views)
             for _, each in self._inputs(images)
         ]
 

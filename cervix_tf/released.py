@@ -19,7 +19,7 @@ def names() -> tuple[str, ...]:
 
 
 def pins() -> dict[str, str]:
-    """Path below `FOLDER` -> SHA-256 of every released .tflite file."""
+    """Path below `FOLDER` -> SHA-256 of every released .tflite file and quality gate."""
     lines = PINS.read_text(encoding="utf-8").splitlines()
     return {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
 

@@ -156,6 +156,11 @@ class RunDir:
         return self.root / "neighbors.npz"
 
     @property
+    def quality(self) -> Path:
+        """Limits that tell images the model should not be asked about (see `cervix_tf.quality`), JSON."""
+        return self.root / "quality_gate.json"
+
+    @property
     def seen(self) -> Path:
         """Digests of what the model was trained and chosen on (see `cervix_tf.data.seen`), JSON."""
         return self.root / "seen.json"

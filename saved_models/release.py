@@ -16,19 +16,23 @@ from typing import Any
 import tyro
 import yaml
 
-from cervix_tf import atomic, released
+from cervix_tf import atomic, quality, released, runs
 from cervix_tf.data import datasheet, manifest, splits
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError, exit_cleanly
-from cervix_tf.export import associated_files, model_card
+from cervix_tf.export import associated_files, model_card, resampling, runtime
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 VARIANTS = ("float16", "int8")
 """What is small enough for a repository; what the parity gate refused is not in the run."""
+RESAMPLED = 100
+"""Test images on which it is counted how many decisions hang on the resampling."""
 
 
 def release(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str]) -> None:
-    """Take a finished run's exported files, metrics, manifest and card into saved_models/released/NAME.
+    """Take a finished run's exported files, quality gate, metrics, manifest and card into saved_models/released/NAME.
+
+    Needs the run's test images, to count how many decisions hang on the resampling.
 
     Args:
         run: run directory, with `python -m cervix_tf.export RUN --formats tflite-float16 tflite-int8` done
@@ -48,9 +52,13 @@ def release(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str]) ->
         raise InputError(f"{run}: its .tflite files are of different models; export the run again")
     exports = [rows[file.name] for file in files]
     listed = manifest.read(source.manifest)
-    found = card(source, about, listed, exports)
+    found = card(source, about, listed, exports, resampled(source, files[0]))
     for variant in VARIANTS:
         target.tflite(variant).unlink(missing_ok=True)
+    target.quality.unlink(missing_ok=True)
+    if source.quality.is_file():
+        quality.read(source.quality, contracts[0])  # of another model it is refused
+        files.append(source.quality)
     for file in files:
         shutil.copyfile(file, target.root / file.name)
     replace(contracts[0], digest="").write(target.contract)  # each file carries a sealed one
@@ -65,7 +73,21 @@ def release(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str]) ->
     print(f"{target.root}: {', '.join(file.name for file in files)}")
 
 
-def card(run: RunDir, about: Mapping[str, Any], listed: Manifest, exports: list[dict[str, Any]]) -> dict[str, Any]:
+def resampled(run: RunDir, file: Path) -> dict[str, Any]:
+    """How many decisions of a released file hang on the resampling (see `cervix_tf.export.resampling`)."""
+    model = runtime.load(file)
+    tests, _ = runs.tested_inputs(run, runs.manifest(run), model.contract)
+    arrived = resampling.arrive(tests.files, model.contract, RESAMPLED)
+    return resampling.hanging(model, arrived, runtime.probabilities(model, tests.files))
+
+
+def card(
+    run: RunDir,
+    about: Mapping[str, Any],
+    listed: Manifest,
+    exports: list[dict[str, Any]],
+    hanging: dict[str, Any],
+) -> dict[str, Any]:
     """The run's model card, with what about.yaml and the data sheet add and only the released files."""
     found, sheet = model_card.card(run), datasheet.read(about["datasheet"])
     found["model"] |= {"license": about["license"].strip(), "first_weights": about["first_weights"].strip()}
@@ -74,7 +96,9 @@ def card(run: RunDir, about: Mapping[str, Any], listed: Manifest, exports: list[
         "grouping": sheet.grouping.strip(),
         "protocol": split(listed),
     }
-    found["limits"] = [found["limits"][0], *(limit.strip() for limit in about["limits"]), *found["limits"][1:]]
+    said = f"{resampling.told(hanging)}; give images in the size of those it learned from, as they were taken."
+    found["limits"] = [found["limits"][0], *(limit.strip() for limit in about["limits"]), said, *found["limits"][1:]]
+    found["resampling"] = hanging
     found["files"] = exports
     return found
 

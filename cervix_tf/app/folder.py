@@ -8,11 +8,12 @@ import lzma
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cervix_tf import atomic, released
+from cervix_tf import atomic, quality, released
 from cervix_tf.app import samples
 from cervix_tf.contract import Contract
 from cervix_tf.data import views
@@ -48,6 +49,7 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
     contract = next(iter(found.values()))
     if any(other != contract for other in found.values()):
         raise InputError(f"{model}: its .tflite files are of different models; export the run again")
+    gate = quality.read(quality.beside(next(iter(files.values()))), contract)
     if contract.neighbors:
         raise InputError(
             f"{model}: {contract.task} gives embeddings, which the page cannot compare with neighbors; "
@@ -68,7 +70,8 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
         contract.write(part / "contract.json")
         drawn = samples.write(contract.views, part)
         names = {view: _view_name(view, contract.views, texts) for view in contract.views}
-        write_json(part / "app.json", {"models": models, "views": names})
+        kinds = asdict(gate)["kinds"] if gate else None
+        write_json(part / "app.json", {"models": models, "views": names, "quality": kinds})
         write_json(part / "strings.json", texts)
         write_json(part / "app.webmanifest", _manifest(contract, texts))
         page = {

@@ -195,6 +195,11 @@ def _table(summary: dict[str, Any]) -> list[str]:
     if same := summary.get("repeatability"):
         lines.append(f"several images of {same['cases']} cases, decided as {same['of']}:")
         lines += [_line(name, found) for name, found in same["metrics"].items()]
+    if gate := summary.get("quality"):
+        reasons = ", ".join(f"{words}: {count}" for words, count in gate["by"].items())
+        lines.append(f"images that the model should not be asked about{f' ({reasons})' if reasons else ''}:")
+        lines.append(_line("share with alarm", gate["alarms"]))
+        lines += [_line(f"accuracy, {name}", found) for name, found in gate["accuracy"].items()]
     for name, found in summary["per_class"].items():
         lines.append(f"{name}:")
         lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]

@@ -20,6 +20,7 @@ from cervix_tf.metrics import (
     calibration,
     classification,
     conformal,
+    intervals,
     net_benefit,
     operating_points,
     predictions,
@@ -29,6 +30,7 @@ from cervix_tf.metrics import (
 )
 from cervix_tf.metrics import margin as margins
 from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.quality import PROBLEMS, Problem
 
 if TYPE_CHECKING:
     from cervix_tf.contract import Contract
@@ -121,7 +123,8 @@ def evaluate(
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
     tested, left_out = _sound(_part(listed, split, name), damaged)
     manifests.check_labels(tested, contract.classes, name)
-    found, notes = _predict(model, tested, name, view, batch_size)
+    found, problems, notes = _predict(model, tested, name, view, batch_size)
+    quality = None if problems is None else _quality(found, problems, seed, resamples)
     notes += [f"left out: {problem}" for problem in left_out]
     overlap = None if model.seen is None else seen.overlap(model.seen, _predicted(tested, found))
     validation = None
@@ -168,6 +171,7 @@ def evaluate(
     summary["strata"] = {
         each: strata.stratified(found, each, positive=contract.positive, seed=seed, resamples=resamples) for each in by
     }
+    summary["quality"] = quality
     summary["seen"] = overlap.summary() if overlap else None
     return Evaluation(found, summary, tested, overlap, tuple(left_out), (*seen.remarks(model.seen, overlap), *notes))
 
@@ -181,6 +185,29 @@ def _calibration(
         return {"before": now, "after": None}
     before = calibration.measured(uncalibrated, contract.positive, seed=seed, resamples=resamples)
     return {**asdict(contract.calibration), "before": before, "after": now}
+
+
+def _quality(found: Predictions, problems: Sequence[Sequence[Problem]], seed: int, resamples: int) -> dict[str, Any]:
+    """How many inputs the gate alarms at, by what is wrong, and the accuracy of all, of the rest and of those.
+
+    Of inputs, also where their predictions are aggregated later.
+    """
+    alarm = np.array([bool(each) for each in problems])
+    accuracy = {}
+    for name, keep in (("all", np.ones_like(alarm)), ("without alarm", ~alarm), ("with alarm", alarm)):
+        part = found.where(keep)
+        measured = (part.labels >= 0).any()
+        accuracy[name] = (
+            classification.summary(part, seed=seed, resamples=resamples)["metrics"]["accuracy"]
+            if measured
+            else asdict(intervals.undefined("no labeled input"))
+        )
+    by = Counter(name for each in problems for name in {problem.name for problem in each})
+    return {
+        "alarms": asdict(intervals.wilson(int(alarm.sum()), len(alarm))),
+        "by": {words: by[name] for name, words in PROBLEMS.items() if by[name]},
+        "accuracy": accuracy,
+    }
 
 
 def _repeatability(found: Predictions, contract: Contract, seed: int, resamples: int) -> dict[str, Any]:
@@ -210,8 +237,10 @@ def _sound(rows: Manifest, damaged: Literal["fail", "skip"]) -> tuple[Manifest, 
     return readable.only(rows, damaged) if damaged == "skip" else (rows, [])
 
 
-def _predict(model: Model, rows: Manifest, name: str, view: str, batch_size: int) -> tuple[Predictions, list[str]]:
-    """Predictions of one split and what a reader should know about them."""
+def _predict(
+    model: Model, rows: Manifest, name: str, view: str, batch_size: int
+) -> tuple[Predictions, list[tuple[Problem, ...]] | None, list[str]]:
+    """Predictions of one split, what is wrong with its images, and what a reader should know about them."""
     from cervix_tf.export import runtime
 
     contract = model.contract
@@ -233,8 +262,8 @@ def _predict(model: Model, rows: Manifest, name: str, view: str, batch_size: int
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
     images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
-    probabilities = runtime.probabilities(model, chosen.files, batch_size)
-    return predictions.from_rows(chosen.rows, probabilities, contract.classes), notes
+    probabilities, problems = runtime.answers(model, chosen.files, batch_size)
+    return predictions.from_rows(chosen.rows, probabilities, contract.classes), problems, notes
 
 
 def _predicted(rows: Manifest, found: Predictions) -> Manifest:

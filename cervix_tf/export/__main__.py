@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -43,6 +43,9 @@ class Options:
     """Call positive what reaches a threshold chosen on the run's validation predictions: sensitivity:0.95 or
     specificity:0.9 (reach that rate there), youden (best sum of both), cost:10 (a missed positive weighs ten false
     alarms), or none (what is most probable). The contract keeps it, and every way of using the model decides by it."""
+    quality: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Measure the run's training and validation images again and write quality_gate.json: limits by which predict,
+    evaluate and the page say of an image that it is too dark, blurred, cut off or unlike those. New runs have it."""
     root: Path | None = None
     """Folder of the run's images, if they have moved."""
     calibration: int = 100
@@ -61,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError("--calibration and --repeats must be at least 1")
         if not options.run.is_dir():
             raise InputError(f"{options.run}: no such folder; give a run directory, saved_models/<paper>/<run>")
-        from cervix_tf import contract, quiet
-        from cervix_tf.export import decisions, formats
+        from cervix_tf import contract, quality, quiet, runs
+        from cervix_tf.export import decisions, formats, quality_gate
 
         out = RunDir(options.run)
         contract.read(out.contract)  # of a folder that is no run nothing is touched
@@ -70,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             formats.check(out, options.formats)
             if options.calibrate or options.operating_point:
                 decisions.decide(out, options.calibrate, options.operating_point)
+            if options.quality and not quality_gate.write(out, runs.manifest(out, options.root)):
+                few = quality.FEWEST_IMAGES
+                raise InputError(f"--quality: limits need {few} labeled training images or cases; leave it out")
             rows = formats.run(
                 out,
                 options.formats,
@@ -81,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 seed=options.seed,
                 repeats=options.repeats,
             )
-        print(formats.table(rows))
+        if rows:
+            print(formats.table(rows))
         print(f"written to {out.root}")
 
 

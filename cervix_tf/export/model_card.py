@@ -81,7 +81,7 @@ def card(out: RunDir) -> dict[str, Any]:
             },
         },
         "files": _read(out.exports, []),
-        "limits": _limits(contract, metrics, environment.get("reproducible", "")),
+        "limits": _limits(contract, metrics, environment.get("reproducible", ""), out.quality.is_file()),
     }
 
 
@@ -180,7 +180,7 @@ def _output(contract: Contract) -> str:
     )
 
 
-def _limits(contract: Contract, metrics: Mapping[str, Any], reproducible: str) -> list[str]:
+def _limits(contract: Contract, metrics: Mapping[str, Any], reproducible: str, gate: bool) -> list[str]:
     few = [
         f"{name} ({count})"
         for name, count in zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True)
@@ -192,7 +192,13 @@ def _limits(contract: Contract, metrics: Mapping[str, Any], reproducible: str) -
         "populations will differ.",
         *([f"Fewer than 20 test inputs of {', '.join(few)}: their rates are all but unknown."] if few else []),
         "Probabilities are a network's, as calibrated as the report shows; they are no risk of disease.",
-        "It answers for any image, also for one that shows no cervix or no cell.",
+        "It answers for any image, also for one that shows no cervix or no cell."
+        + (
+            " `predict`, `evaluate` and the page say so of images that are too dark, too bright, cut off, blurred or, "
+            "by color and texture, unlike the training images (quality_gate.json); other programs do not."
+            if gate
+            else ""
+        ),
         *([f"The same command gives the same weights {reproducible}."] if reproducible else []),
         *(["Views given in another order than stated give wrong answers without a warning."] if contract.views else []),
     ]

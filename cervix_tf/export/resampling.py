@@ -16,7 +16,8 @@ import numpy as np
 from cervix_tf import progress
 from cervix_tf.contract import Contract
 from cervix_tf.data.resizing import resized
-from cervix_tf.export.runtime import Image, Model, pixels_of
+from cervix_tf.export.reading import Image, pixels_of
+from cervix_tf.export.runtime import Model
 
 IMAGES = 60
 """Test images looked at, at most: each is enlarged to 12 megapixels twice, and kept in a dozen ways."""

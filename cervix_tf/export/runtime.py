@@ -8,32 +8,26 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cervix_tf import processor, progress, quiet, released, runs, tuning
+from cervix_tf import processor, progress, quality, quiet, released, runs, tuning
 from cervix_tf.contract import Contract
-from cervix_tf.data.images import decode_file
-from cervix_tf.data.resizing import resized
 from cervix_tf.data.seen import Seen
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, onnx_file, saved_model
+from cervix_tf.export import associated_files, onnx_file, reading, saved_model
 from cervix_tf.export import serving as serving_model
+from cervix_tf.export.reading import Image
 from cervix_tf.metrics import neighbors
 from cervix_tf.metrics.neighbors import Neighbors
 from cervix_tf.run_dir import RunDir
 
 if TYPE_CHECKING:
     import keras
-
-Image = str | np.ndarray
-"""An image file, or RGB pixels (height, width, 3) uint8."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +50,22 @@ class Model:
     """The model in Keras, where it was loaded from a .keras file."""
     takes_resized: bool = True
     """Whether it takes float pixels at the contract's size as exactly as images of any size."""
+    gate: quality.Gate | None = None
+    """Tells images that it should not be asked about; None = its folder has none."""
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """(batch, classes) probabilities of what `network` takes."""
         given = self.network(images)
         return given if self.neighbors is None else self.neighbors.probabilities(given)
+
+
+class Answers(NamedTuple):
+    """What a model says of several inputs, and what is wrong with their images."""
+
+    probabilities: np.ndarray
+    """(inputs, classes) float32."""
+    problems: list[tuple[quality.Problem, ...]] | None
+    """Of each input; None = the model has no gate."""
 
 
 def load(path: Path, threads: int | None = None) -> Model:
@@ -98,7 +103,12 @@ def load(path: Path, threads: int | None = None) -> Model:
 def probabilities(
     model: Model, inputs: Sequence[Sequence[Image]], batch_size: int = 1, *, in_graph: bool = False
 ) -> np.ndarray:
-    """Class probabilities, (inputs, classes) float32, in the order of `inputs`.
+    """Class probabilities, (inputs, classes) float32: those of `answers`."""
+    return answers(replace(model, gate=None), inputs, batch_size, in_graph=in_graph).probabilities
+
+
+def answers(model: Model, inputs: Sequence[Sequence[Image]], batch_size: int = 1, *, in_graph: bool = False) -> Answers:
+    """Class probabilities, and problems where the model has a gate, in the order of `inputs`.
 
     Each of `inputs` holds the images of one input: one, or one per view in the order of
     `model.contract.views`; files, or pixels as they would be decoded. Files are decoded and resized while the model
@@ -118,61 +128,19 @@ def probabilities(
                 f"but {model.path} ({model.contract.task}) takes {needed}{views}"
             )
     found: list[np.ndarray] = []
+    problems: list[tuple[quality.Problem, ...]] = []
     batch: list[np.ndarray] = []
-    loaded = _loaded(inputs, model.contract, resize=model.takes_resized and not in_graph)
-    for pixels in progress.counted(loaded, "predicting", len(inputs), "inputs"):
+    loaded = reading.loaded(inputs, model.contract, resize=model.takes_resized and not in_graph, gate=model.gate)
+    for pixels, wrong in progress.counted(loaded, "predicting", len(inputs), "inputs"):
         if batch and (len(batch) == batch_size or (pixels.shape, pixels.dtype) != (batch[0].shape, batch[0].dtype)):
             found.append(model.run(np.stack(batch)))
             batch = []
         batch.append(pixels)
+        problems.append(wrong)
     if batch:
         found.append(model.run(np.stack(batch)))
-    return np.concatenate(found) if found else np.zeros((0, len(model.contract.classes)), np.float32)
-
-
-def read_input(images: Sequence[Image], contract: Contract, *, resize: bool = False) -> np.ndarray:
-    """One input, ([views,] height, width, 3): uint8 as decoded; float32 resized if asked or if views differ in size."""
-    return stacked([pixels_of(image) for image in images], contract, resize=resize)
-
-
-def pixels_of(image: Image) -> np.ndarray:
-    """(height, width, 3) uint8 of a file, or of pixels that are so already. Raises `InputError` for others."""
-    if isinstance(image, str):
-        return decode_file(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise InputError(
-            f"pixels {image.shape} {image.dtype}: an image is (height, width, 3) uint8, RGB values from 0 to 255"
-        )
-    return image
-
-
-def stacked(views: Sequence[np.ndarray], contract: Contract, *, resize: bool) -> np.ndarray:
-    """What `read_input` gives for decoded images."""
-    if resize or len({view.shape for view in views}) > 1:
-        # What the graph would do to each.
-        views = [resized(view, contract.height, contract.width, contract.supersampling) for view in views]
-    return np.stack(views) if contract.views else views[0]
-
-
-def whole_numbers(pixels: np.ndarray) -> np.ndarray:
-    """Resized pixels as uint8, rounded, as files of one size take them."""
-    return np.rint(pixels).clip(0, 255).astype(np.uint8)
-
-
-def _loaded(inputs: Sequence[Sequence[Image]], contract: Contract, *, resize: bool) -> Iterator[np.ndarray]:
-    """Inputs in order, decoded a few ahead by other threads: OpenCV gives up Python's lock while it works."""
-    workers = min(4, processor.here().cores)
-    ahead: deque[Future[np.ndarray]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for files in inputs:
-                ahead.append(pool.submit(read_input, files, contract, resize=resize))
-                if len(ahead) > 2 * workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    given = np.concatenate(found) if found else np.zeros((0, len(model.contract.classes)), np.float32)
+    return Answers(given, problems if model.gate is not None else None)
 
 
 def keras_model(model: Model) -> keras.Model:
@@ -232,8 +200,8 @@ def _tflite(path: Path, threads: int | None) -> Model:
     def resized_before(images: np.ndarray) -> np.ndarray:
         if images.dtype == np.uint8:
             views = (list(each) if contract.views else [each] for each in images)
-            images = np.stack([stacked(each, contract, resize=True) for each in views])
-        return whole_numbers(images) if single == saved_model.SIZED else images
+            images = np.stack([reading.stacked(each, contract, resize=True) for each in views])
+        return reading.whole_numbers(images) if single == saved_model.SIZED else images
 
     def run(images: np.ndarray) -> np.ndarray:
         if single is not None:
@@ -268,7 +236,7 @@ def _onnx(path: Path, threads: int | None) -> Model:
     def run(images: np.ndarray) -> np.ndarray:
         if images.dtype != np.uint8:  # views of several sizes: enlarged so that the graph gives back these pixels
             times = contract.supersampling
-            images = whole_numbers(images).repeat(times, axis=-3).repeat(times, axis=-2)
+            images = reading.whole_numbers(images).repeat(times, axis=-3).repeat(times, axis=-2)
         return session.run([contract.output], {"images": images})[0]
 
     signatures = {saved_model.ANY_SIZE: _Signature(described(session.get_inputs()), described(session.get_outputs()))}
@@ -369,7 +337,7 @@ def _ready(model: Model, signatures: Mapping[str, _Signature], needed: Sequence[
                     f"{path}: by its contract {name} {what} {_listed(says)}, but the model {what} {_listed(has)}; "
                     "export the run again"
                 )
-    return replace(model, neighbors=found)
+    return replace(model, neighbors=found, gate=quality.read(quality.beside(path), contract))
 
 
 def _listed(tensors: Mapping[str, tuple[tuple[int | None, ...], str]]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from cervix_tf.contract import Contract
 from cervix_tf.data import seen as seen_data
-from cervix_tf.export import associated_files, flatbuffer, rounding, runtime, saved_model, tflite_metadata
+from cervix_tf.export import associated_files, flatbuffer, reading, rounding, saved_model, tflite_metadata
 from cervix_tf.export.saved_model import ANY_SIZE, FIXED, PIXELS, SIZED
 
 Variant = Literal["float32", "float16", "dynamic", "int8"]
@@ -82,13 +82,13 @@ def _int8(converter: Any, contract: Contract, calibration: Iterator[np.ndarray],
 
 def _sized(case: np.ndarray, contract: Contract) -> np.ndarray:
     """([views,] height, width, 3) uint8, as whoever runs a file of one size resizes."""
-    return runtime.whole_numbers(runtime.stacked(list(case) if contract.views else [case], contract, resize=True))
+    return reading.whole_numbers(reading.stacked(list(case) if contract.views else [case], contract, resize=True))
 
 
 def _for_every_signature(case: np.ndarray, contract: Contract, sized: bool) -> list[tuple[str, dict[str, np.ndarray]]]:
     if sized:
         return [(SIZED, {"images": _sized(case, contract)[None]})]
-    pixels = runtime.stacked(list(case) if contract.views else [case], contract, resize=True)
+    pixels = reading.stacked(list(case) if contract.views else [case], contract, resize=True)
     return [
         (ANY_SIZE, {"images": case[None]}),
         (FIXED, {"images": case[None]}),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cervix_tf.contract import Contract
+    from cervix_tf.quality import Problem
+
+    Problems = Sequence[tuple[Problem, ...]]
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             atomic.check_results(options.heatmap, [pictures.file_name(name) for name, _ in found])
         if len(found) > 1:  # all damaged images at once, and before the work
             images.check_files(file for _, each in found for file in each)
-        probabilities = runtime.probabilities(model, [each for _, each in found], options.batch_size)
+        probabilities, problems = runtime.answers(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
         show = as_json if options.json else as_table
-        print(show(model.contract, names, probabilities, options.margin))
+        print(show(model.contract, names, probabilities, options.margin, problems))
         if network is not None and options.heatmap is not None:
             with quiet.libraries():
                 drawn = pictures.draw(network, model.contract, found, options.heatmap)
@@ -84,9 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def as_table(
-    contract: Contract, names: Sequence[str], probabilities: np.ndarray, threshold: float | None = None
+    contract: Contract,
+    names: Sequence[str],
+    probabilities: np.ndarray,
+    threshold: float | None = None,
+    problems: Problems | None = None,
 ) -> str:
-    """One line an input: its name, the probability of each class, the most probable class, perhaps whether positive."""
+    """One line an input: its name, the probability of each class, the most probable class, perhaps whether positive,
+    and below it what is wrong with its images."""
     widths = [max(len(name), 6) for name in contract.classes]
     first = max(len("input"), *map(len, names))
     lines = [f"{'input':<{first}}  {'  '.join(f'{c:>{w}}' for c, w in zip(contract.classes, widths, strict=True))}  "]
@@ -103,6 +111,8 @@ def as_table(
         if said[at]:
             shown = f"{said[at]['margin']:+.3f}" if "margin" in said[at] else f"{said[at]['score']:.3f}"
             lines[-1] += f"{'':<{13 - len(most)}}  {shown} {'positive' if said[at]['positive'] else 'negative'}"
+        if problems and problems[at]:
+            lines.append(f"{'':<{first}}  QUALITY: {'; '.join(map(str, problems[at]))}")
     return "\n".join([*lines, *_notes(contract)])
 
 
@@ -123,8 +133,17 @@ def _decided(contract: Contract, probabilities: np.ndarray, threshold: float | N
     return [{name: float(value), "positive": bool(yes)} for value, yes in zip(values, called, strict=True)]
 
 
-def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray, threshold: float | None = None) -> str:
-    """The same as JSON, with what the model is; ASCII where the terminal's code page is not Unicode."""
+def as_json(
+    contract: Contract,
+    names: Sequence[str],
+    probabilities: np.ndarray,
+    threshold: float | None = None,
+    problems: Problems | None = None,
+) -> str:
+    """The same as JSON, with what the model is; ASCII where the terminal's code page is not Unicode.
+
+    `quality` lists what is wrong with an input's images; null = the model has no gate.
+    """
     said = _decided(contract, probabilities, threshold)
     return json.dumps(
         {
@@ -144,8 +163,9 @@ def as_json(contract: Contract, names: Sequence[str], probabilities: np.ndarray,
                     "probabilities": {c: float(value) for c, value in zip(contract.classes, row, strict=True)},
                     "most_probable": contract.classes[int(row.argmax())],
                     **more,
+                    "quality": None if problems is None else list(map(str, problems[at])),
                 }
-                for name, row, more in zip(names, probabilities, said, strict=True)
+                for at, (name, row, more) in enumerate(zip(names, probabilities, said, strict=True))
             ],
         },
         indent=2,

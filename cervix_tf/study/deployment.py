@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cervix_tf import atomic, contract
+from cervix_tf import atomic, contract, runs
 from cervix_tf.config import Images
 from cervix_tf.contract import Contract
 from cervix_tf.data import manifest
-from cervix_tf.export import formats, serving
+from cervix_tf.export import formats, quality_gate, serving
 from cervix_tf.metrics import neighbors as neighbor_files
 from cervix_tf.metrics.neighbors import Neighbors
 from cervix_tf.run_dir import RunDir
@@ -67,10 +67,10 @@ def deploy(
     kinds: Sequence[formats.Format] = ("saved_model", "tflite-float32"),
     neighbors: Neighbors | None = None,
 ) -> None:
-    """Write the model that `network` gives with its contract, and export it; nothing where it stands there already.
+    """Write the model that `network` gives with its contract and gate, and export it; nothing where it stands there.
 
-    The contract is removed first and written before the exports, which need it: without it the rest is another
-    model's, or half of one.
+    The contract is removed first and written before gate and exports, which need it: without it the rest is another
+    model's, or half of one. A model that an earlier version deployed stays as it is, without a gate.
 
     Raises `InputError` when an exported file is refused.
     """
@@ -82,10 +82,12 @@ def deploy(
         if replace(there, calibration=None, operating_point=None) == wanted:
             return
     out.contract.unlink(missing_ok=True)
+    out.quality.unlink(missing_ok=True)
     if neighbors is not None:
         neighbor_files.write(neighbors, out.neighbors)
     with atomic.replacing(out.model) as part:
         serving.serving_model(network(), wanted).save(part)
     wanted.write(out.contract)
+    quality_gate.write(out, runs.manifest(out))
     out.exports.unlink(missing_ok=True)
     formats.run(out, kinds)

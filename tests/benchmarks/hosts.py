@@ -1,5 +1,7 @@
 """`python tests/benchmarks/hosts.py RUN`: every exported file of a run in the programs that open it, into hosts.md.
 
+The page has a section for each model; those of others stay.
+
 Each row says whether the host opens the file, how far its probabilities are from Python's on the same resized test
 images, and how long one input takes there. Python's are those of the run's Keras model, and for MediaPipe and LiteRT.js
 those of `cervix_tf.predict` with the same file. Needs `playwright` and Chromium for
@@ -30,11 +32,12 @@ from cervix_tf import contract as contracts
 from cervix_tf import processor, runs
 from cervix_tf.app import folder, server
 from cervix_tf.contract import Contract
-from cervix_tf.export import runtime
+from cervix_tf.export import reading, runtime
 from cervix_tf.run_dir import RunDir, read_json
 
 IMAGES = 40
 PAGE = Path(__file__).with_name("hosts.md")
+TITLE = "# Exported files in the programs that open them\n"
 MEDIAPIPE = """
 import json, sys, time
 import mediapipe, numpy
@@ -102,13 +105,14 @@ def main(run: Path) -> None:
     out = RunDir(run)
     contract = contracts.read(out.contract)
     tests = runs.inputs_of(runs.manifest(out).part("test"), contract)
-    places = np.linspace(0, len(tests.files) - 1, IMAGES).round().astype(int)
-    pixels = np.stack([runtime.read_input(tests.files[at], contract, resize=True) for at in places])
+    places = np.linspace(0, len(tests.files) - 1, min(IMAGES, len(tests.files))).round().astype(int)
+    pixels = np.stack([reading.read_input(tests.files[at], contract, resize=True) for at in places])
     rows = [row.text() for row in _rows(out, contract, pixels)]
     load = f"{os.getloadavg()[0]:.1f}"
+    synthetic = " on SYNTHETIC data" if contract.synthetic else ""
     head = [
-        "# Exported files in the programs that open them\n",
-        f"Written by `python tests/benchmarks/hosts.py`: {contract.task}, {contract.width} x {contract.height}, "
+        f"Written by `python tests/benchmarks/hosts.py`: {contract.task}{synthetic}, "
+        f"{contract.width} x {contract.height}, "
         f"{len(contract.classes)} classes, {len(contract.views) or 1} image(s) an input; {len(pixels)} test inputs, "
         f"resized before; medians. {processor.here()}, {', '.join(sorted(processor.here().sets))}; load average {load} "
         "meanwhile. Difference: the largest of a probability, from the run's Keras model, and for MediaPipe "
@@ -129,11 +133,18 @@ def main(run: Path) -> None:
         "| format | inputs | change in some way | by a lead of up to | in which |",
         "|---|---:|---:|---:|---|",
     ]
-    PAGE.write_text("\n".join([*head, *rows, *tail, *hanging]) + "\n", encoding="utf-8")
+    _replace(contract.task, "\n".join([*head, *rows, *tail, *hanging]))
+
+
+def _replace(name: str, text: str) -> None:
+    """Put the section of this name into the page, in place of the one that it had or at the end."""
+    title, *parts = PAGE.read_text(encoding="utf-8").split("\n## ") if PAGE.exists() else [TITLE]
+    sections = dict(part.split("\n", 1) for part in parts) | {name: f"\n{text}\n"}
+    PAGE.write_text("\n## ".join([title, *(f"{key}\n{body}" for key, body in sections.items())]), encoding="utf-8")
 
 
 def _rows(out: RunDir, contract: Contract, pixels: np.ndarray) -> Iterator[Row]:
-    whole = runtime.whole_numbers(pixels)
+    whole = reading.whole_numbers(pixels)
     for path in (out.saved_model, out.tflite(), out.tflite("int8"), out.onnx):
         if path.exists():
             host = {".onnx": "ONNX Runtime", "": "TensorFlow"}.get(path.suffix, "LiteRT (Python)")

@@ -58,10 +58,10 @@ def export() -> None:
 
 def ours(file: str) -> Measure:
     """Milliseconds of one case as predict and evaluate run it, from the decoded images on."""
-    from cervix_tf.export import runtime
+    from cervix_tf.export import reading, runtime
 
     model, images = runtime.load(EXPORTS / file), _case()
-    return timed(lambda: model.run(runtime.stacked(images, model.contract, resize=True)[None]))
+    return timed(lambda: model.run(reading.stacked(images, model.contract, resize=True)[None]))
 
 
 def theirs(how: str) -> Measure:

@@ -10,7 +10,7 @@ import pytest
 
 from cervix_tf import contract, runs
 from cervix_tf.data import inputs
-from cervix_tf.export import runtime
+from cervix_tf.export import reading, runtime
 from cervix_tf.metrics import embeddings, predictions
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
@@ -100,7 +100,7 @@ def test_keras_saved_model_and_tflite_give_the_runs_embeddings(finished):
     tested = inputs.from_images(listed.part("test"), terms.classes)
     kept = [embeddings.read(finished.row(name).embeddings).part("test") for name in EVERY]
     network = runs.model(finished)
-    pixels = np.stack([runtime.read_input(files, terms) for files in tested.files])
+    pixels = np.stack([reading.read_input(files, terms) for files in tested.files])
     of_keras = np.asarray(network(pixels))
     assert min(np.abs(each.values - of_keras).max() for each in kept) < 1e-4  # of one row, the best on val2
     for path in (finished.saved_model, finished.tflite()):

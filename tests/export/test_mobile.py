@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from cervix_tf import contract as contracts
 from cervix_tf import export, runs
-from cervix_tf.export import flatbuffer, runtime
+from cervix_tf.export import flatbuffer, reading, runtime
 from cervix_tf.export.formats import MOBILE
 
 
@@ -80,7 +80,7 @@ def test_mediapipes_image_classifier_gives_the_same_probabilities(single, tmp_pa
     out, _ = single
     contract = contracts.read(out.contract)
     files = runs.inputs_of(runs.manifest(out).part("test"), contract).files[:12]
-    images = np.stack([runtime.whole_numbers(runtime.read_input(each, contract, resize=True)) for each in files])
+    images = np.stack([reading.whole_numbers(reading.read_input(each, contract, resize=True)) for each in files])
     np.save(tmp_path / "images.npy", images)
     expected = runtime.load(out.mobile(variant)).run(images)
     command = [python, "-c", CLASSIFY, str(out.mobile(variant)), str(tmp_path / "images.npy")]

@@ -15,7 +15,7 @@ from cervix_tf import runs
 from cervix_tf.config import Images
 from cervix_tf.data import inputs, pipeline
 from cervix_tf.errors import InputError
-from cervix_tf.export import formats, runtime
+from cervix_tf.export import formats, reading, runtime
 from cervix_tf.export.serving import serving_model
 from cervix_tf.metrics import neighbors, predictions
 from cervix_tf.run_dir import RunDir
@@ -129,7 +129,7 @@ def test_keras_saved_model_and_tflite_give_the_same_embeddings_and_the_runs_pred
     contract = contracts.read(run.contract)
     tests, expected = runs.tested_inputs(run, runs.manifest(run), contract)
     assert set(np.unique(expected.round(5))) <= {0, 0.33333, 0.66667, 1}
-    pixels = np.stack([runtime.read_input(files, contract) for files in tests.files])
+    pixels = np.stack([reading.read_input(files, contract) for files in tests.files])
     of_keras = np.asarray(runs.model(run)(pixels))
     for path in (run.saved_model, run.tflite(), run.root):
         model = runtime.load(path)

@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 import cervix_tf
-from cervix_tf import released
+from cervix_tf import released, runs
 from cervix_tf.app import folder
 from cervix_tf.data import manifest, splits
 from cervix_tf.errors import InputError
 from cervix_tf.evaluate import __main__ as evaluate
-from cervix_tf.export import model_card, runtime
+from cervix_tf.export import model_card, quality_gate, resampling, runtime
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -125,8 +125,12 @@ def test_the_page_takes_the_name(tmp_path):
 def test_the_names_are_these():
     assert released.names() == NAMES
     assert sorted(path.name for path in released.FOLDER.iterdir()) == sorted(NAMES)
-    there = {path.relative_to(released.FOLDER).as_posix() for path in released.FOLDER.rglob("*.tflite")}
-    assert there == set(released.pins()), "a .tflite that is not pinned"
+    there = [path for pattern in ("*.tflite", "quality_gate.json") for path in released.FOLDER.rglob(pattern)]
+    pinned = {path.relative_to(released.FOLDER).as_posix() for path in there}
+    assert pinned == set(released.pins()), "a .tflite or a gate that is not pinned"
+    assert {Path(file).parts[0] for file in pinned if file.endswith("gate.json")} == set(NAMES), (
+        "a model without a gate"
+    )
     with pytest.raises(InputError, match=r"blood-cell: no such file.* released model \(blood-cells, cric-cells\)"):
         runtime.load(Path("blood-cell"))
 
@@ -225,6 +229,7 @@ def release(tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("release", PROJECT / "saved_models" / "release.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.RESAMPLED = 2
     monkeypatch.setattr(released, "FOLDER", tmp_path / "released")
     monkeypatch.setattr(released, "PINS", tmp_path / "pins")
     released.PINS.write_text(f"{'0' * 64}  other/model_float16.tflite\n")
@@ -257,6 +262,37 @@ def test_releasing_takes_what_passed_the_gate_and_pins_it(release, finished):
     text = RunDir(released.FOLDER / "colors").model_card.read_text()
     for words in ("- Colors only.", "- License: Free.", "Acevedo et al.", "groups drawn at random, none in two parts"):
         assert words in text
+
+
+def test_a_run_s_quality_gate_is_released_and_pinned_and_that_of_another_model_is_not(release, finished):
+    gate = quality_gate.write(finished, manifest.read(finished.manifest, runs.data_root(finished)))
+    release(finished.root, "colors")
+    assert "colors/quality_gate.json" in released.pins()
+    assert runtime.load(Path("colors")).gate == gate
+    finished.quality.write_text(finished.quality.read_text().replace('"images": 60', '"images": 61'))
+    with pytest.raises(InputError, match="not the limits of the model beside it, colors"):
+        release(finished.root, "colors")
+
+
+def test_a_released_card_says_how_many_decisions_hang_on_the_resampling(release, finished):
+    release(finished.root, "colors")
+    card = read_json(RunDir(released.FOLDER / "colors").model_card.with_suffix(".json"))
+    assert card["resampling"]["n"] == 2
+    assert any("of 2 decisions hang on the size an image comes in" in limit for limit in card["limits"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_released_card_counts_the_decisions_that_hang_on_the_resampling(name):
+    card = read_json(RunDir(released.FOLDER / name).model_card.with_suffix(".json"))
+    assert card["resampling"]["n"] == 100 and 0 <= card["resampling"]["changed"] <= 100
+    assert any(resampling.told(card["resampling"]) in limit for limit in card["limits"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_released_model_tells_a_dark_and_a_white_picture(name):
+    dark, white = np.full((100, 100, 3), 3, np.uint8), np.full((100, 100, 3), 255, np.uint8)
+    one, other = cervix_tf.load(name).predict([dark, white])["quality"]
+    assert one.startswith("too dark") and other.startswith("too bright")
 
 
 def test_a_run_whose_parts_share_a_group_is_not_released(release, finished):

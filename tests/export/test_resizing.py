@@ -10,7 +10,7 @@ from cervix_tf.config import Augmentation, Images
 from cervix_tf.contract import Contract
 from cervix_tf.data import importers, inputs, pipeline, resizing
 from cervix_tf.data.images import decode_file
-from cervix_tf.export import runtime, saved_model, tflite
+from cervix_tf.export import reading, runtime, saved_model, tflite
 from cervix_tf.export.serving import serving_model
 from cervix_tf.layers.resize_pixels import ResizePixels
 
@@ -84,6 +84,6 @@ def test_an_exported_model_resizes_as_evaluation_does(exported, name, photograph
         files = [file] * contract.image_files
         inside = runtime.probabilities(loaded, [files], in_graph=True)
         before = runtime.probabilities(loaded, [files])
-        pixels = runtime.read_input(files, contract)
+        pixels = reading.read_input(files, contract)
         np.testing.assert_allclose(inside, np.asarray(model(pixels[None])), atol=1e-4)
         np.testing.assert_allclose(before, inside, atol=1e-4)

@@ -12,7 +12,7 @@ import pytest
 
 from cervix_tf.contract import Contract
 from cervix_tf.data import manifest
-from cervix_tf.export import runtime
+from cervix_tf.export import reading, runtime
 from cervix_tf.export.serving import serving_model
 from cervix_tf.losses import FocalLoss
 from cervix_tf.metrics import predictions
@@ -85,7 +85,7 @@ def finish(out, network):
         records.append({"path": f"{at}.png", "label": CLASSES[at % 2], "group": str(at), "split": split})
     manifest.write(manifest.from_records(records, out.root), out.manifest)
     tested = ["2.png", "3.png"]
-    pixels = np.stack([runtime.read_input([str(out.root / name)], contract) for name in tested])
+    pixels = np.stack([reading.read_input([str(out.root / name)], contract) for name in tested])
     predictions.write(predictions.from_arrays(tested, model(pixels), CLASSES, labels=CLASSES), out.predictions)
     write_json(out.environment, {"data_root": str(out.root)})
 

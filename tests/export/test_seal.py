@@ -18,7 +18,7 @@ from cervix_tf import runs
 from cervix_tf.contract import Contract
 from cervix_tf.data import manifest, seen
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, runtime, saved_model, tflite
+from cervix_tf.export import associated_files, reading, runtime, saved_model, tflite
 from cervix_tf.export.serving import serving_model
 from cervix_tf.run_dir import RunDir
 
@@ -88,7 +88,7 @@ def test_what_was_exported_is_loaded_with_what_it_was_trained_on(run):
         assert (model.contract, model.seen.trained.rows) == (CONTRACT, 1)
         assert len(model.contract.digest) == 64
         answers.append(model.run(pixels))
-        resized = runtime.stacked(list(pixels), model.contract, resize=True)[None]
+        resized = reading.stacked(list(pixels), model.contract, resize=True)[None]
         np.testing.assert_allclose(model.run(resized), answers[0], atol=1e-5)
     np.testing.assert_allclose(answers, np.stack([answers[0]] * 4), atol=1e-5)
 

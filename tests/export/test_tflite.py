@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from cervix_tf import contract as contracts
 from cervix_tf import runs
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, flatbuffer, representative, runtime, tflite, tflite_metadata
+from cervix_tf.export import associated_files, flatbuffer, reading, representative, tflite, tflite_metadata
 
 
 def test_labels_contract_and_terms_travel_inside(single_run):
@@ -121,7 +121,7 @@ def test_every_variant_is_made_of_built_in_operations_and_answers_alike(views_ru
             kinds = flatbuffer.operators(model)
             assert kinds["CONV_2D"] == 12  # three signatures of two trunks of two: the acetic views share one call
             assert kernels(model) == {schema.TensorType.INT8}
-            resized = np.stack([runtime.stacked(list(case), contract, resize=True) for case in images])
+            resized = np.stack([reading.stacked(list(case), contract, resize=True) for case in images])
             of_pixels = Interpreter(model_content=model).get_signature_runner("pixels")
             np.testing.assert_allclose(of_pixels(pixels=resized)["probabilities"], found, atol=0.01)
 

@@ -6,7 +6,7 @@ import {dropped, fromFolders, images, nextVisit, put} from "./picking.js";
 import {canvasKeepsPixels} from "./pixels.js";
 import {edit, forget, urlOf} from "./slots.js";
 import {csv} from "./results.js";
-import {announce, complain, contract, percent, points, text} from "./text.js";
+import {announce, app, complain, contract, percent, points, text, viewName} from "./text.js";
 
 const CLOSE = 0.2; // a lead below which the page calls a decision close; see docs/guides/screen_in_a_browser.md
 const several = contract.views.length > 0;
@@ -109,15 +109,23 @@ function changed() {
 function said(one) {
   const {probabilities, top, second, lead} = one.result;
   const names = {name: one.name, class: contract.classes[top], second: contract.classes[second]};
-  return text("said", {...names, probability: percent(probabilities[top]), lead: points(lead)});
+  return [qualityOf(one.result), text("said", {...names, probability: percent(probabilities[top]), lead: points(lead)})]
+    .filter(Boolean)
+    .join(" ");
 }
+
+const faultsOf = ({quality}) => quality.map(([view, key]) => [view && viewName(view), text(key)].filter(Boolean).join(": "));
+
+/** What is wrong with the images, in a sentence; "" for nothing. */
+const qualityOf = (result) => (result.quality.length ? text("quality", {faults: faultsOf(result).join("; ")}) : "");
 
 const undecided = ({lead, model: used}) => used.widest_change > 0 && lead <= used.widest_change;
 
 /** The class, and whether the decision for it was close. */
 function nameOf(result) {
   const name = contract.classes[result.top];
-  return result.lead < CLOSE || undecided(result) ? text("class_close", {class: name}) : name;
+  const said = result.lead < CLOSE || undecided(result) ? text("class_close", {class: name}) : name;
+  return result.quality.length ? text("class_quality", {class: said, faults: faultsOf(result).join("; ")}) : said;
 }
 
 function unsure(result) {
@@ -151,6 +159,7 @@ function showResult(one) {
   if (point) Object.assign(values, {threshold: percent(point.threshold), rule: point.rule});
   const [yes, no] = point ? ["positive_at", "negative_at"] : ["positive", "negative"];
   part(".positive").textContent = positive === null ? "" : text(positive ? yes : no, values);
+  part(".quality").textContent = qualityOf(one.result);
   part(".unsure").textContent = unsure(one.result);
   part(".unsure").classList.toggle("warning", one.result.lead < CLOSE || undecided(one.result));
   part("tbody").replaceChildren(
@@ -205,12 +214,14 @@ function download() {
   const header = ["input", ...views, ...contract.classes.map((name) => `p_${name}`), "most_probable", "lead"];
   const point = contract.operating_point;
   if (point) header.push("score", "positive");
+  if (app.quality) header.push("quality");
   const more = ["model", "version", "arithmetic", "digest"];
   const rows = done.map(({name, files, result}) => [
     ...[name, ...files.map((file) => file.name)],
     ...result.probabilities.map((value) => Number(value.toFixed(6))),
     ...[contract.classes[result.top], Number(result.lead.toFixed(6))],
     ...(point ? [Number(result.together.toFixed(6)), String(result.positive)] : []),
+    ...(app.quality ? [faultsOf(result).join("; ")] : []),
     ...[contract.task, contract.version, result.model.name, result.model.digest],
   ]);
   const file = new Blob([csv([[...header, ...more], ...rows])], {type: "text/csv"});

@@ -2,8 +2,10 @@
 
 import {load, onGraphics} from "./network.js";
 import {decode, resized} from "./pixels.js";
+import {measured, problems} from "./quality.js";
 import {decision} from "./results.js";
 import {app, contract, problemOf} from "./text.js";
+import {kind} from "./views.js";
 
 /** Images that make one case: one for each view, or one. */
 export const needed = contract.views.length || 1;
@@ -42,16 +44,20 @@ export async function use(chosen, onGraphicsProcessor = false) {
   return Boolean(faster) === onGraphicsProcessor;
 }
 
-/** Screen a case: its `result` becomes {probabilities, top, second, lead, positive, model}, or its `problem` says why not. */
+/** Screen a case: its `result` becomes {probabilities, top, second, lead, positive, quality, model}, or its `problem` says
+ * why not; `quality` is [view, key of a text] for each fault of an image. */
 export async function screen(one) {
   Object.assign(one, {result: null, problem: ""});
   const {files} = one;
   const {height, width, supersampling} = contract;
   const pixels = new Float32Array(needed * height * width * 3);
+  const quality = [];
   try {
     for (const [at, file] of files.entries()) {
       try {
-        pixels.set(resized(await decode(file), {height, width}, supersampling), at * height * width * 3);
+        const image = resized(await decode(file), {height, width}, supersampling);
+        pixels.set(image, at * height * width * 3);
+        quality.push(...faults(image, contract.views[at] ?? ""));
       } catch (error) {
         one.problem = `${file.name}: ${problemOf(error)}`;
         return;
@@ -59,8 +65,14 @@ export async function screen(one) {
     }
     const used = model();
     const probabilities = await network.run(pixels);
-    if (one.files === files) one.result = {probabilities, ...decision(contract, probabilities), model: used};
+    if (one.files === files) one.result = {probabilities, ...decision(contract, probabilities), quality, model: used};
   } finally {
     await new Promise((done) => setTimeout(done)); // the page is drawn between two cases
   }
+}
+
+/** [view, key of a text] for each fault of the image, where the model has limits. */
+function faults(image, view) {
+  const limits = app.quality?.[kind(view)];
+  return limits ? problems(measured(image, contract), limits).map((key) => [view, key]) : [];
 }
