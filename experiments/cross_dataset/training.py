@@ -77,7 +77,7 @@ def train(config: Config, row: Row, parts: Parts, shared: Networks, out: RunDir)
         seed=config.seed,
         criterion="val_loss",
         out=out,
-        cosine=optimizer.cosine,
+        cosine=config.cosine,
         prepared=prepared(config, row, parts),
     )
     return shared.classifier().result()
