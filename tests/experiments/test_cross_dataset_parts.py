@@ -253,3 +253,16 @@ def test_a_network_that_is_no_better_than_chance_is_left_as_it_is_and_the_method
 
 def test_the_row_of_a_run_names_its_colors():
     assert Row("herlev").name == "herlev" and Row("herlev", True).name == "herlev-reinhard"
+
+
+def test_women_that_both_banks_of_photographs_show_are_one_group(real_data, tmp_path):
+    out = RunDir(tmp_path / "run")
+    write_json(out.environment, {})
+    banks = ("iarc_colposcopy", "iarc_via")
+    found = data.read(replace(PUBLIC, data=Source(root=real_data), data_sets=banks), out)
+    group_of = found.rows.set_index("case")["group"].to_dict()
+    assert group_of["iarc_colposcopy/Case 165"] == group_of["iarc_via/Case 184"]
+    assert group_of["iarc_colposcopy/Case 167"] == group_of["iarc_via/Case 185"]
+    several = found.rows.groupby("group")["site"].nunique()
+    assert (several > 1).sum() == 2
+    assert set(found.rows["view"].str.split("_").str[0]) == {"acetic"}
