@@ -78,7 +78,7 @@ oracle:
 bench:
 	test -x build/bench/bin/python || $(PYTHON) -m venv build/bench
 	sed -n 's/^\([a-z0-9.-]*\)[^=]*\(==[^ ;]*\).*/\1\2/p' $(LOCK) > build/bench/pins.txt
-	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,federated]' --constraint build/bench/pins.txt
+	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,federated,onnx]' --constraint build/bench/pins.txt
 	build/bench/bin/python tests/benchmarks/bench.py
 
 # Write constraints.txt anew from the newest versions that setup.cfg admits, and docs/dependencies.md from what they say.
