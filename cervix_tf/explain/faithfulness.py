@@ -64,7 +64,7 @@ def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
     ranks = [rankdata(np.asarray(each, np.float64)) for each in (one, other)]
     if any(np.ptp(each) == 0 for each in ranks):
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0].ravel(), ranks[1].ravel())[0, 1])
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cervix_tf.metrics import limits
+from cervix_tf.metrics.limits import NOT_A_DEVICE
 from cervix_tf.report import formatting, summary_cards
 from cervix_tf.report.summary_cards import Card
 
@@ -46,7 +47,7 @@ class FirstScreen:
     alarms: str
     silent: list[str]
     limits: list[str]
-    not_a_device: str = limits.NOT_A_DEVICE
+    not_a_device: str = NOT_A_DEVICE
 
 
 def screen(

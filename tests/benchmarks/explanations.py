@@ -83,7 +83,7 @@ def network(options: Options, seed: int, images: np.ndarray, labels: np.ndarray)
         trained.load_weights(kept)
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        trained.compile(keras.optimizers.Adam(options.learning_rate), loss, ["accuracy"], jit_compile=False)
+        trained.compile(keras.optimizers.Adam(options.learning_rate), loss, metrics=["accuracy"], jit_compile=False)
         rng = np.random.default_rng(seed)
         for epoch in range(options.epochs):
             flips = [(slice(None), slice(None, None, rng.choice([1, -1]))) for _ in images]
