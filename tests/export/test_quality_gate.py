@@ -22,7 +22,7 @@ from cervix_tf.study import deployment
 @pytest.fixture
 def run(single_run, tmp_path, monkeypatch):
     """A copy of the run of single images, with a gate."""
-    monkeypatch.setattr(latency, "milliseconds", lambda *_: 1.0)  # no clock
+    monkeypatch.setattr(latency, "milliseconds", lambda *_, **__: [1.0, 1.0])  # no clock
     out = RunDir(tmp_path / "run")
     shutil.copytree(single_run.root, out.root, ignore=shutil.ignore_patterns("images"))
     export.main([str(out.root), "--formats", "tflite-float32", "--quality"])
