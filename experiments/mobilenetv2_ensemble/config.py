@@ -273,7 +273,7 @@ DEMO = Config(
     synthetic_visits=240,
     images=Images(height=96, width=128, batch_size=32, cache="memory"),
     network=Network(alpha=0.35, dropout=0.2),
-    fusion=Fusion(dropout=0.3),
+    fusion=Fusion(expansion=1, dropout=0.3),
     acetic=AdamConfig(epochs=10, learning_rate=2e-3),
     green=AdamConfig(epochs=24, learning_rate=2e-3),
     iodine=AdamConfig(epochs=24, learning_rate=2e-3),
