@@ -199,9 +199,8 @@ def _problems(contract: Contract) -> Iterator[str]:
         yield f"supersampling {contract.supersampling}: is 1 to {_MOST_SUPERSAMPLING}"
     if not 2 <= len(contract.classes) <= _MOST_CLASSES:
         yield f"classes: {len(contract.classes)} of them; a model has 2 to {_MOST_CLASSES}"
-    if not contract.missing_views <= len(contract.views) <= _MOST_VIEWS:
-        least = "at least 1, since some may be missing, and " if contract.missing_views else ""
-        yield f"views: {len(contract.views)} of them; an input has {least}at most {_MOST_VIEWS}"
+    if len(contract.views) > _MOST_VIEWS:
+        yield f"views: {len(contract.views)} of them; an input has at most {_MOST_VIEWS}"
     if not set(contract.positive) <= set(contract.classes):
         yield f"positive {_short(contract.positive)}: is not among the classes {_short(contract.classes)}"
     yield from decision.problems(

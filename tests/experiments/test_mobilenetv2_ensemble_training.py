@@ -125,11 +125,10 @@ def test_the_fusions_statistics_are_those_of_its_training_after_one_epoch_of_few
     np.testing.assert_allclose(normalization.moving_mean, expected, rtol=0.25, atol=0.02 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("copies", [2, 1000])
-def test_the_ensemble_of_any_views_learns_from_cases_of_one_view_and_is_tested_on_them(small, drawn, tmp_path, copies):
+def test_the_ensemble_of_any_views_learns_from_cases_of_one_view_and_is_tested_on_them(small, drawn, tmp_path):
     ours = dataclasses.replace(small, network=config.Network(acetic_maps=4, green_maps=4, iodine_maps=4))
     ours = dataclasses.replace(
-        ours, feature_copies=copies, acetic=AdamConfig(epochs=1), ensemble=AdamConfig(epochs=3, learning_rate=1e-2)
+        ours, feature_copies=1000, acetic=AdamConfig(epochs=1), ensemble=AdamConfig(epochs=3, learning_rate=1e-2)
     )
     number = drawn.rows["case"].map({case: at for at, case in enumerate(sorted(set(drawn.rows["case"])))})
     one = (number % 4 == 0) & (drawn.rows["view"] != "iodine") | (number % 4 == 1) & (drawn.rows["view"] == "green")
