@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -33,7 +33,7 @@ class Options:
     view: str = ""
     """For a model of single images: only this kind of view, such as green or acetic."""
     by: tuple[Literal["age", "site", "view"], ...] = ()
-    """Metrics also for each age group, site or kind of view."""
+    """Metrics also for each age group, site or kind of view, and how far each is from the others."""
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
     named and counted."""
@@ -57,6 +57,14 @@ class Options:
     repeatability: bool = False
     """Also how far the model says the same of several images of one case (column case, else group): kappa, and the
     share of cases decided both ways. For images that show the same, not for cells of one slide."""
+    uncertainty: tuple[Literal["flips", "turns", "dropout"], ...] = ()
+    """Also what the spread of several answers to one image is worth as a measure of doubt, beside the probability of
+    the most probable class: of flipped images, of those also turned by a quarter (cells, not photographs with an
+    upright), or of passes with dropout (needs the run's Keras model)."""
+    ensemble: tuple[Path, ...] = ()
+    """The same for models of one study from other seeds, together with this one."""
+    samples: int = 20
+    """Passes with dropout."""
     data: str = ""
     """Name of the data in the results; the manifest's file name and the split if not given."""
     synthetic: bool | None = None
@@ -92,7 +100,8 @@ def evaluate(options: Options, command: str = "") -> str:
     from dataclasses import replace
 
     from cervix_tf.data import manifest, readable
-    from cervix_tf.evaluate import evaluation
+    from cervix_tf.evaluate import evaluation, text
+    from cervix_tf.evaluate.members import Wanted
     from cervix_tf.export import runtime
     from cervix_tf.metrics import predictions
     from cervix_tf.report import page
@@ -102,6 +111,7 @@ def evaluate(options: Options, command: str = "") -> str:
     rows = manifest.read(options.manifest, options.root)
     with quiet.libraries():
         model = runtime.load(options.model)
+        others = [runtime.load(path) for path in options.ensemble]
     found = evaluation.evaluate(
         model,
         rows,
@@ -117,6 +127,7 @@ def evaluate(options: Options, command: str = "") -> str:
         prevalence=options.prevalence,
         set_error=options.set_error,
         repeated=options.repeatability,
+        uncertain=Wanted(options.uncertainty, options.samples, tuple(others)),
         data=options.data or f"{options.manifest.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
@@ -137,13 +148,14 @@ def evaluate(options: Options, command: str = "") -> str:
     page.evaluation(out.root)
     warnings = [note for note in found.notes if note.startswith("WARNING")]
     notes = [f"note: {note}" for note in found.notes if note not in warnings]
-    return "\n".join([*warnings, *_table(found.metrics), *notes, f"written to {out.root}"])
+    return "\n".join([*warnings, *text.lines(found.metrics), *notes, f"written to {out.root}"])
 
 
 def _check(options: Options, out: RunDir) -> None:
+    for path in (options.model, *options.ensemble):
+        if not released.find(path).exists():
+            raise InputError(f"{path}: no such file or folder; give a run, a SavedModel or a .tflite")
     model = released.find(options.model)
-    if not model.exists():
-        raise InputError(f"{options.model}: no such file or folder; give a run, a SavedModel or a .tflite")
     if out.config.exists() or out.root.resolve() == model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
     atomic.check_results(out.root, _names(out))
@@ -153,6 +165,8 @@ def _check(options: Options, out: RunDir) -> None:
         raise InputError(f"--prevalence {options.prevalence:g}: must be above 0 and below 1, such as 0.05 for 5 %")
     if options.set_error is not None and not 0 < options.set_error < 1:
         raise InputError(f"--set-error {options.set_error:g}: must be above 0 and below 1, such as 0.1 for 10 %")
+    if options.samples < 2:
+        raise InputError(f"--samples {options.samples}: must be at least 2")
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
 
@@ -161,53 +175,6 @@ def _names(out: RunDir) -> list[str]:
     """The files that an evaluation writes."""
     written = (out.predictions, out.manifest, out.contract, out.seen, out.environment, out.metrics, out.audit)
     return [path.name for path in (*written, out.report)]
-
-
-def _table(summary: dict[str, Any]) -> list[str]:
-    """The headline as lines of text: metric, value, interval, n, method."""
-    from cervix_tf.metrics import operating_points
-
-    labels = [word for word, holds in (("SYNTHETIC", summary["synthetic"]), ("STAND-IN", summary["stand_in"])) if holds]
-    marked = f" [{', '.join(labels)} DATA]" if labels else ""
-    lines = [f"{summary['n']} rows, {summary['groups']} groups: {summary['data']}{marked}"]
-    lines += [_line(name, found) for name, found in summary["metrics"].items()]
-    if summary["binary"]:
-        lines.append(f"read as {' or '.join(summary['binary']['positive'])} against the rest:")
-        lines += [_line(name, found) for name, found in summary["binary"]["metrics"].items()]
-    if above := summary.get("at_margin"):
-        lines.append(f"positive where the margin is above {above['threshold']:g}:")
-        lines += [_line(name, found) for name, found in above["metrics"].items()]
-    if point := summary.get("operating_point"):
-        lines.append(f"operating point, {operating_points.words(point)}:")
-        lines += [_line(name, found) for name, found in point["metrics"].items()]
-    measures = summary["calibration_measures"]
-    for when in ("before", "after"):
-        if found := measures[when]:
-            which = f"{when} {measures['method']} scaling, " if measures["after"] else ""
-            lines.append(f"calibration, {which}probability of {found['of']}:")
-            lines += [_line(name, each) for name, each in found["metrics"].items()]
-    if held := summary.get("prediction_sets"):
-        lines.append(f"prediction sets that may miss {100 * held['error']:g} % of each class:")
-        lines += [_line(name, found) for name, found in held["overall"].items()]
-        lines += [_line(f"coverage of {name}", found["coverage"]) for name, found in held["per_class"].items()]
-        lines.append("error of what is kept when the least sure are deferred:")
-        lines += [_line(f"{100 * each['deferred']:g} % deferred", each["error"]) for each in summary["deferral"]]
-    if same := summary.get("repeatability"):
-        lines.append(f"several images of {same['cases']} cases, decided as {same['of']}:")
-        lines += [_line(name, found) for name, found in same["metrics"].items()]
-    for name, found in summary["per_class"].items():
-        lines.append(f"{name}:")
-        lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]
-    for by, of_stratum in summary["strata"].items():
-        lines.append(f"accuracy by {by}:")
-        lines += [_line(name, found["metrics"]["accuracy"]) for name, found in of_stratum.items()]
-    return lines
-
-
-def _line(name: str, found: dict[str, Any]) -> str:
-    value = "-" if found["value"] is None else f"{found['value']:.3f}"
-    ends = "" if found["low"] is None else f"[{found['low']:.3f}, {found['high']:.3f}]"
-    return f"  {name:<30} {value:>6} {ends:<16} n={found['n']:<6} {found['method']}"
 
 
 if __name__ == "__main__":

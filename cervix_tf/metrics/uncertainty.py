@@ -86,12 +86,12 @@ def least_aurc(error: Array) -> Array:
 def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resamples: int = 2000) -> dict[str, Any]:
     """What each measure of each method is worth, on the labeled rows.
 
-    `methods` has the members' predictions of the same rows in the same order, `SINGLE`, of one member, among them. The
-    members' mean decides. {n, groups, methods: [{name, members, error, measures: {name: {aurc, excess_aurc, difference,
-    p, p_holm, curve}}}]}: the area; how far it lies above that of the best order of the same errors; and above that of
-    the single answer's maximum probability, paired, below 0 = better, None for that one itself. Each is {value, low,
-    high, n, method} by resampling groups, p values are of all differences given. `curve` has [share deferred, error of
-    the rest].
+    `methods` has the members' predictions of the same rows in the same order, first `SINGLE`, of one member. The
+    members' mean decides. {n, groups, methods: [{name, members, error, error_difference, measures: {name: {aurc,
+    excess_aurc, difference, p, p_holm, curve}}}]}: the area; how far it lies above that of the best order of the same
+    errors; and above that of the single answer's maximum probability. Differences from the single answer are paired,
+    below 0 = better, None for itself. Each is {value, low, high, n, method} by resampling groups, p values are Holm's
+    over all differences of areas. `curve` has [share deferred, error of the rest].
     """
     single = methods[SINGLE][0]
     known = single.labels >= 0
@@ -105,6 +105,7 @@ def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resa
         found: dict[tuple[str, ...], Array] = {}
         for method in methods:
             found[method, "error"] = weights @ wrong[method] / weights.sum(1)
+            found[method, "error_difference"] = found[method, "error"] - found[SINGLE, "error"]
         for method, measure in pairs:
             area = found[method, measure, "aurc"] = aurc(doubts[method][measure], wrong[method], weights)
             found[method, measure, "excess_aurc"] = area - least_aurc(found[method, "error"])
@@ -139,6 +140,7 @@ def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resa
                 "name": method,
                 "members": len(found),
                 "error": measured(method, "error"),
+                "error_difference": None if method == SINGLE else measured(method, "error_difference"),
                 "measures": {measure: of_measure(method, measure) for measure in doubts[method]},
             }
             for method, found in methods.items()

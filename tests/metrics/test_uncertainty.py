@@ -107,7 +107,10 @@ def test_a_spread_that_knows_its_errors_is_better_than_the_maximum_probability_a
         assert (found["n"], found["groups"]) == (600, 300)
         single, ensemble = found["methods"]
         assert (single["members"], ensemble["members"]) == (1, 7)
-        assert single["measures"]["max_probability"]["difference"] is None
+        assert single["measures"]["max_probability"]["difference"] is single["error_difference"] is None
+        assert ensemble["error_difference"]["value"] == pytest.approx(
+            ensemble["error"]["value"] - single["error"]["value"]
+        )
         measured = ensemble["measures"]["variance"]
         assert (measured["difference"]["high"] < 0) is knows
         assert (measured["p_holm"] < 0.05) is knows
