@@ -17,6 +17,21 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
     return [first, *(line for part in parts for line in part(summary))]
 
 
+def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Of one manifest's results those that a reader compares, each with n, interval and method."""
+    found = {name: summary["metrics"][name] for name in ("accuracy", "balanced_accuracy")}
+    if summary["binary"]:
+        found |= {name: summary["binary"]["metrics"][name] for name in ("sensitivity", "specificity", "auc")}
+    return {"data": summary["data"], "n": summary["n"], "groups": summary["groups"], "metrics": found}
+
+
+def side_by_side(row: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The headlines of several manifests, name -> results: a metric, then a line for each manifest."""
+    found = {name: headline(summary)["metrics"] for name, summary in row.items()}
+    metrics = next(iter(found.values()))
+    return [line for each in metrics for line in (f"{each}:", *(_line(name, of[each]) for name, of in found.items()))]
+
+
 def _overall(summary: Mapping[str, Any]) -> Iterator[str]:
     yield from _each(summary["metrics"])
     if summary["binary"]:

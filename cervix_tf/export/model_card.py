@@ -12,12 +12,11 @@ from typing import Any
 from cervix_tf import atomic, runs, shown_paths
 from cervix_tf.contract import Contract
 from cervix_tf.export import resampling
+from cervix_tf.metrics import limits
+from cervix_tf.metrics.limits import NOT_A_DEVICE
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
-NOT_A_DEVICE = (
-    "Not a medical device. Not evaluated, cleared or approved for diagnosis, screening or triage of patients; "
-    "no decision about a person may rest on it."
-)
+__all__ = ["NOT_A_DEVICE", "STAND_IN", "SYNTHETIC", "as_markdown", "card", "write"]
 SYNTHETIC = "SYNTHETIC: trained and tested on drawn images. Its figures say nothing about real patients."
 STAND_IN = "STAND-IN: trained and tested on another data set than the paper's. Its figures are not the paper's."
 
@@ -185,18 +184,10 @@ def _output(contract: Contract) -> str:
 
 
 def _limits(contract: Contract, metrics: Mapping[str, Any], reproducible: str) -> list[str]:
-    few = [
-        f"{name} ({count})"
-        for name, count in zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True)
-        if count < 20
-    ]
     return [
         NOT_A_DEVICE,
-        f"Measured on {metrics['n']} inputs of {metrics['groups']} groups from one source; other cameras, clinics and "
-        "populations will differ.",
-        *([f"Fewer than 20 test inputs of {', '.join(few)}: their rates are all but unknown."] if few else []),
-        "Probabilities are a network's, as calibrated as the report shows; they are no risk of disease.",
-        "It answers for any image, also for one that shows no cervix or no cell.",
+        *limits.of(metrics),
+        limits.ANY_IMAGE,
         *([f"The same command gives the same weights {reproducible}."] if reproducible else []),
         *(["Views given in another order than stated give wrong answers without a warning."] if contract.views else []),
     ]

@@ -22,7 +22,8 @@ class Checked(HTMLParser):
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
-        self.open, self.ids, self.links, self.images, self.text = [], [], [], [], ""
+        self.open, self.ids, self.links, self.images, self.enlarged, self.text = [], [], [], [], [], ""
+        self.beside = 0
         assert text.startswith("<!DOCTYPE html>\n")
         self.feed(text)
         self.close()
@@ -38,11 +39,16 @@ class Checked(HTMLParser):
             self.open.append(tag)
         if tag == "img":
             self.images.append(attrs["alt"])
+            if self.open[-2:] == ["details", "summary"]:
+                self.enlarged.append(attrs["alt"])
             assert attrs["src"].startswith("data:image/")
             assert attrs["alt"]
         if tag == "a":
-            assert attrs["href"].startswith("#")
-            self.links.append(attrs["href"])
+            if attrs["href"] == "checklist.md":  # beside the page
+                self.beside += 1
+            else:
+                assert attrs["href"].startswith("#")
+                self.links.append(attrs["href"])
         if "id" in attrs:
             self.ids.append(attrs["id"])
 
@@ -104,10 +110,73 @@ def test_the_page_shows_what_the_run_holds(template, whole_page):
 
 
 def test_cases_come_with_one_picture_of_their_images_and_heat_maps(whole_page):
-    shown = whole_page.text.count("Where the evidence for the prediction lies")
+    shown = whole_page.text.count("What the network reacted to, in coarse cells; not an outline")
     assert 4 < shown <= 12
     assert sum(alt.startswith("Images of visit_") for alt in whole_page.images) == shown
     assert not [alt for alt in whole_page.images if alt.startswith("acetic_3 of visit_")]
+
+
+def test_heat_maps_are_called_what_they_are_with_their_cells_and_what_they_are_worth(whole_run):
+    write_json(whole_run.heat_maps, {"method": "Grad-CAM++", "cells": [3, 4]})
+    text = checked(page.run(whole_run)).text
+    assert "Grad-CAM++: what the network reacted to, 12 cells an image; not an outline" in text
+    assert "What heat maps are worth here was not measured" in text
+    share = {"low": 0.30, "high": 0.40, "n": 20, "method": "bootstrap"}
+    write_json(whole_run.evidence, {"heat": {"value": 0.35, **share}, "even": {"value": 0.35, **share}})
+    assert (
+        "35.0 % [30.0, 40.0] of the heat lies in the box around the drawn lesion" in checked(page.run(whole_run)).text
+    )
+    assert "read nothing from them" in checked(whole_run.report).text
+    write_json(whole_run.evidence, {"heat": {"value": 0.35, **share}, "even": {"value": 0.1, **share}})
+    assert "They point to it, coarsely" in checked(page.run(whole_run)).text
+
+
+def test_every_picture_can_be_enlarged_with_the_keyboard_alone_and_without_a_script(whole_page):
+    assert whole_page.enlarged == [alt for alt in whole_page.images if not alt.startswith("acetic_")]
+    assert len(whole_page.enlarged) > 10
+
+
+def test_the_first_screen_stands_before_everything_else(template, whole_page):
+    text = " ".join(whole_page.text.split())
+    order = [
+        "Do the 7 views of a case show cin2_3 or cancer, or only normal or cin1?",
+        "cases with cin2_3 or cancer it missed",
+        "Sensitivity, 95 % interval",
+        "Specificity, 95 % interval",
+        "When it should stay silent",
+        "Limits",
+        "Not a medical device. Not evaluated",
+        "Behind it: for those who check",
+        "Accuracy",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_no_number_and_no_curve_stands_twice(template, whole_page):
+    alts = whole_page.images
+    assert sum(alt.startswith("ROC, ") for alt in alts) == sum(alt.startswith("Confusion matrix") for alt in alts) == 1
+    roc = next(alt for alt in alts if alt.startswith("ROC, "))
+    assert "positive = cin2_3 or cancer, and each class against the others" in roc
+    assert template.report.read_text().count("<b>Sensitivity</b>") == 0
+
+
+def test_the_checklists_stand_beside_the_page_and_are_linked(template, whole_page):
+    assert whole_page.beside == 1
+    text = template.checklist.read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## TRIPOD+AI",
+        "## CLAIM 2024",
+        "## STARD-AI",
+    ]
+    assert "none in more than one partition" in text and "not reported: the authors must say it" in text
+
+
+def test_a_papers_roc_curves_take_the_place_of_the_pages(whole_run):
+    drawn = figures.roc([("cancer", {"fpr": [0, 1], "tpr": [0, 1]}, "0.5")], "by the margin")
+    paper_figures.write(whole_run, {"Fig. 6": drawn})
+    alts = [alt for alt in checked(page.run(whole_run)).images if alt.startswith("ROC, ")]
+    assert alts == ["ROC, by the margin. cancer: AUC 0.5."]
 
 
 def test_without_heat_maps_cases_come_with_their_seven_images(whole_run):
