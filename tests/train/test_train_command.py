@@ -112,7 +112,7 @@ def doubtful(tmp_path):
 
 
 def test_a_calibration_asked_for_is_in_the_exported_model_and_can_be_asked_for_later(doubtful, monkeypatch, capsys):
-    monkeypatch.setattr(latency, "milliseconds", lambda *_: 1.0)  # no clock
+    monkeypatch.setattr(latency, "milliseconds", lambda *_, **__: [1.0, 1.0])  # no clock
     run = RunDir(doubtful / "run")
     asked = command(doubtful, "--validation-share", "0.3", "-o", str(run.root))
     main([*asked, "--calibrate", "temperature"])
