@@ -270,13 +270,13 @@ def _inputs(model: Model, rows: Manifest, name: str, view: str) -> tuple[Inputs,
                 f"cases of {', '.join(contract.views)}; fill the columns case and view, "
                 "or use a model of single images"
             )
-        chosen, left_out = inputs.from_cases(rows, contract.classes, contract.views)
+        chosen, left_out = inputs.from_cases(rows, contract.classes, contract.views, missing=contract.missing)
         notes = [f"{count} cases left out: {reason}" for reason, count in left_out.items()]
     else:
         chosen = inputs.from_images(rows, contract.classes, view)
         unlabeled = len(rows) - len(chosen)
         notes = [f"{unlabeled} rows left out: unlabeled or another view"] if unlabeled else []
-    missing = [file for files in chosen.files for file in files if not Path(file).is_file()]
+    missing = [file for files in chosen.files for file in files if file != images.MISSING and not Path(file).is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")

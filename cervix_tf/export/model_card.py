@@ -165,7 +165,8 @@ def _input(contract: Contract) -> str:
     inside = f"resized inside {contract.resizing}"
     if not contract.views:
         return f"{one}, {inside}"
-    return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}"
+    missing = "; a black image stands for a view that is missing" if contract.missing_views else ""
+    return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}{missing}"
 
 
 def _output(contract: Contract) -> str:

@@ -37,6 +37,7 @@ def terms(
     site: str = "",
     neighbors: Neighbors | None = None,
     native_size: tuple[int, int] | None = None,
+    missing_views: bool = False,
 ) -> Contract:
     """The contract of a study's model; the native size, (height, width), else is the median of the (site's) images."""
     rows = manifest.read(out.manifest).rows
@@ -59,6 +60,7 @@ def terms(
         stand_in=data.stand_in,
         neighbors=neighbors.digest if neighbors is not None else "",
         supersampling=images.supersampling,
+        missing_views=missing_views,
     )
 
 
