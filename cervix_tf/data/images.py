@@ -34,6 +34,8 @@ from cervix_tf.data import decoders, headers
 from cervix_tf.data.headers import UnreadableImage, damaged
 from cervix_tf.errors import InputError
 
+MISSING = ""
+"""The name that stands for a view that a case lacks, in place of a file's."""
 _MOST_PROBLEMS = 20
 _DECODERS = {"JPEG": decoders.jpeg, "PNG": decoders.png, "BMP": decoders.bmp, "TIFF": decoders.tiff}
 
@@ -45,6 +47,11 @@ def decode_file(path: str | Path) -> np.ndarray:
     empty, no such image, or one that the table above refuses.
     """
     return decode(read(path), str(path))
+
+
+def black() -> np.ndarray:
+    """The image of a view that is missing, (1, 1, 3) uint8: black, however it is resized or augmented."""
+    return np.zeros((1, 1, 3), np.uint8)
 
 
 def read(path: str | Path, limit: int | None = None) -> bytes:

@@ -11,8 +11,8 @@ than views, names that nobody could order.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import PurePath
 
@@ -29,6 +29,24 @@ def number(view: str) -> int:
     """The number at the end of a view's name; 0 without one."""
     found = re.search(r"_(\d+)$", view)
     return int(found.group(1)) if found else 0
+
+
+def slots(images: Mapping[str, Sequence[str]], views: Sequence[str]) -> list[str]:
+    """The image of each of `views`, from the images of each kind in their order; "" for a kind that has none.
+
+    A kind that `views` names k times (`acetic_1` ... `acetic_5`) and that has n images is
+    filled with image floor(i * n / k) in slot i: all of them when n = k, repeats when
+    n < k (a stand-in, since such a case shows less than the network was designed for), an
+    even choice when n > k.
+    """
+    wanted = [kind(view) for view in views]
+    taken: Counter[str] = Counter()
+    filled = []
+    for name in wanted:
+        some = images.get(name) or [""]
+        filled.append(some[taken[name] * len(some) // wanted.count(name)])
+        taken[name] += 1
+    return filled
 
 
 def assign(files: Sequence[str], views: Sequence[str], where: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
@@ -13,10 +13,17 @@ from cervix_tf import atomic, quiet, released, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
+if TYPE_CHECKING:
+    from cervix_tf.data.manifest import Manifest
+    from cervix_tf.export.runtime import Model
+
+ROW = "row.json"
+"""What a model is worth on each of several manifests, in their common folder."""
+
 
 @dataclass(frozen=True)
 class Options:
-    """Evaluate a finished model on the images of a manifest.
+    """Evaluate a finished model on the images of a manifest, or of several.
 
     Writes predictions.csv, metrics.json and report.html. Nothing but the model's own
     files and the manifest is needed.
@@ -24,8 +31,9 @@ class Options:
 
     model: tyro.conf.Positional[Path]
     """Run directory, SavedModel folder, .tflite file, or a released model's name (saved_models/README.md)."""
-    manifest: Path
-    """CSV with one row per image, from `python -m cervix_tf.data import`."""
+    manifest: tuple[Path, ...]
+    """CSV with one row per image, from `python -m cervix_tf.data import`. Of several, such as the data of other
+    hospitals, each one's results are written to a folder of its own, and row.json compares them."""
     root: Path | None = None
     """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
     split: str = "test"
@@ -89,23 +97,42 @@ def evaluate(options: Options, command: str = "") -> str:
 
     Raises `InputError` when manifest and model do not fit together.
     """
+    from cervix_tf.data import manifest
+    from cervix_tf.export import runtime
+
+    _check(options)
+    outs = _folders(options)
+    listed = {path: manifest.read(path, options.root) for path in outs}
+    with quiet.libraries():
+        model = runtime.load(options.model)
+    found = {path: _evaluated(options, model, path, listed[path], out, command) for path, out in outs.items()}
+    if len(found) == 1:
+        return "\n".join(found[options.manifest[0]].lines)
+    row = {outs[path].root.name: each.metrics for path, each in found.items()}
+    atomic.claim(options.out, [ROW])
+    write_json(options.out / ROW, {name: _headline(metrics) for name, metrics in row.items()})
+    told = [line for path, each in found.items() for line in (f"{outs[path].root.name}:", *each.lines, "")]
+    return "\n".join([*told, *_side_by_side(row), f"written to {options.out / ROW}"])
+
+
+class _Evaluated(NamedTuple):
+    metrics: dict[str, Any]
+    lines: list[str]
+
+
+def _evaluated(options: Options, model: Model, path: Path, rows: Manifest, out: RunDir, command: str) -> _Evaluated:
+    """The results of one manifest, which are written to `out`."""
     from dataclasses import replace
 
     from cervix_tf.data import manifest, readable
     from cervix_tf.evaluate import evaluation
-    from cervix_tf.export import runtime
     from cervix_tf.metrics import predictions
     from cervix_tf.report import page
 
-    out = RunDir(options.out)
-    _check(options, out)
-    rows = manifest.read(options.manifest, options.root)
-    with quiet.libraries():
-        model = runtime.load(options.model)
     found = evaluation.evaluate(
         model,
         rows,
-        str(options.manifest),
+        str(path),
         split=options.split,
         view=options.view,
         by=options.by,
@@ -117,7 +144,7 @@ def evaluate(options: Options, command: str = "") -> str:
         prevalence=options.prevalence,
         set_error=options.set_error,
         repeated=options.repeatability,
-        data=options.data or f"{options.manifest.name}, split {options.split}",
+        data=options.data or f"{path.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
         batch_size=options.batch_size,
@@ -137,16 +164,44 @@ def evaluate(options: Options, command: str = "") -> str:
     page.evaluation(out.root)
     warnings = [note for note in found.notes if note.startswith("WARNING")]
     notes = [f"note: {note}" for note in found.notes if note not in warnings]
-    return "\n".join([*warnings, *_table(found.metrics), *notes, f"written to {out.root}"])
+    return _Evaluated(found.metrics, [*warnings, *_table(found.metrics), *notes, f"written to {out.root}"])
 
 
-def _check(options: Options, out: RunDir) -> None:
-    model = released.find(options.model)
+def _folders(options: Options) -> dict[Path, RunDir]:
+    """Where the results of each manifest go: --out, or of several manifests a folder in it, called as the manifest.
+
+    Raises `InputError` where two would have one name, or the folder holds something else.
+    """
+    several = options.manifest
+    names = [path.stem for path in several]
+    if len({name.casefold() for name in names}) < len(names):
+        names = [f"{path.resolve().parent.name}-{path.stem}" for path in several]
+    if len({name.casefold() for name in names}) < len(names):
+        raise InputError(f"--manifest {' '.join(map(str, several))}: two have the same name; rename one, or its folder")
+    outs = {
+        path: RunDir(options.out / name if len(several) > 1 else options.out)
+        for path, name in zip(several, names, strict=True)
+    }
+    for out in outs.values():
+        if out.config.exists():
+            raise InputError(f"{out.root}: is a run; choose another folder with -o")
+        atomic.check_results(out.root, _names(out))
+    if len(several) > 1:
+        atomic.check_results(options.out, [ROW])
+    return outs
+
+
+def _check(options: Options) -> None:
+    model, out = released.find(options.model), RunDir(options.out)
+    if not options.manifest:
+        raise InputError("--manifest: give at least one; it takes what follows it, so that the model comes before")
+    if len(options.manifest) > 1 and (options.root is not None or options.data):
+        given = "--root" if options.root is not None else "--data"
+        raise InputError(f"{given}: is for one manifest, and {len(options.manifest)} are given; leave it out")
     if not model.exists():
         raise InputError(f"{options.model}: no such file or folder; give a run, a SavedModel or a .tflite")
     if out.config.exists() or out.root.resolve() == model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
-    atomic.check_results(out.root, _names(out))
     if options.margin is not None and not -1 <= options.margin <= 1:
         raise InputError(f"--margin {options.margin:g}: must be from -1 to 1")
     if options.prevalence is not None and not 0 < options.prevalence < 1:
@@ -202,6 +257,21 @@ def _table(summary: dict[str, Any]) -> list[str]:
         lines.append(f"accuracy by {by}:")
         lines += [_line(name, found["metrics"]["accuracy"]) for name, found in of_stratum.items()]
     return lines
+
+
+def _headline(summary: dict[str, Any]) -> dict[str, Any]:
+    """Of one manifest's results those that a reader compares, each with n, interval and method."""
+    found = {name: summary["metrics"][name] for name in ("accuracy", "balanced_accuracy")}
+    if summary["binary"]:
+        found |= {name: summary["binary"]["metrics"][name] for name in ("sensitivity", "specificity", "auc")}
+    return {"data": summary["data"], "n": summary["n"], "groups": summary["groups"], "metrics": found}
+
+
+def _side_by_side(row: dict[str, dict[str, Any]]) -> list[str]:
+    """The same as lines of text: a metric, then a line for each manifest."""
+    found = {name: _headline(summary)["metrics"] for name, summary in row.items()}
+    metrics = next(iter(found.values()))
+    return [line for each in metrics for line in (f"{each}:", *(_line(name, of[each]) for name, of in found.items()))]
 
 
 def _line(name: str, found: dict[str, Any]) -> str:

@@ -114,7 +114,7 @@ def run(
                         arrived = arrived or resampling.arrive(tests.files, contract)
                         hanging = {"resampling": resampling.hanging(model, arrived, answers)}
                     with progress.stage(f"{name}: measuring its latency"):
-                        times = [latency.milliseconds(part, threads, repeats) for threads in (1, None)]
+                        times = latency.milliseconds(part, repeats=repeats)
                     rows.append(
                         {
                             "format": name,

@@ -114,6 +114,45 @@ def test_a_model_and_a_manifest_give_predictions_metrics_and_a_page(model, tmp_p
     assert "accuracy by age:" in printed
 
 
+def test_several_manifests_give_a_model_a_row_of_results_on_the_same_terms(model, tmp_path, capsys):
+    for name, visits in (("north", 16), ("south", 8)):
+        (tmp_path / name).mkdir()
+        images(tmp_path / name, visits=visits)
+    main(["model.tflite", "--manifest", "north/manifest.csv", "south/manifest.csv", "--resamples", "100"])
+    out = tmp_path / "evaluation"
+    row = json.loads((out / "row.json").read_text())
+    assert [(name, each["n"], each["groups"]) for name, each in row.items()] == [
+        ("north-manifest", 16, 8),
+        ("south-manifest", 8, 4),
+    ]
+    for name, each in row.items():
+        alone = results(out / name)
+        assert each["metrics"]["auc"] == alone["binary"]["metrics"]["auc"]
+        assert each["metrics"]["accuracy"] == alone["metrics"]["accuracy"]
+    printed = capsys.readouterr().out
+    assert printed.index("north-manifest:") < printed.index("south-manifest:") < printed.index("\nauc:")
+    assert [str(each) for each in model.pages] == ["evaluation/north-manifest", "evaluation/south-manifest"]
+
+
+def test_manifests_of_different_names_keep_them(model, tmp_path):
+    images(tmp_path)
+    (tmp_path / "again.csv").write_bytes((tmp_path / "manifest.csv").read_bytes())
+    main(["model.tflite", "--manifest", "manifest.csv", "again.csv", "--resamples", "100"])
+    assert list(json.loads((tmp_path / "evaluation" / "row.json").read_text())) == ["manifest", "again"]
+
+
+def test_of_several_manifests_what_is_for_one_is_refused(model, tmp_path, capsys):
+    images(tmp_path)
+    assert "two have the same name" in refused(capsys, "manifest.csv")
+    (tmp_path / "again.csv").write_bytes((tmp_path / "manifest.csv").read_bytes())
+    assert "--root: is for one manifest, and 2 are given" in refused(capsys, "again.csv", "--root", ".")
+    assert "--data: is for one manifest" in refused(capsys, "again.csv", "--data", "ours")
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "row.json").write_text("mine")
+    assert "row.json: is there already" in refused(capsys, "again.csv")
+    assert not (tmp_path / "evaluation" / "again").exists()
+
+
 def test_a_threshold_on_the_margin_has_its_own_sensitivity_and_specificity(model, tmp_path, capsys):
     images(tmp_path)
     main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--margin", "1"])

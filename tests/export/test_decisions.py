@@ -25,7 +25,7 @@ EVERY = ["saved_model", "tflite-float32", "tflite-int8"]
 @pytest.fixture
 def run(single_run, tmp_path, monkeypatch):
     """The run of single images, with validation predictions: its test ones under other names, every fifth wrong."""
-    monkeypatch.setattr(latency, "milliseconds", lambda *_: 1.0)  # no clock
+    monkeypatch.setattr(latency, "milliseconds", lambda *_, **__: [1.0, 1.0])  # no clock
     out = RunDir(tmp_path / "run")
     shutil.copytree(single_run.root, out.root, ignore=shutil.ignore_patterns("images"))
     tested = predictions.read(out.predictions)
