@@ -182,7 +182,8 @@ def main(options: Options) -> None:
     methods = list(dict.fromkeys(name for name, _ in measured))
     lines = [
         "# What heat maps are worth, where the lesion is known\n",
-        f"Written by `python tests/benchmarks/explanations.py FOLDER --seeds {options.seeds}`: {options.network}, {options.width} x {options.height}, "
+        f"Written by `python tests/benchmarks/explanations.py FOLDER --seeds {options.seeds}`: {options.network}, "
+        f"{options.width} x {options.height}, "
         f"ImageNet weights, {options.epochs} epochs on {int((~tested).sum())} drawn acetic acid images, half "
         f"with CIN2-3, "
         f"{options.seeds} seeds (accuracy on {int(tested.sum())} test images "
@@ -195,8 +196,8 @@ def main(options: Options) -> None:
         *(f"| {name} | {' | '.join(cell(measured.get((name, key)), key) for key in COLUMNS)} |" for name in methods),
         "\nPointing game: Zhang et al. 2018. Deletion and insertion, the area under the probability of the class: "
         "Petsiuk et al. 2018. Shuffled weights: Adebayo et al. 2018. A map of no network is what any method has to "
-        "beat: drawn lesions lie near the middle, as real ones do. Grad-CAM and HiResCAM are the same where only a mean "
-        "over positions and a linear layer follow the maps, as in this network.",
+        "beat: drawn lesions lie near the middle. Grad-CAM and HiResCAM are the same where only a mean over positions "
+        "and a linear layer follow the maps, as in this network.",
     ]
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     method = "Grad-CAM++"  # what reports show
