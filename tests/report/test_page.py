@@ -143,7 +143,9 @@ def test_heat_maps_that_were_not_measured_come_with_what_was_found_where_lesions
     said = heat_maps.told(RunDir(tmp_path), True).worth
     assert said.startswith("What heat maps are worth here was not measured")
     assert "in the lesion in 80.0 % [70.0, 90.0]; chance would in 20.0 % [10.0, 30.0]" in said
-    assert "to the middle in 60.0 % [50.0, 70.0]" in said and "correlation of 0.40." in said
+    assert "to the middle in 60.0 % [50.0, 70.0]. Maps" in said and "correlation of 0.40." in said
+    heat_maps.MEASURED.write_text(yaml.safe_dump(found | {"middle": share(0.9)}))
+    assert "[80.0, 100.0]: it is not known to beat that guess. Maps" in heat_maps.told(RunDir(tmp_path), True).worth
     assert heat_maps.told(RunDir(tmp_path), False).worth == ""
 
 
