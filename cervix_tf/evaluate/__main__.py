@@ -234,7 +234,7 @@ def _check(options: Options) -> None:
 def _names(out: RunDir) -> list[str]:
     """The files that an evaluation writes."""
     written = (out.predictions, out.manifest, out.contract, out.seen, out.environment, out.metrics, out.audit)
-    return [path.name for path in (*written, out.report)]
+    return [path.name for path in (*written, out.report, out.checklist)]
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import yaml
 
 from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import calibration, confusion, operating_points, predictions, uncertainty
-from cervix_tf.report import figures, page, paper_figures
+from cervix_tf.report import figures, heat_maps, page, paper_figures
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -129,6 +130,23 @@ def test_heat_maps_are_called_what_they_are_with_their_cells_and_what_they_are_w
     assert "read nothing from them" in checked(whole_run.report).text
     write_json(whole_run.evidence, {"heat": {"value": 0.35, **share}, "even": {"value": 0.1, **share}})
     assert "They point to it, coarsely" in checked(page.run(whole_run)).text
+
+
+def test_heat_maps_that_were_not_measured_come_with_what_was_found_where_lesions_are_known(monkeypatch, tmp_path):
+    def share(value):
+        return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+    found = {"images": 9, "method": "Grad-CAM++", "network": "x", "agreement": {"value": 0.4}}
+    found |= {"pointing": share(0.8), "chance": share(0.2), "middle": share(0.6)}
+    monkeypatch.setattr(heat_maps, "MEASURED", tmp_path / "measured.yaml")
+    heat_maps.MEASURED.write_text(yaml.safe_dump(found))
+    said = heat_maps.told(RunDir(tmp_path), True).worth
+    assert said.startswith("What heat maps are worth here was not measured")
+    assert "in the lesion in 80.0 % [70.0, 90.0]; chance would in 20.0 % [10.0, 30.0]" in said
+    assert "to the middle in 60.0 % [50.0, 70.0]. Maps" in said and "correlation of 0.40." in said
+    heat_maps.MEASURED.write_text(yaml.safe_dump(found | {"middle": share(0.9)}))
+    assert "[80.0, 100.0]: it is not known to beat that guess. Maps" in heat_maps.told(RunDir(tmp_path), True).worth
+    assert heat_maps.told(RunDir(tmp_path), False).worth == ""
 
 
 def test_every_picture_can_be_enlarged_with_the_keyboard_alone_and_without_a_script(whole_page):
