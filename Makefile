@@ -19,10 +19,11 @@ demo: $(or $(wildcard $(VENV)/.test),$(VENV)/.demo)
 
 test: lint types contracts docs unit
 
-# What is wrong most often, in minutes: everything but the tests that train or export a network.
+# What is wrong most often, in minutes: everything but the tests that train or export a network, or start TensorFlow in
+# one process after the other.
 quick: lint types contracts
-	$(PYTEST) tests/*.py tests/data tests/layers tests/losses \
-	  tests/metrics tests/report tests/study --ignore tests/test_classifier.py --ignore tests/test_predict.py
+	$(PYTEST) tests/*.py tests/data tests/layers tests/losses tests/metrics tests/report tests/study \
+	  --ignore tests/test_classifier.py --ignore tests/test_predict.py --ignore tests/test_tuning.py
 
 # Guides and API reference, in build/docs; a warning is an error.
 docs: venv
