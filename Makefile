@@ -76,12 +76,12 @@ oracle:
 	build/oracle/bin/python tests/oracles/tensorflow_addons_losses.py tests/oracles/tensorflow_addons_losses.json
 	git diff --stat tests/oracles
 
-# This project beside PyTorch, albumentations, pytorch-metric-learning and Flower, into tests/benchmarks/results.md:
-# about half an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.
+# This project beside PyTorch, ONNX Runtime, albumentations, pytorch-metric-learning and Flower, into a page of
+# tests/benchmarks for the processor's kind: about half an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.
 bench:
 	test -x build/bench/bin/python || $(PYTHON) -m venv build/bench
 	sed -n 's/^\([a-z0-9.-]*\)[^=]*\(==[^ ;]*\).*/\1\2/p' $(LOCK) > build/bench/pins.txt
-	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,federated]' --constraint build/bench/pins.txt
+	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,federated,onnx]' --constraint build/bench/pins.txt
 	build/bench/bin/python tests/benchmarks/bench.py
 
 # Write constraints.txt anew from the newest versions that setup.cfg admits, and docs/dependencies.md from what they say.

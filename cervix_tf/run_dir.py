@@ -195,6 +195,11 @@ class RunDir:
         """How much of the heat maps lies where a synthetic class was drawn, JSON; synthetic data only."""
         return self.root / "evidence.json"
 
+    @property
+    def heat_maps(self) -> Path:
+        """How the heat maps were made, JSON: method, and the cells (rows, columns) that an image has in them."""
+        return self.figures / "heatmaps.json"
+
     def heat_map(self, id: str) -> Path:
         """The picture of one case's images and heat maps."""
         return self.figures / "heatmaps" / f"{file_names.of_id(id)}.png"
@@ -203,6 +208,11 @@ class RunDir:
     def audit(self) -> Path:
         """What the audit of the images found, JSON: a list of {kind, count}."""
         return self.root / "audit.json"
+
+    @property
+    def checklist(self) -> Path:
+        """What the run's files say to the items of reporting guidelines, Markdown."""
+        return self.root / "checklist.md"
 
     @property
     def report(self) -> Path:

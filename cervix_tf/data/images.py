@@ -34,6 +34,8 @@ from cervix_tf.data import decoders, headers
 from cervix_tf.data.headers import UnreadableImage, damaged
 from cervix_tf.errors import InputError
 
+MISSING = ""
+"""The name that stands for a view that a case lacks, in place of a file's."""
 _MOST_PROBLEMS = 20
 _DECODERS = {"JPEG": decoders.jpeg, "PNG": decoders.png, "BMP": decoders.bmp, "TIFF": decoders.tiff}
 
@@ -45,6 +47,11 @@ def decode_file(path: str | Path) -> np.ndarray:
     empty, no such image, or one that the table above refuses.
     """
     return decode(read(path), str(path))
+
+
+def black() -> np.ndarray:
+    """The image of a view that is missing, (1, 1, 3) uint8: black, however it is resized or augmented."""
+    return np.zeros((1, 1, 3), np.uint8)
 
 
 def read(path: str | Path, limit: int | None = None) -> bytes:
@@ -87,9 +94,11 @@ def decode(data: bytes, name: str, limit: int | None = None) -> np.ndarray:
 def check_files(paths: Iterable[str | Path]) -> None:
     """Decode every file once, in parallel, so that a broken one is found before hours of training, not in them.
 
+    `MISSING` is none.
+
     Raises `InputError` that names all files that `decode_file` refuses, one line a file.
     """
-    refuse([problem for problem in unreadable(paths) if problem is not None])
+    refuse([problem for problem in unreadable(path for path in paths if path != MISSING) if problem is not None])
 
 
 def refuse(problems: Sequence[UnreadableImage]) -> None:

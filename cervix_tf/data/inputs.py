@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from cervix_tf.data.manifest import Manifest
-from cervix_tf.data.views import kind, number
+from cervix_tf.data.views import kind, number, slots
 from cervix_tf.errors import InputError
 
 ROW_COLUMNS = ("id", "group", "case", "view", "site", "age", "label")
@@ -21,7 +22,8 @@ class Inputs:
     """Network inputs, one entry an image or a case, in manifest order."""
 
     files: tuple[tuple[str, ...], ...]
-    """Absolute image files of each input, in the order of `views`; one file each when `views` is empty."""
+    """Absolute image files of each input, in the order of `views`; one file each when `views` is empty.
+    `images.MISSING`, an empty name, stands for a view that is missing: a black image."""
     labels: np.ndarray
     """Class indices, int32, (inputs,); -1 = unlabeled."""
     rows: pd.DataFrame
@@ -68,18 +70,21 @@ def from_every_image(manifest: Manifest, classes: Sequence[str] = ()) -> Inputs:
     return Inputs(files, _indices(described["label"], classes), described, tuple(classes))
 
 
-def from_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str]) -> tuple[Inputs, Counter[str]]:
-    """One input a labeled case with every kind of view in `views`, and why other cases were left out.
+def from_cases(
+    manifest: Manifest,
+    classes: Sequence[str],
+    views: Sequence[str],
+    *,
+    missing: Literal["leave out", "black"] = "leave out",
+) -> tuple[Inputs, Counter[str]]:
+    """One input a labeled case, and why other cases were left out.
 
-    A kind that `views` names k times (`acetic_1` ... `acetic_5`) and that the case
-    has n images of is filled with image floor(i * n / k) in slot i, in order: all
-    of them when n = k, repeats when n < k (a stand-in, since such a case shows less
-    than the network was designed for), an even choice when n > k.
+    The images of each kind of view fill its slots as `views.slots` says. A case that lacks a kind is left out, or
+    with `missing="black"` taken as long as it has another one: its empty slots stand for black images.
 
-    Raises `InputError` when no case is complete or the images of a case differ in label or group.
+    Raises `InputError` when no case is left or the images of a case differ in label or group.
     """
-    wanted = [kind(view) for view in views]
-    need = Counter(wanted)
+    need = Counter(kind(view) for view in views)
     left_out: Counter[str] = Counter()
     files, described = [], []
     rows = manifest.rows
@@ -109,22 +114,18 @@ def from_cases(manifest: Manifest, classes: Sequence[str], views: Sequence[str])
                     f"{manifest.root}: case {case!r} has two images of the view {view!r}, leading zeros aside: "
                     f"{of_kind[number(view)]} and {paths[at]}; number them in their order"
                 )
-        missing = [name for name in need if name not in by_kind]
-        if missing:
-            left_out[f"no {' and no '.join(missing)} image"] += 1
+        lacking = [name for name in need if name not in by_kind]
+        if lacking and (missing == "leave out" or len(lacking) == len(need)):
+            left_out[f"no {' and no '.join(lacking)} image"] += 1
             continue
-        taken: Counter[str] = Counter()
-        slots = []
-        for name in wanted:
-            some = [by_kind[name][index] for index in sorted(by_kind[name])]
-            slots.append(some[taken[name] * len(some) // need[name]])
-            taken[name] += 1
-        files.append(tuple(slots))
+        in_order = {name: [some[index] for index in sorted(some)] for name, some in by_kind.items()}
+        files.append(tuple(slots(in_order, views)))
         described.append({**{name: columns[name][first] for name in ROW_COLUMNS[1:]}, "id": case, "view": ""})
     if not files:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "no row names a case"
         raise InputError(
-            f"{manifest.root}: no case has all of {', '.join(need)} ({reasons}); check the columns case and view"
+            f"{manifest.root}: no case has {'all' if missing == 'leave out' else 'one'} of {', '.join(need)} "
+            f"({reasons}); check the columns case and view"
         )
     table = pd.DataFrame(described, columns=list(ROW_COLUMNS))
     return Inputs(tuple(files), _indices(table["label"], classes), table, tuple(classes), tuple(views)), left_out

@@ -22,7 +22,7 @@ import tensorflow as tf
 from cervix_tf import processor
 from cervix_tf.config import Augmentation, Images
 from cervix_tf.data import augment, pixel_cache
-from cervix_tf.data.images import decode_file
+from cervix_tf.data.images import MISSING, black, decode_file
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.data.pixel_cache import PixelCache
 from cervix_tf.errors import InputError
@@ -192,7 +192,7 @@ def files(batches: tf.data.Dataset, step: int) -> list[str]:
     order, inputs, sizes = batches.made_of
     before = sum(sizes) * (step // len(sizes)) + sum(sizes[: step % len(sizes)])
     positions = [int(at) for _, at in order.skip(before).take(sizes[step % len(sizes)]).as_numpy_iterator()]
-    return list(dict.fromkeys(str(file) for at in positions for file in inputs.files[at]))
+    return list(dict.fromkeys(str(file) for at in positions for file in inputs.files[at] if file != MISSING))
 
 
 @contextlib.contextmanager
@@ -298,6 +298,12 @@ def _options() -> tf.data.Options:
 
 
 def _decoder(images: Images) -> Decode:
+    """What makes pixels of a file as `images` says, and black ones of a missing view."""
+    decode = _file_decoder(images)
+    return lambda file: black() if file == MISSING else decode(file)
+
+
+def _file_decoder(images: Images) -> Decode:
     if images.cache == "none":
         return decode_file
     if images.cache == "memory":

@@ -1,1 +1,1 @@
-"""Where a network looked: Grad-CAM, Grad-CAM++ and pictures of feature maps; import each from its file."""
+"""What a network reacted to, and how much such maps are worth; import each from its file."""

@@ -1,6 +1,6 @@
-"""Grad-CAM and Grad-CAM++: where in its feature maps a network found the evidence for a class.
+"""Grad-CAM, Grad-CAM++ and HiResCAM: where in its feature maps a network found the evidence for a class.
 
-Both need a network in two parts: feature maps, and a `head` that turns them into
+All need a network in two parts: feature maps, and a `head` that turns them into
 logits. `cervix_tf.explain.split` cuts a Keras model at its layers; a model that is
 already in parts needs no cutting. Several sets of maps, one a trunk of an ensemble say, give several
 sets of heat maps from one pass through the head.
@@ -30,7 +30,7 @@ def grad_cam(head: Head, feature_maps: Maps, class_index: int | ArrayLike | None
 
     Source: Selvaraju et al. 2017, Eq. 1 and 2.
     """
-    return _heat_maps(head, feature_maps, class_index, lambda maps, slopes: slopes.mean(axis=(-3, -2)))
+    return _heat_maps(head, feature_maps, class_index, lambda maps, slopes: slopes.mean(axis=(-3, -2), keepdims=True))
 
 
 def grad_cam_plus_plus(head: Head, feature_maps: Maps, class_index: int | ArrayLike | None = None) -> Any:
@@ -46,13 +46,24 @@ def grad_cam_plus_plus(head: Head, feature_maps: Maps, class_index: int | ArrayL
     return _heat_maps(head, feature_maps, class_index, _plus_plus_weights)
 
 
+def hires_cam(head: Head, feature_maps: Maps, class_index: int | ArrayLike | None = None) -> Any:
+    """Heat maps like `grad_cam`'s whose every position has weights of its own: relu(sum_k dS / dA^k A^k).
+
+    Where the head is linear in its maps this is exactly what each position adds to the score.
+
+    Source: Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
+        networks", arXiv:2011.08891.
+    """
+    return _heat_maps(head, feature_maps, class_index, lambda maps, slopes: slopes)
+
+
 def _plus_plus_weights(maps: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     # alpha = g^2 / (2 g^2 + g^3 sum A) = 1 / (2 + g sum A): the powers of small g would underflow. exp(S) is
     # one factor for a whole map and cancels when that is scaled to 1. Only positions with g > 0 count; there
     # the divisor is at least 2, unless maps that are not behind a ReLU sum to something negative.
     divisor = 2.0 + slopes * maps.sum(axis=(-3, -2), keepdims=True)
     alpha = np.divide(1.0, divisor, out=np.zeros_like(divisor), where=divisor != 0)
-    return (alpha * np.maximum(slopes, 0.0)).sum(axis=(-3, -2))
+    return (alpha * np.maximum(slopes, 0.0)).sum(axis=(-3, -2), keepdims=True)
 
 
 def _heat_maps(
@@ -77,7 +88,7 @@ def _heat_maps(
     for maps, slope in zip(stacks, slopes, strict=True):
         values = np.asarray(maps, dtype=np.float64)
         importance = weights(values, np.asarray(slope, dtype=np.float64))
-        heat = np.maximum(np.einsum("...hwc,...c->...hw", values, importance), 0.0)
+        heat = np.maximum((values * importance).sum(axis=-1), 0.0)
         peak = heat.max(axis=(-2, -1), keepdims=True)
         heat_maps.append(np.divide(heat, peak, out=np.zeros_like(heat), where=peak > 0).astype(np.float32))
     return heat_maps if several else heat_maps[0]

@@ -12,12 +12,11 @@ from typing import Any
 from cervix_tf import atomic, runs, shown_paths
 from cervix_tf.contract import Contract
 from cervix_tf.export import resampling
+from cervix_tf.metrics import limits
+from cervix_tf.metrics.limits import NOT_A_DEVICE
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
-NOT_A_DEVICE = (
-    "Not a medical device. Not evaluated, cleared or approved for diagnosis, screening or triage of patients; "
-    "no decision about a person may rest on it."
-)
+__all__ = ["NOT_A_DEVICE", "STAND_IN", "SYNTHETIC", "as_markdown", "card", "write"]
 SYNTHETIC = "SYNTHETIC: trained and tested on drawn images. Its figures say nothing about real patients."
 STAND_IN = "STAND-IN: trained and tested on another data set than the paper's. Its figures are not the paper's."
 
@@ -139,13 +138,17 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
             yield (
                 f"| {row['format']} | {row['file']} | {row['bytes'] / 1e6:.2f} | {row['latency_ms_1']:.1f} "
                 f"| {row['latency_ms_all']:.1f} | {100 * row['agreement']:.1f} % of {row['n']}"
-                f"{', kept by --force' if row['forced'] else ''} |"
+                f"{_at_point(row)}{', kept by --force' if row['forced'] else ''} |"
             )
         resampled = [row for row in card["files"] if "resampling" in row]
         if resampled:
             yield from ("", f"Files named mobile or web take images resized before {model['resizing']}:", "")
         for row in resampled:
             yield f"- {row['format']}: {resampling.told(row['resampling'])}."
+
+
+def _at_point(row: Mapping[str, Any]) -> str:
+    return f", {100 * row['point_agreement']:.1f} % at the operating point" if "point_agreement" in row else ""
 
 
 def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -162,7 +165,8 @@ def _input(contract: Contract) -> str:
     inside = f"resized inside {contract.resizing}"
     if not contract.views:
         return f"{one}, {inside}"
-    return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}"
+    missing = "; a black image stands for a view that is missing" if contract.missing_views else ""
+    return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}{missing}"
 
 
 def _output(contract: Contract) -> str:
@@ -181,18 +185,10 @@ def _output(contract: Contract) -> str:
 
 
 def _limits(contract: Contract, metrics: Mapping[str, Any], reproducible: str) -> list[str]:
-    few = [
-        f"{name} ({count})"
-        for name, count in zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True)
-        if count < 20
-    ]
     return [
         NOT_A_DEVICE,
-        f"Measured on {metrics['n']} inputs of {metrics['groups']} groups from one source; other cameras, clinics and "
-        "populations will differ.",
-        *([f"Fewer than 20 test inputs of {', '.join(few)}: their rates are all but unknown."] if few else []),
-        "Probabilities are a network's, as calibrated as the report shows; they are no risk of disease.",
-        "It answers for any image, also for one that shows no cervix or no cell.",
+        *limits.of(metrics),
+        limits.ANY_IMAGE,
         *([f"The same command gives the same weights {reproducible}."] if reproducible else []),
         *(["Views given in another order than stated give wrong answers without a warning."] if contract.views else []),
     ]

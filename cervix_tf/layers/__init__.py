@@ -16,6 +16,7 @@ from cervix_tf.layers.self_attention import SelfAttention
 from cervix_tf.layers.simclr_projection import SimCLRProjection
 from cervix_tf.layers.soft_split import SoftSplit
 from cervix_tf.layers.token_embedding import TokenEmbedding
+from cervix_tf.layers.view_dropout import ViewDropout
 
 __all__ = [
     "Bfloat16DepthwiseConv2D",
@@ -33,6 +34,7 @@ __all__ = [
     "SimCLRProjection",
     "SoftSplit",
     "TokenEmbedding",
+    "ViewDropout",
     "fuse",
     "in_float32",
 ]

@@ -68,6 +68,11 @@ class Picture:
     wide: bool = False
     """Too much in it for one column of a page."""
 
+    @property
+    def photograph(self) -> bool:
+        """Whether it shows images rather than a drawing."""
+        return self.source.startswith("data:image/jpeg")
+
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """Draw with the colors, sizes and fonts that all figures share."""

@@ -15,10 +15,14 @@ from cervix_tf import atomic, run_dir, runs, shown_paths
 from cervix_tf.errors import InputError
 from cervix_tf.report import (
     cases,
+    checklist,
+    checklist_answers,
     data_counts,
     decision_figures,
     figures,
+    first_screen,
     formatting,
+    heat_maps,
     paper_figures,
     summary_cards,
     tables,
@@ -83,7 +87,7 @@ def evaluation(directory: Path, *, images: bool = True) -> Path:
 def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
     import jinja2
 
-    from cervix_tf.metrics import operating_points
+    from cervix_tf.metrics import operating_points, uncertainty
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cervix_tf.report", "."),
@@ -92,8 +96,12 @@ def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"formatting": formatting, "tables": tables, "operating_points": operating_points}
-    atomic.write_text(run.report, environment.get_template("page.html").render(_contents(run, title, missing, images)))
+    environment.globals |= {"formatting": formatting, "tables": tables}
+    environment.globals |= {"operating_points": operating_points, "uncertainty": uncertainty}
+    contents = _contents(run, title, missing, images)
+    if contents["checklists"]:
+        atomic.write_text(run.checklist, checklist.markdown(title, contents["checklists"]))
+    atomic.write_text(run.report, environment.get_template("page.html").render(contents))
     return run.report
 
 
@@ -113,6 +121,30 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     images = images and environment.get("report_images", True)
     beside = paper_figures.read(run, photographs=images)
     there = {picture.source for _, picture in beside}  # not drawn a second time
+    there_roc = any(paper_figures.is_roc(picture) for _, picture in beside)
+    deferral = first_screen.deferral(metrics, predicted) if metrics else ()
+    first = first_screen.screen(metrics, contract.get("views") or (), deferral) if metrics else None
+    on_top = {rate.card.key for rate in first.rates} if first else set()
+    sections = _cases(run, predicted, listed if images else None, contract.get("views") or (), images)
+    shown = [case for _, group in sections for case in group]
+    heat = heat_maps.told(run, any(case.heat_map for case in shown))
+    counts = data_counts.counted(listed, classes) if listed else None
+    texts = {
+        "config": _without_folders(config, root),
+        "environment": _without_folders(environment, root),
+    }
+    facts = checklist_answers.Facts(
+        metrics,
+        contract,
+        counts=counts,
+        audit=audit,
+        exports=exports,
+        heat_maps=heat.caption,
+        cases=predicted is not None,
+        ages=int(listed.rows["age"].notna().sum()) if listed else 0,
+        sites=sorted(set(listed.rows["site"]) - {""}) if listed else (),
+        **texts,
+    )
     drawn = _curves(run, str(config.get("criterion", "")), "test" if published else "validation")
     return {
         "title": title,
@@ -121,7 +153,12 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         "contract": contract,
         "metrics": metrics,
         "cards": summary_cards.cards(metrics),
-        "in_cases": summary_cards.in_cases(metrics),
+        "first": first,
+        "other_cards": [card for card in summary_cards.cards(metrics) if card.key not in on_top],
+        "heat": heat,
+        "checklists": checklist.checklists(facts) if first else [],
+        "checklist_file": run.checklist.name,
+        "images_shown": any(case.heat_map or case.images for case in shown),
         "majority": summary_cards.majority(metrics),
         "point": metrics.get("operating_point") or {},
         "calibrated": _calibrated(metrics.get("calibration_measures") or {}),
@@ -136,15 +173,18 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         ],
         "legend": tables.Legend(),
         "curves": [each for each in drawn if each.source not in there],
-        "figures": [each for each in _figures(metrics, predicted) if each.source not in there],
+        "figures": [
+            each
+            for each in _figures(metrics, predicted, deferral)
+            if each.source not in there and not (there_roc and paper_figures.is_roc(each))
+        ],
         "figures_beside": beside,
-        "sections": _cases(run, predicted, listed if images else None, contract.get("views") or (), images),
+        "sections": sections,
         "images": _images_note(listed, root) if images else "Patients' images are left out, as was asked for.",
-        "counts": data_counts.counted(listed, classes) if listed else None,
+        "counts": counts,
         "audit": audit,
         "exports": _exports(exports),
-        "environment": _without_folders(environment, root),
-        "config": _without_folders(config, root),
+        **texts,
         "command": shown_paths.published_command(_command(environment), root),
         "version": __version__,
     }
@@ -198,31 +238,22 @@ def _curves(run: RunDir, criterion: str, held_out: str) -> list[figures.Picture]
     return [picture for picture in drawn if picture]
 
 
-def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[figures.Picture]:
-    """Confusion matrices, ROC, calibration, bars a class and the histogram, whichever the metrics allow."""
+def _figures(
+    metrics: Mapping[str, Any], predicted: Predictions | None, deferral: Sequence[Mapping[str, Any]]
+) -> list[figures.Picture]:
+    """Confusion matrix, ROC, calibration, bars a class, deferral and the histogram, whichever the metrics allow."""
     if not metrics.get("confusion"):
         return []
     import numpy as np
 
-    from cervix_tf.metrics import confusion
-
     classes: Sequence[str] = metrics["classes"]
-    matrix = np.asarray(metrics["confusion"], float)
-    binary = metrics.get("binary") or {}
-    found: list[figures.Picture | None] = [figures.confusion(matrix, classes, f"{len(classes)} classes")]
-    positive = [name for name in binary.get("positive", ()) if name in classes]
-    reading = " or ".join(positive)
+    found: list[figures.Picture | None] = [
+        figures.confusion(np.asarray(metrics["confusion"], float), classes, f"{len(classes)} classes")
+    ]
+    positive = [name for name in (metrics.get("binary") or {}).get("positive", ()) if name in classes]
     per_class = metrics.get("per_class") or {}
-    if positive and len(classes) > 2:
-        two = confusion.merged(matrix, [classes.index(name) for name in positive])
-        found.append(figures.confusion(two, ("negative", "positive"), f"positive = {reading}"))
     found.append(figures.bars({name: per_class.get(name, {}).get("sensitivity", {}) for name in classes}))
-    roc = metrics.get("roc") or {}
-    if roc.get("binary"):
-        found.append(figures.roc([("positive", roc["binary"], _area(binary["metrics"]))], f"positive = {reading}"))
-    curves = [(name, roc.get("per_class", {}).get(name), _area(per_class.get(name, {}))) for name in classes]
-    if any(curve for _, curve, _ in curves) and not (roc.get("binary") and len(classes) == 2):
-        found.append(figures.roc(curves, "each class against the others"))
+    found.append(_roc(metrics, positive))
     error = metrics["metrics"].get("expected_calibration_error", {})
     said = (
         "Calibration: dots are shares observed with 95 % intervals, the dotted line is perfect; "
@@ -238,12 +269,36 @@ def _figures(metrics: Mapping[str, Any], predicted: Predictions | None) -> list[
             f"Decision curve at the prevalence {share}: acting on the model helps where its line is the highest.",
         )
     )
-    found.append(decision_figures.deferral(metrics.get("deferral") or ()))
+    found.append(decision_figures.deferral(deferral))
+    found.append(decision_figures.uncertainty((metrics.get("uncertainty") or {}).get("methods") or ()))
     if predicted is not None and positive:
         truth, _, score = predicted.positive(positive)
         known = predicted.labels >= 0
-        found.append(figures.histogram(score[known], truth[known], reading))
+        found.append(figures.histogram(score[known], truth[known], " or ".join(positive)))
     return [picture for picture in found if picture]
+
+
+def _roc(metrics: Mapping[str, Any], positive: Sequence[str]) -> figures.Picture | None:
+    """One figure: the positive classes against the rest, and each class against the others.
+
+    A class alone on its side has the curve of the positive reading already.
+    """
+    classes, roc = metrics["classes"], metrics.get("roc") or {}
+    per_class = metrics.get("per_class") or {}
+    sides = (list(positive), [name for name in classes if name not in positive])
+    alone = {side[0] for side in sides if len(side) == 1} if roc.get("binary") else set()
+    curves = [
+        (name, roc.get("per_class", {}).get(name), _area(per_class.get(name, {})))
+        for name in classes
+        if name not in alone
+    ]
+    if not any(curve for _, curve, _ in curves):
+        curves = []
+    told = ["each class against the others"] if curves else []
+    if roc.get("binary"):
+        curves.insert(0, ("positive", roc["binary"], _area(metrics["binary"]["metrics"])))
+        told.insert(0, f"positive = {' or '.join(positive)}")
+    return figures.roc(curves, ", and ".join(told)) if curves else None
 
 
 def _area(measured: Mapping[str, Any]) -> str:
@@ -285,6 +340,8 @@ _EXPORT_HEADS = {
     "latency_ms_all": "ms, all threads",
     "agreement": "Same predictions",
     "widest_change": "Widest lead lost",
+    "point_agreement": "Same at operating point",
+    "widest_point_change": "Furthest from threshold",
     "max_difference": "Largest difference",
     "mean_difference": "Mean difference",
     "accuracy_change": "Accuracy change, points [95 % CI]",
@@ -306,7 +363,7 @@ def _export_cell(key: str, item: Any) -> str:
         text = formatting.size(item)
     elif number and formatting.is_share(key):
         text = f"{100 * item:.1f} %"
-    elif number and (key.endswith("_difference") or key == "widest_change"):
+    elif number and (key.endswith("_difference") or key.startswith("widest_")):
         text = f"{item:.1g}"
     elif number and key.startswith("latency"):
         text = f"{item:.1f}"

@@ -48,3 +48,8 @@ def read(run: RunDir, *, photographs: bool = True) -> list[tuple[str, Picture]]:
         source = f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
         found.append((each["name"], Picture(source, each["alt"], each["caption"])))
     return found
+
+
+def is_roc(picture: Picture) -> bool:
+    """Whether `figures.roc` drew it, now or for an earlier run."""
+    return picture.alt.startswith("ROC, ")

@@ -28,6 +28,8 @@ class Card:
     defined: bool
     bar: tuple[float, float, float] | None
     """Low, value and high in percent of the width; None where it does not lie in [0, 1]."""
+    key: str = ""
+    """Its name in metrics.json."""
 
 
 def cards(metrics: Mapping[str, Any]) -> list[Card]:
@@ -47,30 +49,42 @@ def cards(metrics: Mapping[str, Any]) -> list[Card]:
     return found + [card(name, whole[name]) for name in _WITHOUT_BINARY if name in whole]
 
 
+def counts(metrics: Mapping[str, Any]) -> dict[str, int] | None:
+    """How many test cases are positive, missed of them, negative, and alarmed of them; None without positive classes.
+
+    At the operating point where there is one, else by the most probable class.
+    """
+    positive = (metrics.get("binary") or {}).get("positive") or ()
+    point, matrix = metrics.get("operating_point") or {}, metrics.get("confusion") or []
+    if not positive or not sum(map(sum, matrix)):
+        return None
+    if point.get("threshold") is not None:
+        return dict(point["counts"])
+    of = [name in positive for name in metrics["classes"]]
+    found = dict.fromkeys(("positive", "missed", "negative", "alarmed"), 0)
+    for truth, row in zip(of, matrix, strict=True):
+        for said, count in zip(of, row, strict=True):
+            found["positive" if truth else "negative"] += count
+            if truth != said:
+                found["missed" if truth else "alarmed"] += count
+    return found
+
+
 def in_cases(metrics: Mapping[str, Any]) -> str:
     """What the model got wrong, counted in cases: the first sentence of a report; empty if unknown."""
     matrix = metrics.get("confusion") or []
     total = sum(map(sum, matrix))
     if not total:
         return ""
-    classes, positive = metrics["classes"], (metrics.get("binary") or {}).get("positive") or ()
-    if not positive:
+    by = counts(metrics)
+    if by is None:
         wrong = total - sum(row[at] for at, row in enumerate(matrix))
         return f"Of {_cases(total)} it named {total - wrong} rightly and {wrong} wrongly."
-    of = [name in positive for name in classes]
-    counts = {(truth, said): 0 for truth in (False, True) for said in (False, True)}
-    for truth, row in zip(of, matrix, strict=True):
-        for said, count in zip(of, row, strict=True):
-            counts[truth, said] += count
-    there, others = (counts[truth, False] + counts[truth, True] for truth in (True, False))
-    missed, alarmed, at = counts[True, False], counts[False, True], ""
     point = metrics.get("operating_point") or {}
-    if point.get("threshold") is not None:
-        by, at = point["counts"], f"At its operating point ({point['rule']}), "
-        there, missed, others, alarmed = by["positive"], by["missed"], by["negative"], by["alarmed"]
+    at = "" if point.get("threshold") is None else f"At its operating point ({point['rule']}), "
     return (
-        f"{at}{'of' if at else 'Of'} {_cases(there)} with {' or '.join(positive)} it missed {missed}; "
-        f"of {_cases(others)} without, it raised a false alarm in {alarmed}."
+        f"{at}{'of' if at else 'Of'} {_cases(by['positive'])} with {' or '.join(metrics['binary']['positive'])} it "
+        f"missed {by['missed']}; of {_cases(by['negative'])} without, it raised a false alarm in {by['alarmed']}."
     )
 
 
@@ -83,7 +97,7 @@ def card(name: str, measured: Mapping[str, Any], of: str = "") -> Card:
     value, low, high = (measured.get(key) for key in ("value", "low", "high"))
     bar = None
     if formatting.defined(measured) and low is not None and high is not None and low >= 0 and high <= 1:
-        bar = (round(100 * low, 1), round(100 * float(value or 0), 1), round(100 * high, 1))
+        bar = (round(100 * low, 3), round(100 * float(value or 0), 3), round(100 * high, 3))
     return Card(
         formatting.title(name),
         of,
@@ -93,6 +107,7 @@ def card(name: str, measured: Mapping[str, Any], of: str = "") -> Card:
         str(measured.get("method") or ""),
         formatting.defined(measured),
         bar,
+        name,
     )
 
 

@@ -8,6 +8,7 @@ from cervix_tf import runs
 from cervix_tf.data.images import decode_file
 from cervix_tf.errors import InputError
 from cervix_tf.explain import model_maps
+from cervix_tf.explain.overlay import told
 from cervix_tf.explain.t_sne import t_sne
 from cervix_tf.metrics import confusion, embeddings, predictions
 from cervix_tf.metrics.predictions import Predictions
@@ -80,5 +81,7 @@ def misclassified(out: RunDir, predicted: Predictions) -> Picture | None:
     listing = "; ".join(f"{label} predicted as {prediction}" for label, prediction in names)
     strip = model_maps.strip(images, maps, [f"{label[:10]} > {prediction[:10]}" for label, prediction in names])
     return figures.photograph(
-        strip, f"Misclassified test images, above their Grad-CAM++ maps: {listing}.", f"Label > prediction: {listing}."
+        strip,
+        f"Misclassified test images, above their Grad-CAM++ maps: {listing}.",
+        f"Label > prediction: {listing}. Second row, Grad-CAM++: {told(maps[0].shape)}.",
     )

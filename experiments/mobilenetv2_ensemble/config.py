@@ -19,8 +19,11 @@ CLASSES, POSITIVE = _SHEET.classes, _SHEET.positive  # sec. 3.1: class labels 0 
 VIEWS = ("acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine")  # sec. 3.1
 KINDS = ("acetic", "green", "iodine")  # sec. 3.2.3: one network each
 BASELINES = ("densenet121", "resnet18", "mobilenet_v2", "resnext101_32x8d", "vgg19")  # sec. 4.1
-ALL_TYPES, CASES = "all-types", "cases"
-"""What a network may see besides images of one kind: images of every kind, or cases of seven images."""
+ALL_TYPES, CASES, ANY_VIEWS = "all-types", "cases", "any-views"
+"""What a network may see besides images of one kind: images of every kind, cases of seven images, or cases with the
+views that there are."""
+ANY_VIEWS_ROW = "ensemble-any-views"
+"""Of ours: an ensemble that works with the views that there are."""
 PUBLISHED = published.read(__file__)
 FORWARD_MS = {row: milliseconds for _, row, (milliseconds,) in PUBLISHED.table_7}
 
@@ -61,6 +64,8 @@ class Fusion:
     """Inner maps: 5 x 256 = 1280."""
     dropout: BelowOne = 0.6
     """After the first and the second convolution."""
+    view_dropout: BelowOne = 0.3
+    """Probability that the row `ensemble-any-views` trains on a case without a kind of view that it has. Ours."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ class Row:
     name: str
     stage: Literal["network", "checkpoint", "ensemble", "fine_tuning", "end_to_end", "probe", "time"]
     images: str = CASES
-    """What it sees: acetic, green or iodine images, images of all types, or cases of seven images."""
+    """What it sees: acetic, green or iodine images, images of all types, cases of seven images, or of any views."""
     backbone: str = ""
     """One of `BASELINES`; empty = MobileNetV2 as the paper tunes it."""
     loss: Loss = PLAIN
@@ -268,7 +273,7 @@ DEMO = Config(
     synthetic_visits=240,
     images=Images(height=96, width=128, batch_size=32, cache="memory"),
     network=Network(alpha=0.35, dropout=0.2),
-    fusion=Fusion(dropout=0.3),
+    fusion=Fusion(expansion=1, dropout=0.3),
     acetic=AdamConfig(epochs=10, learning_rate=2e-3),
     green=AdamConfig(epochs=24, learning_rate=2e-3),
     iodine=AdamConfig(epochs=24, learning_rate=2e-3),
@@ -320,6 +325,7 @@ _ROWS = [
     *(Row(f"probe-{kind}", "probe", kind) for kind in KINDS),
     Row("ensemble-fine-tuned", "fine_tuning", needs=("ensemble",)),
     Row("ensemble-end-to-end", "end_to_end", needs=("ensemble",)),
+    Row(ANY_VIEWS_ROW, "ensemble", ANY_VIEWS, needs=KINDS),
     Row(ALL_TYPES, "network", ALL_TYPES),
     *(Row(f"acetic-{name}", "network", "acetic", loss=loss) for name, loss in _LOSSES.items()),
     *(Row(f"{kind}-exp100", "network", kind, loss=WEIGHTED) for kind in ("green", "iodine")),

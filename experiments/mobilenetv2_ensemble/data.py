@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cervix_tf.data import datasheet, importers, inputs, splits
+from cervix_tf.data import manifest as manifests
 from cervix_tf.data.images import decode_file
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.inputs import Inputs
@@ -19,7 +20,16 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.data import DataDescription, Splits
-from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CASES, CLASSES, POSITIVE, VIEWS, Config
+from experiments.mobilenetv2_ensemble.config import (
+    ALL_TYPES,
+    ANY_VIEWS,
+    ANY_VIEWS_ROW,
+    CASES,
+    CLASSES,
+    POSITIVE,
+    VIEWS,
+    Config,
+)
 
 _NAMED = 3  # visits that a note names
 _USUAL = "cervigram_visits"  # the layout of the paper's data, and of the drawn ones
@@ -39,9 +49,15 @@ class Fold:
         """The folder of a row's training."""
         return self.out.row(self.prefix + row)
 
+    def with_any_views(self) -> Splits:
+        """The splits of a network that takes any views: cases that lack some are tested too."""
+        kept = {name: part for name, part in self.splits.items() if name}
+        return {**kept, "test": manifests.joined([self.splits["test"], self.splits[""]])}
+
     def inputs(self, split: str, images: str) -> Inputs:
         """What a network that sees `images` takes of a split; where there is no validation, test is that too."""
-        return inputs_of(self.splits.get(split, self.splits["test"]), images)
+        parts = self.with_any_views() if images == ANY_VIEWS else self.splits
+        return inputs_of(parts.get(split, parts["test"]), images)
 
 
 def read(config: Config, out: RunDir) -> Manifest:
@@ -80,14 +96,16 @@ def misordered(everything: Manifest) -> list[str]:
 
 
 def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
-    """The folds of the study, with no group in two splits of one; only whole cases are tested. Source: sec. 3.5.2.
+    """The folds of the study, with no group in two splits of one; the paper's rows test only whole cases.
+
+    Source: sec. 3.5.2.
 
     Raises `InputError` when no case is complete, splits share a group, one would be empty, or the source prescribes
     none that is to be tested as published.
     """
     cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
-        print(f"note: {count} cases train single views only and are never tested: {reason}")
+        print(f"note: {count} cases are left to networks of single views and to {ANY_VIEWS_ROW}: {reason}")
     leak_free = config.protocol == "leak_free"
     if config.folds > 1:
         pairs = [{"train": train, "test": test} for train, test in splits.folds(everything, config.folds, config.seed)]
@@ -123,9 +141,11 @@ def _check_folders(config: Config, everything: Manifest, leak_free: bool) -> Non
 
 
 def inputs_of(split: Manifest, images: str) -> Inputs:
-    """What a network takes: images of one kind of view, or of all types, or whole cases."""
+    """What a network takes: images of one kind of view, or of all types, whole cases, or cases of any views."""
     if images == CASES:
         return inputs.from_cases(split, CLASSES, VIEWS)[0]
+    if images == ANY_VIEWS:
+        return inputs.from_cases(split, CLASSES, VIEWS, missing="black")[0]
     return inputs.from_images(split, CLASSES, "" if images == ALL_TYPES else images)
 
 

@@ -18,6 +18,7 @@ from cervix_tf.data.images import decode_file
 from cervix_tf.data.synthetic import visits
 from cervix_tf.explain import evidence, model_maps
 from cervix_tf.explain.mosaic import case_mosaic
+from cervix_tf.explain.overlay import told
 from cervix_tf.metrics import intervals, predictions
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report import cases, figures, paper_figures, summary_cards
@@ -97,6 +98,8 @@ def gradcam_examples(config: Config, out: RunDir) -> Picture:
         maps = model_maps.heat_maps(network, pixels, VIEWS)
         drawn[case] = (pixels, maps)
         png.write(out.heat_map(case), model_maps.strip(pixels, maps, VIEWS))
+    cells = maps[0].shape
+    write_json(out.heat_maps, {"method": "Grad-CAM++", "cells": cells})
     if config.synthetic_visits:
         write_json(out.evidence, _evidence(network, manifest.root, files, tested))
     right, wrong, uncertain = chosen
@@ -106,7 +109,9 @@ def gradcam_examples(config: Config, out: RunDir) -> Picture:
     titles = [f"truth {truth[case]}, prediction {decided[case]}" for case in four]
     text = f"{len(four)} cases, the most confident right and wrong ones and the least certain: {', '.join(four)}"
     mosaic = case_mosaic([drawn[case] for case in four], titles=titles)
-    return figures.photograph(mosaic, f"Images and Grad-CAM++ heat maps of {text}.", f"Grad-CAM++ of {text}.")
+    return figures.photograph(
+        mosaic, f"Images and Grad-CAM++ heat maps of {text}.", f"Grad-CAM++ of {text}: {told(cells)}."
+    )
 
 
 def _evidence(

@@ -11,8 +11,19 @@ from cervix_tf.study import RunRequest
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 from experiments.mobilenetv2_ensemble import config as study
-from experiments.mobilenetv2_ensemble.config import ALL_TYPES, CASES, FORWARD_MS, MAIN, TABLES, VIEWS, Config, Row
+from experiments.mobilenetv2_ensemble.config import (
+    ALL_TYPES,
+    ANY_VIEWS,
+    CASES,
+    FORWARD_MS,
+    MAIN,
+    TABLES,
+    VIEWS,
+    Config,
+    Row,
+)
 
+_WHOLE_CASES = (CASES, ANY_VIEWS)
 PAPER_VISITS = 429  # sec. 3.1: 3003 training images, seven a visit
 
 
@@ -46,7 +57,7 @@ def _seconds(config: Config, out: RunDir, row: Row) -> float:
 
     As this run measured it, else as the paper did; the backward pass takes as long as two forward ones.
     """
-    timed = f"time-{row.backbone or ('ensemble' if row.images == CASES else 'tuned')}"
+    timed = f"time-{row.backbone or ('ensemble' if row.images in _WHOLE_CASES else 'tuned')}"
     measured = out.row(timed).metrics
     forward = read_json(measured)["milliseconds"]["value"] if measured.exists() else FORWARD_MS[timed]
     usual, images = Config().images, config.images_of(row)
@@ -66,6 +77,6 @@ def _training_inputs(config: Config, out: RunDir, row: Row) -> int:
         visits = 0.75 * config.synthetic_visits or PAPER_VISITS
         share = 1.0 if config.protocol == "as_published" else 1 - config.validation_share
         train = [(str(visit), view) for visit in range(round(share * visits)) for view in VIEWS]
-    if row.images == CASES:
+    if row.images in _WHOLE_CASES:
         return len({case for case, _ in train})
     return sum(row.images == ALL_TYPES or view.startswith(row.images) for _, view in train)

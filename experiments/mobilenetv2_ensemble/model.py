@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from cervix_tf.layers import InvertedResidualFusion
+from cervix_tf.layers import InvertedResidualFusion, ViewDropout
 from cervix_tf.models import backbones
 from cervix_tf.models.mobilenet_v2 import mobilenet_v2
 from cervix_tf.study.command import Check
@@ -19,6 +19,8 @@ from experiments.mobilenetv2_ensemble.config import BASELINES, CASES, CLASSES, K
 INTENDED_USE = "Research on colposcopy image classification."
 NATIVE_SIZE = (480, 640)
 """Height and width of the images that the exported model is made for, pixels."""
+_COUNTS = {kind: sum(view.startswith(kind) for view in VIEWS) for kind in KINDS}
+"""Kind -> how many views of it a case has."""
 
 
 def trunk(config: Config, kind: str) -> keras.Model:
@@ -81,41 +83,48 @@ def needs(config: Config, rows: Iterable[Row]) -> dict[str, list[Check]]:
     return {row.name: [of_baseline[row.backbone]] if row.backbone else tuned for row in rows if row.stage != "time"}
 
 
-def stacked(config: Config, trunks: dict[str, keras.Model]) -> keras.Model:
+def stacked(config: Config, trunks: dict[str, keras.Model], *, any_views: bool = False) -> keras.Model:
     """The stacked maps of seven views: (batch, 7, 224, 298, 3) pixels -> (batch, 7, 10, 256).
 
     The five acetic views go through their trunk in one call, folded into the batch.
-    Trunks are frozen.
+    Trunks are frozen. With `any_views`, an all-black image stands for a view that is missing: its maps
+    are 0, and seven more maps say of each view whether it is there, 1 or 0 everywhere: (batch, 7, 10, 263).
 
-    Source: Algorithm 1 up to CONCATENATE.
+    Source: Algorithm 1 up to CONCATENATE; `any_views` is ours.
     """
     views = keras.Input((len(VIEWS), config.images.height, config.images.width, 3), name="views")
+    there = ops.cast(ops.max(views, axis=(2, 3, 4)) > 0, "float32") if any_views else None
     maps, first = [], 0
-    for kind in KINDS:
-        count = sum(view.startswith(kind) for view in VIEWS)
+    for kind, count in _COUNTS.items():
         network = trunks[kind]
         network.trainable = False
         height, width, depth = network.output_shape[1:]
         folded = ops.reshape(views[:, first : first + count], (-1, *network.input_shape[1:]))
         features = ops.reshape(network(folded), (-1, count, height, width, depth))
+        if there is not None:
+            features = features * ops.reshape(there[:, first : first + count], (-1, count, 1, 1, 1))
         # (batch, views, h, w, maps) -> (batch, h, w, views * maps): view after view, as CONCATENATE stacks them
         maps.append(ops.reshape(ops.transpose(features, (0, 2, 3, 1, 4)), (-1, height, width, count * depth)))
         first += count
+    if there is not None:
+        maps.append(ops.tile(ops.reshape(there, (-1, 1, 1, len(VIEWS))), (1, height, width, 1)))
     return keras.Model(views, layers.Concatenate(name="stacked")(maps), name="trunks")
 
 
-def fusion(config: Config, maps: tuple[int, int, int]) -> keras.Model:
-    """What the ensemble learns: stacked maps (batch, 7, 10, 256) -> (batch, 4) logits.
+def fusion(config: Config, maps: tuple[int, int, int], *, any_views: bool = False) -> keras.Model:
+    """What the ensemble learns: stacked maps (batch, 7, 10, 256), or 263 of any views -> (batch, 4) logits.
 
-    Source: Algorithm 1 from CNN_inverted_residual on, Tables 3 and 4.
+    Source: Algorithm 1 from CNN_inverted_residual on, Tables 3 and 4; `any_views` is ours.
     """
     stack = keras.Input(maps, name="maps")
+    kinds = [(count, getattr(config.network, f"{kind}_maps")) for kind, count in _COUNTS.items()]
+    x = ViewDropout(config.fusion.view_dropout, kinds, name="view_dropout")(stack) if any_views else stack
     x = InvertedResidualFusion(
         filters=config.fusion.filters,
         expansion=config.fusion.expansion,
         dropout=config.fusion.dropout,
         name="fusion",
-    )(stack)
+    )(x)
     x = layers.GlobalAveragePooling2D(name="average")(x)
     return keras.Model(stack, layers.Dense(len(CLASSES), name="logits")(x), name="fusion_head")
 

@@ -7,9 +7,22 @@ from typing import Any
 
 import pandas as pd
 
+from cervix_tf.compare import comparison
+from cervix_tf.metrics import predictions
+from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report.tables import Measured, Table, line, per_cent, table
 from cervix_tf.run_dir import RunDir, read_json
-from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS, MAIN, MAIN_ROW, PUBLISHED, TABLES, Config, finished
+from experiments.mobilenetv2_ensemble.config import (
+    ANY_VIEWS_ROW,
+    CLASSES,
+    KINDS,
+    MAIN,
+    MAIN_ROW,
+    PUBLISHED,
+    TABLES,
+    Config,
+    finished,
+)
 from experiments.mobilenetv2_ensemble.data import described, is_paper_test_set
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -61,6 +74,11 @@ def of_run(config: Config, out: RunDir) -> list[Table]:
                 notes = f"{note} {CONTRADICTIONS.get(number, '')}".rstrip()
                 tables.append(table(number, title, columns, rows, notes))
     tables += _areas(results, note)
+    if ANY_VIEWS_ROW in results:
+        found = {
+            row: predictions.read(out.row(row).predictions) for row in (ANY_VIEWS_ROW, "ensemble") if row in results
+        }
+        tables.append(any_views(found, described(config).positive, config.seed, note))
     if out.evidence.exists():
         evidence = read_json(out.evidence)
         title = "Grad-CAM++ of correctly classified cases: share of the heat within the drawn evidence's boxes"
@@ -80,6 +98,40 @@ def _ours(columns: Sequence[str], metrics: Mapping[str, Any] | None, binary: str
         return [per_cent(whole[name]) for name in ("accuracy", "macro_precision", "macro_recall", "macro_f1")]
     rates = [metrics["per_class"][name]["sensitivity"] for name in CLASSES]
     return [per_cent(each) for each in (whole["accuracy"], *rates, whole["harmonic_mean_tpr"])]
+
+
+def any_views(found: Mapping[str, Predictions], positive: Sequence[str], seed: int, note: str) -> Table:
+    """Not in the paper: the ensemble of any views, on all cases, and on complete ones beside the published design.
+
+    `found` gives test predictions of `ensemble-any-views` and, where it is finished, of `ensemble`, whose cases are the
+    complete ones. Differences are paired: both networks meet the same resampled groups.
+    """
+    ours = found[ANY_VIEWS_ROW]
+    columns: dict[str, comparison.Metric] = {"Accuracy": "accuracy", "AUC, probability": "auc"}
+
+    def compared(models: Mapping[str, Predictions]) -> list[dict[str, Any]]:
+        return [comparison.compare(models, metric, positive=positive, seed=seed) for metric in columns.values()]
+
+    def measured(cases: Predictions) -> list[Measured]:
+        return [per_cent(each["models"]["alone"]) for each in compared({"alone": cases})]
+
+    rows = [line("Ensemble of any views, all cases", ANY_VIEWS_ROW, None, measured(ours))]
+    if "ensemble" in found:
+        published = found["ensemble"]
+        complete = ours.table["id"].isin(published.table["id"])
+        if not complete.all():
+            rows.append(line("... cases that lack a view", ANY_VIEWS_ROW, None, measured(ours.where(~complete))))
+        both = compared({"any": ours.of(published.table["id"]), "published": published})
+        for name, row, model in (
+            ("... complete cases", ANY_VIEWS_ROW, "any"),
+            ("Ensemble as published, complete cases", "ensemble", "published"),
+        ):
+            rows.append(line(name, row, None, [per_cent(each["models"][model]) for each in both]))
+        differences = [per_cent(each["pairs"][0]["difference"]) for each in both]
+        rows.append(line("Difference on complete cases, points", "", None, differences))
+    title = "Ensemble that works with the views there are (ours)"
+    note += " AUC: CIN2/3 and cancer against the rest. The difference is paired, any views minus published."
+    return table("Extra", title, columns, rows, note)
 
 
 def _areas(results: Results, note: str) -> list[Table]:

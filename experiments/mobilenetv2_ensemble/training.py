@@ -31,6 +31,7 @@ from cervix_tf.training.true_positive_rate import TruePositiveRate
 from experiments.mobilenetv2_ensemble import model
 from experiments.mobilenetv2_ensemble.config import (
     ALL_TYPES,
+    ANY_VIEWS,
     CLASSES,
     KINDS,
     MAIN_ROW,
@@ -137,9 +138,10 @@ def _ensemble(config: Config, row: Row, fold: Fold) -> keras.Model:
         views[kind] = keras.models.clone_model(trained)  # to be frozen, while other rows train this one
         views[kind].set_weights(trained.get_weights())
     with study_training.building(config.devices, _seed(config, row, fold)):
-        trunks = model.stacked(config, {kind: model.trunk_of(view, kind) for kind, view in views.items()})
-        head = model.fusion(config, trunks.output_shape[1:])
-    return _fused(config, row, fold, trunks, head)
+        trunks = {kind: model.trunk_of(view, kind) for kind, view in views.items()}
+        stacked = model.stacked(config, trunks, any_views=_any_views(row))
+        head = model.fusion(config, stacked.output_shape[1:], any_views=_any_views(row))
+    return _fused(config, row, fold, stacked, head)
 
 
 def _fine_tuned(config: Config, row: Row, fold: Fold) -> keras.Model:
@@ -201,9 +203,14 @@ def _fused(config: Config, row: Row, fold: Fold, trunks: keras.Model, head: kera
         )
     else:
         _train(config, row, fold, whole)
-    fusion = model.fusion(config, trunks.output_shape[1:])  # uncompiled: no optimizer state in the saved model
+    # Uncompiled: no optimizer state in the saved model.
+    fusion = model.fusion(config, trunks.output_shape[1:], any_views=_any_views(row))
     fusion.set_weights(head.get_weights())
     return model.ensemble(trunks, fusion)
+
+
+def _any_views(row: Row) -> bool:
+    return row.images == ANY_VIEWS
 
 
 def _seed(config: Config, row: Row, fold: Fold) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from cervix_tf import history_file, runs
 from cervix_tf.data.images import decode_file
-from cervix_tf.explain import model_maps
+from cervix_tf.explain import model_maps, overlay
 from cervix_tf.explain.grad_cam import grad_cam
 from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions
@@ -57,5 +57,5 @@ def gradcam_examples(out: RunDir, said: Predictions) -> Picture | None:
         model_maps.strip(pixels, maps, list(chosen), width=224),
         f"Test images above their Grad-CAM maps: {told}.",
         f"Images (first row) and Grad-CAM maps (second row): the most confident correctly classified test image of "
-        f"{told}.",
+        f"{told}. Grad-CAM: {overlay.told(maps[0].shape)}.",
     )

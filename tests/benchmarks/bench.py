@@ -1,4 +1,4 @@
-"""`python tests/benchmarks/bench.py [ROW ...]`: this project against its peers, one table, in results.md.
+"""`python tests/benchmarks/bench.py [ROW ...]`: this project against its peers, a table for each kind of processor.
 
 Every case is a process of its own that sets up, waits, and measures once whenever it is
 told to. The cases of a row are measured in turn, A B C A B C ..., so that a machine that
@@ -18,9 +18,12 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from row import Row
+
+from cervix_tf import processor
 
 SUBJECTS = (
     "training_step",
@@ -33,12 +36,16 @@ SUBJECTS = (
     "federated_round",
 )
 HERE = Path(__file__).parent
-KEPT = HERE.parents[1] / "build" / "benchmarks" / "rows"
+KINDS = ("AMX-BF16", "AVX512-BF16", "AVX512-VNNI", "AVX512", "AVX-VNNI", "AVX2", "NEON")
+KIND = next((kind for kind in KINDS if kind in processor.here().sets), "other")
+KEPT = HERE.parents[1] / "build" / "benchmarks" / KIND
 PACKAGES = (
     "tensorflow",
     "keras",
     "ai-edge-litert",
     "torch",
+    "timm",
+    "onnxruntime",
     "albumentations",
     "pytorch-metric-learning",
     "flwr",
@@ -60,11 +67,13 @@ def main(words: list[str]) -> None:
                 kept.write_text(json.dumps(measured(subject, row)))
                 print(*as_lines(json.loads(kept.read_text())), sep="\n", flush=True)
     kept_rows = [json.loads(path.read_text()) for path in sorted(KEPT.glob("*.json"))]
-    (HERE / "results.md").write_text(page(kept_rows))
+    (HERE / f"results_{KIND.lower()}.md").write_text(page(kept_rows))
 
 
 def measured(subject: str, row: Row) -> dict:
     """Every case of a row, measured `row.rounds` times in turn; the failure's last line for a case that cannot run."""
+    started = time.monotonic()
+    cases = [name for name in row.cases if sixteen_bits_here() or not ("bf16" in name or "bfloat16" in name)]
     prepared = subprocess.run(_command(subject, row.title, ""), check=False, env=_environment())
     if prepared.returncode:
         raise SystemExit(f"{row.title}: could not be prepared")
@@ -76,7 +85,7 @@ def measured(subject: str, row: Row) -> dict:
             text=True,
             env=_environment(),
         )
-        for name in row.cases
+        for name in cases
     }
     ready = {name: worker.stdout.readline() for name, worker in workers.items()}
     running = [name for name, line in ready.items() if line == "ready\n"]
@@ -90,6 +99,7 @@ def measured(subject: str, row: Row) -> dict:
         worker.stdin.close()
         worker.wait()
     failed = {name: line.strip() or "ended without a word" for name, line in ready.items() if name not in values}
+    failed |= {name: "this processor has no instructions for bfloat16" for name in row.cases if name not in cases}
     return {
         "title": row.title,
         "unit": row.unit,
@@ -98,7 +108,13 @@ def measured(subject: str, row: Row) -> dict:
         "values": values,
         "failed": failed,
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
+        "minutes": (time.monotonic() - started) / 60,
     }
+
+
+def sixteen_bits_here() -> bool:
+    """Whether bfloat16 is worth measuring: emulated, it takes longer than all other cases together."""
+    return any("BF16" in name for name in processor.here().sets)
 
 
 def work(subject: str, title: str, case: str) -> None:
@@ -158,26 +174,21 @@ def page(rows: list[dict]) -> str:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"no {name}")
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    flags = Path("/proc/cpuinfo").read_text()
-    sixteen = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags] or ["no bfloat16 instructions"]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     days = sorted({row["when"] for row in rows})
+    minutes = sum(row["minutes"] for row in rows)
     return "\n".join(
         [
-            "# Benchmarks",
+            f"# Benchmarks on a processor with {KIND}",
             "",
             "Written by `make bench` (README.md); do not edit. Every case is a process of its own; those of a row are",
             "measured in turn. Value: median of the rounds, then smallest and largest. Ratio: best of ours to best of",
             "the others, taken within each round.",
             "",
-            f"- machine: {model}, {os.cpu_count()} logical CPUs ({', '.join(sixteen)}), {memory:.0f} GiB, "
+            f"- machine: {processor.here()}; {', '.join(sorted(processor.here().sets))}; {memory:.0f} GiB, "
             f"{platform.system()}, Python {platform.python_version()}",
             f"- versions: {', '.join(versions)}",
-            f"- measured {days[0]} to {days[-1]} (UTC)" if days else "",
+            f"- measured {days[0]} to {days[-1]} (UTC); {minutes:.0f} minutes in all" if days else "",
             "",
             "| what | case | median | spread | target |",
             "|---|---|---|---|---|",

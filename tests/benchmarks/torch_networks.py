@@ -44,7 +44,11 @@ class Appended(nn.Module):
 
 
 def network(name: str) -> nn.Module:
-    """mobilenet_v2 (tuned: 32 maps, dropout 0.7), resnet50, densenet121 or xception."""
+    """mobilenet_v2 (tuned: 32 maps, dropout 0.7), resnet50, densenet121, xception, deit_tiny (timm's) or cvm."""
+    if name == "deit_tiny":
+        return Normalized(_deit_tiny(classes=4))
+    if name == "cvm":
+        return Normalized(CvmCervix(classes=11))
     return Normalized(nn.Sequential(*{"mobilenet_v2": _mobilenet_v2, "resnet50": _resnet50,
                                       "densenet121": _densenet121, "xception": _xception}[name]()))  # fmt: skip
 
@@ -144,6 +148,25 @@ def _xception() -> list[nn.Module]:
     entry += [nn.ReLU(inplace=True), block(64, 128, 128, False), block(128, 256, 256, True), block(256, 728, 728, True)]
     exit_flow = [block(728, 728, 1024, True), *separable(1024, 1536), nn.ReLU(inplace=True), *separable(1536, 2048)]
     return [*entry, *(middle() for _ in range(8)), *exit_flow, nn.ReLU(inplace=True), *_head(2048, 0.5)]
+
+
+def _deit_tiny(classes: int) -> nn.Module:
+    import timm
+
+    return timm.create_model("deit_tiny_patch16_224", num_classes=classes)
+
+
+class CvmCervix(nn.Module):
+    """Xception's 2048 features and timm's DeiT-tiny's 192 -> logits, as `experiments.cvm_cervix.model.cvm`."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.cnn = nn.Sequential(*_xception()[:-2])  # without dropout and logits
+        self.transformer = _deit_tiny(classes=0)
+        self.head = nn.Sequential(nn.Linear(2240, 2240), nn.GELU(), nn.Linear(2240, classes))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.cat([self.cnn(pixels), self.transformer(pixels)], 1))
 
 
 class Ensemble(nn.Module):

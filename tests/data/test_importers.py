@@ -100,6 +100,22 @@ def test_pbc_leaves_hidden_junk_out_with_the_reason(tmp_path: Path) -> None:
     ]
 
 
+def test_mendeley_lbc_takes_its_classes_from_folders_named_in_words(tmp_path: Path) -> None:
+    for name in (
+        "High squamous intra-epithelial lesion/HSIL_1 (1).jpg",
+        "low squamous intra-epithelial lesion/LSIL_3 (3).jpg",
+        "Negative for Intraepithelial malignancy/NL_1_ (6).jpg",
+        "Squamous cell carcinoma/scc_1 (1).jpg",
+        "Squamous metaplasia/1.jpg",
+    ):
+        picture(tmp_path / name)
+    got = load("mendeley_lbc", tmp_path)
+    assert list(got.manifest.rows["label"]) == ["HSIL", "NILM", "SCC", "LSIL"]
+    assert got.manifest.rows["group"].is_unique
+    assert [what for what, _ in got.left_out] == ["Squamous metaplasia/1.jpg"]
+    assert any("no name says which woman" in note for note in got.notes)
+
+
 def test_cric_crops_are_grouped_by_field(tmp_path: Path) -> None:
     for name in ("NILM/182_1.jpg", "HSIL/182_2.png", "scc/7_3.png"):
         picture(tmp_path / name)

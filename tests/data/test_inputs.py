@@ -64,6 +64,18 @@ def test_incomplete_and_unlabeled_cases_are_counted_with_their_reason():
     }
 
 
+def test_missing_views_may_be_black_images_as_long_as_a_case_has_one_view():
+    table = of(visit("a", 2), visit("b", 0, "iodine"), visit("c", 0, "saline"), visit("d", 5, "green", "iodine"))
+    found, left_out = inputs.from_cases(table, CLASSES, VIEWS, missing="black")
+    names = {case: [file.rsplit("/")[-1] for file in files] for case, files in zip("abd", found.files, strict=True)}
+    assert names["a"] == ["acetic_1.jpg"] * 3 + ["acetic_2.jpg"] * 2 + ["", ""]
+    assert names["b"] == [""] * 6 + ["iodine.jpg"]
+    assert names["d"] == [f"{view}.jpg" for view in VIEWS]
+    assert left_out == {"no acetic and no green and no iodine image": 1}
+    with pytest.raises(InputError, match="no case has one of acetic, green, iodine"):
+        inputs.from_cases(of(visit("c", 0, "saline")), CLASSES, VIEWS, missing="black")
+
+
 def test_a_case_with_two_labels_is_an_error_that_names_both():
     rows = visit("a", 5, "green") + visit("a", 0, "iodine", label="cancer")
     with pytest.raises(InputError, match=r"case 'a' has several values of label \(cancer, normal\)"):

@@ -139,6 +139,19 @@ def test_cases_are_stacked_view_by_view(pictures, tmp_path):
     assert which(pixels[:, 0]) == [k + 1 for k in which(pixels[:, 1])]
 
 
+@pytest.mark.parametrize(("cache", "supersampling"), [("none", 1), ("memory", 2)])
+def test_a_missing_view_is_black_however_it_is_augmented_and_no_file(pictures, cache, supersampling):
+    images = replace(SMALL, cache=cache, supersampling=supersampling)
+    lacking = tuple(((file, ""), ("", file))[at % 2] for at, (file,) in enumerate(pictures.files))
+    cases = replace(pictures, files=lacking, views=("green", "iodine"))
+    changed = Augmentation((0, 45), (1, 2), brightness=(1, 2), contrast=(1, 2), mirror_outside=True)
+    trained = pipeline.one_epoch(cases, images, changed, seed=0, epoch=0)
+    for batches in (trained, pipeline.evaluation(cases, images)):
+        dark = np.concatenate([pixels.max(axis=(2, 3, 4)) == 0 for pixels, _ in batches.as_numpy_iterator()])
+        np.testing.assert_array_equal(dark, [[file == "" for file in case] for case in lacking])
+    assert pipeline.files(pipeline.evaluation(cases, images), 0) == [file for (file,) in pictures.files[:4]]
+
+
 def test_views_of_one_place_are_changed_alike_and_others_each_on_its_own(pictures):
     twice = replace(pictures, files=tuple((file, file) for (file,) in pictures.files), views=("picture", "mask"))
     (first, _), (second, _) = drawn(replace(twice, aligned=True))[0], drawn(twice)[0]

@@ -12,7 +12,7 @@ from cervix_tf.models import backbones
 def no_clock():
     """No latencies of exported files, which two processes a file measure; test_formats.py has what does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latency, "milliseconds", lambda path, threads, repeats: 1.0)
+        patch.setattr(latency, "milliseconds", lambda path, repeats: [1.0, 1.0])
         yield
 
 

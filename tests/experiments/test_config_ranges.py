@@ -17,9 +17,19 @@ from cervix_tf.federated.policy import Policy
 from cervix_tf.train import __main__ as train
 from experiments._template import config as template
 
-STUDIES = ("cvm_cervix", "federated_ssl", "metric_learning", "mobilenetv2_ensemble", "resnet50_types")
+STUDIES = ("cross_dataset", "cvm_cervix", "federated_ssl", "metric_learning", "mobilenetv2_ensemble", "resnet50_types")
 
 WRONG = """
+cross_dataset --data-sets sipakmed sipakmed
+cross_dataset --local-cases 10
+cross_dataset --local-cases 21
+cross_dataset --recalibrations 0
+cross_dataset --most-training-images 0
+cross_dataset --distance-images 0
+cross_dataset --test-share 1
+cross_dataset --validation-share 0.8
+cross_dataset --synthetic-cells 5
+cross_dataset --weights gone.h5
 cvm_cervix --optimizer.learning-rate -1
 cvm_cervix --optimizer.learning-rate nan
 cvm_cervix --optimizer.beta-2 2
@@ -127,14 +137,15 @@ def presets(study):
     return importlib.import_module(f"experiments.{study}.config").PRESETS
 
 
-def paper(study):
-    return presets(study)["paper"].config
+def usual(study):
+    """The configuration without --preset: the paper's, where there is one."""
+    return next(iter(presets(study).values())).config
 
 
 @pytest.mark.parametrize("line", WRONG)
 def test_a_wrong_value_is_named_as_the_option_that_gave_it(line):
     study, option, *values = (word.replace('""', "") for word in line.split(" "))
-    config = tyro.cli(type(paper(study)), args=[option, *values], default=paper(study))
+    config = tyro.cli(type(usual(study)), args=[option, *values], default=usual(study))
     with pytest.raises(InputError) as raised:
         ranges.check(config)
     (message,) = str(raised.value).splitlines()
@@ -142,7 +153,7 @@ def test_a_wrong_value_is_named_as_the_option_that_gave_it(line):
 
 
 def test_a_network_width_without_imagenet_weights_is_refused_with_those_there_are():
-    config = paper("mobilenetv2_ensemble")
+    config = usual("mobilenetv2_ensemble")
     network = dataclasses.replace(config.network, alpha=0.9)
     with pytest.raises(InputError, match=r"--weights imagenet: .* 0\.35, .* not 0\.9; give random"):
         ranges.check(dataclasses.replace(config, network=network))
@@ -151,7 +162,7 @@ def test_a_network_width_without_imagenet_weights_is_refused_with_those_there_ar
 
 def test_all_wrong_fields_are_named_at_once():
     arguments = ["--optimizer.learning-rate", "-1", "--images.batch-size", "0", "--test-share", "2"]
-    config = tyro.cli(type(paper("resnet50_types")), args=arguments, default=paper("resnet50_types"))
+    config = tyro.cli(type(usual("resnet50_types")), args=arguments, default=usual("resnet50_types"))
     with pytest.raises(InputError) as raised:
         ranges.check(config)
     lines = str(raised.value).splitlines()
@@ -175,7 +186,7 @@ def leaves(config, path=()):
 
 
 @pytest.mark.parametrize(
-    "config", [*map(paper, STUDIES), Policy(), *OTHERS.values()], ids=[*STUDIES, "policy", *OTHERS]
+    "config", [*map(usual, STUDIES), Policy(), *OTHERS.values()], ids=[*STUDIES, "policy", *OTHERS]
 )
 def test_every_number_and_every_text_has_limits(config):
     free = [
@@ -201,7 +212,7 @@ def replaced(config, path, value):
 NUMBERS = [
     (study, path, limit)
     for study in STUDIES
-    for path, value, limits, _ in leaves(paper(study))
+    for path, value, limits, _ in leaves(usual(study))
     for limit in limits
     if isinstance(limit, ranges.Range) and not isinstance(value, tuple)
 ]
@@ -211,7 +222,7 @@ NUMBERS = [
 def test_any_number_is_taken_or_named_as_its_range_says(of, value):
     study, path, limit = of
     option = "--" + ".".join(path).replace("_", "-")
-    named = {line.split()[0] for line in ranges.problems(replaced(paper(study), path, value))}
+    named = {line.split()[0] for line in ranges.problems(replaced(usual(study), path, value))}
     assert (option in named) or not limit.problem(value)
     assert named <= {
         option,

@@ -48,10 +48,24 @@ def test_as_published_chooses_the_checkpoint_on_the_test_split_and_leak_free_on_
 
 def test_a_test_case_that_lacks_a_view_is_not_tested_and_stands_in_the_manifest_without_a_split(tmp_path, capsys):
     (fold,) = data.folds_of(visits(tmp_path, lacking=(12, 0)), LEAK_FREE, RunDir(tmp_path))
-    assert "2 cases train single views only and are never tested: no iodine image" in capsys.readouterr().out
+    said = "2 cases are left to networks of single views and to ensemble-any-views: no iodine image"
+    assert said in capsys.readouterr().out
     kept = study_data.keep_manifest(fold.splits, RunDir(tmp_path)).rows
     assert set(kept[kept["case"] == "case 12"]["split"]) == {""}
     assert "case 12" not in set(fold.inputs("test", "acetic").rows["case"]) and len(kept) == 24 * 7 - 2
+
+
+@pytest.mark.parametrize("settings", [LEAK_FREE, AS_PUBLISHED])
+def test_a_network_of_any_views_is_trained_chosen_and_tested_on_cases_that_lack_some_too(tmp_path, settings):
+    (fold,) = data.folds_of(visits(tmp_path, lacking=(12, 0, 4, 8, 16)), settings, RunDir(tmp_path))
+    found = {split: fold.inputs(split, config.ANY_VIEWS) for split in ("train", "validation", "test")}
+    of_split = {split: set(each.rows["id"]) for split, each in found.items()}
+    assert of_split["test"] == {f"case {visit}" for visit in range(12, 16)}
+    assert set().union(*of_split.values()) == {f"case {visit}" for visit in range(24)}
+    assert not of_split["train"] & (of_split["test"] | of_split["validation"])
+    assert (of_split["validation"] == of_split["test"]) == (settings == AS_PUBLISHED)
+    files = {case: files for each in found.values() for case, files in zip(each.rows["id"], each.files, strict=True)}
+    assert {case for case, each in files.items() if "" in each} == {f"case {visit}" for visit in (0, 4, 8, 12, 16)}
 
 
 def test_a_prescribed_validation_split_is_used_leak_free_and_refused_as_published(tmp_path):

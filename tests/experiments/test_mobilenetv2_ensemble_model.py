@@ -77,6 +77,35 @@ def test_the_ensemble_is_its_trunks_called_view_by_view_and_the_fusion_of_their_
     np.testing.assert_allclose(ensemble(pixels), head(maps), atol=1e-4)
 
 
+def test_a_missing_view_tells_the_ensemble_of_any_views_nothing_but_that_it_is_missing():
+    settings = dataclasses.replace(TINY, fusion=config.Fusion(expansion=1))
+    trunks = {}
+    for kind, maps in (("acetic", 32), ("green", 64), ("iodine", 32)):  # in place of MobileNetV2
+        image = keras.Input((64, 96, 3))
+        convolution = keras.layers.Conv2D(maps, 32, strides=32, name="last_convolution")
+        trunks[kind] = keras.Model(image, convolution(keras.layers.Rescaling(1 / 127.5, -1)(image)), name=kind)
+    stacked = model.stacked(settings, trunks, any_views=True)
+    head = model.fusion(settings, stacked.output_shape[1:], any_views=True)
+    whole = model.ensemble(stacked, head)
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, 7, 64, 96, 3)).astype("float32")
+    pixels[1, 5] = pixels[2, :5] = pixels[2, 6] = 0  # the second has no green view, the third no other
+    there = np.array([[1] * 7, [1] * 5 + [0, 1], [0] * 5 + [1, 0]])
+
+    published = model.stacked(settings, trunks)(pixels).numpy()
+    each = np.repeat(there, [32] * 5 + [64, 32], axis=1)
+    planes = np.broadcast_to(there[:, None, None], (*published.shape[:3], 7))
+    expected = np.concatenate([published * each[:, None, None], planes], axis=-1)
+    np.testing.assert_allclose(stacked(pixels), expected, atol=1e-4)
+    np.testing.assert_allclose(whole(pixels), head(expected), atol=1e-4)
+
+    before = whole(pixels).numpy()
+    green = trunks["green"].get_layer("last_convolution")
+    green.set_weights([weight + 1 for weight in green.get_weights()])
+    after = whole(pixels).numpy()
+    np.testing.assert_array_equal(after[1], before[1])
+    assert not np.allclose(after[0], before[0]) and not np.allclose(after[2], before[2])
+
+
 def test_frozen_trunks_keep_their_weights_and_statistics_while_the_fusion_learns(short_trunks):
     _, trunks, _, head, ensemble = assembled(TINY)
     before = [weight.copy() for weight in trunks["acetic"].get_weights()]

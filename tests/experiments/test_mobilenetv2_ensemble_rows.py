@@ -3,9 +3,11 @@
 import dataclasses
 import statistics
 
+import numpy as np
 import pytest
 
 from cervix_tf.errors import InputError
+from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import RunRequest
 from experiments.mobilenetv2_ensemble import config, listing, tables
@@ -146,3 +148,55 @@ def test_an_estimate_is_three_forward_passes_an_input_and_epoch_at_the_papers_ti
     found = {line.row: line.cost for line in listing.rows(PAPER, RunDir(tmp_path), RunRequest(tables=(5, 6)))}
     assert found["vgg19"] == f"about {3 * 0.831 * 429 * 5 * 100 / 3600:.1f} h for 429 visits"
     assert found["ensemble"] == f"about {0.390 * 429 * 100 / 3600:.1f} h for 429 visits"  # trunks once a copy
+
+
+def said_of(count, seed, only=slice(None)):
+    """Predictions of cases that agree with their labels more often than not, two cases a woman."""
+    rng = np.random.default_rng(seed)
+    at = np.arange(count)[only]
+    labels = [config.CLASSES[case % 4] for case in at]
+    probabilities = rng.dirichlet(np.ones(4), count)[only] + 0.3 * np.eye(4)[at % 4]
+    return predictions.from_arrays(
+        [f"case {case}" for case in at], probabilities / 1.3, config.CLASSES, labels=labels,
+        groups=[f"woman {case // 2}" for case in at], cases=[f"case {case}" for case in at],
+    )  # fmt: skip
+
+
+def test_the_ensemble_of_any_views_stands_beside_the_published_one_on_the_same_cases():
+    ours, published = said_of(40, 0), said_of(40, 1, slice(10, 36))
+    found = tables.any_views({"ensemble-any-views": ours, "ensemble": published}, config.POSITIVE, 0, "Ours.")
+    everywhere, lacking, complete, other, difference = (
+        [cell["value"] for cell in row["ours"]] for row in found["rows"]
+    )
+
+    def by_hand(said):
+        truth, score = (said.labels >= 2), said.probabilities[:, 2:].sum(axis=1)
+        pairs = score[truth][:, None] - score[~truth][None]
+        return [100 * (said.decisions == said.labels).mean(), 100 * ((pairs > 0) + 0.5 * (pairs == 0)).mean()]
+
+    kept = np.arange(40)[10:36]
+    expected = [ours, ours.where(~np.isin(np.arange(40), kept)), ours.where(np.isin(np.arange(40), kept)), published]
+    for values, said in zip((everywhere, lacking, complete, other), expected, strict=True):
+        assert values == pytest.approx(by_hand(said))
+    assert difference == pytest.approx(np.subtract(complete, other))
+    assert [row["ours"][0]["n"] for row in found["rows"]] == [40, 14, 26, 26, 26]
+    assert config.CLASSES[2:] == config.POSITIVE and "paired" in found["note"]
+
+    rng = np.random.default_rng(5)
+    right = (expected[2].decisions == expected[2].labels).astype(float) - (published.decisions == published.labels)
+    drawn = [right.reshape(13, 2)[rng.integers(0, 13, 13)].mean() * 100 for _ in range(4000)]
+    cell = found["rows"][-1]["ours"][0]
+    assert [cell["low"], cell["high"]] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=4)
+
+
+def test_alone_the_ensemble_of_any_views_has_the_line_of_all_cases():
+    found = tables.any_views({"ensemble-any-views": said_of(40, 0)}, config.POSITIVE, 0, "Ours.")
+    assert [row["row"] for row in found["rows"]] == ["ensemble-any-views"]
+
+
+def test_the_row_of_ours_runs_only_when_it_is_asked_for():
+    row = config.ROWS["ensemble-any-views"]
+    assert row.needs == config.KINDS and row.name not in config.MAIN
+    assert not any(row.name in names for names in config.TABLES.values())
+    assert config.wanted(PAPER, RunRequest(only=(row.name,))) == [row]
+    assert PAPER.optimizer_of(row) == PAPER.optimizer_of(config.ROWS["ensemble"])

@@ -11,6 +11,7 @@ import pytest
 from cervix_tf.config import AdamConfig, Images
 from cervix_tf.data import importers, pipeline
 from cervix_tf.data.synthetic import visits
+from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir
 from experiments.mobilenetv2_ensemble import config, data, model, training
 
@@ -146,6 +147,25 @@ def test_the_fusions_statistics_are_those_of_its_training_after_one_epoch_of_few
     expected = np.asarray(first(maps)).mean(axis=(0, 1, 2))
     assert len(cases) == 4 * one.images.batch_size  # so that 0.9^4 = 66 % of mean 0 would be left
     np.testing.assert_allclose(normalization.moving_mean, expected, rtol=0.25, atol=0.02 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("copies", [2, 1000])
+def test_the_ensemble_of_any_views_learns_from_cases_of_one_view_and_is_tested_on_them(small, drawn, tmp_path, copies):
+    ours = dataclasses.replace(small, network=config.Network(acetic_maps=4, green_maps=4, iodine_maps=4))
+    ours = dataclasses.replace(
+        ours, feature_copies=copies, acetic=AdamConfig(epochs=1), ensemble=AdamConfig(epochs=3, learning_rate=1e-2)
+    )
+    number = drawn.rows["case"].map({case: at for at, case in enumerate(sorted(set(drawn.rows["case"])))})
+    one = (number % 4 == 0) & (drawn.rows["view"] != "iodine") | (number % 4 == 1) & (drawn.rows["view"] == "green")
+    lacking = drawn.where(~one)
+    (fold,) = data.folds_of(lacking, ours, RunDir(tmp_path))
+    row = config.ROWS["ensemble-any-views"]
+    training.evaluate_row(ours, row, [fold], lambda: None, fold.out)
+    found = predictions.read(fold.out.row(row.name).predictions)
+    views = lacking.rows.groupby("case")["view"].nunique()[list(found.table["id"])]
+    assert set(views) == {1, 6, 7} and len(found) == len(fold.inputs("test", config.ANY_VIEWS)) == 12
+    history = pd.read_csv(fold.out.row(row.name).history)
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
 
 
 def test_features_are_kept_only_where_epochs_take_them_in_turn(small, trained, tmp_path, monkeypatch):

@@ -1,11 +1,11 @@
-"""Grad-CAM and Grad-CAM++ against slow NumPy from the papers' equations."""
+"""Grad-CAM, Grad-CAM++ and HiResCAM against slow NumPy from the papers' equations."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from cervix_tf.explain.grad_cam import grad_cam, grad_cam_plus_plus
+from cervix_tf.explain.grad_cam import grad_cam, grad_cam_plus_plus, hires_cam
 
 HEIGHT, WIDTH, CHANNELS, CLASSES = 3, 4, 2, 3
 
@@ -70,7 +70,19 @@ def slow_grad_cam_plus_plus(head, maps, chosen):
     return heat / heat.max() if heat.max() > 0 else heat
 
 
-@pytest.mark.parametrize(("method", "slow"), [(grad_cam, slow_grad_cam), (grad_cam_plus_plus, slow_grad_cam_plus_plus)])
+def slow_hires_cam(head, maps, chosen):
+    slope = head.slope(maps, chosen)
+    heat = np.zeros((HEIGHT, WIDTH))
+    for i in range(HEIGHT):
+        for j in range(WIDTH):
+            heat[i, j] = max(sum(slope[i, j, k] * maps[i, j, k] for k in range(CHANNELS)), 0)
+    return heat / heat.max() if heat.max() > 0 else heat
+
+
+@pytest.mark.parametrize(
+    ("method", "slow"),
+    [(grad_cam, slow_grad_cam), (grad_cam_plus_plus, slow_grad_cam_plus_plus), (hires_cam, slow_hires_cam)],
+)
 @pytest.mark.parametrize("seed", range(4))
 def test_heat_maps_equal_the_equations(method, slow, seed):
     head, maps = TinyHead(seed), maps_of(CLASSES, seed + 10)
@@ -94,7 +106,19 @@ def test_powers_of_the_slope_are_the_derivatives_of_exp_score():
         assert third == pytest.approx(y[2] * slope[index] ** 3, rel=1e-2, abs=1e-3)
 
 
-@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus])
+def test_hires_cam_of_a_linear_head_is_what_each_position_adds_to_the_score():
+    """Grad-CAM, which averages the slopes, calls a position important whose weight is 0."""
+    maps = np.ones((1, 1, 3, 1), "float32")
+    weights = tf.constant([[2.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+
+    def head(m):
+        return tf.reshape(m, (1, 3)) @ weights
+
+    np.testing.assert_allclose(hires_cam(head, maps, 0), [[[1.0, 0.0, 0.5]]])
+    np.testing.assert_allclose(grad_cam(head, maps, 0), [[[1.0, 1.0, 1.0]]])
+
+
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus, hires_cam])
 def test_without_a_class_it_is_the_likeliest(method):
     head, maps = TinyHead(), maps_of(5)
     likeliest = np.argmax(head(maps), axis=-1)
@@ -102,19 +126,19 @@ def test_without_a_class_it_is_the_likeliest(method):
     np.testing.assert_array_equal(method(head, maps), method(head, maps, likeliest))
 
 
-@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus])
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus, hires_cam])
 def test_one_class_for_all_samples(method):
     head, maps = TinyHead(), maps_of(3)
     np.testing.assert_array_equal(method(head, maps, 2), method(head, maps, [2, 2, 2]))
 
 
-@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus])
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus, hires_cam])
 def test_a_map_without_evidence_is_zero_throughout(method):
     heat = method(lambda maps: tf.zeros((2, 3), maps.dtype) * tf.reduce_sum(maps), maps_of(2), 0)
     np.testing.assert_array_equal(heat, np.zeros((2, HEIGHT, WIDTH)))
 
 
-@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus])
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus, hires_cam])
 def test_very_large_and_very_small_scores_stay_finite(method):
     head, maps = TinyHead(), maps_of(2)
     for scale in (1e-12, 1.0, 1e4):
@@ -123,7 +147,7 @@ def test_very_large_and_very_small_scores_stay_finite(method):
         assert heat.max() == 1.0
 
 
-@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus])
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus, hires_cam])
 def test_two_lesions_in_different_channels_both_show(method):
     maps = np.zeros((1, 8, 8, 3), "float32")
     maps[0, 1, 1, 0] = maps[0, 6, 5, 1] = 1.0  # evidence
@@ -138,7 +162,7 @@ def test_two_lesions_in_different_channels_both_show(method):
     assert heat.sum() == 2.0
 
 
-@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus])
+@pytest.mark.parametrize("method", [grad_cam, grad_cam_plus_plus, hires_cam])
 def test_seven_views_of_an_ensemble_give_seven_heat_maps_a_case(method):
     """Five acetic views folded into the batch of one trunk, each trunk with its own number of maps."""
     cases = 2

@@ -143,6 +143,6 @@ def unexported(tmp_path_factory):
         return out
 
     with pytest.MonkeyPatch.context() as patch:  # measuring starts two processes per file
-        patch.setattr(latency, "milliseconds", lambda path, threads, repeats: 1.0)
+        patch.setattr(latency, "milliseconds", lambda path, repeats: [1.0, 1.0])
         patch.setattr(resampling, "IMAGES", 3)
         yield copied

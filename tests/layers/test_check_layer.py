@@ -61,6 +61,7 @@ CHECKS = {
     "TokenEmbedding": Check(layers.TokenEmbedding, (5, 8), [(6, 8)]),
     "TokenEmbedding of sines": Check(lambda: layers.TokenEmbedding(sines=True), (5, 8), [(6, 8)]),
     "TokenEmbedding of two learned tokens": Check(lambda: layers.TokenEmbedding(distilled=True), (5, 8), [(7, 8)]),
+    "ViewDropout": Check(lambda: layers.ViewDropout(0.3, [(2, 1), (1, 2)], seed=5), (4, 5, 7), [(4, 5, 7)]),
 }
 every_layer = pytest.mark.parametrize("name", CHECKS)
 

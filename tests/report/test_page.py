@@ -10,7 +10,7 @@ import pytest
 
 from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import calibration, confusion, operating_points, predictions
+from cervix_tf.metrics import calibration, confusion, operating_points, predictions, uncertainty
 from cervix_tf.report import figures, page, paper_figures
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -22,7 +22,8 @@ class Checked(HTMLParser):
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
-        self.open, self.ids, self.links, self.images, self.text = [], [], [], [], ""
+        self.open, self.ids, self.links, self.images, self.enlarged, self.text = [], [], [], [], [], ""
+        self.beside = 0
         assert text.startswith("<!DOCTYPE html>\n")
         self.feed(text)
         self.close()
@@ -38,11 +39,16 @@ class Checked(HTMLParser):
             self.open.append(tag)
         if tag == "img":
             self.images.append(attrs["alt"])
+            if self.open[-2:] == ["details", "summary"]:
+                self.enlarged.append(attrs["alt"])
             assert attrs["src"].startswith("data:image/")
             assert attrs["alt"]
         if tag == "a":
-            assert attrs["href"].startswith("#")
-            self.links.append(attrs["href"])
+            if attrs["href"] == "checklist.md":  # beside the page
+                self.beside += 1
+            else:
+                assert attrs["href"].startswith("#")
+                self.links.append(attrs["href"])
         if "id" in attrs:
             self.ids.append(attrs["id"])
 
@@ -104,10 +110,73 @@ def test_the_page_shows_what_the_run_holds(template, whole_page):
 
 
 def test_cases_come_with_one_picture_of_their_images_and_heat_maps(whole_page):
-    shown = whole_page.text.count("Where the evidence for the prediction lies")
+    shown = whole_page.text.count("What the network reacted to, in coarse cells; not an outline")
     assert 4 < shown <= 12
     assert sum(alt.startswith("Images of visit_") for alt in whole_page.images) == shown
     assert not [alt for alt in whole_page.images if alt.startswith("acetic_3 of visit_")]
+
+
+def test_heat_maps_are_called_what_they_are_with_their_cells_and_what_they_are_worth(whole_run):
+    write_json(whole_run.heat_maps, {"method": "Grad-CAM++", "cells": [3, 4]})
+    text = checked(page.run(whole_run)).text
+    assert "Grad-CAM++: what the network reacted to, 12 cells an image; not an outline" in text
+    assert "What heat maps are worth here was not measured" in text
+    share = {"low": 0.30, "high": 0.40, "n": 20, "method": "bootstrap"}
+    write_json(whole_run.evidence, {"heat": {"value": 0.35, **share}, "even": {"value": 0.35, **share}})
+    assert (
+        "35.0 % [30.0, 40.0] of the heat lies in the box around the drawn lesion" in checked(page.run(whole_run)).text
+    )
+    assert "read nothing from them" in checked(whole_run.report).text
+    write_json(whole_run.evidence, {"heat": {"value": 0.35, **share}, "even": {"value": 0.1, **share}})
+    assert "They point to it, coarsely" in checked(page.run(whole_run)).text
+
+
+def test_every_picture_can_be_enlarged_with_the_keyboard_alone_and_without_a_script(whole_page):
+    assert whole_page.enlarged == [alt for alt in whole_page.images if not alt.startswith("acetic_")]
+    assert len(whole_page.enlarged) > 10
+
+
+def test_the_first_screen_stands_before_everything_else(template, whole_page):
+    text = " ".join(whole_page.text.split())
+    order = [
+        "Do the 7 views of a case show cin2_3 or cancer, or only normal or cin1?",
+        "cases with cin2_3 or cancer it missed",
+        "Sensitivity, 95 % interval",
+        "Specificity, 95 % interval",
+        "When it should stay silent",
+        "Limits",
+        "Not a medical device. Not evaluated",
+        "Behind it: for those who check",
+        "Accuracy",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_no_number_and_no_curve_stands_twice(template, whole_page):
+    alts = whole_page.images
+    assert sum(alt.startswith("ROC, ") for alt in alts) == sum(alt.startswith("Confusion matrix") for alt in alts) == 1
+    roc = next(alt for alt in alts if alt.startswith("ROC, "))
+    assert "positive = cin2_3 or cancer, and each class against the others" in roc
+    assert template.report.read_text().count("<b>Sensitivity</b>") == 0
+
+
+def test_the_checklists_stand_beside_the_page_and_are_linked(template, whole_page):
+    assert whole_page.beside == 1
+    text = template.checklist.read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## TRIPOD+AI",
+        "## CLAIM 2024",
+        "## STARD-AI",
+    ]
+    assert "none in more than one partition" in text and "not reported: the authors must say it" in text
+
+
+def test_a_papers_roc_curves_take_the_place_of_the_pages(whole_run):
+    drawn = figures.roc([("cancer", {"fpr": [0, 1], "tpr": [0, 1]}, "0.5")], "by the margin")
+    paper_figures.write(whole_run, {"Fig. 6": drawn})
+    alts = [alt for alt in checked(page.run(whole_run)).images if alt.startswith("ROC, ")]
+    assert alts == ["ROC, by the margin. cancer: AUC 0.5."]
 
 
 def test_without_heat_maps_cases_come_with_their_seven_images(whole_run):
@@ -206,6 +275,33 @@ def test_strata_of_an_evaluation_are_shown(whole_run):
     assert "By site" in text
     row = re.search(r'<th scope="row">ALTS</th>.*?</tr>', (whole_run.report).read_text(), re.DOTALL)
     assert row and row[0].endswith(f'<td class="num">{metrics["n"]}</td></tr>')  # of all, not of the positives alone
+
+
+def test_differences_between_strata_are_shown_with_what_they_paid_and_why_some_are_not(whole_run):
+    metrics = read_json(whole_run.metrics)
+    part = {key: metrics[key] for key in ("n", "groups", "metrics", "binary", "per_class", "confusion")}
+    stated = {"value": -0.125, "low": -0.25, "high": 0.01, "n": 80, "method": "made up", "p": 0.0001, "p_holm": 0.0004}
+    unstated = {"value": None, "low": None, "high": None, "n": 9, "method": "undefined: too few", "p": None}
+    pair = {
+        "stratum": "NHS",
+        "against": "ALTS",
+        "metrics": {"sensitivity": stated, "auc": {**unstated, "p_holm": None}},
+    }
+    strata = {"strata": {"site": {"NHS": part, "ALTS": part}}, "strata_differences": {"site": [pair]}}
+    write_json(whole_run.metrics, {**metrics, **strata})
+    text = checked(page.run(whole_run)).text
+    assert "NHS less ALTS" in text and "-12.5 points [-25.0, +1.0]" in text and "< 0.001" in text
+    assert "not defined (too few)" in text
+
+
+def test_measures_of_doubt_are_a_table_and_a_figure(whole_run):
+    tested = predictions.read(whole_run.predictions)
+    found = uncertainty.summary({"single": [tested], "dropout": [tested] * 3}, resamples=50)
+    write_json(whole_run.metrics, {**read_json(whole_run.metrics), "uncertainty": found})
+    shown = checked(page.run(whole_run))
+    assert "the model as it is" in shown.text and "mean of 3 passes with dropout" in shown.text
+    assert "mutual information" in shown.text and "+0.000" in shown.text
+    assert 'alt="Risk and coverage. single, max probability:' in whole_run.report.read_text()
 
 
 def test_strings_of_others_cannot_become_markup(whole_run):

@@ -64,6 +64,8 @@ class Visit:
     """View -> (height, width, 3) uint8 RGB, in the order of `VIEWS`."""
     evidence: dict[str, Box]
     """View -> box around what tells the class in it; views that show none, or in which it is covered, are not there."""
+    masks: dict[str, np.ndarray]
+    """View -> where in it that is, (height, width) bool; of the same views."""
 
 
 def draw(seed: int, visit: int, label: str, shape: tuple[int, int]) -> Visit:
@@ -76,7 +78,7 @@ def draw(seed: int, visit: int, label: str, shape: tuple[int, int]) -> Visit:
     lesion = _lesion(lesion_rng, anatomy)
     circumstances = nuisance.draw(nuisance_rng, VIEWS, shape, anatomy.center, anatomy.radius, lesion.cover)
     tissue = {stain: stained(anatomy, stain) for stain in PALETTES}
-    images, evidence = {}, {}
+    images, evidence, masks = {}, {}, {}
     for at, view in enumerate(VIEWS):
         stain = view.partition("_")[0]
         picture = tissue[stain].copy()
@@ -88,7 +90,8 @@ def draw(seed: int, visit: int, label: str, shape: tuple[int, int]) -> Visit:
         if seen.any() and not circumstances[view].covered:
             rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
             evidence[view] = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    return Visit(images, evidence)
+            masks[view] = seen > 0
+    return Visit(images, evidence, masks)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,186 @@
+"""The first screen of a page, for a clinician: what was asked, what came out, when to stay silent, the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cervix_tf.metrics import limits
+from cervix_tf.metrics.limits import NOT_A_DEVICE
+from cervix_tf.report import formatting, summary_cards
+from cervix_tf.report.summary_cards import Card
+
+if TYPE_CHECKING:
+    from cervix_tf.metrics.predictions import Predictions
+
+EXAMPLE = 0.05
+"""Prevalence that `alarms` takes as an example where none was stated."""
+_RARE = 0.005
+_SHOWN_DEFERRAL = 0.2
+_WORDS = {
+    "sensitivity": ("Found, of those with it", "found", "missed"),
+    "specificity": ("Cleared, of those without", "cleared", "alarmed for nothing"),
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One number as people say it, above its metric with interval."""
+
+    words: str
+    card: Card
+    of_100: str
+    """`of 100 such cases about 85 found (79 to 90), 15 missed`; empty where it is not defined."""
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """What stands before everything else."""
+
+    asked: str
+    tested: str
+    in_cases: str
+    rates: list[Rate]
+    counts: dict[str, int] | None
+    """Positive, missed of them, negative, alarmed of them; None without positive classes."""
+    alarms: str
+    silent: list[str]
+    limits: list[str]
+    not_a_device: str = NOT_A_DEVICE
+
+
+def screen(
+    metrics: Mapping[str, Any], views: Sequence[str], deferral: Sequence[Mapping[str, Any]]
+) -> FirstScreen | None:
+    """What a metrics.json says, in people's words; None where there is no confusion matrix.
+
+    `deferral` is that of `conformal.deferral`, empty where it is unknown.
+    """
+    if not sum(map(sum, metrics.get("confusion") or [])):
+        return None
+    return FirstScreen(
+        _asked(metrics, views),
+        _tested(metrics),
+        summary_cards.in_cases(metrics),
+        _rates(metrics),
+        summary_cards.counts(metrics),
+        alarms(metrics),
+        _silent(metrics, deferral),
+        limits.of(metrics),
+    )
+
+
+def _asked(metrics: Mapping[str, Any], views: Sequence[str]) -> str:
+    positive, classes = (metrics.get("binary") or {}).get("positive") or (), metrics["classes"]
+    shown = f"the {len(views)} views of a case show" if views else "an image show"
+    if positive:
+        others = [name for name in classes if name not in positive]
+        return f"{'Do' if views else 'Does'} {shown} {' or '.join(positive)}, or only {' or '.join(others)}?"
+    return f"Which of {len(classes)} classes {'do' if views else 'does'} {shown}: {', '.join(classes)}?"
+
+
+def _tested(metrics: Mapping[str, Any]) -> str:
+    counts, n = summary_cards.counts(metrics), sum(map(sum, metrics["confusion"]))
+    with_ = f": {counts['positive']} with, {counts['negative']} without" if counts else ""
+    groups, unlabeled = metrics.get("groups"), metrics.get("unlabeled")
+    more = f" {unlabeled} more have no label." if unlabeled else ""
+    of = f" of {groups} groups (women, visits, slides or fields)" if groups and groups != n else ""
+    return f"Tested on {n} cases{of}{with_}.{more}"
+
+
+def _rates(metrics: Mapping[str, Any]) -> list[Rate]:
+    """Sensitivity and specificity; without positive classes the rate of right answers, and of the class found least."""
+    cards = summary_cards.cards(metrics)
+    binary = {card.key: card for card in cards if card.key in _WORDS}
+    if binary:
+        return [Rate(_WORDS[key][0], card, _of_100(card, *_WORDS[key][1:])) for key, card in binary.items()]
+    found = [
+        Rate("Named rightly", card, _of_100(card, "named rightly", "wrongly"))
+        for card in cards
+        if card.key == "accuracy"
+    ]
+    known = {
+        name: each["sensitivity"]
+        for name, each in (metrics.get("per_class") or {}).items()
+        if formatting.defined(each.get("sensitivity"))
+    }
+    if known:
+        least = min(known, key=lambda name: known[name]["value"])
+        card = summary_cards.card("sensitivity", known[least], f"of {least}")
+        found.append(Rate(f"The class found least: {least}", card, _of_100(card, "found", "missed")))
+    return found
+
+
+def _of_100(card: Card, yes: str, no: str) -> str:
+    if card.bar is None:
+        return ""
+    low, value, high = (round(each) for each in card.bar)
+    return f"Of 100 such cases about {value} {yes} ({low} to {high}), {100 - value} {no}."
+
+
+def alarms(metrics: Mapping[str, Any]) -> str:
+    """What alarms mean where the disease is as rare as stated, or as in an example; empty without both rates.
+
+    Source: natural frequencies (Gigerenzer and Hoffrage, Psychological Review 102, 1995).
+    """
+    cards = {card.key: card for card in summary_cards.cards(metrics) if card.key in _WORDS}
+    if len(cards) < 2 or any(card.bar is None for card in cards.values()):
+        return ""
+    point = metrics.get("operating_point") or {}
+    stated = point.get("prevalence")
+    prevalence = EXAMPLE if stated is None else float(stated)
+    people = 1000 if prevalence >= _RARE else 100_000
+    ill = round(people * prevalence)
+    sensitivity, specificity = (cards[key].bar[1] / 100 for key in _WORDS)  # type: ignore[index]
+    right, wrong = round(ill * sensitivity), round((people - ill) * (1 - specificity))
+    counts = summary_cards.counts(metrics)
+    share = counts["positive"] / max(counts["positive"] + counts["negative"], 1) if counts else 0.0
+    text = (
+        f"Where {ill} of {people:,} have it{' (an example)' if stated is None else ''}, it would raise "
+        f"{right + wrong:,} alarms, {right} of them right and {wrong:,} for nothing, and miss {ill - right}."
+    )
+    if share > 2 * prevalence:
+        text += f" In this test {100 * share:.0f} % have it, so that alarms look more reliable than they would there."
+    return text
+
+
+def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]]) -> list[str]:
+    """When a person should decide instead."""
+    found = []
+    by = {each["deferred"]: each["error"] for each in deferral if formatting.defined(each["error"])}
+    if 0.0 in by and _SHOWN_DEFERRAL in by:
+        whole, kept = by[0.0], by[_SHOWN_DEFERRAL]
+        names = len(metrics["classes"])
+        wrong = "It is wrong" if names == 2 else f"It names the wrong one of {names} classes"
+        told = "; its doubt tells little here" if kept["value"] > 0.95 * whole["value"] else ""
+        found.append(
+            f"When it is unsure. {wrong} in {_share(whole)}; if the {100 * _SHOWN_DEFERRAL:.0f} % that it is least "
+            f"sure of go to a person, in {_share(kept)} of the rest{told}."
+        )
+    else:
+        found.append("When it is unsure: how much that helps was not measured here.")
+    sets = metrics.get("prediction_sets")
+    if sets:
+        alone = sets["overall"]["share_of_one_class"]
+        found.append(
+            f"When more than one class is possible at an error of {100 * sets['error']:g} %: it commits itself to one "
+            f"class in {_share(alone)} of cases."
+        )
+    found.append("When the image is of another kind than those it was tested on. " + limits.ANY_IMAGE)
+    return found
+
+
+def _share(measured: Mapping[str, Any]) -> str:
+    ends = "" if measured["low"] is None else f" [{100 * measured['low']:.1f}, {100 * measured['high']:.1f}]"
+    return f"{100 * measured['value']:.1f} %{ends}"
+
+
+def deferral(metrics: Mapping[str, Any], predicted: Predictions | None) -> Sequence[Mapping[str, Any]]:
+    """The deferral curve that an evaluation measured, else the one of these predictions; empty without labels."""
+    from cervix_tf.metrics import conformal
+
+    if metrics.get("deferral"):
+        return metrics["deferral"]
+    known = predicted is not None and bool((predicted.labels >= 0).any())
+    return conformal.deferral(predicted) if predicted is not None and known else ()

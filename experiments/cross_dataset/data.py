@@ -1,0 +1,129 @@
+"""The images of the study: every data set read, labeled negative or positive, and split on its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cervix_tf.data import audit, importers
+from cervix_tf.data.groups import groups_of
+from cervix_tf.data.importers import Imported
+from cervix_tf.data.manifest import Manifest
+from cervix_tf.data.synthetic import pap_cells
+from cervix_tf.data.views import kind
+from cervix_tf.errors import InputError
+from cervix_tf.run_dir import RunDir
+from cervix_tf.study import data
+from cervix_tf.study.data import DataDescription, Splits
+from experiments.cross_dataset.config import CLASSES, LABEL_MAP, POSITIVE, SHEETS, Config, DataSet, Row, same_kind
+
+VIEWS = ("", "acetic")
+"""Cells, and photographs after acetic acid, which both banks of photographs have."""
+
+
+def read(config: Config, out: RunDir) -> Manifest:
+    """The labeled images of all data sets, each one's name in the column `site`; near-duplicates are one group.
+
+    Drawn, imported from folders below one root, or from a manifest made before.
+
+    Raises `InputError` when a folder is missing, a label is of none of them, or a file is broken.
+    """
+
+    def draw(root: Path) -> None:
+        pap_cells.write(root, cells=config.synthetic_cells, seed=config.seed)
+
+    def importer(root: Path) -> Imported:
+        return _imported(config, root)
+
+    found = data.load(config.data, "five data sets'", importer, out, draw if config.synthetic_cells else None)
+    name = data.name_of(config.data, found.manifest)
+    seen = found.manifest.rows["view"].map(kind).isin(VIEWS)
+    labeled = data.labeled(replace(found, manifest=found.manifest.where(seen)), LABEL_MAP, name)
+    strange = labeled.rows[~labeled.rows["site"].isin(config.data_sets)]
+    if len(strange):
+        first = strange.iloc[0]
+        raise InputError(
+            f"{name}: {first['path']}: site {first['site']!r} is none of the data sets {', '.join(config.data_sets)} "
+            f"({len(strange)} such rows); write the data set there, or name it with --data-sets"
+        )
+    return audit.group_by_similarity(data.check(labeled, out, config.data.damaged))
+
+
+def _imported(config: Config, root: Path) -> Imported:
+    """The data sets below one root as one manifest."""
+    missing = [name for name in config.data_sets if not (root / name).is_dir()]
+    if missing:
+        raise InputError(
+            f"{root}: has no folder {', '.join(missing)}; put each data set into a folder of its name, or leave it "
+            f"out: --data-sets {' '.join(name for name in config.data_sets if name not in missing)}"
+        )
+    found: dict[str, Imported] = {}
+    for name in config.data_sets:
+        each = data.imported(config.data, name, root / name)
+        sited = replace(each.manifest, rows=each.manifest.rows.assign(site=name))
+        found[name] = replace(each, manifest=sited)
+    return importers.joined(root, found)
+
+
+def split(everything: Manifest, config: Config) -> dict[DataSet, Splits]:
+    """train, validation and test of each data set; no group is tested on and trained on, of any two data sets either.
+
+    Of a large training split whole groups are left out at random.
+
+    Raises `InputError` when a split lacks a class.
+    """
+    shares = {"validation": config.validation_share, "test": config.test_share}
+    parts = {}
+    for name in config.data_sets:
+        own = everything.where(everything.rows["site"] == name)
+        if not len(own):
+            raise InputError(f"{everything.root}: has no labeled image of {name}; leave it out of --data-sets")
+        parts[name] = data.split(own, shares, config.seed, f"{name}: ")
+    tested = pd.concat([groups_of(each["test"].rows, "path") for each in parts.values()])
+    for name, each in parts.items():
+        for part in ("train", "validation"):
+            each[part] = each[part].where(~groups_of(each[part].rows, "path").isin(tested))
+        each["train"] = subsample(each["train"], config.most_training_images, config.seed)
+        data.check_classes(each, CLASSES, f"{name}: ")
+    return parts
+
+
+def subsample(part: Manifest, most: int, seed: int) -> Manifest:
+    """Whole groups in random order, as far as they have at most so many images together."""
+    groups = groups_of(part.rows, "path")
+    order = np.random.default_rng(seed).permutation(groups.unique())
+    sizes = groups.value_counts()[order].to_numpy()
+    return part.where(groups.isin(order[sizes.cumsum() <= most]))
+
+
+def local_pool(parts: Splits) -> Manifest:
+    """The images of a data set that another one's network may be recalibrated on: all but those it is tested on."""
+    first, second = parts["train"], parts["validation"]
+    return replace(first, rows=pd.concat([first.rows, second.rows], ignore_index=True))
+
+
+def distance_images(config: Config, parts: dict[DataSet, Splits], data_set: DataSet) -> int:
+    """Of how many images of each domain the distances of a data set's block are taken: a distance grows where they
+    are fewer, so that all have as many as the smallest split.
+    """
+    splits = [parts[name][part] for name in same_kind(config, data_set) for part in ("train", "test")]
+    return min(config.distance_images, *map(len, splits))
+
+
+def drawn(part: Manifest, count: int, seed: int) -> Manifest:
+    """So many images of a split, at random."""
+    chosen = np.random.default_rng(seed).permutation(len(part))[:count]
+    return part.where(part.rows.index.to_series().isin(chosen))
+
+
+def described(config: Config, row: Row, tested: DataSet) -> DataDescription:
+    """The test data of a row, for results and contract."""
+    text = f"{SHEETS[tested].title}, network of {row.name}"
+    if config.synthetic_cells:
+        text = (
+            f"{config.synthetic_cells} synthetic cells of each class, in the layout of {tested}, network of {row.name}"
+        )
+    return DataDescription(text, synthetic=bool(config.synthetic_cells), positive=POSITIVE)

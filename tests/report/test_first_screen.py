@@ -1,0 +1,113 @@
+"""The first screen says in people's words what metrics.json says in numbers, and nothing that it does not say."""
+
+import pytest
+
+from cervix_tf.decision import OperatingPoint
+from cervix_tf.metrics import classification, conformal, operating_points, predictions
+from cervix_tf.report import first_screen
+
+CLASSES = ("normal", "cancer")
+
+
+def made_up(right_of_ill=8, ill=10, right_of_well=27, well=30):
+    """Predictions with so many right ones, each a group of its own."""
+    truth = ["cancer"] * ill + ["normal"] * well
+    said = [at < right_of_ill for at in range(ill)] + [at >= right_of_well for at in range(well)]
+    rows = [[0.2, 0.8] if positive else [0.7, 0.3] for positive in said]
+    ids = [str(at) for at in range(len(truth))]
+    return predictions.from_arrays(ids, rows, CLASSES, labels=truth)
+
+
+def metrics_of(found, positive=("cancer",)):
+    return classification.summary(found, positive=positive, resamples=100)
+
+
+@pytest.fixture
+def shown():
+    found = made_up()
+    metrics = metrics_of(found)
+    return first_screen.screen(metrics, (), first_screen.deferral(metrics, found))
+
+
+def test_it_asks_counts_and_gives_rates_of_a_hundred(shown):
+    assert shown.asked == "Does an image show cancer, or only normal?"
+    assert shown.tested == "Tested on 40 cases: 10 with, 30 without."
+    assert shown.counts == {"positive": 10, "missed": 2, "negative": 30, "alarmed": 3}
+    assert [rate.of_100 for rate in shown.rates] == [
+        "Of 100 such cases about 80 found (44 to 97), 20 missed.",
+        "Of 100 such cases about 90 cleared (73 to 98), 10 alarmed for nothing.",
+    ]
+
+
+def test_alarms_are_counted_at_five_percent_where_no_prevalence_is_stated(shown):
+    # by hand: of 50 with it 0.8 are found; of 950 without it 0.1 alarm
+    assert shown.alarms.startswith(
+        "Where 50 of 1,000 have it (an example), it would raise 135 alarms, 40 of them right and 95 for nothing, "
+        "and miss 10."
+    )
+    assert "In this test 25 % have it" in shown.alarms
+
+
+def test_a_stated_prevalence_is_no_example():
+    found = made_up()
+    point = operating_points.at(found, OperatingPoint("youden", 0.5), positive=["cancer"], prevalence=0.2, resamples=50)
+    said = first_screen.alarms(metrics_of(found) | {"operating_point": point})
+    assert (
+        said
+        == "Where 200 of 1,000 have it, it would raise 240 alarms, 160 of them right and 80 for nothing, and miss 40."
+    )
+
+
+def test_a_rare_disease_is_counted_among_a_hundred_thousand():
+    found = made_up()
+    point = operating_points.at(
+        found, OperatingPoint("youden", 0.5), positive=["cancer"], prevalence=1e-4, resamples=50
+    )
+    said = first_screen.alarms(metrics_of(found) | {"operating_point": point})
+    # by hand: 8 of 10 found, a tenth of 99,990 alarmed
+    assert said.startswith("Where 10 of 100,000 have it, it would raise 10,007 alarms, 8 of them right and 9,999 for")
+
+
+def test_groups_of_several_cases_are_counted():
+    one = made_up()
+    grouped = predictions.from_arrays(
+        one.table["id"],
+        one.probabilities,
+        CLASSES,
+        labels=one.table["label"],
+        groups=[str(at // 4) for at in range(40)],
+    )
+    said = first_screen.screen(metrics_of(grouped), (), ()).tested
+    assert said == "Tested on 40 cases of 10 groups (women, visits, slides or fields): 10 with, 30 without."
+
+
+def test_without_positive_classes_it_names_the_class_that_is_found_least():
+    found = made_up()
+    shown = first_screen.screen(metrics_of(found, positive=()), ("acetic", "iodine"), ())
+    assert shown.asked == "Which of 2 classes do the 2 views of a case show: normal, cancer?"
+    assert shown.counts is None and shown.alarms == ""
+    assert [rate.words for rate in shown.rates] == ["Named rightly", "The class found least: cancer"]
+    assert shown.rates[1].of_100.startswith("Of 100 such cases about 80 found")
+
+
+def test_silence_is_what_the_deferral_curve_says(shown):
+    kept = {each["deferred"]: each["error"]["value"] for each in conformal.deferral(made_up(), resamples=50)}
+    assert shown.silent[0].startswith(f"When it is unsure. It is wrong in {100 * kept[0.0]:.1f} % [")
+    assert f"in {100 * kept[0.2]:.1f} % [" in shown.silent[0]
+    assert "shows no cervix" in shown.silent[-1]
+
+
+def test_doubt_that_finds_no_errors_is_said_to_tell_little():
+    curve = [{"deferred": share, "n": 9, "error": {"value": 0.5, "low": 0.4, "high": 0.6}} for share in (0.0, 0.2)]
+    assert first_screen.screen(metrics_of(made_up()), (), curve).silent[0].endswith("its doubt tells little here.")
+    unknown = first_screen.screen(metrics_of(made_up()), (), ())
+    assert unknown.silent[0] == "When it is unsure: how much that helps was not measured here."
+
+
+def test_classes_of_few_cases_are_among_the_limits(shown):
+    assert any("Fewer than 20 test inputs of cancer (10)" in each for each in shown.limits)
+    assert shown.not_a_device.startswith("Not a medical device")
+
+
+def test_a_run_without_metrics_has_no_first_screen():
+    assert first_screen.screen({"classes": ["a"], "confusion": []}, (), ()) is None
