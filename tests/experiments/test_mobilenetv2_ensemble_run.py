@@ -27,6 +27,7 @@ TINY = [
     *(word for row in (*KINDS, "ensemble") for word in (f"--{row}.epochs", "2")),
     *("--images.batch-size", "8", "--feature-copies", "2", "--timed-passes", "2"),
     *("--baselines.images.height", "32", "--baselines.images.width", "43"),
+    *("--network.acetic-maps", "4", "--network.green-maps", "8", "--network.iodine-maps", "4"),
     *("--imbalance.longer", "1"),
 ]
 
@@ -36,7 +37,7 @@ def run(out, *arguments):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, short_mobilenet_v2):
+def finished(tmp_path_factory, short_mobilenet_v2, plain_backbone):
     out = tmp_path_factory.mktemp("saved_models")
     run(out)
     return RunDir(out / "mobilenetv2_ensemble" / "demo")
@@ -114,7 +115,7 @@ MORE = ("ensemble-end-to-end", "ensemble-any-views", "acetic-exp100", "resnet18-
 
 
 @pytest.fixture(scope="module")
-def continued(finished, short_mobilenet_v2, tmp_path_factory):
+def continued(finished, tmp_path_factory):
     """A copy of the finished run, killed while deployed, then asked for rows of every kind; what files held before."""
     out = tmp_path_factory.mktemp("continued") / "saved_models"
     shutil.copytree(finished.root.parents[1], out)
