@@ -135,6 +135,21 @@ def test_a_run_killed_before_its_contract_was_written_deploys_the_ensemble_that_
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_the_ensemble_of_any_views_is_exported_too_and_takes_visits_that_lack_some(continued, tmp_path):
+    row = continued[0].row("ensemble-any-views")
+    made, main = contract.read(row.contract), contract.read(continued[0].contract)
+    assert made.missing_views and not main.missing_views and made.views == main.views
+    cases, expected = runs.tested_inputs(row, runs.manifest(row), made)
+    model = runtime.load(row.root)
+    np.testing.assert_allclose(runtime.probabilities(model, cases.files), expected, atol=1e-4)
+    shutil.copy(cases.files[0][5], tmp_path / "green.jpg")
+    (answer,) = cervix_tf.load(row.root).predict(tmp_path)[[f"p_{name}" for name in CLASSES]].to_numpy()
+    black = np.zeros((240, 320, 3), np.uint8)
+    keras_model = runtime.load(row.model)
+    with_black = [*[black] * 5, cases.files[0][5], black]
+    np.testing.assert_allclose(answer, runtime.probabilities(keras_model, [with_black])[0], atol=1e-4)
+
+
 def metrics_of(out, row):
     return json.loads(out.row(row).metrics.read_text())
 

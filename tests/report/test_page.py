@@ -10,7 +10,7 @@ import pytest
 
 from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import calibration, confusion, operating_points, predictions
+from cervix_tf.metrics import calibration, confusion, operating_points, predictions, uncertainty
 from cervix_tf.report import figures, page, paper_figures
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
@@ -275,6 +275,33 @@ def test_strata_of_an_evaluation_are_shown(whole_run):
     assert "By site" in text
     row = re.search(r'<th scope="row">ALTS</th>.*?</tr>', (whole_run.report).read_text(), re.DOTALL)
     assert row and row[0].endswith(f'<td class="num">{metrics["n"]}</td></tr>')  # of all, not of the positives alone
+
+
+def test_differences_between_strata_are_shown_with_what_they_paid_and_why_some_are_not(whole_run):
+    metrics = read_json(whole_run.metrics)
+    part = {key: metrics[key] for key in ("n", "groups", "metrics", "binary", "per_class", "confusion")}
+    stated = {"value": -0.125, "low": -0.25, "high": 0.01, "n": 80, "method": "made up", "p": 0.0001, "p_holm": 0.0004}
+    unstated = {"value": None, "low": None, "high": None, "n": 9, "method": "undefined: too few", "p": None}
+    pair = {
+        "stratum": "NHS",
+        "against": "ALTS",
+        "metrics": {"sensitivity": stated, "auc": {**unstated, "p_holm": None}},
+    }
+    strata = {"strata": {"site": {"NHS": part, "ALTS": part}}, "strata_differences": {"site": [pair]}}
+    write_json(whole_run.metrics, {**metrics, **strata})
+    text = checked(page.run(whole_run)).text
+    assert "NHS less ALTS" in text and "-12.5 points [-25.0, +1.0]" in text and "< 0.001" in text
+    assert "not defined (too few)" in text
+
+
+def test_measures_of_doubt_are_a_table_and_a_figure(whole_run):
+    tested = predictions.read(whole_run.predictions)
+    found = uncertainty.summary({"single": [tested], "dropout": [tested] * 3}, resamples=50)
+    write_json(whole_run.metrics, {**read_json(whole_run.metrics), "uncertainty": found})
+    shown = checked(page.run(whole_run))
+    assert "the model as it is" in shown.text and "mean of 3 passes with dropout" in shown.text
+    assert "mutual information" in shown.text and "+0.000" in shown.text
+    assert 'alt="Risk and coverage. single, max probability:' in whole_run.report.read_text()
 
 
 def test_strings_of_others_cannot_become_markup(whole_run):
