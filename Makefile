@@ -8,6 +8,9 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV = $(shell command -v uv || echo $(BIN)/uv)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Two processes: most of a test's time is tracing, which uses one core. Fixtures are a file's, so files stay whole, in
+# the order of tests/conftest.py, in which the longest come first.
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick docs venv lint types contracts unit papers reliability bench oracle lock upgrade-check clean
 
@@ -16,10 +19,11 @@ demo: $(or $(wildcard $(VENV)/.test),$(VENV)/.demo)
 
 test: lint types contracts docs unit
 
-# What is wrong most often, in minutes: everything but the tests that train or export a network.
+# What is wrong most often, in minutes: everything but the tests that train or export a network, or start TensorFlow in
+# one process after the other.
 quick: lint types contracts
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/*.py tests/data tests/layers tests/losses \
-	  tests/metrics tests/report tests/study --ignore tests/test_classifier.py --ignore tests/test_predict.py
+	$(PYTEST) tests/*.py tests/data tests/layers tests/losses tests/metrics tests/report tests/study \
+	  --ignore tests/test_classifier.py --ignore tests/test_predict.py --ignore tests/test_tuning.py
 
 # Guides and API reference, in build/docs; a warning is an error.
 docs: venv
@@ -53,9 +57,8 @@ types: venv
 contracts: venv
 	$(BIN)/lint-imports
 
-# Two processes: most of a test's time is tracing, which uses one core. Fixtures are a file's, so files stay whole.
 unit: venv
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
 
 # Kills, power failures, full disks and two processes on one run, as often as SECURITY.md says; `unit` has a sample.
 reliability: venv
@@ -63,7 +66,7 @@ reliability: venv
 
 # Every table of every paper, by the preset `paper` on small drawn copies in the original layouts.
 papers: venv
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m whole_paper tests/experiments
+	$(PYTEST) -m whole_paper tests/experiments
 
 # Record again what tensorflow-addons' losses give; it needs Keras 2, so an environment of its own, Python 3.9 to 3.11.
 ORACLE_PYTHON ?= python3.11

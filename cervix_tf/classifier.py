@@ -46,7 +46,8 @@ class Classifier:
     Wherever it takes images, they are
 
     - files or folders, as the predict command takes them: for a model of several views case folders, or for each
-      input a list of its files in the order of `contract.views`;
+      input a list of its files in the order of `contract.views`, "" for one that is missing where
+      `contract.missing_views` says so;
     - or pixels, RGB, uint8, of any size: an array ([views,] height, width, 3), a stack of such arrays, or a list.
     """
 
@@ -112,7 +113,7 @@ class Classifier:
 
         network = runtime.keras_model(self.model)
         return [
-            model_maps.heat_maps(network, [reading.pixels_of(image) for image in each], self.contract.views)
+            model_maps.heat_maps(network, reading.decoded(each, self.contract), self.contract.views)
             for _, each in self._inputs(images)
         ]
 

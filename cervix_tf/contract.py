@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, Literal, get_origin, get_type_hints
 
 from cervix_tf import bounded, decision
 from cervix_tf.decision import Calibration, OperatingPoint
@@ -28,7 +28,7 @@ _CONTROL = re.compile(f"[{_CONTROLS}]")
 TEXT = f"[^{_CONTROLS}]{{0,{_LONGEST_TEXT}}}"
 """Regular expression of a text that a contract can hold."""
 _DIGEST = re.compile("[0-9a-f]{64}|")
-_LATER = {"supersampling": 1, "calibration": None, "operating_point": None}
+_LATER = {"supersampling": 1, "missing_views": False, "calibration": None, "operating_point": None}
 _PARTS = {"calibration": Calibration, "operating_point": OperatingPoint}
 
 
@@ -65,6 +65,8 @@ class Contract:
     `cervix_tf.metrics.neighbors`); empty = the model gives probabilities itself."""
     supersampling: int = 1
     """Samples per pixel along each axis when an image is resized (see `cervix_tf.layers.ResizePixels`)."""
+    missing_views: bool = False
+    """Whether an input may lack views, all but one: a black image stands for each that is missing."""
     calibration: Calibration | None = None
     """That of the probabilities, fitted on validation; part of the model itself."""
     operating_point: OperatingPoint | None = None
@@ -88,6 +90,11 @@ class Contract:
     def image_files(self) -> int:
         """Image files that make one input."""
         return len(self.views) or 1
+
+    @property
+    def missing(self) -> Literal["leave out", "black"]:
+        """What becomes of a case that lacks a kind of view: what `data.inputs.from_cases` is told."""
+        return "black" if self.missing_views else "leave out"
 
     def sealed(self, files: Mapping[str, str]) -> Contract:
         """The same contract with the digest over it and `files`, name -> SHA-256."""

@@ -186,11 +186,13 @@ class Gate:
     kinds: Mapping[str, Limits]
     """By kind of view (`cervix_tf.data.views.kind`); that of a model of single images is ""."""
 
-    def problems(self, images: Sequence[np.ndarray], contract: Contract) -> tuple[Problem, ...]:
-        """What is wrong with one input: its images in the order of the contract's views, each resized to its size."""
+    def problems(self, images: Sequence[np.ndarray | None], contract: Contract) -> tuple[Problem, ...]:
+        """What is wrong with one input: its images in the order of the contract's views, each resized to its size; None
+        stands for one that is missing."""
         return tuple(
             Problem(name, view)
             for view, pixels in zip(contract.views or ("",), images, strict=True)
+            if pixels is not None
             for name in self.kinds[kind(view)].problems(measured(pixels))
         )
 

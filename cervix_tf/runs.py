@@ -142,7 +142,7 @@ def inputs_of(part: Manifest, contract: Contract) -> Inputs:
     from cervix_tf.data import inputs
 
     if contract.views:
-        return inputs.from_cases(part, contract.classes, contract.views)[0]
+        return inputs.from_cases(part, contract.classes, contract.views, missing=contract.missing)[0]
     return inputs.from_images(part, contract.classes)
 
 

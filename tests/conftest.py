@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,30 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 _REAL_DATA = "CERVIX_TF_REAL_DATA"
+_LONGEST = (
+    "federated/flower/test_flower_deployment.py",
+    "experiments/test_mobilenetv2_ensemble_run.py",
+    "models/test_backbones.py",
+    "experiments/test_federated_ssl_paper.py",
+    "experiments/test_federated_ssl_run.py",
+    "experiments/test_metric_learning_run.py",
+    "export/test_decisions.py",
+    "models/test_zoo.py",
+    "docs/test_documentation.py",
+    "training/test_other_backends.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: one of them begun last would leave the other processes idle."""
+    rank = {Path(__file__).parent / file: at for at, file in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules of all test files, which it would look through every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

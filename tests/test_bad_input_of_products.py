@@ -182,6 +182,7 @@ def test_an_evaluation_of_the_same_files_that_are_right_succeeds(there, capsys):
 
 PRECIOUS = [
     (evaluate, ["run", "--manifest", "manifest.csv", "-o", "."], "manifest.csv", "is there already"),
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine"], "mine/checklist.md", "is there already"),
     (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv"], "mine.csv", "is a file, and a folder"),
     (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv/deep"], "mine.csv", "is a file, not a folder"),
     (compare, ["run", "run", "-o", "mine"], "mine/comparison.csv", "is there already"),

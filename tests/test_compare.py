@@ -16,7 +16,7 @@ from cervix_tf.compare import comparison, forest, pairing, significance
 from cervix_tf.compare.__main__ import main
 from cervix_tf.data import manifest, seen
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import predictions
+from cervix_tf.metrics import multiplicity, predictions
 
 CLASSES = ("control", "case")
 
@@ -123,7 +123,7 @@ def test_corrections_equal_statsmodels(p_values):
     for ours, theirs in (("holm", "holm"), ("bh", "fdr_bh")):
         with mock.patch("gc.collect"):  # statsmodels collects garbage in every call, for a sixth of a second
             expected = multipletests(p_values, method=theirs)[1]
-        assert significance.corrected(p_values, ours) == pytest.approx(expected)
+        assert multiplicity.corrected(p_values, ours) == pytest.approx(expected)
 
 
 def test_pairs_have_the_difference_counts_and_kappa_of_their_rows():

@@ -51,12 +51,18 @@ def test_a_lacking_field_no_json_and_no_file_are_input_errors(tmp_path):
         contracts.read(tmp_path / "contract.json")
 
 
+def test_whether_views_may_be_missing_is_part_of_the_seal():
+    allowed = replace(WHOLE, views=("a", "b"), missing_views=True)
+    assert contracts.parse(allowed.text().encode(), "x") == allowed
+    assert allowed.sealed({}).digest != replace(allowed, missing_views=False).sealed({}).digest
+
+
 def test_a_contract_from_before_supersampling_keeps_its_seal():
     sealed = WHOLE.sealed({"model": "0"})
     older = asdict(sealed)
-    del older["supersampling"]
+    del older["supersampling"], older["missing_views"]
     found = contracts.parse(json.dumps(older).encode(), "x")
-    assert found.supersampling == 1
+    assert found.supersampling == 1 and not found.missing_views
     found.check_seal({"model": "0"}, "x")
     with pytest.raises(InputError, match="damaged or changed"):
         replace(found, supersampling=4).check_seal({"model": "0"}, "x")

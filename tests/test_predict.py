@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+import cervix_tf
 from cervix_tf.contract import Contract
 from cervix_tf.errors import InputError
 from cervix_tf.export import saved_model, tflite
@@ -107,6 +108,37 @@ def test_a_case_folder_is_one_input_sorted_by_name_and_a_folder_of_cases_several
     assert one == {str(tmp_path / "visits" / "v1"): "red"}
     both, _ = predicted(capsys, three_views, tmp_path / "visits")
     assert list(both.values()) == ["red", "blue"]
+
+
+def test_a_model_that_lets_views_be_missing_takes_a_case_of_any_of_them(tmp_path, capsys):
+    names = ("acetic_1", "acetic_2", "green", "iodine")
+    of_any, of_all = (dataclasses.replace(contract(names), missing_views=missing) for missing in (True, False))
+    pixels = keras.Input((4, 8, 8, 3))
+    network = keras.Model(pixels, keras.layers.Rescaling(0.1)(keras.ops.mean(pixels, axis=(1, 2, 3))))
+    for name, terms in (("any", of_any), ("all", of_all)):
+        saved_model.write(serving_model(network, terms), terms, tmp_path / name)
+        (tmp_path / f"{name}.tflite").write_bytes(tflite.convert(tmp_path / name, terms, "float32"))
+    paint(tmp_path / "visits" / "one" / "green.png", 1)
+    for at, name in enumerate(("iodine.png", "acetic.png")):
+        paint(tmp_path / "visits" / "two" / name, 2 * at)
+    answers, whole = predicted(capsys, tmp_path / "any.tflite", tmp_path / "visits")
+    two = str(tmp_path / "visits" / "two")
+    assert answers == {str(tmp_path / "visits" / "one"): "green", two: "blue"}  # an acetic image counts twice
+    for each, (strong, weak) in zip(whole["predictions"], (("green", "red"), ("blue", "red")), strict=True):
+        ahead = np.log(each["probabilities"][strong] / each["probabilities"][weak])
+        assert ahead == pytest.approx(0.1 * 100 / 4, abs=1e-4)  # by one view of four
+    assert predicted(capsys, tmp_path / "any", tmp_path / "visits")[0] == answers
+
+    model = cervix_tf.load(tmp_path / "any.tflite")
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[..., 0] = 160
+    assert list(model.predict([["", "", red, ""]])["most_probable"]) == ["red"]
+    with pytest.raises(InputError, match="an input has 0 of 4 images; brightest color takes at least one of them"):
+        model.predict([["", "", "", ""]])
+    with pytest.raises(InputError, match="an input has 3 of 4 images; brightest color takes all of them"):
+        cervix_tf.load(tmp_path / "all.tflite").predict([[red, red, red, ""]])
+    with pytest.raises(InputError, match="holds 1 images, but brightest color takes a folder of 4 images"):
+        files.inputs_of([tmp_path / "visits" / "one"], of_all)
 
 
 def test_a_saved_model_answers_the_same(single, tmp_path, capsys):

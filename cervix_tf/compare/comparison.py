@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cervix_tf.compare import significance
-from cervix_tf.compare.significance import Correction, Test
-from cervix_tf.metrics import confusion, intervals, roc
+from cervix_tf.compare.significance import Test
+from cervix_tf.metrics import confusion, intervals, multiplicity, roc
 from cervix_tf.metrics.intervals import Interval
+from cervix_tf.metrics.multiplicity import Correction
 from cervix_tf.metrics.predictions import Predictions
 
 Array = NDArray[np.float64]
@@ -88,7 +89,7 @@ def compare(
                 "kappa": asdict(interval(("kappa", *pair))),
             }
         )
-    adjusted = significance.corrected([entry["p"] for entry in entries], correction)
+    adjusted = multiplicity.corrected([entry["p"] for entry in entries], correction)
     for entry, p in zip(entries, adjusted, strict=True):
         entry["p_corrected"] = p
     return {

@@ -1,15 +1,12 @@
-"""Tests of whether two models differ on the same cases, and what many such tests have to pay."""
+"""Tests of whether two models differ on the same cases."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Correction = Literal["holm", "bh"]
 EXACT_BELOW = 25
 """Discordant rows under which McNemar's test is exact."""
 _CHUNK = 4_000_000
@@ -106,20 +103,3 @@ def structural_components(
     of_hit = (among_all[:, : hit.shape[1]] - rankdata(hit, axis=1)) / miss.shape[1]
     of_miss = 1 - (among_all[:, hit.shape[1] :] - rankdata(miss, axis=1)) / hit.shape[1]
     return of_hit, of_miss
-
-
-def corrected(p_values: Sequence[float], how: Correction) -> list[float]:
-    """The p values paid for as many tests: Holm's (family-wise error) or Benjamini-Hochberg's (discoveries).
-
-    Source: Holm 1979; Benjamini and Hochberg 1995.
-    """
-    values = np.asarray(p_values, dtype=np.float64)
-    if how == "bh":
-        from scipy.stats import false_discovery_control
-
-        return [float(p) for p in false_discovery_control(values)]
-    order = np.argsort(values)
-    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)).clip(max=1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = stepped
-    return [float(p) for p in adjusted]

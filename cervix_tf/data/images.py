@@ -94,9 +94,11 @@ def decode(data: bytes, name: str, limit: int | None = None) -> np.ndarray:
 def check_files(paths: Iterable[str | Path]) -> None:
     """Decode every file once, in parallel, so that a broken one is found before hours of training, not in them.
 
+    `MISSING` is none.
+
     Raises `InputError` that names all files that `decode_file` refuses, one line a file.
     """
-    refuse([problem for problem in unreadable(paths) if problem is not None])
+    refuse([problem for problem in unreadable(path for path in paths if path != MISSING) if problem is not None])
 
 
 def refuse(problems: Sequence[UnreadableImage]) -> None:

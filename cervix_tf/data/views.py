@@ -49,18 +49,35 @@ def slots(images: Mapping[str, Sequence[str]], views: Sequence[str]) -> list[str
     return filled
 
 
+def of_some(files: Sequence[str], views: Sequence[str], where: str) -> list[str]:
+    """The file of each of `views` for a case that may lack some, "" for a kind that it lacks; see `slots`.
+
+    Of a case with as many files as views `assign` tells the order; of fewer, each name has to say its kind.
+    Raises `InputError` as `assign` does.
+    """
+    if len(files) == len(views):
+        file_of = {view: file for file, view in assign(files, views, where).items()}
+        return [file_of[view] for view in views]
+    told: dict[str, list[tuple[str, str]]] = {kind(view): [] for view in views}
+    untold = _untold(where, f"call each file by its view: {', '.join(views)}")
+    for file in files:
+        found = _told(file, told)
+        if len(found) != 1:
+            raise untold(f"{file!r} says {' and '.join(found) or 'no view'}, and some views are missing")
+        ((name, index),) = found.items()
+        told[name].append((file, index))
+    for name, some in told.items():
+        if len(some) > (most := sum(kind(view) == name for view in views)):
+            raise untold(f"{len(some)} names say {name}, there are {most}")
+    return slots({name: _in_order(some, untold) for name, some in told.items()}, views)
+
+
 def assign(files: Sequence[str], views: Sequence[str], where: str) -> dict[str, str]:
     """File -> its view, for the file names of one case; `where` names their folder in messages.
 
     Raises `InputError` that says why it cannot be told, and the names that would tell it.
     """
-
-    def untold(why: str) -> InputError:
-        return InputError(
-            f"{where}: it cannot be told which image is which view: {why}; call the files {', '.join(views)}, "
-            "or number all of them in this order"
-        )
-
+    untold = _untold(where, f"call the files {', '.join(views)}, or number all of them in this order")
     kinds: dict[str, list[str]] = defaultdict(list)
     for view in views:
         kinds[kind(view)].append(view)
@@ -90,6 +107,15 @@ def assign(files: Sequence[str], views: Sequence[str], where: str) -> dict[str, 
     if assigned and len({kind(view) for view in left}) > 1:
         raise untold(f"{silent[0]!r} says no view, others do, and {', '.join(left)} are left")
     return assigned | dict(zip(_in_order([(file, "") for file in silent], untold), left, strict=True))
+
+
+def _untold(where: str, remedy: str) -> Callable[[str], InputError]:
+    """What turns a reason why the views of a case cannot be told into the error that says so."""
+
+    def untold(why: str) -> InputError:
+        return InputError(f"{where}: it cannot be told which image is which view: {why}; {remedy}")
+
+    return untold
 
 
 def _told(file: str, kinds: Iterable[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from cervix_tf.run_dir import RunDir, write_json
 
 if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
+    from cervix_tf.evaluate.members import Wanted
     from cervix_tf.export.runtime import Model
 
 ROW = "row.json"
@@ -41,7 +42,7 @@ class Options:
     view: str = ""
     """For a model of single images: only this kind of view, such as green or acetic."""
     by: tuple[Literal["age", "site", "view"], ...] = ()
-    """Metrics also for each age group, site or kind of view."""
+    """Metrics also for each age group, site or kind of view, and how far each is from the others."""
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
     named and counted."""
@@ -65,6 +66,14 @@ class Options:
     repeatability: bool = False
     """Also how far the model says the same of several images of one case (column case, else group): kappa, and the
     share of cases decided both ways. For images that show the same, not for cells of one slide."""
+    uncertainty: tuple[Literal["flips", "turns", "dropout"], ...] = ()
+    """Also what the spread of several answers to one image is worth as a measure of doubt, beside the probability of
+    the most probable class: of flipped images, of those also turned by a quarter (cells, not photographs with an
+    upright), or of passes with dropout (needs the run's Keras model)."""
+    ensemble: tuple[Path, ...] = ()
+    """The same for models of one study from other seeds, together with this one."""
+    samples: int = 20
+    """Passes with dropout."""
     data: str = ""
     """Name of the data in the results; the manifest's file name and the split if not given."""
     synthetic: bool | None = None
@@ -98,6 +107,8 @@ def evaluate(options: Options, command: str = "") -> str:
     Raises `InputError` when manifest and model do not fit together.
     """
     from cervix_tf.data import manifest
+    from cervix_tf.evaluate import text
+    from cervix_tf.evaluate.members import Wanted
     from cervix_tf.export import runtime
 
     _check(options)
@@ -105,14 +116,16 @@ def evaluate(options: Options, command: str = "") -> str:
     listed = {path: manifest.read(path, options.root) for path in outs}
     with quiet.libraries():
         model = runtime.load(options.model)
-    found = {path: _evaluated(options, model, path, listed[path], out, command) for path, out in outs.items()}
+        others = tuple(runtime.load(path) for path in options.ensemble)
+    wanted = Wanted(options.uncertainty, options.samples, others)
+    found = {path: _evaluated(options, model, wanted, path, listed[path], out, command) for path, out in outs.items()}
     if len(found) == 1:
         return "\n".join(found[options.manifest[0]].lines)
     row = {outs[path].root.name: each.metrics for path, each in found.items()}
     atomic.claim(options.out, [ROW])
-    write_json(options.out / ROW, {name: _headline(metrics) for name, metrics in row.items()})
+    write_json(options.out / ROW, {name: text.headline(metrics) for name, metrics in row.items()})
     told = [line for path, each in found.items() for line in (f"{outs[path].root.name}:", *each.lines, "")]
-    return "\n".join([*told, *_side_by_side(row), f"written to {options.out / ROW}"])
+    return "\n".join([*told, *text.side_by_side(row), f"written to {options.out / ROW}"])
 
 
 class _Evaluated(NamedTuple):
@@ -120,12 +133,14 @@ class _Evaluated(NamedTuple):
     lines: list[str]
 
 
-def _evaluated(options: Options, model: Model, path: Path, rows: Manifest, out: RunDir, command: str) -> _Evaluated:
+def _evaluated(
+    options: Options, model: Model, wanted: Wanted, path: Path, rows: Manifest, out: RunDir, command: str
+) -> _Evaluated:
     """The results of one manifest, which are written to `out`."""
     from dataclasses import replace
 
     from cervix_tf.data import manifest, readable
-    from cervix_tf.evaluate import evaluation
+    from cervix_tf.evaluate import evaluation, text
     from cervix_tf.metrics import predictions
     from cervix_tf.report import page
 
@@ -144,6 +159,7 @@ def _evaluated(options: Options, model: Model, path: Path, rows: Manifest, out: 
         prevalence=options.prevalence,
         set_error=options.set_error,
         repeated=options.repeatability,
+        uncertain=wanted,
         data=options.data or f"{path.name}, split {options.split}",
         synthetic=options.synthetic,
         stand_in=options.stand_in,
@@ -164,7 +180,7 @@ def _evaluated(options: Options, model: Model, path: Path, rows: Manifest, out: 
     page.evaluation(out.root)
     warnings = [note for note in found.notes if note.startswith("WARNING")]
     notes = [f"note: {note}" for note in found.notes if note not in warnings]
-    return _Evaluated(found.metrics, [*warnings, *_table(found.metrics), *notes, f"written to {out.root}"])
+    return _Evaluated(found.metrics, [*warnings, *text.lines(found.metrics), *notes, f"written to {out.root}"])
 
 
 def _folders(options: Options) -> dict[Path, RunDir]:
@@ -198,8 +214,9 @@ def _check(options: Options) -> None:
     if len(options.manifest) > 1 and (options.root is not None or options.data):
         given = "--root" if options.root is not None else "--data"
         raise InputError(f"{given}: is for one manifest, and {len(options.manifest)} are given; leave it out")
-    if not model.exists():
-        raise InputError(f"{options.model}: no such file or folder; give a run, a SavedModel or a .tflite")
+    for path in (options.model, *options.ensemble):
+        if not released.find(path).exists():
+            raise InputError(f"{path}: no such file or folder; give a run, a SavedModel or a .tflite")
     if out.config.exists() or out.root.resolve() == model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
     if options.margin is not None and not -1 <= options.margin <= 1:
@@ -208,6 +225,8 @@ def _check(options: Options) -> None:
         raise InputError(f"--prevalence {options.prevalence:g}: must be above 0 and below 1, such as 0.05 for 5 %")
     if options.set_error is not None and not 0 < options.set_error < 1:
         raise InputError(f"--set-error {options.set_error:g}: must be above 0 and below 1, such as 0.1 for 10 %")
+    if options.samples < 2:
+        raise InputError(f"--samples {options.samples}: must be at least 2")
     if options.batch_size < 1 or options.resamples < 100:
         raise InputError("--batch-size must be at least 1 and --resamples at least 100")
 
@@ -215,74 +234,7 @@ def _check(options: Options) -> None:
 def _names(out: RunDir) -> list[str]:
     """The files that an evaluation writes."""
     written = (out.predictions, out.manifest, out.contract, out.seen, out.environment, out.metrics, out.audit)
-    return [path.name for path in (*written, out.report)]
-
-
-def _table(summary: dict[str, Any]) -> list[str]:
-    """The headline as lines of text: metric, value, interval, n, method."""
-    from cervix_tf.metrics import operating_points
-
-    labels = [word for word, holds in (("SYNTHETIC", summary["synthetic"]), ("STAND-IN", summary["stand_in"])) if holds]
-    marked = f" [{', '.join(labels)} DATA]" if labels else ""
-    lines = [f"{summary['n']} rows, {summary['groups']} groups: {summary['data']}{marked}"]
-    lines += [_line(name, found) for name, found in summary["metrics"].items()]
-    if summary["binary"]:
-        lines.append(f"read as {' or '.join(summary['binary']['positive'])} against the rest:")
-        lines += [_line(name, found) for name, found in summary["binary"]["metrics"].items()]
-    if above := summary.get("at_margin"):
-        lines.append(f"positive where the margin is above {above['threshold']:g}:")
-        lines += [_line(name, found) for name, found in above["metrics"].items()]
-    if point := summary.get("operating_point"):
-        lines.append(f"operating point, {operating_points.words(point)}:")
-        lines += [_line(name, found) for name, found in point["metrics"].items()]
-    measures = summary["calibration_measures"]
-    for when in ("before", "after"):
-        if found := measures[when]:
-            which = f"{when} {measures['method']} scaling, " if measures["after"] else ""
-            lines.append(f"calibration, {which}probability of {found['of']}:")
-            lines += [_line(name, each) for name, each in found["metrics"].items()]
-    if held := summary.get("prediction_sets"):
-        lines.append(f"prediction sets that may miss {100 * held['error']:g} % of each class:")
-        lines += [_line(name, found) for name, found in held["overall"].items()]
-        lines += [_line(f"coverage of {name}", found["coverage"]) for name, found in held["per_class"].items()]
-        lines.append("error of what is kept when the least sure are deferred:")
-        lines += [_line(f"{100 * each['deferred']:g} % deferred", each["error"]) for each in summary["deferral"]]
-    if same := summary.get("repeatability"):
-        lines.append(f"several images of {same['cases']} cases, decided as {same['of']}:")
-        lines += [_line(name, found) for name, found in same["metrics"].items()]
-    if gate := summary.get("quality"):
-        reasons = ", ".join(f"{words}: {count}" for words, count in gate["by"].items())
-        lines.append(f"images that the model should not be asked about{f' ({reasons})' if reasons else ''}:")
-        lines.append(_line("share with alarm", gate["alarms"]))
-        lines += [_line(f"accuracy, {name}", found) for name, found in gate["accuracy"].items()]
-    for name, found in summary["per_class"].items():
-        lines.append(f"{name}:")
-        lines += [_line(metric, found[metric]) for metric in ("sensitivity", "specificity")]
-    for by, of_stratum in summary["strata"].items():
-        lines.append(f"accuracy by {by}:")
-        lines += [_line(name, found["metrics"]["accuracy"]) for name, found in of_stratum.items()]
-    return lines
-
-
-def _headline(summary: dict[str, Any]) -> dict[str, Any]:
-    """Of one manifest's results those that a reader compares, each with n, interval and method."""
-    found = {name: summary["metrics"][name] for name in ("accuracy", "balanced_accuracy")}
-    if summary["binary"]:
-        found |= {name: summary["binary"]["metrics"][name] for name in ("sensitivity", "specificity", "auc")}
-    return {"data": summary["data"], "n": summary["n"], "groups": summary["groups"], "metrics": found}
-
-
-def _side_by_side(row: dict[str, dict[str, Any]]) -> list[str]:
-    """The same as lines of text: a metric, then a line for each manifest."""
-    found = {name: _headline(summary)["metrics"] for name, summary in row.items()}
-    metrics = next(iter(found.values()))
-    return [line for each in metrics for line in (f"{each}:", *(_line(name, of[each]) for name, of in found.items()))]
-
-
-def _line(name: str, found: dict[str, Any]) -> str:
-    value = "-" if found["value"] is None else f"{found['value']:.3f}"
-    ends = "" if found["low"] is None else f"[{found['low']:.3f}, {found['high']:.3f}]"
-    return f"  {name:<30} {value:>6} {ends:<16} n={found['n']:<6} {found['method']}"
+    return [path.name for path in (*written, out.report, out.checklist)]
 
 
 if __name__ == "__main__":

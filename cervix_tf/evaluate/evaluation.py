@@ -16,24 +16,29 @@ from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
 from cervix_tf.errors import InputError
+from cervix_tf.evaluate import alarms, members
+from cervix_tf.evaluate.members import Wanted
+from cervix_tf.export import runtime
 from cervix_tf.metrics import (
     calibration,
     classification,
     conformal,
-    intervals,
     net_benefit,
     operating_points,
     predictions,
     recalibration,
     repeatability,
     strata,
+    strata_differences,
+    uncertainty,
 )
 from cervix_tf.metrics import margin as margins
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.quality import PROBLEMS, Problem
+from cervix_tf.quality import Problem
 
 if TYPE_CHECKING:
     from cervix_tf.contract import Contract
+    from cervix_tf.data.inputs import Inputs
     from cervix_tf.export.runtime import Model
 
 EVERYTHING = "all"
@@ -74,6 +79,7 @@ def evaluate(
     prevalence: float | None = None,
     set_error: float | None = None,
     repeated: bool = False,
+    uncertain: Wanted = members.NOTHING,
     data: str = "",
     synthetic: bool | None = None,
     stand_in: bool | None = None,
@@ -89,7 +95,7 @@ def evaluate(
         name: Of the manifest, for messages and results.
         split: Rows to evaluate; "all" = every row.
         view: For a model of single images: only this kind of view.
-        by: Metrics also for each age group, site or kind of view.
+        by: Metrics also for each age group, site or kind of view, and how far each is from the others.
         aggregate: One prediction a case (a group, where cases are not named) instead of one per image.
         validation_split: Rows on which thresholds are chosen; without any, those that the run kept.
         damaged: Whether damaged images are refused or left out.
@@ -101,6 +107,7 @@ def evaluate(
         set_error: Share of inputs, in (0, 1), whose true class prediction sets may miss (see
             `cervix_tf.metrics.conformal`); also the error when unsure inputs are deferred.
         repeated: Also how far several images of one case are decided alike.
+        uncertain: Other answers to each input, if any; also what their spread is worth as a measure of doubt.
         data: Name of the data in the results.
         synthetic: Label of the results; as the contract says if None.
         stand_in: Likewise.
@@ -111,29 +118,26 @@ def evaluate(
     Raises `InputError` when manifest and model do not fit together.
     """
     contract = model.contract
-    if margin is not None and not contract.positive:
-        raise InputError(f"--margin: {contract.task} has no positive classes; leave it out")
-    if (operating_point or prevalence is not None) and not contract.positive:
-        given = "--operating-point" if operating_point else "--prevalence"
-        raise InputError(f"{given}: {contract.task} has no positive classes; leave it out")
+    _check(contract, margin, operating_point, prevalence, repeated, aggregate, by)
     wanted = operating_points.rule(operating_point) if operating_point else None
-    if repeated and (aggregate or contract.views):
-        raise InputError("--repeatability: needs a row an image, but here a row is a case; leave it out")
-    if aggregate and "view" in by:
-        raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
+    answers_to = members.ready(model, uncertain, seed)
     tested, left_out = _sound(_part(listed, split, name), damaged)
     manifests.check_labels(tested, contract.classes, name)
-    found, problems, notes = _predict(model, tested, name, view, batch_size)
-    quality = None if problems is None else _quality(found, problems, seed, resamples)
+    chosen, notes = _inputs(model, tested, name, view)
+    found, problems = _answers(model, chosen, batch_size)
+    quality = None if problems is None else alarms.summary(found, problems, seed=seed, resamples=resamples)
     notes += [f"left out: {problem}" for problem in left_out]
-    overlap = None if model.seen is None else seen.overlap(model.seen, _predicted(tested, found))
+    predicted = _predicted(tested, found)
+    overlap = None if model.seen is None else seen.overlap(model.seen, predicted)
     validation = None
     if contract.positive or set_error is not None:
         validation = _validation(model, listed, name, split, validation_split, view, batch_size, damaged)
         if validation is None and contract.positive:
             notes.append("no validation rows: no threshold for a fixed specificity was chosen")
     uncalibrated = recalibration.undone(found, contract.calibration) if contract.calibration else None
+    answers = answers_to(chosen, found, batch_size)
     if aggregate:
+        answers = {way: [_aggregated(each, aggregate) for each in given] for way, given in answers.items()}
         uncalibrated = _aggregated(uncalibrated, aggregate) if uncalibrated else None
         found = _aggregated(found, aggregate)
         validation = _aggregated(validation, aggregate) if validation else None
@@ -166,14 +170,59 @@ def evaluate(
             if wanted
             else operating_points.at(found, contract.operating_point, **common)
         )
+    if answers:
+        summary["uncertainty"] = uncertainty.summary(
+            {uncertainty.SINGLE: [found], **answers}, seed=seed, resamples=resamples
+        )
     if repeated:
         summary["repeatability"] = _repeatability(found, contract, seed, resamples)
     summary["strata"] = {
         each: strata.stratified(found, each, positive=contract.positive, seed=seed, resamples=resamples) for each in by
     }
+    summary["strata_differences"] = _differences(found, by, contract, seed, resamples)
     summary["quality"] = quality
     summary["seen"] = overlap.summary() if overlap else None
-    return Evaluation(found, summary, tested, overlap, tuple(left_out), (*seen.remarks(model.seen, overlap), *notes))
+    remarks = [*seen.remarks(model.seen, overlap), *_remarks(uncertain.ensemble, predicted)]
+    return Evaluation(found, summary, tested, overlap, tuple(left_out), (*remarks, *notes))
+
+
+def _check(
+    contract: Contract,
+    margin: float | None,
+    operating_point: str,
+    prevalence: float | None,
+    repeated: bool,
+    aggregate: Aggregate | None,
+    by: Sequence[Stratum],
+) -> None:
+    """Raise `InputError` for what the contract, or the options together, rule out."""
+    if margin is not None and not contract.positive:
+        raise InputError(f"--margin: {contract.task} has no positive classes; leave it out")
+    if (operating_point or prevalence is not None) and not contract.positive:
+        given = "--operating-point" if operating_point else "--prevalence"
+        raise InputError(f"{given}: {contract.task} has no positive classes; leave it out")
+    if repeated and (aggregate or contract.views):
+        raise InputError("--repeatability: needs a row an image, but here a row is a case; leave it out")
+    if aggregate and "view" in by:
+        raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
+
+
+def _differences(
+    found: Predictions, by: Sequence[Stratum], contract: Contract, seed: int, resamples: int
+) -> dict[str, Any]:
+    threshold = contract.operating_point.threshold if contract.operating_point else None
+    return strata_differences.differences(
+        found, by, positive=contract.positive, threshold=threshold, seed=seed, resamples=resamples
+    )
+
+
+def _remarks(others: Sequence[Model], predicted: Manifest) -> list[str]:
+    """What the other models of an ensemble had seen before, or do not say."""
+    return [
+        each.replace("the model", f"the model {other.path}", 1)
+        for other in others
+        for each in seen.remarks(other.seen, None if other.seen is None else seen.overlap(other.seen, predicted))
+    ]
 
 
 def _calibration(
@@ -185,29 +234,6 @@ def _calibration(
         return {"before": now, "after": None}
     before = calibration.measured(uncalibrated, contract.positive, seed=seed, resamples=resamples)
     return {**asdict(contract.calibration), "before": before, "after": now}
-
-
-def _quality(found: Predictions, problems: Sequence[Sequence[Problem]], seed: int, resamples: int) -> dict[str, Any]:
-    """How many inputs the gate alarms at, by what is wrong, and the accuracy of all, of the rest and of those.
-
-    Of inputs, also where their predictions are aggregated later.
-    """
-    alarm = np.array([bool(each) for each in problems])
-    accuracy = {}
-    for name, keep in (("all", np.ones_like(alarm)), ("without alarm", ~alarm), ("with alarm", alarm)):
-        part = found.where(keep)
-        measured = (part.labels >= 0).any()
-        accuracy[name] = (
-            classification.summary(part, seed=seed, resamples=resamples)["metrics"]["accuracy"]
-            if measured
-            else asdict(intervals.undefined("no labeled input"))
-        )
-    by = Counter(name for each in problems for name in {problem.name for problem in each})
-    return {
-        "alarms": asdict(intervals.wilson(int(alarm.sum()), len(alarm))),
-        "by": {words: by[name] for name, words in PROBLEMS.items() if by[name]},
-        "accuracy": accuracy,
-    }
 
 
 def _repeatability(found: Predictions, contract: Contract, seed: int, resamples: int) -> dict[str, Any]:
@@ -237,12 +263,8 @@ def _sound(rows: Manifest, damaged: Literal["fail", "skip"]) -> tuple[Manifest, 
     return readable.only(rows, damaged) if damaged == "skip" else (rows, [])
 
 
-def _predict(
-    model: Model, rows: Manifest, name: str, view: str, batch_size: int
-) -> tuple[Predictions, list[tuple[Problem, ...]] | None, list[str]]:
-    """Predictions of one split, what is wrong with its images, and what a reader should know about them."""
-    from cervix_tf.export import runtime
-
+def _inputs(model: Model, rows: Manifest, name: str, view: str) -> tuple[Inputs, list[str]]:
+    """The model's inputs of one split and what a reader should know about them."""
     contract = model.contract
     if contract.views:
         if (rows.rows["view"] == "").all():
@@ -251,19 +273,24 @@ def _predict(
                 f"cases of {', '.join(contract.views)}; fill the columns case and view, "
                 "or use a model of single images"
             )
-        chosen, left_out = inputs.from_cases(rows, contract.classes, contract.views)
+        chosen, left_out = inputs.from_cases(rows, contract.classes, contract.views, missing=contract.missing)
         notes = [f"{count} cases left out: {reason}" for reason, count in left_out.items()]
     else:
         chosen = inputs.from_images(rows, contract.classes, view)
         unlabeled = len(rows) - len(chosen)
         notes = [f"{unlabeled} rows left out: unlabeled or another view"] if unlabeled else []
-    missing = [file for files in chosen.files for file in files if not Path(file).is_file()]
+    missing = [file for files in chosen.files for file in files if file != images.MISSING and not Path(file).is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
     images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
+    return chosen, notes
+
+
+def _answers(model: Model, chosen: Inputs, batch_size: int) -> tuple[Predictions, list[tuple[Problem, ...]] | None]:
+    """Predictions, and what is wrong with the images, where the model has a gate."""
     probabilities, problems = runtime.answers(model, chosen.files, batch_size)
-    return predictions.from_rows(chosen.rows, probabilities, contract.classes), problems, notes
+    return predictions.from_rows(chosen.rows, probabilities, model.contract.classes), problems
 
 
 def _predicted(rows: Manifest, found: Predictions) -> Manifest:
@@ -286,7 +313,7 @@ def _validation(
     if split not in (EVERYTHING, validation_split):
         part = rows.part(validation_split)
         if (part.rows["label"] != "").any():
-            return _predict(model, _sound(part, damaged)[0], name, view, batch_size)[0]
+            return _answers(model, _inputs(model, _sound(part, damaged)[0], name, view)[0], batch_size)[0]
     kept = model.run_dir and model.run_dir.validation_predictions
     if not kept or not kept.is_file():
         return None

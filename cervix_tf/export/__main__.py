@@ -32,7 +32,8 @@ class Options:
     max_drop: float = 1.0
     """Refuse a file that loses more points of accuracy (percent) on the run's test inputs."""
     min_agreement: float = 0.95
-    """Refuse a file that decides as the run did on a smaller share of the test inputs."""
+    """Refuse a file that decides as the run did, by the most probable class and at the contract's operating point, on
+    a smaller share of the test inputs."""
     force: bool = False
     """Keep refused files all the same."""
     calibrate: Method | Literal["none"] | None = None

@@ -76,8 +76,9 @@ def run(
     its images below `root` (by default where they were when the run was made).
 
     A file that loses more than `max_drop` points of accuracy on the test inputs, or
-    agrees on less than a share `min_agreement` of the decisions, is not kept unless
-    `force`. int8 ranges come from `calibration` training inputs, balanced over classes.
+    agrees on less than a share `min_agreement` of the decisions, those at the contract's
+    operating point too, is not kept unless `force`. int8 ranges come from `calibration`
+    training inputs, balanced over classes.
     Of files that take resized images it is also counted how many decisions hang on the
     resampling (see `cervix_tf.export.resampling`).
 
@@ -92,6 +93,7 @@ def run(
     contract = runs.contract(out)
     listed = runs.manifest(out, root)
     tests, expected = runs.tested_inputs(out, listed, contract)
+    positive = [contract.classes.index(name) for name in contract.positive]
     rows: list[dict[str, Any]] = []
     refused: list[str] = []
     arrived: resampling.Arrived | None = None
@@ -105,7 +107,7 @@ def run(
                         source.write(name, part)
                     model = runtime.load(part)
                     answers = runtime.probabilities(model, tests.files, in_graph=True)
-                    found = parity.compare(expected, answers, tests.labels)
+                    found = parity.compare(expected, answers, tests.labels, contract.operating_point, positive)
                     problems = found.problems(max_drop, min_agreement)
                     if problems and not force:
                         raise parity.Refused("\n".join(f"{name}: refused: {problem}" for problem in problems))
@@ -219,6 +221,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['max_difference']:>14.2g} {row['mean_difference']:>11.2g}  {points}"
             + ("  (forced)" if row["forced"] else "")
         )
+        if "point_agreement" in row:
+            lines.append(f"{'':<15} at the operating point {100 * row['point_agreement']:.1f} % are called alike")
         if "resampling" in row:
             lines.append(f"{'':<15} {resampling.told(row['resampling'])}")
     return "\n".join(lines)

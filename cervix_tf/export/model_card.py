@@ -138,13 +138,17 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
             yield (
                 f"| {row['format']} | {row['file']} | {row['bytes'] / 1e6:.2f} | {row['latency_ms_1']:.1f} "
                 f"| {row['latency_ms_all']:.1f} | {100 * row['agreement']:.1f} % of {row['n']}"
-                f"{', kept by --force' if row['forced'] else ''} |"
+                f"{_at_point(row)}{', kept by --force' if row['forced'] else ''} |"
             )
         resampled = [row for row in card["files"] if "resampling" in row]
         if resampled:
             yield from ("", f"Files named mobile or web take images resized before {model['resizing']}:", "")
         for row in resampled:
             yield f"- {row['format']}: {resampling.told(row['resampling'])}."
+
+
+def _at_point(row: Mapping[str, Any]) -> str:
+    return f", {100 * row['point_agreement']:.1f} % at the operating point" if "point_agreement" in row else ""
 
 
 def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -161,7 +165,8 @@ def _input(contract: Contract) -> str:
     inside = f"resized inside {contract.resizing}"
     if not contract.views:
         return f"{one}, {inside}"
-    return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}"
+    missing = "; a black image stands for a view that is missing" if contract.missing_views else ""
+    return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}{missing}"
 
 
 def _output(contract: Contract) -> str:

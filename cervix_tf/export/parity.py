@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
+from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
 
 
@@ -32,6 +34,10 @@ class Parity:
     mean_difference: float
     accuracy_change: dict[str, Any]
     """Exported minus reference accuracy: value, low, high, n (labeled inputs), method; null without labels."""
+    point_agreement: float | None = None
+    """Share of inputs that the contract's operating point calls alike; None where it has none."""
+    widest_point_change: float | None = None
+    """Of the inputs called otherwise, how far the reference's score was from the threshold at most. 0 if none was."""
 
     def problems(self, max_drop: float, min_agreement: float) -> list[str]:
         """Why the export should be refused, one line a reason with its figures; empty = close enough.
@@ -52,17 +58,30 @@ class Parity:
                 f"probability {self.max_difference:.3f}; decisions changed that led by up to "
                 f"{self.widest_change:.3f}), less than --min-agreement {min_agreement:g}"
             )
+        if self.point_agreement is not None and self.point_agreement < min_agreement:
+            found.append(
+                f"only {100 * self.point_agreement:.1f} % of {self.n} inputs are called alike at the operating point "
+                f"(scores up to {self.widest_point_change:.3f} from its threshold changed sides), less than "
+                f"--min-agreement {min_agreement:g}"
+            )
         return found
 
     def summary(self) -> dict[str, Any]:
-        """The fields, as they stand in exports.json."""
-        return asdict(self)
+        """The fields, as they stand in exports.json: those of the operating point only where there is one."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def compare(reference: np.ndarray, exported: np.ndarray, labels: np.ndarray) -> Parity:
+def compare(
+    reference: np.ndarray,
+    exported: np.ndarray,
+    labels: np.ndarray,
+    point: OperatingPoint | None = None,
+    positive: Sequence[int] = (),
+) -> Parity:
     """Parity of `exported` with `reference`, both (inputs, classes) probabilities; labels are indices, -1 = none.
 
-    A probability that is not finite counts as a difference of 1 and as a wrong decision.
+    With an operating point also of what it calls positive, by the classes of the indices `positive`. A probability that
+    is not finite counts as a difference of 1 and as a wrong decision.
     """
     if reference.shape != exported.shape or not len(reference):
         raise ValueError(f"cannot compare {exported.shape} with {reference.shape} probabilities")
@@ -71,6 +90,12 @@ def compare(reference: np.ndarray, exported: np.ndarray, labels: np.ndarray) -> 
     decided, expected = np.where(finite, exported.argmax(axis=1), -2), reference.argmax(axis=1)
     known = labels >= 0
     second, first = np.sort(reference, axis=1)[:, -2:].T
+    alike = widest = None
+    if point is not None:
+        score, called = point.called(reference, positive)
+        changed = ~finite | (called != point.called(exported, positive)[1])
+        alike = float(np.mean(~changed))
+        widest = float(np.max(np.abs(score - point.threshold), where=changed, initial=0.0))
     return Parity(
         n=len(reference),
         agreement=float(np.mean(decided == expected)),
@@ -78,6 +103,8 @@ def compare(reference: np.ndarray, exported: np.ndarray, labels: np.ndarray) -> 
         max_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
         accuracy_change=paired_change((expected == labels)[known], (decided == labels)[known]),
+        point_agreement=alike,
+        widest_point_change=widest,
     )
 
 

@@ -42,8 +42,12 @@ def _measured(part: Manifest, contract: Contract, name: str) -> dict[str, list[M
     count = min(len(files), max(quality.FEWEST_IMAGES, MOST_IMAGES // contract.image_files))
     places = np.linspace(0, len(files) - 1, count).round().astype(int)
     found: dict[str, list[Measures]] = defaultdict(list)
-    loaded = reading.loaded([files[at] for at in places], contract, resize=True)
-    for pixels, _ in progress.counted(loaded, f"measuring {name} images", count, "inputs"):
-        for view, image in zip(contract.views or ("",), pixels if contract.views else [pixels], strict=True):
-            found[kind(view)].append(quality.measured(image))
+    chosen = [files[at] for at in places]
+    loaded = reading.loaded(chosen, contract, resize=True)
+    told = progress.counted(zip(chosen, loaded, strict=True), f"measuring {name} images", count, "inputs")
+    for of_input, (pixels, _) in told:
+        views = zip(contract.views or ("",), of_input, pixels if contract.views else [pixels], strict=True)
+        for view, file, image in views:
+            if not reading.is_missing(file):
+                found[kind(view)].append(quality.measured(image))
     return found

@@ -10,18 +10,36 @@ import numpy as np
 
 from cervix_tf import processor
 from cervix_tf.contract import Contract
-from cervix_tf.data.images import decode_file
+from cervix_tf.data.images import MISSING, decode_file
 from cervix_tf.data.resizing import resized
 from cervix_tf.errors import InputError
 from cervix_tf.quality import Gate, Problem
 
 Image = str | np.ndarray
-"""An image file, or RGB pixels (height, width, 3) uint8."""
+"""An image file, or RGB pixels (height, width, 3) uint8; `images.MISSING` where a contract lets views be missing."""
 
 
 def read_input(images: Sequence[Image], contract: Contract, *, resize: bool = False) -> np.ndarray:
     """One input, ([views,] height, width, 3): uint8 as decoded; float32 resized if asked or if views differ in size."""
-    return stacked([pixels_of(image) for image in images], contract, resize=resize)
+    return stacked(decoded(images, contract), contract, resize=resize)
+
+
+def decoded(images: Sequence[Image], contract: Contract) -> list[np.ndarray]:
+    """The pixels of the images of one input; a view that is `MISSING` is black, as large as the first that is there.
+
+    Raises `InputError` for images that cannot be read, and where views are missing that the contract asks for.
+    """
+    found = [None if is_missing(image) else pixels_of(image) for image in images]
+    there = [pixels for pixels in found if pixels is not None]
+    if not there or (len(there) < len(found) and not contract.missing_views):
+        least = "at least one" if contract.missing_views else "all"
+        raise InputError(f"an input has {len(there)} of {len(found)} images; {contract.task} takes {least} of them")
+    return [np.zeros_like(there[0]) if pixels is None else pixels for pixels in found]
+
+
+def is_missing(image: Image) -> bool:
+    """Whether this stands for a view that is not there."""
+    return isinstance(image, str) and image == MISSING
 
 
 def pixels_of(image: Image) -> np.ndarray:
@@ -57,12 +75,17 @@ def loaded(
     """
 
     def one(images: Sequence[Image]) -> tuple[np.ndarray, tuple[Problem, ...]]:
-        views = [pixels_of(image) for image in images]
+        views = decoded(images, contract)
         pixels = stacked(views, contract, resize=resize)
         if gate is None:
             return pixels, ()
         sized = pixels if resize else stacked(views, contract, resize=True)
-        return pixels, gate.problems(list(sized) if contract.views else [sized], contract)
+        each = (
+            [sized]
+            if not contract.views
+            else [None if is_missing(image) else view for image, view in zip(images, sized, strict=True)]
+        )
+        return pixels, gate.problems(each, contract)
 
     workers = min(4, processor.here().cores)
     ahead: deque[Future[tuple[np.ndarray, tuple[Problem, ...]]]] = deque()

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from cervix_tf import runs
-from cervix_tf.data.images import decode_file
 from cervix_tf.errors import InputError
+from cervix_tf.export import reading
 
 if TYPE_CHECKING:
     from cervix_tf.contract import Contract
@@ -40,5 +40,6 @@ def images(listed: Manifest, contract: Contract, count: int, seed: int) -> Itera
     training = runs.inputs_of(listed.part("train"), contract)
     size = (contract.native_width, contract.native_height)
     for at in balanced(training.labels, count, seed):
-        views = [cv2.resize(decode_file(file), size, interpolation=cv2.INTER_LINEAR) for file in training.files[at]]
+        pixels = reading.decoded(training.files[at], contract)
+        views = [cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in pixels]
         yield np.stack(views) if contract.views else views[0]

@@ -16,7 +16,7 @@ import numpy as np
 from cervix_tf import progress
 from cervix_tf.contract import Contract
 from cervix_tf.data.resizing import resized
-from cervix_tf.export.reading import Image, pixels_of
+from cervix_tf.export.reading import Image, decoded
 from cervix_tf.export.runtime import Model
 
 IMAGES = 60
@@ -44,8 +44,8 @@ def arrive(files: Sequence[Sequence[Image]], contract: Contract, most: int | Non
     ways: dict[str, list[np.ndarray]] = {}
     for at in progress.counted(places, "resizing in several ways", count, "inputs"):
         found: dict[str, list[np.ndarray]] = {}
-        for file in files[at]:
-            for name, pixels in _every_way(pixels_of(file), contract).items():
+        for image in decoded(files[at], contract):
+            for name, pixels in _every_way(image, contract).items():
                 found.setdefault(name, []).append(pixels)
         for name, views in found.items():
             ways.setdefault(name, []).append(np.stack(views) if contract.views else views[0])

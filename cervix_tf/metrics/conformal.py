@@ -108,7 +108,7 @@ def summary(
         measured[part][name] = asdict(
             intervals.undefined("no row of this class")
             if np.isnan(one)
-            else _interval(name, one, draws[part, name], n, units)
+            else (intervals.percentile if name == "mean_size" else intervals.share)(one, draws[part, name], n, units, n)
         )
     return {
         "error": error,
@@ -124,14 +124,6 @@ def _votes(groups: NDArray[np.object_], of: NDArray[np.bool_]) -> Array:
     return votes
 
 
-def _interval(name: str, value: float, draws: Array, n: int, units: int) -> intervals.Interval:
-    # Where all rows agree no resample differs; each group counts as one trial then.
-    if name != "mean_size" and value in (0.0, 1.0):
-        whole = intervals.clopper_pearson(units if value else 0, units)
-        return intervals.Interval(value, whole.low, whole.high, n, f"{whole.method} of {units} groups: all rows agree")
-    return intervals.percentile(value, draws, n, units, n)
-
-
 def deferral(tested: Predictions, *, seed: int = 0, resamples: int = 2000) -> list[dict[str, Any]]:
     """The error among the rows that are kept when the least sure ones are deferred: {deferred, n, error}.
 
@@ -145,11 +137,8 @@ def deferral(tested: Predictions, *, seed: int = 0, resamples: int = 2000) -> li
         kept = known.where(np.isin(np.arange(len(known)), order[: len(known) - int(share * len(known))]))
         wrong = (kept.decisions != kept.labels).astype(np.float64)
         units = len(set(kept.groups))
-        if wrong.mean() in (0.0, 1.0):
-            measured = _interval("error", float(wrong.mean()), wrong, len(kept), units)
-        else:
-            draws = _errors(kept.groups, wrong, seed, resamples)
-            measured = intervals.percentile(float(wrong.mean()), draws, len(kept), units, len(kept))
+        draws = wrong if wrong.mean() in (0.0, 1.0) else _errors(kept.groups, wrong, seed, resamples)
+        measured = intervals.share(float(wrong.mean()), draws, len(kept), units, len(kept))
         found.append({"deferred": share, "n": len(kept), "error": asdict(measured)})
     return found
 

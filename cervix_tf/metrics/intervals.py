@@ -117,6 +117,14 @@ def percentile(value: float, draws: Array, n: int, groups: int, rows: int) -> In
     return Interval(value, float(low), float(high), n, method)
 
 
+def share(value: float, draws: Array, n: int, groups: int, rows: int) -> Interval:
+    """As `percentile`, of a share: where all rows agree no resample differs, and each group counts as one trial."""
+    if value not in (0.0, 1.0):
+        return percentile(value, draws, n, groups, rows)
+    whole = clopper_pearson(groups if value else 0, groups)
+    return Interval(value, whole.low, whole.high, n, f"{whole.method} of {groups} groups: all rows agree")
+
+
 def independent_difference(
     values: tuple[float, float], draws: tuple[Array, Array], groups: tuple[int, int], n: int
 ) -> Interval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,15 +29,7 @@ def fitted(validation: Predictions, method: Method, option: str = "--calibrate")
     when it is right on all of them, or is no better than chance.
     """
     known = validation.where(validation.labels >= 0)
-    counts = np.bincount(known.labels, minlength=len(known.classes))
-    if len(known) < FEWEST_ROWS:
-        raise InputError(f"{option} {method}: {len(known)} labeled validation rows; needs {FEWEST_ROWS} or more")
-    if method != "temperature" and counts.min() < FEWEST_OF_CLASS:
-        rare = known.classes[int(counts.argmin())]
-        raise InputError(
-            f"{option} {method}: {counts.min()} validation rows of {rare!r}; a bias needs {FEWEST_OF_CLASS} of each "
-            f"class: use {option} temperature"
-        )
+    counts = check(known.labels, known.classes, method, option)
     logs = np.log(np.clip(known.probabilities, np.finfo(np.float32).tiny, 1.0))
     truth = np.eye(len(counts))[known.labels]
     if method == "platt" and len(counts) == 2:
@@ -54,6 +47,22 @@ def fitted(validation: Predictions, method: Method, option: str = "--calibrate")
         f"{option} {method}: the {len(known)} validation rows do not say how sure it may be ({why}); "
         f"give more of them, or leave {option} out"
     )
+
+
+def check(
+    labels: NDArray[np.int64], classes: Sequence[str], method: Method, option: str = "--calibrate"
+) -> NDArray[np.int64]:
+    """Rows of each class, (classes,), among the labels of validation, -1 = none; raises `InputError` for too few."""
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
+    if counts.sum() < FEWEST_ROWS:
+        raise InputError(f"{option} {method}: {counts.sum()} labeled validation rows; needs {FEWEST_ROWS} or more")
+    if method != "temperature" and counts.min() < FEWEST_OF_CLASS:
+        rare = classes[int(counts.argmin())]
+        raise InputError(
+            f"{option} {method}: {counts.min()} validation rows of {rare!r}; a bias needs {FEWEST_OF_CLASS} of each "
+            f"class: use {option} temperature"
+        )
+    return counts
 
 
 def applied(predictions: Predictions, calibration: Calibration | None) -> Predictions:

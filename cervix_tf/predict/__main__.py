@@ -35,7 +35,7 @@ class Options:
     model's name (saved_models/README.md)."""
     inputs: tyro.conf.Positional[tuple[Path, ...]]
     """Images, folders of images, or, for a model of several views, case folders: one image a view, by name in
-    the order of the views."""
+    the order of the views; fewer where its contract says so and each file's name says its view."""
     json: bool = False
     """Print JSON instead of a table."""
     heatmap: Path | None = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.contract import Contract
-from cervix_tf.data import views, walk
+from cervix_tf.data import images, views, walk
 from cervix_tf.errors import InputError
 
 
@@ -14,8 +14,8 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list
     """Name and image files of every input that `paths` stand for, in order.
 
     A model of single images takes image files and folders of them, subfolders included.
-    A model of several views takes case folders, or folders of case folders; `views.assign` says which image of a
-    case is which view.
+    A model of several views takes case folders, or folders of case folders; `views` says which image of a case is
+    which view. Where the contract lets views be missing, `images.MISSING` stands for those.
 
     Raises `InputError` for a path that is missing, holds no image or does not fit the model, and for a case whose
     file names leave open which view is which.
@@ -40,7 +40,8 @@ def _images(path: Path) -> list[tuple[str, list[str]]]:
 
 
 def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
-    needed = f"a folder of {len(contract.views)} images, by name in the order {', '.join(contract.views)}"
+    count = f"1 to {len(contract.views)}" if contract.missing_views else len(contract.views)
+    needed = f"a folder of {count} images, by name in the order {', '.join(contract.views)}"
     if not path.is_dir():
         raise InputError(f"{path}: is one file, but {contract.task} takes cases: give {needed}")
     names = [name for name in _images_in(path) if "/" not in name]
@@ -49,10 +50,10 @@ def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
         if not folders:
             raise InputError(f"{path}: no image in this folder; give {needed}")
         return [case for folder in folders for case in _cases(folder, contract)]
-    if len(names) != len(contract.views):
+    if len(names) != len(contract.views) and not (contract.missing_views and len(names) < len(contract.views)):
         raise InputError(f"{path}: holds {len(names)} images, but {contract.task} takes {needed}")
-    file_of = {view: name for name, view in views.assign(names, contract.views, str(path)).items()}
-    return [(str(path), [str(path / file_of[view]) for view in contract.views])]
+    in_order = views.of_some(names, contract.views, str(path))
+    return [(str(path), [str(path / name) if name else images.MISSING for name in in_order])]
 
 
 def _images_in(path: Path) -> list[str]:

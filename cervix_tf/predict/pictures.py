@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cervix_tf import atomic, file_names, progress
 from cervix_tf.contract import Contract
-from cervix_tf.data import images, png
+from cervix_tf.data import png
 
 if TYPE_CHECKING:
     import keras
@@ -27,10 +27,11 @@ def draw(
     `network` is the model in Keras: heat maps need gradients, which exported files do not have.
     """
     from cervix_tf.explain import model_maps
+    from cervix_tf.export import reading
 
     written: list[Path] = []
     for name, files in progress.counted(inputs, "drawing heat maps", len(inputs), "inputs"):
-        pixels = [images.decode_file(file) for file in files]
+        pixels = reading.decoded(files, contract)
         maps = model_maps.heat_maps(network, pixels, contract.views)
         if not written:  # a model without heat maps leaves no folder behind
             atomic.claim(folder, [file_name(name) for name, _ in inputs])

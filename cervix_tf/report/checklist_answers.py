@@ -177,7 +177,8 @@ def _performance_of_subgroups(facts: Facts) -> str:
 
 def _strata(facts: Facts) -> str:
     strata = facts.metrics.get("strata") or {}
-    return f"By {', '.join(strata)}. (Report, Numbers)" if strata else ""
+    apart = ", each also less the others, p values by Holm" if facts.metrics.get("strata_differences") else ""
+    return f"By {', '.join(strata)}{apart}. (Report, Numbers)" if strata else ""
 
 
 def _output(facts: Facts) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cervix_tf.report import formatting
-from cervix_tf.report.figures import BLUE, INK, ORANGE, SKY, Picture, new_figure, picture, styled
+from cervix_tf.report.figures import BLUE, CYCLE, INK, ORANGE, SKY, Picture, new_figure, picture, styled
 
 
 @styled
@@ -49,6 +49,31 @@ def deferral(points: Sequence[Mapping[str, Any]]) -> Picture | None:
     axes.set_ylim(bottom=0)
     said = "; ".join(f"{at:g} % deferred, {error:.1f} % wrong" for at, error in zip(deferred, errors, strict=True))
     return picture(figure, f"Deferral: {said}.", "Errors among what is kept when the least sure cases are deferred.")
+
+
+@styled
+def uncertainty(methods: Sequence[Mapping[str, Any]]) -> Picture | None:
+    """Error of what is kept against the share deferred, a color a method; `methods` are `uncertainty.summary`'s."""
+    if not methods:
+        return None
+    figure = new_figure(4.2, 3.4)
+    axes = figure.subplots()
+    said = []
+    for method, color in zip(methods, CYCLE, strict=False):
+        for name, line in (("max_probability", "-"), ("mutual_information", "--")):
+            if name in method["measures"]:
+                deferred, error = zip(*method["measures"][name]["curve"], strict=True)
+                label = f"{method['name']}, {name.replace('_', ' ')}"
+                axes.plot([100 * at for at in deferred], [100 * at for at in error], line, color=color, label=label)
+                at = min(range(len(deferred)), key=lambda point: abs(deferred[point] - 0.1))
+                said.append(f"{label}: {100 * error[0]:.1f} % wrong, {100 * error[at]:.1f} % with 10 % deferred")
+    axes.set(xlabel="percent deferred, the least sure first", ylabel="percent wrong of the rest")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=7)
+    caption = (
+        "Errors among what is kept, by each measure of doubt: the lower its curve, the better it knows its errors."
+    )
+    return picture(figure, f"Risk and coverage. {'; '.join(said)}.", caption)
 
 
 def _error_of(point: Mapping[str, Any]) -> float:

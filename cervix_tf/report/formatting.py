@@ -86,6 +86,24 @@ def interval(name: str, measured: Mapping[str, Any] | None) -> str:
     return f"[{number(low, share)}, {number(high, share)}]"
 
 
+def difference(name: str, measured: Mapping[str, Any]) -> str:
+    """How far one metric lies above another, with its interval: `+3.2 points [-1.0, +7.4]`, or as a plain number."""
+    if not defined(measured):
+        return reason(measured)
+    scale, digits, unit = (100, 1, " points") if is_share(name) else (1, 3, "")
+
+    def signed(number: float) -> str:
+        return f"{scale * number:+.{digits}f}"
+
+    ends = "" if measured.get("low") is None else f" [{signed(measured['low'])}, {signed(measured['high'])}]"
+    return f"{signed(measured['value'])}{unit}{ends}"
+
+
+def p_value(p: float | None) -> str:
+    """A p value to two digits; empty for none."""
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
 def size(count: float) -> str:
     """A number of bytes in the unit that suits it: `9.42 MB` (powers of ten)."""
     for unit in ("bytes", "kB", "MB"):

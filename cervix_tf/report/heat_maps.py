@@ -62,11 +62,14 @@ def _measured_elsewhere() -> str:
         "have seen."
     )
     if found:
+        middle = found["middle"]["value"]
+        no_better = (found["pointing"]["low"] or 0.0) <= middle
         text += (
             f" On {found['images']} drawn images with a known lesion, {found['method']} of a {found['network']} had "
             f"its warmest point in the lesion in {_share(found['pointing'])}; chance would in "
-            f"{_share(found['chance'])}, always pointing to the middle in {_share(found['middle'])}. Maps of networks "
-            f"from other seeds agreed with a rank correlation of {found['agreement']['value']:.2f}."
+            f"{_share(found['chance'])}, always pointing to the middle in {_share(found['middle'])}"
+            f"{': it is not known to beat that guess' if no_better else ''}. Maps of networks from other seeds agreed "
+            f"with a rank correlation of {found['agreement']['value']:.2f}."
         )
     return text
 

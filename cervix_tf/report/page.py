@@ -87,7 +87,7 @@ def evaluation(directory: Path, *, images: bool = True) -> Path:
 def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
     import jinja2
 
-    from cervix_tf.metrics import operating_points
+    from cervix_tf.metrics import operating_points, uncertainty
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cervix_tf.report", "."),
@@ -96,7 +96,8 @@ def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"formatting": formatting, "tables": tables, "operating_points": operating_points}
+    environment.globals |= {"formatting": formatting, "tables": tables}
+    environment.globals |= {"operating_points": operating_points, "uncertainty": uncertainty}
     contents = _contents(run, title, missing, images)
     if contents["checklists"]:
         atomic.write_text(run.checklist, checklist.markdown(title, contents["checklists"]))
@@ -269,6 +270,7 @@ def _figures(
         )
     )
     found.append(decision_figures.deferral(deferral))
+    found.append(decision_figures.uncertainty((metrics.get("uncertainty") or {}).get("methods") or ()))
     if predicted is not None and positive:
         truth, _, score = predicted.positive(positive)
         known = predicted.labels >= 0
@@ -338,6 +340,8 @@ _EXPORT_HEADS = {
     "latency_ms_all": "ms, all threads",
     "agreement": "Same predictions",
     "widest_change": "Widest lead lost",
+    "point_agreement": "Same at operating point",
+    "widest_point_change": "Furthest from threshold",
     "max_difference": "Largest difference",
     "mean_difference": "Mean difference",
     "accuracy_change": "Accuracy change, points [95 % CI]",
@@ -359,7 +363,7 @@ def _export_cell(key: str, item: Any) -> str:
         text = formatting.size(item)
     elif number and formatting.is_share(key):
         text = f"{100 * item:.1f} %"
-    elif number and (key.endswith("_difference") or key == "widest_change"):
+    elif number and (key.endswith("_difference") or key.startswith("widest_")):
         text = f"{item:.1g}"
     elif number and key.startswith("latency"):
         text = f"{item:.1f}"

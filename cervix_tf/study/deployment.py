@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervix_tf import atomic, contract, runs
 from cervix_tf.config import Images
 from cervix_tf.contract import Contract
 from cervix_tf.data import manifest
-from cervix_tf.export import formats, quality_gate, serving
+from cervix_tf.decision import Method
+from cervix_tf.export import decisions, formats, quality_gate, serving
 from cervix_tf.metrics import neighbors as neighbor_files
 from cervix_tf.metrics.neighbors import Neighbors
 from cervix_tf.run_dir import RunDir
@@ -35,6 +37,7 @@ def terms(
     site: str = "",
     neighbors: Neighbors | None = None,
     native_size: tuple[int, int] | None = None,
+    missing_views: bool = False,
 ) -> Contract:
     """The contract of a study's model; the native size, (height, width), else is the median of the (site's) images."""
     rows = manifest.read(out.manifest).rows
@@ -57,6 +60,7 @@ def terms(
         stand_in=data.stand_in,
         neighbors=neighbors.digest if neighbors is not None else "",
         supersampling=images.supersampling,
+        missing_views=missing_views,
     )
 
 
@@ -66,28 +70,36 @@ def deploy(
     network: Callable[[], keras.Model],
     kinds: Sequence[formats.Format] = ("saved_model", "tflite-float32"),
     neighbors: Neighbors | None = None,
+    calibrate: Method | None = None,
 ) -> None:
     """Write the model that `network` gives with its contract and gate, and export it; nothing where it stands there.
 
-    The contract is removed first and written before gate and exports, which need it: without it the rest is another
+    `calibrate` it on the run's validation predictions too (see `decisions.decide`); None leaves what there is. The
+    contract is removed first and written before gate and exports, which need it: without it the rest is another
     model's, or half of one. A model that an earlier version deployed stays as it is, without a gate.
 
-    Raises `InputError` when an exported file is refused.
+    Raises `InputError` when an exported file is refused, or validation does not allow the calibration.
     """
     files = [out.model, out.exports, *(formats.target_of(out, kind) for kind in kinds)]
     if neighbors is not None:
         files.append(out.neighbors)
-    if all(path.exists() for path in (out.contract, *files)):
-        there = contract.read(out.contract)  # calibration and operating point, which export adds, are no other model's
-        if replace(there, calibration=None, operating_point=None) == wanted:
-            return
-    out.contract.unlink(missing_ok=True)
-    out.quality.unlink(missing_ok=True)
-    if neighbors is not None:
-        neighbor_files.write(neighbors, out.neighbors)
-    with atomic.replacing(out.model) as part:
-        serving.serving_model(network(), wanted).save(part)
-    wanted.write(out.contract)
-    quality_gate.write(out, runs.manifest(out))
-    out.exports.unlink(missing_ok=True)
-    formats.run(out, kinds)
+    if not _stands(out, files, wanted):
+        for path in (out.contract, out.quality, out.decisions, out.exports):
+            path.unlink(missing_ok=True)
+        if neighbors is not None:
+            neighbor_files.write(neighbors, out.neighbors)
+        with atomic.replacing(out.model) as part:
+            serving.serving_model(network(), wanted).save(part)
+        wanted.write(out.contract)
+        quality_gate.write(out, runs.manifest(out))
+    if calibrate is not None:
+        decisions.decide(out, calibrate)
+    if not out.exports.exists():
+        formats.run(out, kinds)
+
+
+def _stands(out: RunDir, files: Sequence[Path], wanted: Contract) -> bool:
+    """Whether the model of this contract was written and exported before, decisions added to it or not."""
+    if not all(path.exists() for path in (out.contract, *files)):
+        return False
+    return replace(contract.read(out.contract), calibration=None, operating_point=None) == wanted

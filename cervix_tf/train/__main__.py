@@ -13,6 +13,7 @@ import tyro
 from cervix_tf import durable, ranges, run_lock, start, tuning
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
 from cervix_tf.contract import TEXT
+from cervix_tf.decision import Method
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.ranges import Devices, FileOr, Seed, Share, Written
 from cervix_tf.run_dir import RunDir
@@ -83,6 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         no_images: Annotated[
             bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Show no patients' images in the report.")
         ] = False
+        calibrate: Annotated[
+            Method | None,
+            tyro.conf.arg(
+                help="Calibrate the exported model on the validation images: temperature (one number, the least that "
+                "can go wrong), platt or vector. Metrics and tables stay those of the network as trained; the report "
+                "has both. Given after training, it calibrates the finished run."
+            ),
+        ] = None
         execution: Annotated[tuning.Execution, tyro.conf.arg(name="")] = field(default_factory=tuning.Execution)
 
     with exit_cleanly():
@@ -98,15 +107,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             start.import_tensorflow(threads, deterministic=command.execution.deterministic)
             line = ["python", "-m", "cervix_tf.train", *arguments]
             shown = not command.no_images
-            run(start.begin(command.config, out, line, command.config.seed, report_images=shown), out)
+            run(
+                start.begin(command.config, out, line, command.config.seed, report_images=shown), out, command.calibrate
+            )
         from cervix_tf.training import backend
 
         backend.finish_on_tensorflow("cervix_tf.train", arguments)
 
 
-def run(config: Config, out: RunDir) -> None:
-    """From the manifest to the report; what is done already is not done again."""
+def run(config: Config, out: RunDir, calibrate: Method | None = None) -> None:
+    """From the manifest to the report; what is done already is not done again.
+
+    `calibrate` is of the exported model, on the validation images; None leaves a calibration that it has.
+    """
     from cervix_tf.data import inputs
+    from cervix_tf.metrics import recalibration
     from cervix_tf.models import catalog
     from cervix_tf.study import conclusion, data, deployment, evaluation
     from cervix_tf.study import training as study_training
@@ -122,6 +137,8 @@ def run(config: Config, out: RunDir) -> None:
     data.check_classes(parts, classes)
     data.keep_manifest(parts, out)
     of_split = {name: inputs.from_images(part, classes) for name, part in parts.items()}
+    if calibrate is not None:  # known before hours of training
+        recalibration.check(of_split["validation"].labels, classes, calibrate)
     said = config.data_description or config.manifest.name
     description = data.DataDescription(said, synthetic=False, positive=config.positive)
 
@@ -149,7 +166,7 @@ def run(config: Config, out: RunDir) -> None:
         contract = deployment.terms(
             out.root.name, classes, config.images, description, "Research on the images it was trained on.", out
         )
-        deployment.deploy(out, contract, trained)
+        deployment.deploy(out, contract, trained, calibrate=calibrate)
     finally:  # the report stands even where an exported file is refused
         conclusion.write_report(f"{config.network} on {config.manifest.name}", [], out)
 

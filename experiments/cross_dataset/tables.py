@@ -11,7 +11,7 @@ from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report.tables import COUNTS, Measured, Table, line, per_cent, table
 from cervix_tf.run_dir import RunDir, read_json
-from experiments.cross_dataset import measures
+from experiments.cross_dataset import transfer
 from experiments.cross_dataset.config import (
     BLOCKS,
     CLASSES,
@@ -113,7 +113,7 @@ def recalibration(config: Config, out: RunDir, number: int) -> Table:
     for row, tested in pairs(config, out, number):
         if tested == row.data_set:
             continue
-        found = measures.recalibrated(
+        found = transfer.recalibrated(
             _said(config, out, row, tested),
             predictions.read(local_dir(out, row, tested).predictions),
             cases=config.local_cases,
@@ -152,7 +152,7 @@ def _loss(config: Config, out: RunDir, row: Row, tested: DataSet) -> list[Measur
     own = Row(tested)
     if row.data_set == tested or not _done(config, out, own):
         return [distance, None]
-    found = measures.drop(_said(config, out, own, tested), _said(config, out, row, tested), config.seed)
+    found = transfer.drop(_said(config, out, own, tested), _said(config, out, row, tested), config.seed)
     return [distance, per_cent(found)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-from cervix_tf.run_dir import RunDir
+from cervix_tf.run_dir import RunDir, read_json, write_json
 from cervix_tf.study import Needs, RunRequest, Study, main
 from experiments.mobilenetv2_ensemble.config import PRESETS, TABLES, TITLE, Config, unfinished
 from experiments.mobilenetv2_ensemble.listing import rows
@@ -14,7 +14,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """The rows that are asked for, the fine-tuned ensemble as users load it, tables, figures and report."""
     from cervix_tf.study import conclusion, data, deployment, stages
     from experiments.mobilenetv2_ensemble import figures, model, tables, training
-    from experiments.mobilenetv2_ensemble.config import CLASSES, MAIN_ROW, ROWS, VIEWS
+    from experiments.mobilenetv2_ensemble.config import ANY_VIEWS_ROW, CLASSES, MAIN_ROW, ROWS, VIEWS
     from experiments.mobilenetv2_ensemble.data import described, folds_of, read
 
     folds = folds_of(read(config, out), config, out)
@@ -22,12 +22,21 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     main_model = cache(lambda: training.network(config, ROWS[MAIN_ROW], folds[0]))
 
     def deploy() -> None:
-        if out.metrics.exists():  # the main row's
+        any_views = out.row(ANY_VIEWS_ROW)
+        for result, network in (
+            (out, main_model),
+            (any_views, lambda: training.network(config, ROWS[ANY_VIEWS_ROW], folds[0])),
+        ):
+            if not result.metrics.exists():
+                continue
+            if result is any_views:  # a run of its own: other cases are tested
+                data.keep_manifest(folds[0].with_any_views(), result)
+                write_json(result.environment, read_json(out.environment))
             contract = deployment.terms(
-                STUDY.name, CLASSES, config.images, described(config), model.INTENDED_USE, out,
-                views=VIEWS, native_size=model.NATIVE_SIZE,
+                STUDY.name, CLASSES, config.images, described(config), model.INTENDED_USE, result,
+                views=VIEWS, native_size=model.NATIVE_SIZE, missing_views=result is any_views,
             )  # fmt: skip
-            deployment.deploy(out, contract, main_model)
+            deployment.deploy(result, contract, network)
 
     def report() -> None:
         figures.draw(config, out)

@@ -22,6 +22,8 @@ BASELINES = ("densenet121", "resnet18", "mobilenet_v2", "resnext101_32x8d", "vgg
 ALL_TYPES, CASES, ANY_VIEWS = "all-types", "cases", "any-views"
 """What a network may see besides images of one kind: images of every kind, cases of seven images, or cases with the
 views that there are."""
+ANY_VIEWS_ROW = "ensemble-any-views"
+"""Of ours: an ensemble that works with the views that there are."""
 PUBLISHED = published.read(__file__)
 FORWARD_MS = {row: milliseconds for _, row, (milliseconds,) in PUBLISHED.table_7}
 
@@ -323,7 +325,7 @@ _ROWS = [
     *(Row(f"probe-{kind}", "probe", kind) for kind in KINDS),
     Row("ensemble-fine-tuned", "fine_tuning", needs=("ensemble",)),
     Row("ensemble-end-to-end", "end_to_end", needs=("ensemble",)),
-    Row("ensemble-any-views", "ensemble", ANY_VIEWS, needs=KINDS),
+    Row(ANY_VIEWS_ROW, "ensemble", ANY_VIEWS, needs=KINDS),
     Row(ALL_TYPES, "network", ALL_TYPES),
     *(Row(f"acetic-{name}", "network", "acetic", loss=loss) for name, loss in _LOSSES.items()),
     *(Row(f"{kind}-exp100", "network", kind, loss=WEIGHTED) for kind in ("green", "iodine")),

@@ -20,7 +20,16 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.data import DataDescription, Splits
-from experiments.mobilenetv2_ensemble.config import ALL_TYPES, ANY_VIEWS, CASES, CLASSES, POSITIVE, VIEWS, Config
+from experiments.mobilenetv2_ensemble.config import (
+    ALL_TYPES,
+    ANY_VIEWS,
+    ANY_VIEWS_ROW,
+    CASES,
+    CLASSES,
+    POSITIVE,
+    VIEWS,
+    Config,
+)
 
 _NAMED = 3  # visits that a note names
 _USUAL = "cervigram_visits"  # the layout of the paper's data, and of the drawn ones
@@ -40,12 +49,15 @@ class Fold:
         """The folder of a row's training."""
         return self.out.row(self.prefix + row)
 
+    def with_any_views(self) -> Splits:
+        """The splits of a network that takes any views: cases that lack some are tested too."""
+        kept = {name: part for name, part in self.splits.items() if name}
+        return {**kept, "test": manifests.joined([self.splits["test"], self.splits[""]])}
+
     def inputs(self, split: str, images: str) -> Inputs:
         """What a network that sees `images` takes of a split; where there is no validation, test is that too."""
-        part = self.splits.get(split, self.splits["test"])
-        if images == ANY_VIEWS and part is self.splits["test"]:
-            part = manifests.joined([part, self.splits[""]])
-        return inputs_of(part, images)
+        parts = self.with_any_views() if images == ANY_VIEWS else self.splits
+        return inputs_of(parts.get(split, parts["test"]), images)
 
 
 def read(config: Config, out: RunDir) -> Manifest:
@@ -93,7 +105,7 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     """
     cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
-        print(f"note: {count} cases are left to networks of single views and to ensemble-any-views: {reason}")
+        print(f"note: {count} cases are left to networks of single views and to {ANY_VIEWS_ROW}: {reason}")
     leak_free = config.protocol == "leak_free"
     if config.folds > 1:
         pairs = [{"train": train, "test": test} for train, test in splits.folds(everything, config.folds, config.seed)]

@@ -12,13 +12,22 @@ from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report.tables import Measured, Table, line, per_cent, table
 from cervix_tf.run_dir import RunDir, read_json
-from experiments.mobilenetv2_ensemble.config import CLASSES, KINDS, MAIN, MAIN_ROW, PUBLISHED, TABLES, Config, finished
+from experiments.mobilenetv2_ensemble.config import (
+    ANY_VIEWS_ROW,
+    CLASSES,
+    KINDS,
+    MAIN,
+    MAIN_ROW,
+    PUBLISHED,
+    TABLES,
+    Config,
+    finished,
+)
 from experiments.mobilenetv2_ensemble.data import described, is_paper_test_set
 
 Results = Mapping[str, Mapping[str, Any]]
 """The metrics.json of each finished row."""
 
-_BOTH_ENSEMBLES = ("ensemble-any-views", "ensemble")
 SCORES = ("Accuracy", "Precision", "Recall", "F1 score")
 BALANCE = ("Accuracy", *(f"Class {at} TPR" for at in range(len(CLASSES))), "TPR harmonic mean")
 
@@ -65,8 +74,10 @@ def of_run(config: Config, out: RunDir) -> list[Table]:
                 notes = f"{note} {CONTRADICTIONS.get(number, '')}".rstrip()
                 tables.append(table(number, title, columns, rows, notes))
     tables += _areas(results, note)
-    if "ensemble-any-views" in results:
-        found = {row: predictions.read(out.row(row).predictions) for row in _BOTH_ENSEMBLES if row in results}
+    if ANY_VIEWS_ROW in results:
+        found = {
+            row: predictions.read(out.row(row).predictions) for row in (ANY_VIEWS_ROW, "ensemble") if row in results
+        }
         tables.append(any_views(found, described(config).positive, config.seed, note))
     if out.evidence.exists():
         evidence = read_json(out.evidence)
@@ -95,7 +106,7 @@ def any_views(found: Mapping[str, Predictions], positive: Sequence[str], seed: i
     `found` gives test predictions of `ensemble-any-views` and, where it is finished, of `ensemble`, whose cases are the
     complete ones. Differences are paired: both networks meet the same resampled groups.
     """
-    ours = found["ensemble-any-views"]
+    ours = found[ANY_VIEWS_ROW]
     columns: dict[str, comparison.Metric] = {"Accuracy": "accuracy", "AUC, probability": "auc"}
 
     def compared(models: Mapping[str, Predictions]) -> list[dict[str, Any]]:
@@ -104,15 +115,15 @@ def any_views(found: Mapping[str, Predictions], positive: Sequence[str], seed: i
     def measured(cases: Predictions) -> list[Measured]:
         return [per_cent(each["models"]["alone"]) for each in compared({"alone": cases})]
 
-    rows = [line("Ensemble of any views, all cases", "ensemble-any-views", None, measured(ours))]
+    rows = [line("Ensemble of any views, all cases", ANY_VIEWS_ROW, None, measured(ours))]
     if "ensemble" in found:
         published = found["ensemble"]
         complete = ours.table["id"].isin(published.table["id"])
         if not complete.all():
-            rows.append(line("... cases that lack a view", "ensemble-any-views", None, measured(ours.where(~complete))))
+            rows.append(line("... cases that lack a view", ANY_VIEWS_ROW, None, measured(ours.where(~complete))))
         both = compared({"any": ours.of(published.table["id"]), "published": published})
         for name, row, model in (
-            ("... complete cases", "ensemble-any-views", "any"),
+            ("... complete cases", ANY_VIEWS_ROW, "any"),
             ("Ensemble as published, complete cases", "ensemble", "published"),
         ):
             rows.append(line(name, row, None, [per_cent(each["models"][model]) for each in both]))

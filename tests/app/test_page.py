@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from cervix_tf.app import folder
 from cervix_tf.data import tables
 from cervix_tf.export import runtime
 from tests.app.browsing import TOLERANCE, choose, probabilities, shown, until, until_told, visit
+from tests.app.conftest import VISITS, exported
 
 
 @pytest.mark.parametrize(("place", "variant"), [(0, "float32"), (1, "int8")])
@@ -96,6 +98,35 @@ def test_a_folder_of_visits_is_screened_at_once_but_for_those_whose_order_nobody
     assert list(rows) == ["all/case 9", "all/case 10"]
     for name, row in (("all/case 10", expected[0]), ("all/case 9", expected[1])):
         np.testing.assert_allclose(probabilities(rows[name], ("red", "=green", "blue, light")), row, atol=TOLERANCE)
+
+
+def test_a_visit_that_lacks_views_is_screened_where_the_model_works_without_them(opened, site, tmp_path, picture):
+    run = exported(tmp_path / "run", replace(VISITS, missing_views=True))
+    folder.write(run.root, site.folder / "any")
+    (first,) = visit(tmp_path / "all" / "a", picture, ["acetic.png"])
+    (second,) = visit(tmp_path / "all" / "b", picture, ["Lugol.png"], 5)
+    page = opened("any")
+    assert "may stay empty" in page.inner_text("#order-help") and page.is_disabled("#screen")
+    choose(page, "#folder", tmp_path / "all")
+    until_told(page, "Screened 2 of 2.")
+    model = runtime.load(run.tflite())
+    expected = runtime.probabilities(model, [[str(first), str(first), ""], ["", "", str(second)]])
+    rows = shown(page)
+    for name, row in zip(("all/a", "all/b"), expected, strict=True):
+        np.testing.assert_allclose(probabilities(rows[name], model.contract.classes), row, atol=TOLERANCE)
+    assert [rows["all/b"][view] for view in VISITS.views] == ["", "", "Lugol.png"]
+    said = page.inner_text("#result .of")
+    assert said == "all/b, without: After acetic acid, image 1, After acetic acid, image 2"
+
+    page.click("#next")
+    choose(page, "#choose", first)
+    assert "Without an image: After acetic acid, image 2, After iodine (Lugol)." in page.inner_text("#status")
+    page.click("#screen")
+    page.wait_for_selector("#result:not([hidden])")
+    np.testing.assert_allclose(
+        probabilities(shown(page)["Visit 1"], model.contract.classes), expected[0], atol=TOLERANCE
+    )
+    assert page.context.errors == []
 
 
 def test_a_visit_is_screened_and_put_in_another_order_by_keys_alone(opened, visit_run, tmp_path, picture):

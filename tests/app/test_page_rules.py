@@ -69,6 +69,38 @@ def test_pixels_are_resized_by_the_project_s_one_definition(opened, picture):
         np.testing.assert_allclose(np.reshape(found, (24, 32, 3)), expected, atol=2e-3)
 
 
+def test_a_case_that_lacks_views_is_filled_as_python_fills_it(opened):
+    seven = ["acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine"]
+    cases = [
+        ["acetic.png"],
+        ["acetic 10.png", "acetic 9.png", "Lugol.png"],
+        ["green.png", "3 acetic.png", "1 acetic.png", "2 acetic.png"],
+        ["iodine.png"],
+        ["1.png"],
+        ["green iodine.png"],
+        ["green a.png", "green b.png"],
+    ]
+    found = opened("visit").evaluate(
+        """async ([cases, views]) => {
+            const {assignSome, filled, Untold} = await import('./views.js');
+            return cases.map((files) => {
+                try {
+                    const told = assignSome(files, views);
+                    return filled(views.map((view) => told.get(view) ?? null), views).map((file) => file ?? "");
+                } catch (error) { if (!(error instanceof Untold)) throw error; return null; }
+            });
+        }""",
+        [cases, seven],
+    )
+    for files, told in zip(cases, found, strict=True):
+        if told is None:
+            with pytest.raises(InputError):
+                views.of_some(files, seven, "x")
+        else:
+            assert told == views.of_some(files, seven, "x")
+    assert found.count(None) == 3
+
+
 def test_views_are_told_from_names_as_the_importer_tells_them(opened):
     seven = ["acetic_1", "acetic_2", "acetic_3", "acetic_4", "acetic_5", "green", "iodine"]
     saline = ["saline", "green_saline", "acetic"]

@@ -60,7 +60,7 @@ class Options:
     batch: int = 8
     learning_rate: float = 3e-4
     seeds: int = 3
-    images: int = 16
+    images: int = 12
     """Test images with a lesion that are measured, at most."""
 
 
@@ -113,7 +113,10 @@ def without_network(cells: tuple[int, int], seed: int) -> dict[str, np.ndarray]:
 
 
 def measure(found: list[keras.Model], shown: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
-    """Method -> measure -> value of each of (image, lesion), the mean over the networks."""
+    """Method -> measure -> value of each of (image, lesion).
+
+    The mean over the networks; deletion, insertion and shuffled weights of the first one, as they take long.
+    """
     maps: dict[str, list[list[np.ndarray]]] = {}  # method -> image -> network
     values: dict[str, dict[str, np.ndarray]] = {}
     for at, serving in enumerate(found):
@@ -121,21 +124,24 @@ def measure(found: list[keras.Model], shown: list[tuple[np.ndarray, np.ndarray]]
         predict = serving.predict_on_batch
         for place, (image, lesion) in enumerate(shown):
             of = maps_of(serving, image)
-            with faithfulness.shuffled_weights(inner, place):
-                shuffled = maps_of(serving, image)
             for name, heat in (of | without_network(of["Grad-CAM"].shape, place)).items():
                 rates = {
-                    "points": float(evidence.points_inside(heat, lesion, lesion.shape)),
-                    "share": evidence.share_inside(heat, lesion, lesion.shape),
-                    "deletion": faithfulness.deletion(predict, image, heat, LESION, STEPS),
-                    "insertion": faithfulness.insertion(predict, image, heat, LESION, STEPS),
+                    "points": float(evidence.points_inside(heat, lesion, lesion.shape)) / len(found),
+                    "share": evidence.share_inside(heat, lesion, lesion.shape) / len(found),
                 }
-                if name in of:
-                    maps.setdefault(name, [[] for _ in shown])[place].append(heat)
-                    rates["shuffled"] = faithfulness.rank_correlation(heat, shuffled[name])
+                if at == 0:
+                    rates["deletion"] = faithfulness.deletion(predict, image, heat, LESION, STEPS)
+                    rates["insertion"] = faithfulness.insertion(predict, image, heat, LESION, STEPS)
                 for key, value in rates.items():
-                    into = values.setdefault(name, {}).setdefault(key, np.zeros(len(shown)))
-                    into[place] += value / len(found)
+                    values.setdefault(name, {}).setdefault(key, np.zeros(len(shown)))[place] += value
+            for name, heat in of.items():
+                maps.setdefault(name, [[] for _ in shown])[place].append(heat)
+            if at == 0:
+                with faithfulness.shuffled_weights(inner, place):
+                    shuffled = maps_of(serving, image)
+                for name, heat in of.items():
+                    like = faithfulness.rank_correlation(heat, shuffled[name])
+                    values[name].setdefault("shuffled", np.zeros(len(shown)))[place] = like
             print(f"network {at + 1} of {len(found)}, image {place + 1} of {len(shown)}", file=sys.stderr)
     if len(found) > 1:
         for name, of_images in maps.items():
@@ -176,19 +182,22 @@ def main(options: Options) -> None:
     methods = list(dict.fromkeys(name for name, _ in measured))
     lines = [
         "# What heat maps are worth, where the lesion is known\n",
-        f"Written by `python tests/benchmarks/explanations.py`: {options.network}, {options.width} x {options.height}, "
+        f"Written by `python tests/benchmarks/explanations.py FOLDER --seeds {options.seeds}`: {options.network}, "
+        f"{options.width} x {options.height}, "
         f"ImageNet weights, {options.epochs} epochs on {int((~tested).sum())} drawn acetic acid images, half "
         f"with CIN2-3, "
         f"{options.seeds} seeds (accuracy on {int(tested.sum())} test images "
         f"{', '.join(f'{each:.0f}' for each in accuracies)} %); {len(shown)} test images whose CIN2-3 shows and all "
-        "networks found; mean over images and networks, 95 % bootstrap interval over images. "
+        "networks found. Means over images and networks (deletion, insertion and shuffled weights: the first network), "
+        "95 % bootstrap intervals over images. "
         f"{processor.here()}.\n",
         f"| map | {' | '.join(COLUMNS.values())} |",
         f"|---|{'---:|' * len(COLUMNS)}",
         *(f"| {name} | {' | '.join(cell(measured.get((name, key)), key) for key in COLUMNS)} |" for name in methods),
         "\nPointing game: Zhang et al. 2018. Deletion and insertion, the area under the probability of the class: "
         "Petsiuk et al. 2018. Shuffled weights: Adebayo et al. 2018. A map of no network is what any method has to "
-        "beat: drawn lesions lie near the middle, as real ones do.",
+        "beat: drawn lesions lie near the middle. Grad-CAM and HiResCAM are the same where only a mean over positions "
+        "and a linear layer follow the maps, as in this network.",
     ]
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     method = "Grad-CAM++"  # what reports show

@@ -57,7 +57,7 @@ def visit(folder: Path, stems: list[str]) -> Path:
 
 
 def model(*wanted: str) -> Any:
-    return SimpleNamespace(views=wanted or VIEWS, task="seven views")
+    return SimpleNamespace(views=wanted or VIEWS, task="seven views", missing_views=False)
 
 
 @pytest.mark.parametrize("stems", RIGHT.values(), ids=RIGHT.keys())
@@ -104,6 +104,32 @@ def test_a_number_of_images_that_does_not_fit_is_refused() -> None:
         views.assign(["1", "2", "3"], ("before", "after"), "v")
 
 
+@pytest.mark.parametrize(
+    ("files", "slots"),
+    [
+        (["acetic.png"], ["acetic.png"] * 3 + ["", ""]),
+        (["x green.png", "2 acetic.png", "10 acetic.png"], ["2 acetic.png"] * 2 + ["10 acetic.png", "x green.png", ""]),
+        (["Lugol.jpg"], ["", "", "", "", "Lugol.jpg"]),
+        (["1.png", "2.png", "3.png", "4.png", "5.png"], ["1.png", "2.png", "3.png", "4.png", "5.png"]),
+    ],
+)
+def test_of_a_case_that_lacks_views_each_name_says_its_kind_and_missing_kinds_are_empty(files, slots) -> None:
+    assert views.of_some(files, ("acetic_1", "acetic_2", "acetic_3", "green", "iodine"), "x") == slots
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["1.png"], "'1.png' says no view, and some views are missing"),
+        (["green iodine.png"], "'green iodine.png' says green and iodine"),
+        (["green a.png", "green b.png"], "2 names say green, there are 1"),
+    ],
+)
+def test_a_case_that_lacks_views_is_refused_where_a_name_leaves_its_kind_open(files, words) -> None:
+    with pytest.raises(InputError, match=words):
+        views.of_some(files, ("acetic_1", "acetic_2", "acetic_3", "green", "iodine"), "x")
+
+
 def test_two_views_of_one_number_in_a_manifest_are_refused() -> None:
     rows = [
         {"path": f"{view}.jpg", "label": "cancer", "case": "a", "view": view}
@@ -121,7 +147,7 @@ def test_thumbnails_are_no_views_and_a_link_or_pipe_is_named(tmp_path: Path) -> 
     (folder / "._1.jpg").write_bytes(b"")
     assert [len(paths) for _, paths in files.inputs_of([tmp_path], model("before", "after"))] == [2]
     os.mkfifo(folder / "3.jpg")
-    for views_of in (model("before", "after"), SimpleNamespace(views=(), task="")):
+    for views_of in (model("before", "after"), SimpleNamespace(views=(), task="", missing_views=False)):
         with pytest.raises(InputError, match=r"3\.jpg: pipe or device"):
             files.inputs_of([tmp_path], views_of)
         with pytest.raises(InputError, match="is a pipe or a device"):

@@ -66,7 +66,7 @@ def images(folder, visits=16, views=("green", "iodine"), **columns):
         for at, view in enumerate(views):
             path = f"{visit}/{at}.png"
             (folder / str(visit)).mkdir(exist_ok=True)
-            cv2.imwrite(str(folder / path), np.full((8, 8, 3), 60 + 120 * cancer + 5 * visit, np.uint8))
+            cv2.imwrite(str(folder / path), np.full((8, 8, 3), 60 + 120 * cancer + 5 * (visit % 16), np.uint8))
             records.append(
                 {
                     "path": path,
@@ -75,7 +75,7 @@ def images(folder, visits=16, views=("green", "iodine"), **columns):
                     "case": f"v{visit}",
                     "view": view,
                     "split": "test" if visit < visits / 2 else "validation",
-                    "age": 20 + 3 * visit,
+                    "age": 20 + 3 * (visit % 16),
                     **columns,
                 }
             )
@@ -367,3 +367,57 @@ def test_repeatability_counts_the_cases_whose_images_are_decided_both_ways(model
     assert found["metrics"]["kappa"]["value"] == 1  # both images of a visit are equal
     assert "several images of 8 cases" in capsys.readouterr().out
     assert "--repeatability: needs a row an image" in refused(capsys, "--repeatability", "--aggregate", "mean")
+
+
+def test_other_answers_are_compared_as_measures_of_doubt(model, tmp_path, capsys):
+    images(tmp_path)
+    (tmp_path / "other.tflite").write_bytes(b"any")
+    asked = ["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"]
+    main([*asked, "--uncertainty", "flips", "turns", "--ensemble", "other.tflite"])
+    found = results(tmp_path / "evaluation")["uncertainty"]
+    assert [(each["name"], each["members"]) for each in found["methods"]] == [
+        ("single", 1),
+        ("flips", 4),
+        ("turns", 8),
+        ("ensemble", 2),
+    ]
+    assert found["n"] == 16 and found["groups"] == 8
+    flips = found["methods"][1]["measures"]
+    assert flips["mutual_information"]["aurc"]["value"] == 0  # gray images look alike from all sides, all are right
+    printed = capsys.readouterr().out
+    assert "mean of 8 flips and quarter turns of the image: area under its risk-coverage curve" in printed
+    assert "note: the model other.tflite does not say what it was trained on" in printed
+    main([*asked, "--uncertainty", "flips", "--aggregate", "mean", "-o", "cases"])
+    assert results(tmp_path / "cases")["uncertainty"]["n"] == 8
+
+
+def test_other_answers_that_cannot_be_had_are_refused(model, tmp_path, capsys):
+    images(tmp_path)
+    assert "exported files such as model.tflite have none left" in refused(capsys, "--uncertainty", "dropout")
+    assert "other.tflite: no such file or folder" in refused(capsys, "--ensemble", "other.tflite")
+    assert "--samples 1: must be at least 2" in refused(capsys, "--samples", "1")
+    model.contract = contract(width=6)
+    assert "would stretch a turned image otherwise; use flips" in refused(capsys, "--uncertainty", "turns")
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_an_ensemble_that_was_trained_on_the_tested_images_is_told(model, tmp_path, capsys):
+    images(tmp_path)
+    (tmp_path / "other.tflite").write_bytes(b"any")
+    model.seen = trained_on(manifest.read(tmp_path / "manifest.csv").part("test").rows[:4], tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--ensemble", "other.tflite"])
+    assert "WARNING: the model other.tflite was trained on 4 of these 16 files" in capsys.readouterr().out
+
+
+def test_strata_are_compared_where_both_have_enough_women(model, tmp_path, capsys):
+    images(tmp_path, visits=96)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--by", "view", "age"])
+    found = results(tmp_path / "evaluation")["strata_differences"]
+    (pair,) = found["view"]
+    assert (pair["stratum"], pair["against"]) == ("green", "iodine")
+    assert pair["metrics"]["sensitivity"]["value"] == 0 and pair["metrics"]["sensitivity"]["n"] == 48
+    assert "48 groups are on both sides" in pair["metrics"]["accuracy"]["method"]
+    young = found["age"][0]["metrics"]["accuracy"]
+    assert (found["age"][0]["stratum"], young["value"], young["p_holm"]) == ("<25", None, None)
+    printed = capsys.readouterr().out
+    assert "view green less iodine:" in printed and "(Holm)" in printed and "too few: 6 and 42 groups" in printed

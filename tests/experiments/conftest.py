@@ -4,7 +4,16 @@ import keras
 import pytest
 from keras import layers
 
+from cervix_tf.export import latency
 from cervix_tf.models import backbones
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_clock():
+    """No latencies of exported files, which two processes a file measure; test_formats.py has what does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "milliseconds", lambda path, repeats: [1.0, 1.0])
+        yield
 
 
 def plain(name, height, width, **_):

@@ -16,7 +16,7 @@ from cervix_tf.data.groups import groups_of
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir, write_json
-from experiments.cross_dataset import data, distance, measures, normalization
+from experiments.cross_dataset import data, distance, normalization, transfer
 from experiments.cross_dataset.config import CLASSES, DEMO, LABEL_MAP, PUBLIC, SHEETS, Row, every_row, same_kind
 from experiments.cross_dataset.normalization import Reference
 
@@ -193,10 +193,10 @@ def test_the_drop_is_paired_by_case_and_in_balanced_accuracy():
     truth = [True] * 10 + [False] * 40
     good = said([0.9] * 9 + [0.1] + [0.1] * 36 + [0.9] * 4, truth)  # (90 % + 90 %) / 2
     bad = said([0.9] * 5 + [0.1] * 5 + [0.1] * 40, truth)  # (50 % + 100 %) / 2
-    found = measures.drop(good, bad.of(reversed(bad.table["id"])), seed=0)
+    found = transfer.drop(good, bad.of(reversed(bad.table["id"])), seed=0)
     assert found.value == pytest.approx(0.9 - 0.75)
     assert found.low < 0.15 < found.high and found.method.startswith("paired, bootstrap 95%")
-    same = measures.drop(good, good, seed=0)
+    same = transfer.drop(good, good, seed=0)
     assert same.value == 0 and same.low is None
 
 
@@ -210,16 +210,16 @@ def pool(count=200, groups=lambda at: f"local {at}", seed=3):
 
 def test_local_cases_are_half_positive_and_of_different_groups():
     several = pool(groups=lambda at: f"woman {at // 4}")
-    chosen = measures.local_cases(several, 20, np.random.default_rng(0))
+    chosen = transfer.local_cases(several, 20, np.random.default_rng(0))
     assert len(chosen) == 20 and (chosen.labels == 1).sum() == 10 and len(set(chosen.groups)) == 20
-    other = measures.local_cases(several, 20, np.random.default_rng(1))
+    other = transfer.local_cases(several, 20, np.random.default_rng(1))
     assert set(other.table["id"]) != set(chosen.table["id"])
-    assert measures.local_cases(pool(count=18), 20, np.random.default_rng(0)) is None
+    assert transfer.local_cases(pool(count=18), 20, np.random.default_rng(0)) is None
 
 
 def test_recalibration_on_a_few_cases_mends_a_threshold_that_does_not_fit():
     test = pool(400, lambda at: f"test {at // 2}", seed=4)
-    found = measures.recalibrated(test, pool(), cases=20, draws=10, seed=0)
+    found = transfer.recalibrated(test, pool(), cases=20, draws=10, seed=0)
     before, after = found["balanced_accuracy"]
     assert before.value < 0.6 and after.value > 0.8
     assert after.low < after.value < after.high
@@ -231,13 +231,13 @@ def test_recalibration_on_a_few_cases_mends_a_threshold_that_does_not_fit():
 def test_recalibration_never_sees_a_test_group():
     test = pool(40, lambda at: f"test {at}")
     with pytest.raises(ValueError, match="1 groups are in the pool of local cases and among the test cases"):
-        measures.recalibrated(
+        transfer.recalibrated(
             test, pool(groups=lambda at: f"local {at}" if at else "test 3"), cases=20, draws=2, seed=0
         )
 
 
 def test_too_few_local_cases_leave_the_recalibrated_number_undefined():
-    found = measures.recalibrated(pool(40, lambda at: f"test {at}"), pool(10), cases=20, draws=2, seed=0)
+    found = transfer.recalibrated(pool(40, lambda at: f"test {at}"), pool(10), cases=20, draws=2, seed=0)
     assert found["balanced_accuracy"][1].value is None
     assert "fewer than 10 local cases" in found["balanced_accuracy"][1].method
 
@@ -246,7 +246,7 @@ def test_a_network_that_is_no_better_than_chance_is_left_as_it_is_and_the_method
     rng = np.random.default_rng(0)
     blind = said(rng.uniform(0.2, 0.8, 100), np.arange(100) % 2 == 0, [f"local {at}" for at in range(100)])
     test = replace(blind, table=blind.table.assign(group=[f"test {at}" for at in range(100)]))
-    _, after = measures.recalibrated(test, blind, cases=20, draws=20, seed=0)["balanced_accuracy"]
+    _, after = transfer.recalibrated(test, blind, cases=20, draws=20, seed=0)["balanced_accuracy"]
     assert "of which say nothing (model left as it is)" in after.method
     assert 0.35 < after.value < 0.65
 

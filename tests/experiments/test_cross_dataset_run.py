@@ -15,8 +15,8 @@ from cervix_tf.study import main
 from experiments.cross_dataset import __main__ as study
 
 SMALL = [
-    *("--preset", "demo", "--synthetic-cells", "40", "--images.height", "32", "--images.width", "32"),
-    *("--optimizer.epochs", "3", "--recalibrations", "3"),
+    *("--preset", "demo", "--synthetic-cells", "36", "--images.height", "24", "--images.width", "24"),
+    *("--optimizer.epochs", "2", "--recalibrations", "2"),
 ]
 ROWS = ("sipakmed", "sipakmed-reinhard", "cric_crops", "cric_crops-reinhard")
 

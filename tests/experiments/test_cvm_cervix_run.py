@@ -1,4 +1,4 @@
-"""The whole study, tiny: synthetic cells, one small network as main row and one more."""
+"""The whole study, tiny: synthetic cells, plain networks in the place of the main row's and of one more."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ def run(out, *arguments):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(plain_backbone, tmp_path_factory):
     out = tmp_path_factory.mktemp("saved_models")
     run(out, "--tables", "3", "--only", "resnet18", "vgg11", "probe")
     return RunDir(out / "cvm_cervix" / "demo")
@@ -90,7 +90,7 @@ def test_sixteen_bit_weights_take_half_and_change_next_to_nothing(finished):
 
 def test_features_are_those_of_the_test_images(finished):
     found = embeddings.read(finished.embeddings)
-    assert found.values.shape == (len(predictions.read(finished.predictions)), 512)
+    assert found.values.shape == (len(predictions.read(finished.predictions)), 48)
 
 
 def test_the_learning_rate_falls_along_a_cosine(finished):

@@ -21,7 +21,7 @@ from experiments.federated_ssl.config import PAPER, PUBLISHED, Config, Row
 
 SMALL = [
     *("--preset", "paper", "--weights", "imagenet", "--images.size", "32", "--batch-sizes", "8", "--ssl.epochs", "1"),
-    *("--federation.rounds", "4", "--local-epochs", "1", "2", "--fine-tuning.epochs", "1", "--ids-per-site"),
+    *("--federation.rounds", "2", "--local-epochs", "1", "2", "--fine-tuning.epochs", "1", "--ids-per-site"),
 ]
 ROWS = ["random", "imagenet", "ssl-8", "cssl-8", "csfssl", "ppfssl-alts", "ppfssl-nhs", "csfssl-e2"]
 

@@ -1,4 +1,4 @@
-"""The whole study, tiny: one N, 40 synthetic women a site, every initialization."""
+"""The whole study, tiny: one N, 40 synthetic women a site, every initialization; a plain network."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ def run(out, *arguments):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(plain_backbone, tmp_path_factory):
     out = tmp_path_factory.mktemp("saved_models")
     run(out, "--tables", "1", "2")
     return RunDir(out / "federated_ssl" / "demo")

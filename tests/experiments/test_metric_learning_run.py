@@ -1,4 +1,4 @@
-"""The whole study, tiny: one network, 60 synthetic women, every table."""
+"""The whole study, tiny: one plain network, 60 synthetic women, every table."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def run(out, *arguments):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(plain_backbone, tmp_path_factory):
     out = tmp_path_factory.mktemp("saved_models")
     run(out, "--tables", *map(str, TABLES))
     return RunDir(out / "metric_learning" / "demo")

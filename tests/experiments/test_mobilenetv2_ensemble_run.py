@@ -27,6 +27,7 @@ TINY = [
     *(word for row in (*KINDS, "ensemble") for word in (f"--{row}.epochs", "2")),
     *("--images.batch-size", "8", "--feature-copies", "2", "--timed-passes", "2"),
     *("--baselines.images.height", "32", "--baselines.images.width", "43"),
+    *("--network.acetic-maps", "4", "--network.green-maps", "8", "--network.iodine-maps", "4"),
     *("--imbalance.longer", "1"),
 ]
 
@@ -36,7 +37,7 @@ def run(out, *arguments):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, short_mobilenet_v2):
+def finished(tmp_path_factory, short_mobilenet_v2, plain_backbone):
     out = tmp_path_factory.mktemp("saved_models")
     run(out)
     return RunDir(out / "mobilenetv2_ensemble" / "demo")
@@ -114,7 +115,7 @@ MORE = ("ensemble-end-to-end", "ensemble-any-views", "acetic-exp100", "resnet18-
 
 
 @pytest.fixture(scope="module")
-def continued(finished, short_mobilenet_v2, tmp_path_factory):
+def continued(finished, tmp_path_factory):
     """A copy of the finished run, killed while deployed, then asked for rows of every kind; what files held before."""
     out = tmp_path_factory.mktemp("continued") / "saved_models"
     shutil.copytree(finished.root.parents[1], out)
@@ -133,6 +134,21 @@ def test_a_run_killed_before_its_contract_was_written_deploys_the_ensemble_that_
     cases, expected = runs.tested_inputs(out, runs.manifest(out), made)
     found = runtime.probabilities(runtime.load(out.saved_model), cases.files)
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_ensemble_of_any_views_is_exported_too_and_takes_visits_that_lack_some(continued, tmp_path):
+    row = continued[0].row("ensemble-any-views")
+    made, main = contract.read(row.contract), contract.read(continued[0].contract)
+    assert made.missing_views and not main.missing_views and made.views == main.views
+    cases, expected = runs.tested_inputs(row, runs.manifest(row), made)
+    model = runtime.load(row.root)
+    np.testing.assert_allclose(runtime.probabilities(model, cases.files), expected, atol=1e-4)
+    shutil.copy(cases.files[0][5], tmp_path / "green.jpg")
+    (answer,) = cervix_tf.load(row.root).predict(tmp_path)[[f"p_{name}" for name in CLASSES]].to_numpy()
+    black = np.zeros((240, 320, 3), np.uint8)
+    keras_model = runtime.load(row.model)
+    with_black = [*[black] * 5, cases.files[0][5], black]
+    np.testing.assert_allclose(answer, runtime.probabilities(keras_model, [with_black])[0], atol=1e-4)
 
 
 def metrics_of(out, row):

@@ -1,6 +1,7 @@
 """How the networks of rows and folds share what is slow to make, on a network that is not."""
 
 import dataclasses
+import shutil
 
 import keras
 import numpy as np
@@ -15,8 +16,8 @@ from cervix_tf.run_dir import RunDir
 from experiments.mobilenetv2_ensemble import config, data, model, training
 
 
-@pytest.fixture
-def small(monkeypatch):
+@pytest.fixture(scope="module")
+def small():
     """The study with a network of one convolution, dropout and batch normalization in place of MobileNetV2."""
 
     def single_view(config, kind):
@@ -26,19 +27,26 @@ def small(monkeypatch):
         x = keras.layers.Dropout(0.3)(x)
         return keras.Model(pixels, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)), name=kind)
 
-    monkeypatch.setattr(model, "single_view", single_view)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "single_view", single_view)
+        yield dataclasses.replace(
+            config.DEMO,
+            synthetic_visits=48,
+            images=Images(height=24, width=32, batch_size=8),
+            acetic=AdamConfig(epochs=4, learning_rate=1e-2),
+            green=AdamConfig(epochs=1),
+            iodine=AdamConfig(epochs=1),
+            ensemble=AdamConfig(epochs=3, learning_rate=1e-3),
+            feature_copies=2,
+            test_share=0.25,
+        )
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_reuse():
+    """Each test starts without a network of the test before it."""
     training._REUSABLE.clear()
-    yield dataclasses.replace(
-        config.DEMO,
-        synthetic_visits=48,
-        images=Images(height=24, width=32, batch_size=8),
-        acetic=AdamConfig(epochs=4, learning_rate=1e-2),
-        green=AdamConfig(epochs=1),
-        iodine=AdamConfig(epochs=1),
-        ensemble=AdamConfig(epochs=3, learning_rate=1e-3),
-        feature_copies=2,
-        test_share=0.25,
-    )
+    yield
     training._REUSABLE.clear()
 
 
@@ -88,15 +96,30 @@ def fold(small, drawn, tmp_path):
     return found
 
 
+@pytest.fixture(scope="module")
+def trained(small, drawn, tmp_path_factory):
+    """A fold whose ensemble is trained."""
+    (found,) = data.folds_of(drawn, small, RunDir(tmp_path_factory.mktemp("trained")))
+    training.network(small, config.ROWS["ensemble"], found)
+    return found
+
+
+def without_ensemble(trained, folder):
+    """A copy of a fold of which the three views alone are trained."""
+    shutil.copytree(trained.out.root, folder)
+    shutil.rmtree(RunDir(folder).row("ensemble").root)
+    return dataclasses.replace(trained, out=RunDir(folder))
+
+
 def weights_of(whole, *names):
     """The arrays of some layers of an ensemble, copied: another row may train on."""
     return [array.copy() for name in names for array in whole.get_layer(name).get_weights()]
 
 
-def test_fine_tuning_keeps_the_trunks_and_starts_from_the_ensembles_fusion(small, fold):
-    before = training.network(small, config.ROWS["ensemble"], fold)
+def test_fine_tuning_keeps_the_trunks_and_starts_from_the_ensembles_fusion(small, trained):
+    before = training.network(small, config.ROWS["ensemble"], trained)
     trunks, head = weights_of(before, *config.KINDS), weights_of(before, "fusion_head")
-    tuned = training.network(small, config.ROWS["ensemble-fine-tuned"], fold)
+    tuned = training.network(small, config.ROWS["ensemble-fine-tuned"], trained)
     for was, now in zip(trunks, weights_of(tuned, *config.KINDS), strict=True):
         np.testing.assert_array_equal(was, now)
     for was, now, variable in zip(head, weights_of(tuned, "fusion_head"), tuned.get_layer("fusion_head").weights,
@@ -105,13 +128,14 @@ def test_fine_tuning_keeps_the_trunks_and_starts_from_the_ensembles_fusion(small
             np.testing.assert_allclose(now, was, atol=1e-6)
 
 
-def test_end_to_end_fine_tuning_moves_the_trunks(small, fold):
-    before = weights_of(training.network(small, config.ROWS["ensemble"], fold), *config.KINDS)
-    after = weights_of(training.network(small, config.ROWS["ensemble-end-to-end"], fold), *config.KINDS)
+def test_end_to_end_fine_tuning_moves_the_trunks(small, trained):
+    before = weights_of(training.network(small, config.ROWS["ensemble"], trained), *config.KINDS)
+    after = weights_of(training.network(small, config.ROWS["ensemble-end-to-end"], trained), *config.KINDS)
     assert not any(np.array_equal(was, now) for was, now in zip(before, after, strict=True))
 
 
-def test_the_fusions_statistics_are_those_of_its_training_after_one_epoch_of_few_steps(small, fold):
+def test_the_fusions_statistics_are_those_of_its_training_after_one_epoch_of_few_steps(small, trained, tmp_path):
+    fold = without_ensemble(trained, tmp_path / "run")
     one = dataclasses.replace(small, ensemble=AdamConfig(epochs=1, learning_rate=1e-9), fusion=config.Fusion(dropout=0))
     whole = training.network(one, config.ROWS["ensemble"], fold)
     trunks, head = model.parts(whole)
@@ -125,11 +149,10 @@ def test_the_fusions_statistics_are_those_of_its_training_after_one_epoch_of_few
     np.testing.assert_allclose(normalization.moving_mean, expected, rtol=0.25, atol=0.02 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("copies", [2, 1000])
-def test_the_ensemble_of_any_views_learns_from_cases_of_one_view_and_is_tested_on_them(small, drawn, tmp_path, copies):
+def test_the_ensemble_of_any_views_learns_from_cases_of_one_view_and_is_tested_on_them(small, drawn, tmp_path):
     ours = dataclasses.replace(small, network=config.Network(acetic_maps=4, green_maps=4, iodine_maps=4))
     ours = dataclasses.replace(
-        ours, feature_copies=copies, acetic=AdamConfig(epochs=1), ensemble=AdamConfig(epochs=3, learning_rate=1e-2)
+        ours, feature_copies=1000, acetic=AdamConfig(epochs=1), ensemble=AdamConfig(epochs=3, learning_rate=1e-2)
     )
     number = drawn.rows["case"].map({case: at for at, case in enumerate(sorted(set(drawn.rows["case"])))})
     one = (number % 4 == 0) & (drawn.rows["view"] != "iodine") | (number % 4 == 1) & (drawn.rows["view"] == "green")
@@ -144,8 +167,8 @@ def test_the_ensemble_of_any_views_learns_from_cases_of_one_view_and_is_tested_o
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
 
 
-def test_features_are_kept_only_where_epochs_take_them_in_turn(small, fold, monkeypatch):
-    shapes = []
+def test_features_are_kept_only_where_epochs_take_them_in_turn(small, trained, tmp_path, monkeypatch):
+    shapes, fold = [], without_ensemble(trained, tmp_path / "kept")
     kept = pipeline.training_features
     monkeypatch.setattr(
         pipeline, "training_features", lambda made, *a, **k: shapes.append(made.shape) or kept(made, *a, **k)
@@ -153,7 +176,7 @@ def test_features_are_kept_only_where_epochs_take_them_in_turn(small, fold, monk
     training.network(small, config.ROWS["ensemble"], fold)
     assert [shape[:2] for shape in shapes] == [(2, len(fold.inputs("train", config.CASES)))]
     published = dataclasses.replace(small, feature_copies=1000)
-    training.network(published, config.ROWS["ensemble"], dataclasses.replace(fold, prefix="published-"))
+    training.network(published, config.ROWS["ensemble"], without_ensemble(trained, tmp_path / "published"))
     assert len(shapes) == 1
 
 

@@ -14,7 +14,7 @@ from cervix_tf import contract as contracts
 from cervix_tf import runs
 from cervix_tf.errors import InputError
 from cervix_tf.export import __main__ as export
-from cervix_tf.export import decisions, formats, latency
+from cervix_tf.export import decisions, formats, latency, model_card
 from cervix_tf.metrics import predictions
 from cervix_tf.predict import __main__ as predict
 from cervix_tf.run_dir import RunDir, read_json
@@ -112,6 +112,23 @@ def test_a_new_calibration_moves_the_threshold_of_the_same_rule(run):
     assert (called[0] == called[1]).mean() > 0.95
     exported(run, "--operating-point", "none")
     assert contracts.read(run.contract).operating_point is None
+
+
+def test_the_calls_of_a_file_at_the_operating_point_are_compared_with_the_runs(run, capsys):
+    exported(run, "--operating-point", "sensitivity:0.8")
+    (row,) = read_json(run.exports)
+    assert row["point_agreement"] == 1 and row["widest_point_change"] == 0
+    assert "at the operating point 100.0 % are called alike" in capsys.readouterr().out
+    model_card.write(run)
+    assert "100.0 % of 60, 100.0 % at the operating point" in run.model_card.read_text()
+    # The run's own answers, moved across the threshold: as if the file called every positive one otherwise.
+    point, found = contracts.read(run.contract).operating_point, predictions.read(run.predictions)
+    moved = found.table.assign(p_red=np.minimum(found.table["p_red"], 0.99 * point.threshold))
+    moved["p_green"] = 1 - moved["p_red"] - moved["p_blue"]
+    predictions.write(predictions.Predictions(moved, found.classes), run.predictions)
+    with pytest.raises(SystemExit):
+        exported(run)
+    assert "inputs are called alike at the operating point" in capsys.readouterr().err
 
 
 def test_files_of_the_model_before_do_not_stay(run):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cervix_tf.decision import OperatingPoint
 from cervix_tf.export import parity, representative
 
 REFERENCE = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
@@ -91,3 +92,23 @@ def test_calibration_inputs_are_balanced_and_repeatable():
     assert np.bincount(labels[chosen]).tolist() == [20, 20, 3]
     assert chosen == representative.balanced(labels, 43, seed=1) != representative.balanced(labels, 43, seed=2)
     assert sorted(representative.balanced(labels[500:543], 1000, seed=0)) == list(range(43))
+
+
+def test_calls_at_the_operating_point_are_counted_apart_from_the_most_probable_class():
+    point = OperatingPoint("sensitivity:0.9", 0.25)
+    exported = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.35, 0.65]])
+    found = parity.compare(REFERENCE, exported, LABELS, point, [1])
+    assert found.agreement == 1  # the second is called negative now, though normal stays the most probable class
+    assert found.point_agreement == 0.75
+    assert found.widest_point_change == pytest.approx(0.4 - 0.25)
+    (problem,) = found.problems(max_drop=1, min_agreement=0.95)
+    assert "only 75.0 % of 4 inputs are called alike at the operating point" in problem
+    assert found.problems(max_drop=1, min_agreement=0.75) == []
+    assert found.summary()["point_agreement"] == 0.75
+    assert "point_agreement" not in parity.compare(REFERENCE, exported, LABELS).summary()
+
+
+def test_an_answer_that_is_no_number_is_called_otherwise_on_either_side_of_the_threshold():
+    exported = np.where(np.arange(4)[:, None] < 1, np.nan, REFERENCE)
+    found = parity.compare(REFERENCE, exported, LABELS, OperatingPoint("youden", 0.5), [1])
+    assert found.point_agreement == 0.75

@@ -29,7 +29,7 @@ ANOTHER = {
     "task": "another", "classes": ["cancer", "normal"], "positive": [], "views": ["a", "b"], "height": 16, "width": 16,
     "native_height": 8, "native_width": 8, "version": "2", "license": "none", "intended_use": "Diagnosis.",
     "data": "patients", "synthetic": False, "stand_in": True, "neighbors": "0" * 64, "supersampling": 2,
-    "digest": "0" * 64,
+    "missing_views": True, "digest": "0" * 64,
     "calibration": {"method": "temperature", "scale": [0.5, 0.5], "bias": [0, 0]},
     "operating_point": {"rule": "youden", "threshold": 0.5},
 }  # fmt: skip

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +18,7 @@ def unit():
 @pytest.fixture(scope="session")
 def gradient():
     """gradient(loss, labels, embeddings): value and gradient, as arrays."""
+    import tensorflow as tf  # here: the process that starts the others reads this file and needs no TensorFlow
 
     def of(loss, labels, embeddings):
         embeddings = tf.convert_to_tensor(embeddings)

@@ -141,3 +141,17 @@ def test_a_decision_curve_and_a_deferral_curve_say_their_points():
     kept = [{"deferred": at, "n": 9, "error": measured} for at in (0.0, 0.1)]
     assert decision_figures.deferral(kept).alt == "Deferral: 0 % deferred, 20.0 % wrong; 10 % deferred, 20.0 % wrong."
     assert decision_figures.deferral([]) is None
+
+
+def test_measures_of_doubt_say_what_deferring_a_tenth_leaves():
+    sure, split = {"curve": [[0.0, 0.2], [0.1, 0.15]]}, {"curve": [[0.0, 0.2], [0.1, 0.1]]}
+    methods = [
+        {"name": "single", "measures": {"max_probability": sure, "entropy": sure}},
+        {"name": "turns", "measures": {"max_probability": sure, "mutual_information": split}},
+    ]
+    assert decision_figures.uncertainty(methods).alt == (
+        "Risk and coverage. single, max probability: 20.0 % wrong, 15.0 % with 10 % deferred; "
+        "turns, max probability: 20.0 % wrong, 15.0 % with 10 % deferred; "
+        "turns, mutual information: 20.0 % wrong, 10.0 % with 10 % deferred."
+    )
+    assert decision_figures.uncertainty([]) is None

@@ -61,3 +61,12 @@ def test_keys_become_words():
     assert formatting.title("macro_f1") == "Macro F1"
     assert formatting.title("auc") == "AUC"
     assert formatting.title("near-duplicate") == "Near duplicate"
+
+
+def test_a_difference_of_shares_is_in_points_and_of_other_metrics_a_number():
+    apart = {"value": 0.0321, "low": -0.01, "high": 0.0742}
+    assert formatting.difference("sensitivity", apart) == "+3.2 points [-1.0, +7.4]"
+    assert formatting.difference("auc", apart) == "+0.032 [-0.010, +0.074]"
+    assert formatting.difference("auc", {**apart, "low": None, "high": None}) == "+0.032"
+    assert formatting.difference("auc", {"value": None, "method": "undefined: too few"}) == "not defined (too few)"
+    assert [formatting.p_value(each) for each in (None, 0.0004, 0.0314, 1.0)] == ["", "< 0.001", "0.031", "1"]

@@ -7,11 +7,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import yaml
 
 from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import calibration, confusion, operating_points, predictions
-from cervix_tf.report import figures, page, paper_figures
+from cervix_tf.metrics import calibration, confusion, operating_points, predictions, uncertainty
+from cervix_tf.report import figures, heat_maps, page, paper_figures
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -129,6 +130,23 @@ def test_heat_maps_are_called_what_they_are_with_their_cells_and_what_they_are_w
     assert "read nothing from them" in checked(whole_run.report).text
     write_json(whole_run.evidence, {"heat": {"value": 0.35, **share}, "even": {"value": 0.1, **share}})
     assert "They point to it, coarsely" in checked(page.run(whole_run)).text
+
+
+def test_heat_maps_that_were_not_measured_come_with_what_was_found_where_lesions_are_known(monkeypatch, tmp_path):
+    def share(value):
+        return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+    found = {"images": 9, "method": "Grad-CAM++", "network": "x", "agreement": {"value": 0.4}}
+    found |= {"pointing": share(0.8), "chance": share(0.2), "middle": share(0.6)}
+    monkeypatch.setattr(heat_maps, "MEASURED", tmp_path / "measured.yaml")
+    heat_maps.MEASURED.write_text(yaml.safe_dump(found))
+    said = heat_maps.told(RunDir(tmp_path), True).worth
+    assert said.startswith("What heat maps are worth here was not measured")
+    assert "in the lesion in 80.0 % [70.0, 90.0]; chance would in 20.0 % [10.0, 30.0]" in said
+    assert "to the middle in 60.0 % [50.0, 70.0]. Maps" in said and "correlation of 0.40." in said
+    heat_maps.MEASURED.write_text(yaml.safe_dump(found | {"middle": share(0.9)}))
+    assert "[80.0, 100.0]: it is not known to beat that guess. Maps" in heat_maps.told(RunDir(tmp_path), True).worth
+    assert heat_maps.told(RunDir(tmp_path), False).worth == ""
 
 
 def test_every_picture_can_be_enlarged_with_the_keyboard_alone_and_without_a_script(whole_page):
@@ -275,6 +293,33 @@ def test_strata_of_an_evaluation_are_shown(whole_run):
     assert "By site" in text
     row = re.search(r'<th scope="row">ALTS</th>.*?</tr>', (whole_run.report).read_text(), re.DOTALL)
     assert row and row[0].endswith(f'<td class="num">{metrics["n"]}</td></tr>')  # of all, not of the positives alone
+
+
+def test_differences_between_strata_are_shown_with_what_they_paid_and_why_some_are_not(whole_run):
+    metrics = read_json(whole_run.metrics)
+    part = {key: metrics[key] for key in ("n", "groups", "metrics", "binary", "per_class", "confusion")}
+    stated = {"value": -0.125, "low": -0.25, "high": 0.01, "n": 80, "method": "made up", "p": 0.0001, "p_holm": 0.0004}
+    unstated = {"value": None, "low": None, "high": None, "n": 9, "method": "undefined: too few", "p": None}
+    pair = {
+        "stratum": "NHS",
+        "against": "ALTS",
+        "metrics": {"sensitivity": stated, "auc": {**unstated, "p_holm": None}},
+    }
+    strata = {"strata": {"site": {"NHS": part, "ALTS": part}}, "strata_differences": {"site": [pair]}}
+    write_json(whole_run.metrics, {**metrics, **strata})
+    text = checked(page.run(whole_run)).text
+    assert "NHS less ALTS" in text and "-12.5 points [-25.0, +1.0]" in text and "< 0.001" in text
+    assert "not defined (too few)" in text
+
+
+def test_measures_of_doubt_are_a_table_and_a_figure(whole_run):
+    tested = predictions.read(whole_run.predictions)
+    found = uncertainty.summary({"single": [tested], "dropout": [tested] * 3}, resamples=50)
+    write_json(whole_run.metrics, {**read_json(whole_run.metrics), "uncertainty": found})
+    shown = checked(page.run(whole_run))
+    assert "the model as it is" in shown.text and "mean of 3 passes with dropout" in shown.text
+    assert "mutual information" in shown.text and "+0.000" in shown.text
+    assert 'alt="Risk and coverage. single, max probability:' in whole_run.report.read_text()
 
 
 def test_strings_of_others_cannot_become_markup(whole_run):

@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+import cervix_tf
+from cervix_tf import contract as contracts
 from cervix_tf.data import __main__ as data_command
+from cervix_tf.data import manifest
+from cervix_tf.data.manifest import Manifest
+from cervix_tf.export import latency
 from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir
 from cervix_tf.train.__main__ import main
@@ -44,7 +49,9 @@ def command(folder, *words):
 
 @pytest.fixture(scope="module")
 def finished(folder):
-    main(command(folder, *DESCRIBED, "-o", str(folder / "run")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "milliseconds", lambda *_, **__: [1.0, 1.0])  # no clock
+        main(command(folder, *DESCRIBED, "-o", str(folder / "run")))
     return RunDir(folder / "run")
 
 
@@ -93,3 +100,44 @@ def test_a_manifest_that_is_not_there_leaves_no_folder(tmp_path, capsys):
         main([str(tmp_path / "none.csv"), "-o", str(tmp_path / "run")])
     assert ended.value.code == 2 and "none.csv" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def doubtful(tmp_path):
+    """A manifest in which every fifth picture is mislabeled, so that no model is right on all of them."""
+    pictures(tmp_path / "pictures")
+    data_command.main(["import", "folder", str(tmp_path / "pictures"), "-o", str(tmp_path / "manifest.csv")])
+    listed = manifest.read(tmp_path / "manifest.csv", tmp_path / "pictures")
+    labels = [name if at % 5 else "unclear" for at, name in enumerate(listed.rows["label"])]
+    manifest.write(Manifest(listed.rows.assign(label=labels), listed.root), tmp_path / "manifest.csv")
+    return tmp_path
+
+
+def test_a_calibration_asked_for_is_in_the_exported_model_and_can_be_asked_for_later(doubtful, monkeypatch, capsys):
+    monkeypatch.setattr(latency, "milliseconds", lambda *_, **__: [1.0, 1.0])  # no clock
+    run = RunDir(doubtful / "run")
+    asked = command(doubtful, "--validation-share", "0.3", "-o", str(run.root))
+    main([*asked, "--calibrate", "temperature"])
+    found = contracts.read(run.contract).calibration
+    assert found.method == "temperature" and contracts.read(run.contract).digest
+    assert json.loads(run.decisions.read_text())["calibration_measures"]["scale"] == list(found.scale)
+    loaded = cervix_tf.load(run.tflite())
+    tested = predictions.read(run.predictions)
+    answers = loaded.predict([str(doubtful / "pictures" / name) for name in tested.table["id"][:6]])
+    expected = found.applied(tested.probabilities[:6])
+    np.testing.assert_allclose(answers[[f"p_{name}" for name in tested.classes]], expected, atol=1e-4)
+    before = run.predictions.read_bytes()
+    capsys.readouterr()
+    main([*asked, "--calibrate", "platt"])
+    assert "training inputs" not in capsys.readouterr().out and run.predictions.read_bytes() == before
+    assert contracts.read(run.contract).calibration.method == "platt"
+    main(asked)  # keeps it
+    assert cervix_tf.load(run.tflite()).contract.calibration.method == "platt"
+
+
+def test_too_few_validation_images_for_a_calibration_are_told_before_anything_is_trained(folder, capsys):
+    with pytest.raises(SystemExit):
+        main(command(folder, "--calibrate", "temperature", "-o", str(folder / "few")))
+    told = capsys.readouterr().err
+    assert "labeled validation rows; needs 20 or more" in told
+    assert not (folder / "few" / "history.csv").exists()

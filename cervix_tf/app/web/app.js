@@ -1,6 +1,6 @@
 // The page: what its buttons do, and what it shows.
 
-import {cases, complete, listed, model, ready, screen, use} from "./cases.js";
+import {cases, complete, lacking, listed, model, ready, screen, use} from "./cases.js";
 import {Changed, hasGraphics} from "./network.js";
 import {dropped, fromFolders, images, nextVisit, put} from "./picking.js";
 import {canvasKeepsPixels} from "./pixels.js";
@@ -151,7 +151,8 @@ function show() {
 function showResult(one) {
   const {probabilities, top, together, positive} = one.result;
   const part = (name) => $("result").querySelector(name);
-  part(".of").textContent = one.name;
+  const views = lacking(one);
+  part(".of").textContent = views ? text("without", {name: one.name, views}) : one.name;
   if (!several) Object.assign(part(".preview"), {src: urlOf(one.files[0]), alt: text("image_named", {file: one.name})});
   part(".decision").textContent = contract.classes[top];
   const point = contract.operating_point;
@@ -217,7 +218,7 @@ function download() {
   if (app.quality) header.push("quality");
   const more = ["model", "version", "arithmetic", "digest"];
   const rows = done.map(({name, files, result}) => [
-    ...[name, ...files.map((file) => file.name)],
+    ...[name, ...files.map((file) => file?.name ?? "")],
     ...result.probabilities.map((value) => Number(value.toFixed(6))),
     ...[contract.classes[result.top], Number(result.lead.toFixed(6))],
     ...(point ? [Number(result.together.toFixed(6)), String(result.positive)] : []),

@@ -4,8 +4,8 @@ import {load, onGraphics} from "./network.js";
 import {decode, resized} from "./pixels.js";
 import {measured, problems} from "./quality.js";
 import {decision} from "./results.js";
-import {app, contract, problemOf} from "./text.js";
-import {kind} from "./views.js";
+import {app, contract, problemOf, viewName} from "./text.js";
+import {filled, kind} from "./views.js";
 
 /** Images that make one case: one for each view, or one. */
 export const needed = contract.views.length || 1;
@@ -34,6 +34,12 @@ export function listed(one) {
 /** Whether every view of the case has its image. */
 export const complete = (one) => one.files.every(Boolean);
 
+/** Whether the case can be screened: complete, or with some image where the model lets views be missing. */
+export const enough = (one) => complete(one) || (contract.missing_views && one.files.some(Boolean));
+
+/** The views of the case that have no image, by name. */
+export const lacking = (one) => contract.views.filter((_, at) => !one.files[at]).map(viewName).join(", ");
+
 /** Take a variant, by its place in app.json, and a kind of processor; false where graphics computes otherwise. */
 export async function use(chosen, onGraphicsProcessor = false) {
   const plain = await load(app.models[chosen]);
@@ -53,7 +59,9 @@ export async function screen(one) {
   const pixels = new Float32Array(needed * height * width * 3);
   const quality = [];
   try {
-    for (const [at, file] of files.entries()) {
+    const used = contract.missing_views ? filled(files, contract.views) : files;
+    for (const [at, file] of used.entries()) {
+      if (!file) continue; // its pixels stay black
       try {
         const image = resized(await decode(file), {height, width}, supersampling);
         pixels.set(image, at * height * width * 3);
@@ -63,9 +71,9 @@ export async function screen(one) {
         return;
       }
     }
-    const used = model();
+    const chosen = model();
     const probabilities = await network.run(pixels);
-    if (one.files === files) one.result = {probabilities, ...decision(contract, probabilities), quality, model: used};
+    if (one.files === files) one.result = {probabilities, ...decision(contract, probabilities), quality, model: chosen};
   } finally {
     await new Promise((done) => setTimeout(done)); // the page is drawn between two cases
   }

@@ -1,9 +1,9 @@
 // Files that the user chose or dropped, as cases.
 
-import {cases, created, listed, needed} from "./cases.js";
+import {cases, created, lacking, listed, needed} from "./cases.js";
 import {compare} from "./names.js";
-import {contract, text, viewName} from "./text.js";
-import {assign, Untold, viewOf} from "./views.js";
+import {contract, text} from "./text.js";
+import {assign, assignSome, Untold, viewOf} from "./views.js";
 
 const IMAGE = /\.(jpe?g|png|bmp|tiff?|heic|webp|gif)$/i;
 
@@ -42,7 +42,7 @@ export function fromFolders(files) {
   }
   return [...folders].map(([name, some]) => {
     const one = listed(created(name));
-    if (some.length === needed) return arranged(one, some);
+    if (some.length === needed || (contract.missing_views && some.length < needed)) return arranged(one, some);
     return Object.assign(one, {problem: text("wrong_number", {images: some.length, views: needed})});
   });
 }
@@ -61,8 +61,8 @@ export function put(one, files) {
     if (at < 0) return text("too_many", {views: needed});
     one.files[at] = file;
   }
-  const missing = contract.views.filter((_, at) => !one.files[at]).map(viewName);
-  return missing.length ? text("missing", {views: missing.join(", ")}) : text("all_there");
+  const views = lacking(one);
+  return views ? text(contract.missing_views ? "may_miss" : "missing", {views}) : text("all_there");
 }
 
 /** The next visit, without images yet, by a name that no other has. */
@@ -73,15 +73,17 @@ export function nextVisit() {
   return created(text("visit_number", {number}));
 }
 
-/** The case with as many files as views, in the order that their names tell; else by name, and told so. */
+/** The case with these files, in the order that their names tell; else by name, and told so. */
 function arranged(one, files) {
   const byName = new Map(files.map((file) => [file.name, file]));
   try {
-    const views = assign([...byName.keys()], contract.views);
-    one.files = contract.views.map((view) => byName.get(views.get(view)));
+    const told = files.length === needed ? assign : assignSome;
+    const views = told([...byName.keys()], contract.views);
+    one.files = contract.views.map((view) => byName.get(views.get(view)) ?? null);
   } catch (error) {
     if (!(error instanceof Untold)) throw error;
-    one.files = [...files].sort((a, b) => compare(a.name, b.name));
+    const ordered = [...files].sort((a, b) => compare(a.name, b.name));
+    one.files = contract.views.map((_, at) => ordered[at] ?? null);
     one.problem = text("check_order", {why: text(error.key, error.values)});
   }
   return one;

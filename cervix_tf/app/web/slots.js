@@ -1,6 +1,6 @@
 // The images of one visit, each with its view: picked, photographed, and put in order by dragging or by keys.
 
-import {complete} from "./cases.js";
+import {enough} from "./cases.js";
 import {announce, contract, text, viewName} from "./text.js";
 
 const slots = [...document.querySelectorAll(".slot")];
@@ -38,7 +38,7 @@ export function edit(one, {changed, pick}) {
     }
     picture.onpointerdown = file ? (event) => drag(event, at, move) : null;
   });
-  document.getElementById("screen").disabled = !complete(one);
+  document.getElementById("screen").disabled = !enough(one);
 }
 
 /** Where a moved image went, the same button of it, or the other one where that is at the end. */

@@ -48,6 +48,36 @@ export function assign(files, views) {
   return assigned;
 }
 
+/** The same for a case that lacks views: each name has to say its kind, whose first views its images are. */
+export function assignSome(files, views) {
+  const kinds = grouped(views, kind);
+  const told = new Map();
+  for (const file of files) {
+    const found = [...said(file, [...kinds.keys()])];
+    if (!found.length) throw new Untold("untold_none", {file});
+    if (found.length > 1) throw new Untold("untold_kinds", {file, kinds: found.map(([name]) => name).join(", ")});
+    const [[name, number]] = found;
+    told.set(name, [...(told.get(name) ?? []), [file, number]]);
+  }
+  const assigned = new Map();
+  for (const [name, some] of told) {
+    const should = kinds.get(name).length;
+    if (some.length > should) throw new Untold("untold_count", {some: some.length, kind: name, should});
+    inOrder(some).forEach((file, at) => assigned.set(kinds.get(name)[at], file));
+  }
+  return assigned;
+}
+
+/** What stands for each view: of a kind that lacks some, the others repeated in their order; of one without any, null. */
+export function filled(files, views) {
+  const places = grouped([...views.keys()], (at) => kind(views[at]));
+  return files.map((_, at) => {
+    const same = places.get(kind(views[at]));
+    const some = same.map((place) => files[place]).filter(Boolean);
+    return some[Math.floor((same.indexOf(at) * some.length) / same.length)] ?? null;
+  });
+}
+
 /** The view that a file's name alone says, "" where it says none or leaves the number open. */
 export function viewOf(file, views) {
   const found = [...said(file, [...grouped(views, kind).keys()])];

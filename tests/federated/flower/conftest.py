@@ -43,6 +43,7 @@ class Deployment:
             "FLWR_DISABLE_UPDATE_CHECK": "1",
             "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
             "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TINY_EAGERLY": "1",
         }
         self.processes: dict[str, subprocess.Popen] = {}
         self.certificates(folder)

@@ -22,6 +22,12 @@ LIES = {"nan": "not finite", "count": "registered with 12"}
 LIMIT = 1200  # seconds that all of it may take on a busy machine
 
 
+@pytest.fixture(autouse=True)
+def eagerly(monkeypatch):
+    """What is computed here beside the deployment is computed as there."""
+    monkeypatch.setenv("TINY_EAGERLY", "1")
+
+
 @pytest.fixture(scope="module")
 def deployment(start_deployment, tmp_path_factory):
     """One SuperLink, a SuperNode for each site, and one that nobody has registered."""
@@ -39,7 +45,7 @@ def runs(deployment):
     settings = {
         "server": "sites='hospital-a,hospital-b,liar' sizes='12,12,12' weighting='by_size' rounds=2 "
         f"minimum=2 fault='{faults}'",
-        "ring": "sites='hospital-a,hospital-b' topology='ring' start='hospital-b' validation='sites' rounds=2",
+        "ring": "sites='hospital-a,hospital-b' topology='ring' start='hospital-b' validation='sites' rounds=1",
         "killed": "sites='hospital-a,hospital-c' minimum=1 fault='hang:hospital-c:2'",
     }
     outs = {name: RunDir(deployment.folder / "runs" / name) for name in settings}
@@ -85,7 +91,7 @@ def simulated(tiny, out, names, rounds, **arguments):
     ("name", "sites", "rounds", "validated"),
     [
         ("server", ("hospital-a", "hospital-b"), 2, False),
-        ("ring", ("hospital-b", "hospital-a"), 2, True),
+        ("ring", ("hospital-b", "hospital-a"), 1, True),
     ],
 )
 def test_a_deployment_ends_with_the_weights_of_the_simulator(name, sites, rounds, validated, runs, tiny, tmp_path):

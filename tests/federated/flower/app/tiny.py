@@ -1,5 +1,6 @@
 """A Flower app of a network with 90 weights and sites with 12 random images each; a site can be told to fail."""
 
+import os
 import time
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def network(seed):
 
     built = seeded(seed, build)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    built.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, jit_compile=False)
+    # Eagerly in a process that takes three steps and ends, since tracing them takes longer.
+    eagerly = bool(os.environ.get("TINY_EAGERLY"))
+    built.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, jit_compile=False, run_eagerly=eagerly)
     return built
 
 

@@ -1,0 +1,119 @@
+"""metrics.json as lines of text: metric, value, interval, n, method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cervix_tf.metrics import operating_points, uncertainty
+
+
+def lines(summary: Mapping[str, Any]) -> list[str]:
+    """What an evaluation found, the headline first."""
+    labels = [word for word, holds in (("SYNTHETIC", summary["synthetic"]), ("STAND-IN", summary["stand_in"])) if holds]
+    marked = f" [{', '.join(labels)} DATA]" if labels else ""
+    first = f"{summary['n']} rows, {summary['groups']} groups: {summary['data']}{marked}"
+    parts = (_overall, _calibration, _silence, _uncertainty, _repeatability, _quality, _classes, _strata)
+    return [first, *(line for part in parts for line in part(summary))]
+
+
+def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Of one manifest's results those that a reader compares, each with n, interval and method."""
+    found = {name: summary["metrics"][name] for name in ("accuracy", "balanced_accuracy")}
+    if summary["binary"]:
+        found |= {name: summary["binary"]["metrics"][name] for name in ("sensitivity", "specificity", "auc")}
+    return {"data": summary["data"], "n": summary["n"], "groups": summary["groups"], "metrics": found}
+
+
+def side_by_side(row: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The headlines of several manifests, name -> results: a metric, then a line for each manifest."""
+    found = {name: headline(summary)["metrics"] for name, summary in row.items()}
+    metrics = next(iter(found.values()))
+    return [line for each in metrics for line in (f"{each}:", *(_line(name, of[each]) for name, of in found.items()))]
+
+
+def _overall(summary: Mapping[str, Any]) -> Iterator[str]:
+    yield from _each(summary["metrics"])
+    if summary["binary"]:
+        yield f"read as {' or '.join(summary['binary']['positive'])} against the rest:"
+        yield from _each(summary["binary"]["metrics"])
+    if above := summary.get("at_margin"):
+        yield f"positive where the margin is above {above['threshold']:g}:"
+        yield from _each(above["metrics"])
+    if point := summary.get("operating_point"):
+        yield f"operating point, {operating_points.words(point)}:"
+        yield from _each(point["metrics"])
+
+
+def _calibration(summary: Mapping[str, Any]) -> Iterator[str]:
+    measures = summary["calibration_measures"]
+    for when in ("before", "after"):
+        if found := measures[when]:
+            which = f"{when} {measures['method']} scaling, " if measures["after"] else ""
+            yield f"calibration, {which}probability of {found['of']}:"
+            yield from _each(found["metrics"])
+
+
+def _silence(summary: Mapping[str, Any]) -> Iterator[str]:
+    if held := summary.get("prediction_sets"):
+        yield f"prediction sets that may miss {100 * held['error']:g} % of each class:"
+        yield from _each(held["overall"])
+        yield from _each({f"coverage of {name}": found["coverage"] for name, found in held["per_class"].items()})
+        yield "error of what is kept when the least sure are deferred:"
+        yield from _each({f"{100 * each['deferred']:g} % deferred": each["error"] for each in summary["deferral"]})
+
+
+def _uncertainty(summary: Mapping[str, Any]) -> Iterator[str]:
+    for method in summary.get("uncertainty", {}).get("methods", ()):
+        yield f"{uncertainty.words(method['name'], method['members'])}: area under its risk-coverage curve (AURC) by"
+        for name, found in method["measures"].items():
+            yield _line(name.replace("_", " "), found["aurc"])
+            if found["difference"]:
+                yield _line("  less that of the model alone", found["difference"]) + _paid(found)
+        yield _line("error of all", method["error"])
+        if method["error_difference"]:
+            yield _line("  less that of the model alone", method["error_difference"])
+
+
+def _repeatability(summary: Mapping[str, Any]) -> Iterator[str]:
+    if same := summary.get("repeatability"):
+        yield f"several images of {same['cases']} cases, decided as {same['of']}:"
+        yield from _each(same["metrics"])
+
+
+def _quality(summary: Mapping[str, Any]) -> Iterator[str]:
+    if gate := summary.get("quality"):
+        reasons = ", ".join(f"{words}: {count}" for words, count in gate["by"].items())
+        yield f"images that the model should not be asked about{f' ({reasons})' if reasons else ''}:"
+        yield _line("share with alarm", gate["alarms"])
+        yield from (_line(f"accuracy, {name}", found) for name, found in gate["accuracy"].items())
+
+
+def _classes(summary: Mapping[str, Any]) -> Iterator[str]:
+    for name, found in summary["per_class"].items():
+        yield f"{name}:"
+        yield from _each({metric: found[metric] for metric in ("sensitivity", "specificity")})
+
+
+def _strata(summary: Mapping[str, Any]) -> Iterator[str]:
+    for by, of_stratum in summary["strata"].items():
+        yield f"accuracy by {by}:"
+        yield from _each({name: found["metrics"]["accuracy"] for name, found in of_stratum.items()})
+        for pair in summary["strata_differences"][by]:
+            yield f"{by} {pair['stratum']} less {pair['against']}:"
+            for name, found in pair["metrics"].items():
+                yield _line(name, found) + _paid(found)
+
+
+def _each(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    return (_line(name, found) for name, found in metrics.items())
+
+
+def _line(name: str, found: Mapping[str, Any]) -> str:
+    value = "-" if found["value"] is None else f"{found['value']:.3f}"
+    ends = "" if found["low"] is None else f"[{found['low']:.3f}, {found['high']:.3f}]"
+    return f"  {name:<30} {value:>6} {ends:<16} n={found['n']:<6} {found['method']}"
+
+
+def _paid(found: Mapping[str, Any]) -> str:
+    return "" if found["p_holm"] is None else f"; p = {found['p_holm']:.2g} (Holm)"
