@@ -111,7 +111,7 @@ def test_help_takes_less_than_a_second_and_names_sections_of_the_paper():
     assert "Table 1" in done.stdout and "sec. 3.5.2" in done.stdout
 
 
-MORE = ("ensemble-end-to-end", "ensemble-any-views", "acetic-exp100", "resnet18-balanced", "time-tuned")
+MORE = ("ensemble-end-to-end", "acetic-exp100", "resnet18-balanced", "time-tuned")
 
 
 @pytest.fixture(scope="module")
@@ -134,21 +134,6 @@ def test_a_run_killed_before_its_contract_was_written_deploys_the_ensemble_that_
     cases, expected = runs.tested_inputs(out, runs.manifest(out), made)
     found = runtime.probabilities(runtime.load(out.saved_model), cases.files)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_the_ensemble_of_any_views_is_exported_too_and_takes_visits_that_lack_some(continued, tmp_path):
-    row = continued[0].row("ensemble-any-views")
-    made, main = contract.read(row.contract), contract.read(continued[0].contract)
-    assert made.missing_views and not main.missing_views and made.views == main.views
-    cases, expected = runs.tested_inputs(row, runs.manifest(row), made)
-    model = runtime.load(row.root)
-    np.testing.assert_allclose(runtime.probabilities(model, cases.files), expected, atol=1e-4)
-    shutil.copy(cases.files[0][5], tmp_path / "green.jpg")
-    (answer,) = cervix_tf.load(row.root).predict(tmp_path)[[f"p_{name}" for name in CLASSES]].to_numpy()
-    black = np.zeros((240, 320, 3), np.uint8)
-    keras_model = runtime.load(row.model)
-    with_black = [*[black] * 5, cases.files[0][5], black]
-    np.testing.assert_allclose(answer, runtime.probabilities(keras_model, [with_black])[0], atol=1e-4)
 
 
 def metrics_of(out, row):
@@ -193,9 +178,6 @@ def test_a_time_has_its_percentiles_and_the_number_of_passes(continued):
 def test_tables_hold_what_is_finished_and_leave_the_rest_empty(continued):
     tables = {table["number"]: table for table in json.loads(continued[0].tables.read_text())}
     assert {6, 7, 8, 9, 10} <= set(tables) and 5 not in tables
-    assert [row["row"] for row in tables["Extra"]["rows"]] == [
-        *("ensemble-any-views", "ensemble-any-views", "ensemble", "")
-    ]
     rows = {row["row"]: row["ours"] for row in tables[8]["rows"]}
     assert rows["acetic"] and rows["acetic-exp100"] and rows["acetic-focal-1"] is None
     assert [len(tables[number]["columns"]) for number in (6, 7, 8)] == [4, 1, 6]
