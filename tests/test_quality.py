@@ -178,6 +178,7 @@ def test_each_view_has_the_limits_of_its_kind_and_is_named(limits, tmp_path):
     Gate({"acetic": limits, "green": green}).write(tmp_path / "gate", contract)
     gate = quality.read(tmp_path / "gate", contract)
     assert gate.problems([cell(1), cell(2), cell(3) // 2], contract) == ()
+    assert gate.problems([cell(1), None, None], contract) == ()  # of a missing view there is nothing to say
     (problem,) = gate.problems([cell(1), cell(2), cell(3)], contract)
     assert problem == Problem("bright", "green") and str(problem) == "green too bright"
 
