@@ -121,6 +121,16 @@ def test_images_of_the_same_kind_are_seldom_refused(limits):
     assert np.mean(refused) < 0.05
 
 
+def test_also_from_the_fewest_images_that_make_a_gate():
+    every = [quality.measured(cell(seed)) for seed in range(1000)]
+    refused = []
+    for start in range(0, 1000, 250):
+        some = every[start : start + quality.FEWEST_IMAGES]
+        others = [*every[:start], *every[start + quality.FEWEST_IMAGES :]]
+        refused += [bool(quality.limits(some).problems(each)) for each in others]
+    assert np.mean(refused) < 0.03
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
@@ -143,16 +153,16 @@ def test_unlike_is_said_only_where_nothing_plainer_is(limits):
 
 
 def test_validation_images_widen_the_limits():
-    training = [quality.measured(cell(seed)) for seed in range(100)]
+    training = [quality.measured(cell(seed)) for seed in range(200)]
     darker = [quality.measured(cell(seed) // 2) for seed in range(100)]
     assert quality.limits(training, darker).darkest < quality.limits(training).darkest / 1.5
 
 
 def test_limits_need_some_images_and_stand_where_all_are_equal():
     gray = quality.measured(np.full((SIDE, SIDE, 3), 100, np.uint8))
-    with pytest.raises(ValueError, match="20 training images, not 19"):
-        quality.limits([gray] * 19)
-    limits = quality.limits([gray] * 20)
+    with pytest.raises(ValueError, match="200 training images, not 199"):
+        quality.limits([gray] * 199)
+    limits = quality.limits([gray] * 200)
     assert limits.problems(gray) == ()
     assert limits.problems(quality.measured(np.full((SIDE, SIDE, 3), (100, 100, 110), np.uint8))) != ()
 
@@ -174,7 +184,7 @@ def test_a_gate_read_back_decides_as_before_also_once_the_model_is_calibrated(li
 
 def test_each_view_has_the_limits_of_its_kind_and_is_named(limits, tmp_path):
     contract = replace(CONTRACT, views=("acetic_1", "acetic_2", "green"))
-    green = quality.limits([quality.measured(cell(seed) // 2) for seed in range(100)])
+    green = quality.limits([quality.measured(cell(seed) // 2) for seed in range(200)])
     Gate({"acetic": limits, "green": green}).write(tmp_path / "gate", contract)
     gate = quality.read(tmp_path / "gate", contract)
     assert gate.problems([cell(1), cell(2), cell(3) // 2], contract) == ()

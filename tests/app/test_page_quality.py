@@ -22,7 +22,7 @@ def gated(tmp_path, picture, site):
 
     def write(run, contract, name):
         out = RunDir(shutil.copytree(run.root, tmp_path / name))
-        some = [picture(seed)[..., ::order] for seed in range(60) for order in (1, -1)]  # as `visit` writes them, too
+        some = [picture(seed)[..., ::order] for seed in range(100) for order in (1, -1)]  # as `visit` writes them, too
         limits = quality.limits([quality.measured(resizing.resized(each, 24, 32, 2)) for each in some])
         Gate(dict.fromkeys(("acetic", "iodine") if contract.views else ("",), limits)).write(out.quality, contract)
         folder.write(out.root, site.folder / name)

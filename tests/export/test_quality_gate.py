@@ -19,6 +19,12 @@ from cervix_tf.run_dir import RunDir, read_json
 from cervix_tf.study import deployment
 
 
+@pytest.fixture(autouse=True)
+def few_images_suffice(monkeypatch):
+    """The runs here are of 60 training images."""
+    monkeypatch.setattr(quality, "FEWEST_IMAGES", 20)
+
+
 @pytest.fixture
 def run(single_run, tmp_path, monkeypatch):
     """A copy of the run of single images, with a gate."""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import cervix_tf
-from cervix_tf import released, runs
+from cervix_tf import quality, released, runs
 from cervix_tf.app import folder
 from cervix_tf.data import manifest, splits
 from cervix_tf.errors import InputError
@@ -264,7 +264,8 @@ def test_releasing_takes_what_passed_the_gate_and_pins_it(release, finished):
         assert words in text
 
 
-def test_a_run_s_quality_gate_is_released_and_pinned_and_that_of_another_model_is_not(release, finished):
+def test_a_run_s_quality_gate_is_released_and_pinned_and_that_of_another_model_is_not(release, finished, monkeypatch):
+    monkeypatch.setattr(quality, "FEWEST_IMAGES", 20)
     gate = quality_gate.write(finished, manifest.read(finished.manifest, runs.data_root(finished)))
     release(finished.root, "colors")
     assert "colors/quality_gate.json" in released.pins()
