@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from cervix_tf.quality import Gate, Measures
 from cervix_tf.run_dir import RunDir
 
 MOST_IMAGES = 2000
-"""Of each part, evenly chosen: more make the limits no more certain than the images' own variety does."""
+"""Of each part, evenly chosen, shared out among the kinds of view: more make the limits no more certain than the
+images' own variety does."""
 
 
 def write(out: RunDir, listed: Manifest) -> Gate | None:
@@ -24,30 +25,42 @@ def write(out: RunDir, listed: Manifest) -> Gate | None:
     Raises `InputError` when an image cannot be read.
     """
     contract = runs.contract(out)
-    of_part = {name: _measured(listed.part(name), contract, name) for name in ("train", "validation")}
+    training, validation = (_measured(listed.part(name), contract, name) for name in ("train", "validation"))
     out.quality.unlink(missing_ok=True)
-    training = of_part["train"]
-    if min(map(len, training.values()), default=0) < quality.FEWEST_IMAGES:
+    if any(len(some) < quality.FEWEST_IMAGES for some in training.values()):
         return None
-    gate = Gate({name: quality.limits(some, of_part["validation"].get(name, ())) for name, some in training.items()})
+    gate = Gate({name: quality.limits(some, validation[name]) for name, some in training.items()})
     gate.write(out.quality, contract)
     return gate
 
 
 def _measured(part: Manifest, contract: Contract, name: str) -> dict[str, list[Measures]]:
-    """Kind of view -> measures of evenly chosen images of this part; nothing where none is labeled."""
-    if not (part.rows["label"] != "").any():
-        return {}
-    files = runs.inputs_of(part, contract).files
-    count = min(len(files), max(quality.FEWEST_IMAGES, MOST_IMAGES // contract.image_files))
-    places = np.linspace(0, len(files) - 1, count).round().astype(int)
-    found: dict[str, list[Measures]] = defaultdict(list)
-    chosen = [files[at] for at in places]
-    loaded = reading.loaded(chosen, contract, resize=True)
-    told = progress.counted(zip(chosen, loaded, strict=True), f"measuring {name} images", count, "inputs")
-    for of_input, (pixels, _) in told:
-        views = zip(contract.views or ("",), of_input, pixels if contract.views else [pixels], strict=True)
-        for view, file, image in views:
-            if not reading.is_missing(file):
-                found[kind(view)].append(quality.measured(image))
+    """Each kind of the contract's views -> measures of evenly chosen labeled images of this part."""
+    files = _files(part, contract)
+    most = max(quality.FEWEST_IMAGES, MOST_IMAGES // len(files))
+    chosen = [(view, file) for view, some in files.items() for file in _evenly(some, most)]
+    loaded = reading.loaded(
+        [[file] for _, file in chosen], replace(contract, views=(), missing_views=False), resize=True
+    )
+    found: dict[str, list[Measures]] = {view: [] for view in files}
+    told = progress.counted(zip(chosen, loaded, strict=True), f"measuring {name} images", len(chosen), "images")
+    for (view, _), (pixels, _) in told:
+        found[view].append(quality.measured(pixels))
     return found
+
+
+def _files(part: Manifest, contract: Contract) -> dict[str, list[str]]:
+    """Each kind of the contract's views -> its images in the inputs of this part."""
+    views = contract.views or ("",)
+    found: dict[str, list[str]] = {kind(view): [] for view in views}
+    if (part.rows["label"] != "").any():
+        for of_input in runs.inputs_of(part, contract).files:
+            for view, file in zip(views, of_input, strict=True):
+                if not reading.is_missing(file):
+                    found[kind(view)].append(file)
+    return found
+
+
+def _evenly(files: list[str], most: int) -> list[str]:
+    places = np.linspace(0, len(files) - 1, min(len(files), most)).round().astype(int)
+    return [files[at] for at in places]

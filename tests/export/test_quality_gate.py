@@ -145,6 +145,32 @@ def test_few_training_images_make_no_gate_and_the_command_says_so(run, monkeypat
     assert "limits need 61 labeled training images" in capsys.readouterr().err and not run.quality.exists()
 
 
+def without(run, view, keep):
+    """The run's training rows without this view, but for the first `keep` cases; the model may lack views."""
+    contract = replace(runs.contract(run), missing_views=True)
+    runs.seal(run, contract, runs.manifest(run))
+    listed = runs.manifest(run)
+    rare = (listed.rows["view"] == view) & (listed.rows["split"] == "train")
+    return listed.where(~rare | (rare.cumsum() <= keep))
+
+
+@pytest.mark.parametrize("keep", [0, 19])
+def test_a_kind_of_view_of_too_few_training_images_makes_no_gate(views_run, tmp_path, keep):
+    out = RunDir(tmp_path / "run")
+    shutil.copytree(views_run.root, out.root, ignore=shutil.ignore_patterns("images"))
+    assert quality_gate.write(out, without(out, "green", keep)) is None
+    assert not out.quality.exists()
+
+
+def test_a_rare_kind_of_view_is_measured_wherever_it_is(views_run, tmp_path, monkeypatch):
+    out = RunDir(tmp_path / "run")
+    shutil.copytree(views_run.root, out.root, ignore=shutil.ignore_patterns("images"))
+    monkeypatch.setattr(quality_gate, "MOST_IMAGES", 40)
+    gate = quality_gate.write(out, without(out, "green", 20))
+    assert {name: limits.images for name, limits in gate.kinds.items()} == {"acetic": 20, "green": 20}
+    assert quality.read(out.quality, runs.contract(out)) == gate
+
+
 def test_of_many_images_some_are_measured(run, monkeypatch):
     monkeypatch.setattr(quality_gate, "MOST_IMAGES", 30)
     assert quality_gate.write(run, runs.manifest(run)).kinds[""].images == 30
