@@ -71,12 +71,14 @@ def deploy(
     kinds: Sequence[formats.Format] = ("saved_model", "tflite-float32"),
     neighbors: Neighbors | None = None,
     calibrate: Method | None = None,
+    site: str = "",
 ) -> None:
     """Write the model that `network` gives with its contract and gate, and export it; nothing where it stands there.
 
     `calibrate` it on the run's validation predictions too (see `decisions.decide`); None leaves what there is. The
-    contract is removed first and written before gate and exports, which need it: without it the rest is another
-    model's, or half of one. A model that an earlier version deployed stays as it is, without a gate.
+    gate is of the images of a `site`, where one is named: that of a model that was trained there alone. The contract is
+    removed first and written before gate and exports, which need it: without it the rest is another model's, or half of
+    one. A model that an earlier version deployed stays as it is, without a gate.
 
     Raises `InputError` when an exported file is refused, or validation does not allow the calibration.
     """
@@ -91,7 +93,8 @@ def deploy(
         with atomic.replacing(out.model) as part:
             serving.serving_model(network(), wanted).save(part)
         wanted.write(out.contract)
-        quality_gate.write(out, runs.manifest(out))
+        listed = runs.manifest(out)
+        quality_gate.write(out, listed.where(listed.rows["site"] == site) if site else listed)
     if calibrate is not None:
         decisions.decide(out, calibrate)
     if not out.exports.exists():

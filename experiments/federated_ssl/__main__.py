@@ -48,7 +48,7 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
             training.copy_results(trained, out)
             about = described(config, best, f"classifier of site {site}")
             contract = deployment.terms(STUDY.name, CLASSES, config.images, about, INTENDED_USE, out, site=site)
-            deployment.deploy(out, contract, lambda: networks().trained_classifier(trained))
+            deployment.deploy(out, contract, lambda: networks().trained_classifier(trained), site=site)
 
     def report() -> None:
         if results:

@@ -9,6 +9,7 @@ import pytest
 
 import cervix_tf
 from cervix_tf import quality, runs
+from cervix_tf.data import manifest
 from cervix_tf.evaluate import __main__ as evaluate
 from cervix_tf.export import __main__ as export
 from cervix_tf.export import latency, model_card, quality_gate, runtime
@@ -189,3 +190,15 @@ def test_a_deployed_model_has_a_gate_and_its_card_says_so(run):
     before = run.model.read_bytes()
     deployment.deploy(run, wanted, lambda: network)  # deployed already: nothing is done anew
     assert run.model.read_bytes() == before and not run.quality.exists()
+
+
+def test_the_gate_of_one_site_s_model_is_of_its_images_alone(run):
+    listed = runs.manifest(run)
+    training = (listed.rows["split"] == "train").cumsum()
+    listed.rows["site"] = ["north" if at <= 40 else "south" for at in training]
+    manifest.write(listed, run.manifest)
+    wanted = replace(runs.contract(run), digest="")
+    network = keras_file.load(run.model).layers[2]
+    run.contract.unlink()
+    deployment.deploy(run, wanted, lambda: network, site="north")
+    assert quality.read(run.quality, wanted).kinds[""].images == 40
