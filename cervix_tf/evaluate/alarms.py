@@ -8,8 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cervix_tf.metrics import classification, intervals
+from cervix_tf.metrics.intervals import Interval
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.quality import PROBLEMS, Problem
 
@@ -33,7 +35,18 @@ def summary(
         )
     by = Counter(name for each in problems for name in {problem.name for problem in each})
     return {
-        "alarms": asdict(intervals.wilson(int(alarm.sum()), len(alarm))),
+        "alarms": asdict(_share(alarm, found.groups, seed, resamples)),
         "by": {words: by[name] for name, words in PROBLEMS.items() if by[name]},
         "accuracy": accuracy,
     }
+
+
+def _share(alarm: NDArray[np.bool_], groups: NDArray[np.object_], seed: int, resamples: int) -> Interval:
+    """The share of alarms; images of one group (woman) are at fault together."""
+    n, units = len(alarm), len(set(groups))
+    if units == n:
+        return intervals.wilson(int(alarm.sum()), n)
+    draws = intervals.cluster_bootstrap(
+        groups, lambda weights: {"alarms": weights @ alarm / weights.sum(1)}, resamples=resamples, seed=seed
+    )
+    return intervals.share(float(alarm.mean()), draws["alarms"], n, units, n)

@@ -85,6 +85,12 @@ def _check_ensemble(model: Model, others: Sequence[Model]) -> None:
                     f"--ensemble {other.path}: its {name} are {', '.join(theirs) or 'none'}, those of {model.path} "
                     f"{', '.join(mine) or 'none'}; give runs of one study that differ in their seed"
                 )
+        if other.contract.missing_views != model.contract.missing_views:
+            takes, not_ = (other, model) if other.contract.missing_views else (model, other)
+            raise InputError(
+                f"--ensemble {other.path}: {takes.path} takes cases that lack views, {not_.path} does not; give runs "
+                "of one study that differ in their seed"
+            )
 
 
 def _moved(model: Model, way: Way) -> Callable[[np.ndarray], np.ndarray]:
@@ -117,12 +123,17 @@ def _with_dropout(model: Model, samples: int, seed: int) -> Callable[[np.ndarray
             f"--uncertainty dropout: exported files such as {model.path} have none left; give a run directory with "
             f"{RunDir(Path()).model.name}, or that file, or use flips or turns"
         )
+    from cervix_tf.layers.view_dropout import ViewDropout  # it imports Keras
+
     _, resize, network, *after = runtime.keras_model(model).layers
     dropouts = _dropouts(network)
     if not dropouts:
         raise InputError(f"--uncertainty dropout: the network of {model.path} has none; use flips or turns")
     for at, layer in enumerate(dropouts):
         layer.seed_generator.state.assign([seed + at, 0])
+    for layer in network._flatten_layers():
+        if isinstance(layer, ViewDropout):
+            layer.rate = 0.0  # otherwise a pass would answer to other images
     # What is not trainable keeps to its moving statistics (batch normalization) though it is told to train.
     network.trainable = False
     before, rest = _split(network)

@@ -124,6 +124,11 @@ def _votes(groups: NDArray[np.object_], of: NDArray[np.bool_]) -> Array:
     return votes
 
 
+def count(share: float, rows: int) -> int:
+    """How many of the rows are at most this share of them, whatever rounding makes of 0.35 * 180."""
+    return int(share * rows + 1e-9)
+
+
 def deferral(tested: Predictions, *, seed: int = 0, resamples: int = 2000) -> list[dict[str, Any]]:
     """The error among the rows that are kept when the least sure ones are deferred: {deferred, n, error}.
 
@@ -134,7 +139,7 @@ def deferral(tested: Predictions, *, seed: int = 0, resamples: int = 2000) -> li
     order = np.argsort(-known.probabilities.max(1), kind="stable")
     found = []
     for share in DEFERRED:
-        kept = known.where(np.isin(np.arange(len(known)), order[: len(known) - int(share * len(known))]))
+        kept = known.where(np.isin(np.arange(len(known)), order[: len(known) - count(share, len(known))]))
         wrong = (kept.decisions != kept.labels).astype(np.float64)
         units = len(set(kept.groups))
         draws = wrong if wrong.mean() in (0.0, 1.0) else _errors(kept.groups, wrong, seed, resamples)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix_tf.metrics import intervals, multiplicity, roc
+from cervix_tf.metrics import conformal, intervals, multiplicity, roc
 from cervix_tf.metrics.confusion import ratio
 from cervix_tf.metrics.predictions import Predictions
 
@@ -90,8 +90,9 @@ def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resa
     members' mean decides. {n, groups, methods: [{name, members, error, error_difference, measures: {name: {aurc,
     excess_aurc, difference, p, p_holm, curve}}}]}: the area; how far it lies above that of the best order of the same
     errors; and above that of the single answer's maximum probability. Differences from the single answer are paired,
-    below 0 = better, None for itself. Each is {value, low, high, n, method} by resampling groups, p values are Holm's
-    over all differences of areas. `curve` has [share deferred, error of the rest].
+    below 0 = better, None for itself. Each is {value, low, high, n, method} by resampling groups; p values are Holm's
+    over all differences of areas, and None of fewer than `intervals.FEW_GROUPS` groups. `curve` has [share deferred,
+    error of the rest].
     """
     single = methods[SINGLE][0]
     known = single.labels >= 0
@@ -121,14 +122,16 @@ def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resa
         return asdict(kind(values[key], draws[key], n, units, n))
 
     others = [pair for pair in pairs if pair != (SINGLE, REFERENCE)]
-    p_values = [multiplicity.bootstrap_p(draws[*pair, "difference"]) for pair in others]
-    paid = dict(zip(others, zip(p_values, multiplicity.corrected(p_values), strict=True), strict=True))
+    tested = others if units >= intervals.FEW_GROUPS else []
+    p_values = [multiplicity.bootstrap_p(draws[*pair, "difference"]) for pair in tested]
+    paid = dict(zip(tested, zip(p_values, multiplicity.corrected(p_values), strict=True), strict=True))
 
     def of_measure(method: str, measure: str) -> dict[str, Any]:
         found: dict[str, Any] = {name: measured(method, measure, name) for name in ("aurc", "excess_aurc")}
         found |= {"difference": None, "p": None, "p_holm": None}
-        if (method, measure) in paid:
+        if (method, measure) in others:
             found["difference"] = measured(method, measure, "difference")
+        if (method, measure) in paid:
             found["p"], found["p_holm"] = paid[method, measure]
         return {**found, "curve": curve(doubts[method][measure], wrong[method])}
 
@@ -151,7 +154,7 @@ def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resa
 def curve(doubt: Array, wrong: NDArray[np.bool_]) -> list[list[float]]:
     """[share deferred, error of the rest] at each of `DEFERRED`; equally doubtful rows are deferred last to first."""
     sure_first = wrong[np.argsort(doubt, kind="stable")]
-    return [[share, float(sure_first[: len(wrong) - int(share * len(wrong))].mean())] for share in DEFERRED]
+    return [[share, float(sure_first[: len(wrong) - conformal.count(share, len(wrong))].mean())] for share in DEFERRED]
 
 
 def words(method: str, members: int) -> str:

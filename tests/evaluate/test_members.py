@@ -17,6 +17,7 @@ from cervix_tf.evaluate.members import Wanted
 from cervix_tf.export import runtime
 from cervix_tf.export.serving import serving_model
 from cervix_tf.layers.inverted_residual_fusion import InvertedResidualFusion
+from cervix_tf.layers.view_dropout import ViewDropout
 from cervix_tf.metrics import predictions
 
 CONTRACT = Contract(
@@ -104,6 +105,15 @@ def test_an_ensemble_is_this_model_and_the_others_of_the_same_question():
             members.ready(of_pixels(corner), Wanted(ensemble=(of_pixels(corner, replace(CONTRACT, **change)),)))
 
 
+def test_a_model_that_takes_cases_without_a_view_is_of_another_question():
+    whole = replace(CONTRACT, views=("green", "iodine"))
+    some = replace(of_pixels(corner, replace(whole, missing_views=True)), path=Path("any.tflite"))
+    with pytest.raises(
+        InputError, match=r"any\.tflite: any\.tflite takes cases that lack views, model\.tflite does not"
+    ):
+        members.ready(of_pixels(corner, whole), Wanted(ensemble=(some,)))
+
+
 def in_keras(network, contract=CONTRACT):
     """A model as it is loaded from a .keras file."""
     serving = serving_model(network, contract)
@@ -157,6 +167,18 @@ def test_dropout_inside_a_layer_of_ours_acts_too():
     assert len(set(found[0])) == 10
     after = [np.asarray(each) for each in network.non_trainable_variables if "moving" in each.path]
     assert len(before) == len(after) > 0 and all(map(np.array_equal, before, after))
+
+
+def test_dropout_of_whole_views_is_left_out_so_that_every_pass_sees_the_same_images():
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((4, 4, 3))
+    planes = layers.Rescaling(0.0, 1.0)(pixels[..., :2])  # both views are there
+    views = ViewDropout(0.9, [(1, 1), (1, 1)], seed=0)(layers.Concatenate()([pixels[..., :2], planes]))
+    pooled = layers.GlobalAveragePooling2D()(views)
+    network = keras.Model(pixels, layers.Dense(2)(layers.Dropout(1e-9)(pooled)))
+    answers = asked(in_keras(network), Wanted(("dropout",), 20), [np.full((4, 4, 3), 1, np.uint8)])["dropout"][0]
+    whole = network.predict(np.full((1, 4, 4, 3), 1.0), verbose=0)[0]
+    np.testing.assert_allclose(answers, np.exp(whole[1]) / np.exp(whole).sum(), atol=1e-5)
 
 
 def nested(x):

@@ -122,6 +122,15 @@ def test_a_spread_that_knows_its_errors_is_better_than_the_maximum_probability_a
         assert "300 groups" in measured["aurc"]["method"]
 
 
+@pytest.mark.parametrize("groups", [1, 2, 19])
+def test_of_too_few_women_there_is_a_difference_but_no_p_value(groups):
+    labels, members = spread(np.random.default_rng(0), 200, True)
+    answers = [of(each, labels, [f"w{at % groups}" for at in range(200)]) for each in members]
+    found = uncertainty.summary({"single": answers[:1], "ensemble": answers}, resamples=100)
+    measured = found["methods"][1]["measures"]["variance"]
+    assert measured["difference"]["value"] < 0 and measured["p"] is measured["p_holm"] is None
+
+
 def test_equal_answers_are_worth_nothing_more():
     labels, members = spread(np.random.default_rng(1), 100, True)
     found = uncertainty.summary(
@@ -140,6 +149,12 @@ def test_the_curve_has_the_errors_that_deferral_reports():
     curve = dict(uncertainty.curve(doubt, answers.decisions != answers.labels))
     assert list(curve)[0::10] == [0, 0.5]
     assert {share: curve[share] for share in expected} == pytest.approx(expected)
+
+
+def test_a_share_of_rows_is_not_one_row_less_by_rounding():
+    doubt, wrong = np.arange(180.0), np.arange(180) >= 117  # the 63 that are 35 % of 180
+    assert dict(uncertainty.curve(doubt, wrong))[0.35] == 0
+    assert conformal.count(0.35, 180) == 63 and conformal.count(0.05, 99) == 4
 
 
 def test_unlabeled_rows_are_left_out():
