@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from cervix_tf.data import manifest as manifests
 from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
+from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
 from cervix_tf.evaluate import alarms, members
 from cervix_tf.evaluate.members import Wanted
@@ -95,7 +96,8 @@ def evaluate(
         name: Of the manifest, for messages and results.
         split: Rows to evaluate; "all" = every row.
         view: For a model of single images: only this kind of view.
-        by: Metrics also for each age group, site or kind of view, and how far each is from the others.
+        by: Metrics also for each age group, site or kind of view, and how far each is from the others; sensitivity and
+            specificity at the operating point, if there is one.
         aggregate: One prediction a case (a group, where cases are not named) instead of one per image.
         validation_split: Rows on which thresholds are chosen; without any, those that the run kept.
         damaged: Whether damaged images are refused or left out.
@@ -174,12 +176,14 @@ def evaluate(
         summary["uncertainty"] = uncertainty.summary(
             {uncertainty.SINGLE: [found], **answers}, seed=seed, resamples=resamples
         )
+    point = _point(summary)
     if repeated:
-        summary["repeatability"] = _repeatability(found, contract, seed, resamples)
-    summary["strata"] = {
-        each: strata.stratified(found, each, positive=contract.positive, seed=seed, resamples=resamples) for each in by
-    }
-    summary["strata_differences"] = _differences(found, by, contract, seed, resamples)
+        summary["repeatability"] = _repeatability(found, contract, point, seed, resamples)
+    of_strata: dict[str, Any] = {"positive": contract.positive, "seed": seed, "resamples": resamples}
+    summary["strata"] = {each: strata.stratified(found, each, point=point, **of_strata) for each in by}
+    summary["strata_differences"] = strata_differences.differences(
+        found, by, threshold=point.threshold if point else None, **of_strata
+    )
     summary["quality"] = quality
     summary["seen"] = overlap.summary() if overlap else None
     remarks = [*seen.remarks(model.seen, overlap), *_remarks(uncertain.ensemble, predicted)]
@@ -207,13 +211,10 @@ def _check(
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
 
 
-def _differences(
-    found: Predictions, by: Sequence[Stratum], contract: Contract, seed: int, resamples: int
-) -> dict[str, Any]:
-    threshold = contract.operating_point.threshold if contract.operating_point else None
-    return strata_differences.differences(
-        found, by, positive=contract.positive, threshold=threshold, seed=seed, resamples=resamples
-    )
+def _point(summary: Mapping[str, Any]) -> OperatingPoint | None:
+    """The operating point that the results are of: that of the options, else of the contract; None = most probable."""
+    found = summary.get("operating_point") or {}
+    return OperatingPoint(found["rule"], found["threshold"]) if found.get("threshold") is not None else None
 
 
 def _remarks(others: Sequence[Model], predicted: Manifest) -> list[str]:
@@ -236,13 +237,15 @@ def _calibration(
     return {**asdict(contract.calibration), "before": before, "after": now}
 
 
-def _repeatability(found: Predictions, contract: Contract, seed: int, resamples: int) -> dict[str, Any]:
-    """Of the binary decision, where there is one: by the contract's operating point, else by the likeliest class."""
+def _repeatability(
+    found: Predictions, contract: Contract, point: OperatingPoint | None, seed: int, resamples: int
+) -> dict[str, Any]:
+    """Of the binary decision, where there is one: by the operating point, else by the likeliest class."""
     decisions, names = found.decisions, found.classes
     if contract.positive:
         _, called, score = found.positive(contract.positive)
-        if contract.operating_point is not None:
-            called = score >= contract.operating_point.threshold
+        if point is not None:
+            called = score >= point.threshold
         decisions, names = called.astype(np.int64), ("negative", "positive")
     return repeatability.summary(found, decisions, names, seed=seed, resamples=resamples)
 

@@ -96,11 +96,13 @@ def _classes(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _strata(summary: Mapping[str, Any]) -> Iterator[str]:
+    rule = (summary.get("operating_point") or {}).get("rule", operating_points.MOST_PROBABLE)
+    decided = f", positive by {rule}" if summary["binary"] else ""
     for by, of_stratum in summary["strata"].items():
         yield f"accuracy by {by}:"
         yield from _each({name: found["metrics"]["accuracy"] for name, found in of_stratum.items()})
         for pair in summary["strata_differences"][by]:
-            yield f"{by} {pair['stratum']} less {pair['against']}:"
+            yield f"{by} {pair['stratum']} minus {pair['against']}{decided}:"
             for name, found in pair["metrics"].items():
                 yield _line(name, found) + _paid(found)
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import classification
+from cervix_tf.metrics import classification, operating_points
 from cervix_tf.metrics.predictions import Predictions
 
 By = Literal["age", "site", "view"]
@@ -44,12 +45,25 @@ def strata(predictions: Predictions, by: By, ages: Sequence[float] = AGES) -> di
 
 
 def stratified(
-    predictions: Predictions, by: By, *, positive: Sequence[str] = (), seed: int = 0, resamples: int = 2000
+    predictions: Predictions,
+    by: By,
+    *,
+    positive: Sequence[str] = (),
+    point: OperatingPoint | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
 ) -> dict[str, dict[str, Any]]:
-    """`classification.summary` of each stratum that has labeled rows, by name, without the curves."""
+    """`classification.summary` of each stratum that has labeled rows, by name, without the curves.
+
+    With `point` also `operating_points.at` of it, as `operating_point`.
+    """
     found = {}
     for name, part in strata(predictions, by).items():
         if (part.labels >= 0).any():
             whole = classification.summary(part, positive=positive, seed=seed, resamples=resamples)
             found[name] = {key: whole[key] for key in ("n", "groups", "metrics", "binary", "per_class", "confusion")}
+            if point is not None:
+                found[name]["operating_point"] = operating_points.at(
+                    part, point, positive=positive, seed=seed, resamples=resamples
+                )
     return found

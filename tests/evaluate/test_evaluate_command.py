@@ -420,4 +420,28 @@ def test_strata_are_compared_where_both_have_enough_women(model, tmp_path, capsy
     young = found["age"][0]["metrics"]["accuracy"]
     assert (found["age"][0]["stratum"], young["value"], young["p_holm"]) == ("<25", None, None)
     printed = capsys.readouterr().out
-    assert "view green less iodine:" in printed and "(Holm)" in printed and "too few: 6 and 42 groups" in printed
+    assert (
+        "view green minus iodine, positive by most probable class:" in printed
+        and "(Holm)" in printed
+        and "too few: 6 and 42 groups" in printed
+    )
+
+
+def test_strata_and_their_differences_are_of_the_operating_point_that_the_command_asks_for(model, tmp_path, capsys):
+    images(tmp_path, visits=192, views=("",))
+    rows = manifest.read(tmp_path / "manifest.csv")
+    brighter = rows.rows["group"].str[1:].astype(int) % 16 >= 8
+    rows.rows["site"] = brighter.map({True: "bright", False: "dark"})
+    manifest.write(rows, tmp_path / "manifest.csv")
+    model.contract = contract(operating_point=OperatingPoint("youden", 0.5))  # finds cancer at both sites
+    asked = ["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--by", "site"]
+    for options, sensitivities in (([], [1, 1]), (["--operating-point", "sensitivity:0.5"], [1, 0])):
+        main([*asked, *options])
+        found = results(tmp_path / "evaluation")
+        table = [found["strata"]["site"][name]["operating_point"] for name in ("bright", "dark")]
+        assert [each["metrics"]["sensitivity"]["value"] for each in table] == sensitivities
+        (pair,) = found["strata_differences"]["site"]
+        assert pair["metrics"]["sensitivity"]["value"] == sensitivities[0] - sensitivities[1]
+    printed = capsys.readouterr().out
+    assert "site bright minus dark, positive by youden:" in printed
+    assert "site bright minus dark, positive by sensitivity:0.5:" in printed

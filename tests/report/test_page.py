@@ -291,6 +291,7 @@ def test_strata_of_an_evaluation_are_shown(whole_run):
     write_json(whole_run.metrics, {**metrics, "strata": {"site": {"NHS": part, "ALTS": part}}})
     text = checked(page.run(whole_run)).text
     assert "By site" in text
+    assert re.search(r"also of the differences: positive = [^;]*; by the most probable class\.", text)
     row = re.search(r'<th scope="row">ALTS</th>.*?</tr>', (whole_run.report).read_text(), re.DOTALL)
     assert row and row[0].endswith(f'<td class="num">{metrics["n"]}</td></tr>')  # of all, not of the positives alone
 
@@ -308,7 +309,7 @@ def test_differences_between_strata_are_shown_with_what_they_paid_and_why_some_a
     strata = {"strata": {"site": {"NHS": part, "ALTS": part}}, "strata_differences": {"site": [pair]}}
     write_json(whole_run.metrics, {**metrics, **strata})
     text = checked(page.run(whole_run)).text
-    assert "NHS less ALTS" in text and "-12.5 points [-25.0, +1.0]" in text and "< 0.001" in text
+    assert "NHS minus ALTS" in text and "-12.5 points [-25.0, +1.0]" in text and "< 0.001" in text
     assert "not defined (too few)" in text
 
 
