@@ -69,10 +69,10 @@ def _uncertainty(summary: Mapping[str, Any]) -> Iterator[str]:
         for name, found in method["measures"].items():
             yield _line(name.replace("_", " "), found["aurc"])
             if found["difference"]:
-                yield _line("  less that of the model alone", found["difference"]) + _paid(found)
+                yield _line("  minus that of the model alone", found["difference"]) + _paid(found)
         yield _line("error of all", method["error"])
         if method["error_difference"]:
-            yield _line("  less that of the model alone", method["error_difference"])
+            yield _line("  minus that of the model alone", method["error_difference"])
 
 
 def _repeatability(summary: Mapping[str, Any]) -> Iterator[str]:

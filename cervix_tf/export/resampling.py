@@ -76,7 +76,8 @@ def hanging(model: Model, arrived: Arrived, answers: np.ndarray) -> dict[str, An
 
 def told(found: dict[str, Any]) -> str:
     """What `hanging` gives, in a sentence."""
-    share = f"{found['changed']} of {found['n']} decisions hang on the size an image comes in and on how it is resized"
+    share = f"{found['changed']} of {found['n']} decisions"
+    share += " depend on the size of the incoming image and on how it is resized"
     if not found["changed"]:
         return share
     most = max(found["by"], key=lambda name: found["by"][name])

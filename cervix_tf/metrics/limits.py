@@ -19,7 +19,7 @@ def any_image(gate: bool) -> str:
     if not gate:
         return told
     return (
-        f"{told} `predict`, `evaluate` and the page say so of images that are too dark, too bright, cut off, blurred "
+        f"{told} predict, evaluate and the page warn about images that are too dark, too bright, cut off, blurred "
         "or, by color and texture, unlike the training images (quality_gate.json); other programs do not."
     )
 
@@ -34,6 +34,6 @@ def of(metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"Measured on {metrics['n']} inputs of {metrics['groups']} groups from one source; other cameras, clinics and "
         "populations will differ.",
-        *([f"Fewer than {FEWEST} test inputs of {', '.join(few)}: their rates are all but unknown."] if few else []),
-        "Probabilities are a network's, as calibrated as the report shows; they are no risk of disease.",
+        *([f"Fewer than {FEWEST} test inputs of {', '.join(few)}: their rates are very uncertain."] if few else []),
+        "Probabilities are a network's, as calibrated as the report shows; they are not a patient's risk of disease.",
     ]

@@ -1,4 +1,4 @@
-"""How far apart two strata are: each one's accuracy, sensitivity, specificity and AUC less that of the others."""
+"""How far apart two strata are: each one's accuracy, sensitivity, specificity and AUC minus that of the others."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def differences(
     seed: int = 0,
     resamples: int = 2000,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Of each stratum of each of `bys` its metrics less those of all other strata together; of two strata once.
+    """Of each stratum of each of `bys` its metrics minus those of all other strata together; of two strata once.
 
     {by: [{stratum, against, metrics: {name: {value, low, high, n, method, p, p_holm}}}]}. Sensitivity, specificity and
     AUC need `positive` classes; positive is whose score reaches `threshold`, without it whose most probable class is.

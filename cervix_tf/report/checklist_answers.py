@@ -34,6 +34,8 @@ class Facts:
     """Images of the manifest that have an age."""
     sites: Sequence[str] = ()
     """Sites of the manifest's images."""
+    gate: bool = False
+    """Whether the model has a quality gate."""
 
     @property
     def point(self) -> Mapping[str, Any]:
@@ -79,7 +81,12 @@ def _partitions(facts: Facts) -> str:
     if facts.counts is None:
         return ""
     said = [*([f"protocol {protocol}"] if protocol else []), *shares, "each image's part in manifest.csv"]
-    return f"{_numbers(facts)} {', '.join(said).capitalize()}."
+    return f"{_numbers(facts)} {_begun(', '.join(said))}."
+
+
+def _begun(text: str) -> str:
+    """With a capital letter first, the rest as it is."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _disjoint(facts: Facts) -> str:
@@ -94,7 +101,8 @@ def _preparation(facts: Facts) -> str:
     if not height:
         return ""
     checks = f" Audit: {_found(facts)}." if facts.audit else ""
-    return f"Resized to {width} x {height} pixels inside the model; augmentation in config.json.{checks}"
+    augmented = "; augmentation in config.json" if facts.config else ""
+    return f"Resized to {width} x {height} pixels inside the model{augmented}.{checks}"
 
 
 def _missing_data(facts: Facts) -> str:
@@ -123,7 +131,8 @@ def _model(facts: Facts) -> str:
     if not facts.contract:
         return ""
     name = ", network ".join(part for part in (str(facts.contract.get("task", "")), network) if part)
-    return f"{name}; every setting in config.json, the graph in model.keras, its input and output in contract.json."
+    made = "every setting in config.json, the graph in model.keras, its " if facts.config else ""
+    return f"{name}; {made}input and output in contract.json."
 
 
 def _training(facts: Facts) -> str:
@@ -177,7 +186,8 @@ def _performance_of_subgroups(facts: Facts) -> str:
 
 def _strata(facts: Facts) -> str:
     strata = facts.metrics.get("strata") or {}
-    apart = ", each also less the others, p values by Holm" if facts.metrics.get("strata_differences") else ""
+    differences = any((facts.metrics.get("strata_differences") or {}).values())
+    apart = ", each also compared with the others, p values by Holm" if differences else ""
     return f"By {', '.join(strata)}{apart}. (Report, Numbers)" if strata else ""
 
 
@@ -192,12 +202,14 @@ def _output(facts: Facts) -> str:
 
 def _calibration(facts: Facts) -> str:
     calibrated = facts.contract.get("calibration")
-    return f"{calibrated['method'].capitalize()} scaling fitted on validation." if calibrated else ""
+    return f"{_begun(calibrated['method'])} scaling fitted on validation." if calibrated else ""
 
 
 def _calibration_results(facts: Facts) -> str:
     measured = facts.metrics.get("calibration_measures") or {}
-    return "Calibration error, slope and Brier score before and after. (Report, Numbers)" if measured else ""
+    return (
+        "Calibration error, slope and Brier score before and after. (Report, Numbers)" if measured.get("after") else ""
+    )
 
 
 def _imbalance(facts: Facts) -> str:
@@ -209,7 +221,9 @@ def _robustness(facts: Facts) -> str:
     resampled = next((row["resampling"] for row in facts.exports if "resampling" in row), None)
     said = []
     if resampled:
-        said.append(f"{resampled['changed']} of {resampled['n']} decisions hang on an image's size or who resizes it")
+        said.append(
+            f"{resampled['changed']} of {resampled['n']} decisions depend on an image's size or on who resizes it"
+        )
     if facts.metrics.get("repeatability"):
         said.append("several images of one case compared (report, Numbers)")
     return f"{'; '.join(said)}." if said else ""
@@ -293,9 +307,7 @@ ANSWERS: dict[str, Callable[[Facts], str]] = {
     "partitions": _partitions,
     "performance": _performance,
     "performance_of_subgroups": _performance_of_subgroups,
-    "poor_input": lambda facts: (
-        f"Files that cannot be decoded are refused. {limits.any_image(bool(facts.metrics.get('quality')))}"
-    ),
+    "poor_input": lambda facts: f"Files that cannot be decoded are refused. {limits.any_image(facts.gate)}",
     "predictions": lambda facts: _model_files(facts) and "`python -m cervix_tf.predict`, or the files of item 22.",
     "preparation": _preparation,
     "prevalence": _prevalence,
@@ -306,7 +318,9 @@ ANSWERS: dict[str, Callable[[Facts], str]] = {
     "software": _software,
     "stored": lambda facts: facts.cases * "predictions.csv holds the probabilities of every test case.",
     "strata": _strata,
-    "technical_details": lambda facts: "config.json, environment.json and the command in the report.",
+    "technical_details": lambda facts: (
+        f"{'config.json, ' if facts.config else ''}environment.json and the command in the report."
+    ),
     "technology": lambda facts: f"Deep learning: {facts.contract['task']}." if facts.contract.get("task") else "",
     "training": _training,
     "uncertainty": _uncertainty,

@@ -20,7 +20,7 @@ _RARE = 0.005
 _SHOWN_DEFERRAL = 0.2
 _WORDS = {
     "sensitivity": ("Found, of those with it", "found", "missed"),
-    "specificity": ("Cleared, of those without", "cleared", "alarmed for nothing"),
+    "specificity": ("Cleared, of those without", "cleared", "given a false alarm"),
 }
 
 
@@ -31,7 +31,7 @@ class Rate:
     words: str
     card: Card
     of_100: str
-    """`of 100 such cases about 85 found (79 to 90), 15 missed`; empty where it is not defined."""
+    """`Of 100 such cases about 85 are found (79 to 90), 15 are missed.`; empty where it is not defined."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,12 @@ class FirstScreen:
 
 
 def screen(
-    metrics: Mapping[str, Any], views: Sequence[str], deferral: Sequence[Mapping[str, Any]]
+    metrics: Mapping[str, Any], views: Sequence[str], deferral: Sequence[Mapping[str, Any]], gate: bool = False
 ) -> FirstScreen | None:
     """What a metrics.json says, in people's words; None where there is no confusion matrix.
 
-    `deferral` is that of `conformal.deferral`, empty where it is unknown.
+    `deferral` is that of `conformal.deferral`, empty where it is unknown; `gate` says whether the model has a quality
+    gate.
     """
     if not sum(map(sum, metrics.get("confusion") or [])):
         return None
@@ -66,7 +67,7 @@ def screen(
         _rates(metrics),
         summary_cards.counts(metrics),
         alarms(metrics),
-        _silent(metrics, deferral),
+        _silent(metrics, deferral, gate),
         limits.of(metrics),
     )
 
@@ -96,7 +97,7 @@ def _rates(metrics: Mapping[str, Any]) -> list[Rate]:
     if binary:
         return [Rate(_WORDS[key][0], card, _of_100(card, *_WORDS[key][1:])) for key, card in binary.items()]
     found = [
-        Rate("Named rightly", card, _of_100(card, "named rightly", "wrongly"))
+        Rate("Classified correctly", card, _of_100(card, "classified correctly", "classified incorrectly"))
         for card in cards
         if card.key == "accuracy"
     ]
@@ -116,7 +117,7 @@ def _of_100(card: Card, yes: str, no: str) -> str:
     if card.bar is None:
         return ""
     low, value, high = (round(each) for each in card.bar)
-    return f"Of 100 such cases about {value} {yes} ({low} to {high}), {100 - value} {no}."
+    return f"Of 100 such cases about {value} are {yes} ({low} to {high}), {100 - value} are {no}."
 
 
 def alarms(metrics: Mapping[str, Any]) -> str:
@@ -138,14 +139,14 @@ def alarms(metrics: Mapping[str, Any]) -> str:
     share = counts["positive"] / max(counts["positive"] + counts["negative"], 1) if counts else 0.0
     text = (
         f"Where {ill} of {people:,} have it{' (an example)' if stated is None else ''}, it would raise "
-        f"{right + wrong:,} alarms, {right} of them right and {wrong:,} for nothing, and miss {ill - right}."
+        f"{right + wrong:,} alarms, {right} of them right and {wrong:,} false, and miss {ill - right}."
     )
     if share > 2 * prevalence:
-        text += f" In this test {100 * share:.0f} % have it, so that alarms look more reliable than they would there."
+        text += f" In this test {100 * share:.0f} % have it, so alarms look more reliable here than they would there."
     return text
 
 
-def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]]) -> list[str]:
+def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]], gate: bool) -> list[str]:
     """When a person should decide instead."""
     found = []
     by = {each["deferred"]: each["error"] for each in deferral if formatting.defined(each["error"])}
@@ -159,7 +160,7 @@ def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]]) -
             f"sure of go to a person, in {_share(kept)} of the rest{told}."
         )
     else:
-        found.append("When it is unsure: how much that helps was not measured here.")
+        found.append("When it is unsure. How much deferring helps was not measured here.")
     sets = metrics.get("prediction_sets")
     if sets:
         alone = sets["overall"]["share_of_one_class"]
@@ -167,9 +168,9 @@ def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]]) -
             f"When more than one class is possible at an error of {100 * sets['error']:g} %: it commits itself to one "
             f"class in {_share(alone)} of cases."
         )
-    gate = metrics.get("quality")
-    told = f" Here they said so of {_share(gate['alarms'])}." if gate else ""
-    found.append(f"When the image is of another kind than those it was tested on. {limits.any_image(bool(gate))}{told}")
+    alarmed = metrics.get("quality")
+    told = f" Here they warned about {_share(alarmed['alarms'])}." if alarmed else ""
+    found.append(f"When the image is of another kind than those it was tested on. {limits.any_image(gate)}{told}")
     return found
 
 

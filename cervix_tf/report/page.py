@@ -123,7 +123,8 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     there = {picture.source for _, picture in beside}  # not drawn a second time
     there_roc = any(paper_figures.is_roc(picture) for _, picture in beside)
     deferral = first_screen.deferral(metrics, predicted) if metrics else ()
-    first = first_screen.screen(metrics, contract.get("views") or (), deferral) if metrics else None
+    gate = run.quality.is_file() or bool(metrics.get("quality"))  # of a run, or of an evaluated model
+    first = first_screen.screen(metrics, contract.get("views") or (), deferral, gate) if metrics else None
     on_top = {rate.card.key for rate in first.rates} if first else set()
     sections = _cases(run, predicted, listed if images else None, contract.get("views") or (), images)
     shown = [case for _, group in sections for case in group]
@@ -143,6 +144,7 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         cases=predicted is not None,
         ages=int(listed.rows["age"].notna().sum()) if listed else 0,
         sites=sorted(set(listed.rows["site"]) - {""}) if listed else (),
+        gate=gate,
         **texts,
     )
     drawn = _curves(run, str(config.get("criterion", "")), "test" if published else "validation")

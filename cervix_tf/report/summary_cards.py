@@ -79,7 +79,7 @@ def in_cases(metrics: Mapping[str, Any]) -> str:
     by = counts(metrics)
     if by is None:
         wrong = total - sum(row[at] for at, row in enumerate(matrix))
-        return f"Of {_cases(total)} it named {total - wrong} rightly and {wrong} wrongly."
+        return f"Of {_cases(total)} it classified {total - wrong} correctly and {wrong} incorrectly."
     point = metrics.get("operating_point") or {}
     at = "" if point.get("threshold") is None else f"At its operating point ({point['rule']}), "
     return (

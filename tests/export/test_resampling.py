@@ -53,7 +53,7 @@ def test_a_host_that_skips_pixels_is_told_from_one_that_resizes_as_stated(pictur
     assert found["by"]["12 MP, 4:3, bilinear"] == 1 and found["by"]["12 MP, 4:3, as the contract says"] == 0
     lead = abs(np.diff(as_it_is(pictures)[0]))
     assert found["widest_change"] == pytest.approx(float(lead[0]))
-    assert resampling.told(found).startswith("1 of 2 decisions hang on the size")
+    assert resampling.told(found).startswith("1 of 2 decisions depend on the size")
 
 
 def test_where_nothing_changes_nothing_is_told_of_leads(pictures):
@@ -81,7 +81,7 @@ def test_the_count_stands_in_exports_json_the_table_and_the_card(single_run, une
     by_format = {row["format"]: row for row in rows}
     assert "resampling" not in by_format["tflite-float32"]  # it resizes by itself
     assert by_format["mobile-float32"]["resampling"]["n"] == 6
-    assert "of 6 decisions hang on" in formats.table(read_json(out.exports))
+    assert "of 6 decisions depend on" in formats.table(read_json(out.exports))
     model_card.write(out)
     assert "resized before to 32 x 24 pixels (width x height), bilinear" in out.model_card.read_text()
     assert "- mobile-float32: " in out.model_card.read_text()

@@ -78,6 +78,42 @@ def test_numbers_are_the_runs_own(metrics, tested):
     assert said == "Probabilities of 2 classes; positive from 0.25, chosen by youden on validation."
 
 
+def test_an_evaluation_does_not_claim_the_files_of_a_run(metrics):
+    contract = {"task": "cells", "height": 8, "width": 8}
+    of_evaluation, of_run = (
+        checklist.markdown("x", checklist.checklists(Facts(metrics, contract, config=config)))
+        for config in ({}, {"seed": "0"})
+    )
+    for words in ("config.json", "model.keras", "augmentation"):
+        assert words in of_run and words not in of_evaluation, words
+    assert "| cells; input and output in contract.json. " in of_evaluation
+
+
+def test_calibration_before_and_after_is_claimed_of_calibrated_models_alone(metrics):
+    measured = {"before": {"metrics": {}}, "after": None}
+    for after, claimed in ((None, False), (measured["before"], True)):
+        found = Facts(metrics | {"calibration_measures": measured | {"after": after}})
+        assert ("before and after" in lines(found, "TRIPOD+AI")["24"].text) is claimed
+
+
+def test_strata_are_compared_where_there_is_something_to_compare(metrics):
+    for differences, claimed in (([], False), ([{"stratum": "<25"}], True)):
+        found = metrics | {"strata": {"age": {"<25": {}}}, "strata_differences": {"age": differences}}
+        assert ("compared with the others" in lines(Facts(found), "TRIPOD+AI")["23a"].text) is claimed
+
+
+def test_a_sentence_s_first_letter_alone_is_made_a_capital(metrics):
+    counts = Counts(["train", "all"], [("all", [Count(6, 0), Count(6, 0)])], 6, [])
+    facts = Facts(metrics, config={"protocol": "by_WHO"}, counts=counts)
+    text = checklist.markdown("x", checklist.checklists(facts))
+    assert "Protocol by_WHO, each image's part in manifest.csv." in text
+
+
+def test_a_gate_is_told_where_the_run_has_one(metrics):
+    for gate in (False, True):
+        assert ("warn about images" in lines(Facts(metrics, gate=gate), "TRIPOD+AI")["27a"].text) is gate
+
+
 def test_the_page_tallies_what_it_lists(metrics):
     for each in checklist.checklists(Facts(metrics)):
         found = [int(number) for number in re.findall(r"\d+", each.tally)]

@@ -34,16 +34,15 @@ def test_it_asks_counts_and_gives_rates_of_a_hundred(shown):
     assert shown.tested == "Tested on 40 cases: 10 with, 30 without."
     assert shown.counts == {"positive": 10, "missed": 2, "negative": 30, "alarmed": 3}
     assert [rate.of_100 for rate in shown.rates] == [
-        "Of 100 such cases about 80 found (44 to 97), 20 missed.",
-        "Of 100 such cases about 90 cleared (73 to 98), 10 alarmed for nothing.",
+        "Of 100 such cases about 80 are found (44 to 97), 20 are missed.",
+        "Of 100 such cases about 90 are cleared (73 to 98), 10 are given a false alarm.",
     ]
 
 
 def test_alarms_are_counted_at_five_percent_where_no_prevalence_is_stated(shown):
     # by hand: of 50 with it 0.8 are found; of 950 without it 0.1 alarm
     assert shown.alarms.startswith(
-        "Where 50 of 1,000 have it (an example), it would raise 135 alarms, 40 of them right and 95 for nothing, "
-        "and miss 10."
+        "Where 50 of 1,000 have it (an example), it would raise 135 alarms, 40 of them right and 95 false, and miss 10."
     )
     assert "In this test 25 % have it" in shown.alarms
 
@@ -52,10 +51,7 @@ def test_a_stated_prevalence_is_no_example():
     found = made_up()
     point = operating_points.at(found, OperatingPoint("youden", 0.5), positive=["cancer"], prevalence=0.2, resamples=50)
     said = first_screen.alarms(metrics_of(found) | {"operating_point": point})
-    assert (
-        said
-        == "Where 200 of 1,000 have it, it would raise 240 alarms, 160 of them right and 80 for nothing, and miss 40."
-    )
+    assert said == "Where 200 of 1,000 have it, it would raise 240 alarms, 160 of them right and 80 false, and miss 40."
 
 
 def test_a_rare_disease_is_counted_among_a_hundred_thousand():
@@ -65,7 +61,7 @@ def test_a_rare_disease_is_counted_among_a_hundred_thousand():
     )
     said = first_screen.alarms(metrics_of(found) | {"operating_point": point})
     # by hand: 8 of 10 found, a tenth of 99,990 alarmed
-    assert said.startswith("Where 10 of 100,000 have it, it would raise 10,007 alarms, 8 of them right and 9,999 for")
+    assert said.startswith("Where 10 of 100,000 have it, it would raise 10,007 alarms, 8 of them right and 9,999 false")
 
 
 def test_groups_of_several_cases_are_counted():
@@ -86,8 +82,8 @@ def test_without_positive_classes_it_names_the_class_that_is_found_least():
     shown = first_screen.screen(metrics_of(found, positive=()), ("acetic", "iodine"), ())
     assert shown.asked == "Which of 2 classes do the 2 views of a case show: normal, cancer?"
     assert shown.counts is None and shown.alarms == ""
-    assert [rate.words for rate in shown.rates] == ["Named rightly", "The class found least: cancer"]
-    assert shown.rates[1].of_100.startswith("Of 100 such cases about 80 found")
+    assert [rate.words for rate in shown.rates] == ["Classified correctly", "The class found least: cancer"]
+    assert shown.rates[1].of_100.startswith("Of 100 such cases about 80 are found")
 
 
 def test_silence_is_what_the_deferral_curve_says(shown):
@@ -101,7 +97,13 @@ def test_doubt_that_finds_no_errors_is_said_to_tell_little():
     curve = [{"deferred": share, "n": 9, "error": {"value": 0.5, "low": 0.4, "high": 0.6}} for share in (0.0, 0.2)]
     assert first_screen.screen(metrics_of(made_up()), (), curve).silent[0].endswith("its doubt tells little here.")
     unknown = first_screen.screen(metrics_of(made_up()), (), ())
-    assert unknown.silent[0] == "When it is unsure: how much that helps was not measured here."
+    assert unknown.silent[0] == "When it is unsure. How much deferring helps was not measured here."
+
+
+def test_a_gate_is_told_also_before_anybody_evaluated_with_it():
+    said = {gate: first_screen.screen(metrics_of(made_up()), (), (), gate).silent[-1] for gate in (False, True)}
+    assert "warn about images that are too dark" in said[True] and "warn" not in said[False]
+    assert "`" not in said[True]  # the page is no Markdown
 
 
 def test_classes_of_few_cases_are_among_the_limits(shown):

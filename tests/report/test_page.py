@@ -285,6 +285,13 @@ def test_an_evaluation_needs_only_predictions_metrics_and_contract(whole_run, tm
         page.evaluation(folder)
 
 
+def test_a_run_with_a_quality_gate_is_not_said_to_answer_in_silence(whole_run):
+    assert "warn about images" not in checked(page.run(whole_run)).text
+    whole_run.quality.write_text("{}")
+    assert "warn about images" in checked(page.run(whole_run)).text
+    assert "warn about images" in whole_run.checklist.read_text(encoding="utf-8")
+
+
 def test_strata_of_an_evaluation_are_shown(whole_run):
     metrics = read_json(whole_run.metrics)
     part = {key: metrics[key] for key in ("n", "groups", "metrics", "binary", "per_class", "confusion")}

@@ -17,7 +17,10 @@ def test_the_first_sentence_counts_what_was_missed_and_false_alarms():
 
 
 def test_without_positive_classes_it_counts_right_and_wrong():
-    assert summary_cards.in_cases(METRICS | {"binary": None}) == "Of 47 cases it named 35 rightly and 12 wrongly."
+    assert (
+        summary_cards.in_cases(METRICS | {"binary": None})
+        == "Of 47 cases it classified 35 correctly and 12 incorrectly."
+    )
     assert summary_cards.in_cases({"classes": ["a"], "confusion": [[1]]}).startswith("Of 1 case it")
     assert summary_cards.in_cases({}) == ""
 
