@@ -133,6 +133,12 @@ def claim(folder: Path, names: Iterable[str]) -> None:
         write_text(folder / MARKER, _listing(before | names))
 
 
+def discard(folder: Path, names: Iterable[str]) -> None:
+    """Remove the files of these `names` from `folder` that this program wrote there; those of others stay."""
+    for name in _written(folder).intersection(names):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _swap(part: Path, target: Path) -> None:
     """Let the folders `part` and `target` change places.
 

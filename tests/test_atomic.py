@@ -206,3 +206,11 @@ def test_what_a_killed_writer_left_is_cleared_and_nothing_else(tmp_path):
     (tmp_path / ".part-12345678-model" / "inside").write_text("x")
     atomic.clear_leftovers(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["rows", "whole.csv"]
+
+
+def test_only_this_program_s_files_are_discarded(tmp_path):
+    atomic.claim(tmp_path, ["metrics.json", "row.json"])
+    for name in ("metrics.json", "row.json", "mine.json"):
+        (tmp_path / name).write_text("{}")
+    atomic.discard(tmp_path, ["metrics.json", "mine.json", "none.json"])
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == ["mine.json", "row.json"]

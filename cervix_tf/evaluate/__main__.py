@@ -168,6 +168,9 @@ def _evaluated(
         seed=options.seed,
     )
     atomic.claim(out.root, _names(out))
+    # What an earlier evaluation said of other predictions goes first, so that a kill leaves no mixture.
+    atomic.discard(options.out, [ROW])
+    atomic.discard(out.root, [path.name for path in (out.report, out.checklist, out.metrics, out.seen)])
     predictions.write(found.predictions, out.predictions)
     manifest.write(found.tested, out.manifest)
     replace(model.contract, digest="").write(out.contract)  # the model it was sealed with is not here

@@ -72,11 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         contract.read(out.contract)  # of a folder that is no run nothing is touched
         with run_lock.held(out.root), quiet.libraries():  # the converter tells a long story otherwise
             formats.check(out, options.formats)
-            if options.calibrate or options.operating_point:
-                decisions.decide(out, options.calibrate, options.operating_point)
+            # Before the decisions, which take the exported files away: the gate does not depend on them.
             if options.quality and not quality_gate.write(out, runs.manifest(out, options.root)):
                 few = quality.FEWEST_IMAGES
-                raise InputError(f"--quality: limits need {few} labeled training images or cases; leave it out")
+                raise InputError(
+                    f"--quality: limits need {few} labeled training images of each kind of view; leave it out"
+                )
+            if options.calibrate or options.operating_point:
+                decisions.decide(out, options.calibrate, options.operating_point)
             rows = formats.run(
                 out,
                 options.formats,

@@ -141,6 +141,41 @@ def test_manifests_of_different_names_keep_them(model, tmp_path):
     assert list(json.loads((tmp_path / "evaluation" / "row.json").read_text())) == ["manifest", "again"]
 
 
+@pytest.mark.parametrize("later", [["manifest.csv", "again.csv"], ["manifest.csv"]])
+def test_the_comparison_of_an_earlier_evaluation_goes_before_new_results_come(model, tmp_path, monkeypatch, later):
+    images(tmp_path)
+    (tmp_path / "again.csv").write_bytes((tmp_path / "manifest.csv").read_bytes())
+    asked = ["model.tflite", "--resamples", "100", "--manifest"]
+    main([*asked, "manifest.csv", "again.csv"])
+    assert (tmp_path / "evaluation" / "row.json").is_file()
+    monkeypatch.setattr(predictions, "write", killed)
+    with pytest.raises(SystemExit):
+        main([*asked, *later])
+    assert not (tmp_path / "evaluation" / "row.json").exists()
+
+
+def killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_killed_between_new_predictions_and_new_metrics_it_leaves_no_older_ones(model, tmp_path, monkeypatch):
+    images(tmp_path)
+    model.seen = trained_on(manifest.read(tmp_path / "manifest.csv").part("validation").rows, tmp_path)
+    asked = ["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"]
+    main(asked)
+    out = tmp_path / "evaluation"
+    for name in ("report.html", "checklist.md"):  # the stand-in for the page writes none
+        (out / name).write_text("older")
+    (out / "notes.txt").write_text("mine")
+    model.seen = None
+    monkeypatch.setattr(manifest, "write", killed)
+    with pytest.raises(SystemExit):
+        main(asked)
+    left = {path.name for path in out.iterdir()}
+    assert "predictions.csv" in left and "notes.txt" in left
+    assert not left & {"metrics.json", "report.html", "checklist.md", "seen.json"}
+
+
 def test_of_several_manifests_what_is_for_one_is_refused(model, tmp_path, capsys):
     images(tmp_path)
     assert "two have the same name" in refused(capsys, "manifest.csv")

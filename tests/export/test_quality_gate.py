@@ -146,6 +146,18 @@ def test_few_training_images_make_no_gate_and_the_command_says_so(run, monkeypat
     assert "limits need 61 labeled training images" in capsys.readouterr().err and not run.quality.exists()
 
 
+def test_where_no_gate_can_be_made_the_exported_files_stay(run, monkeypatch):
+    monkeypatch.setattr(quality, "FEWEST_IMAGES", 61)
+    predicted = predictions.read(run.predictions)
+    names = [f"validation {at}" for at in range(len(predicted))]
+    labels = predicted.table["label"]
+    validation = predictions.from_arrays(names, predicted.probabilities, predicted.classes, labels=labels)
+    predictions.write(validation, run.validation_predictions)
+    with pytest.raises(SystemExit):
+        export.main([str(run.root), "--formats", "tflite-float32", "--calibrate", "temperature", "--quality"])
+    assert run.tflite().is_file() and runs.contract(run).calibration is None
+
+
 def without(run, view, keep):
     """The run's training rows without this view, but for the first `keep` cases; the model may lack views."""
     contract = replace(runs.contract(run), missing_views=True)
