@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cervix_tf.contract import Contract
+from cervix_tf.data.images import MISSING
 from cervix_tf.errors import InputError
 from cervix_tf.export import reading, runtime
 from cervix_tf.export.reading import Image
@@ -127,6 +128,8 @@ class Classifier:
             images = [images]
         found: list[tuple[str, list[Image]]] = []
         for at, each in enumerate(images):
+            if isinstance(each, str) and each == MISSING:
+                raise InputError(f"images[{at}] is empty, which stands for a missing view only within a case")
             if isinstance(each, str | os.PathLike):
                 found += [(name, [*paths]) for name, paths in files.inputs_of([Path(each)], self.contract)]
             else:
@@ -137,6 +140,8 @@ class Classifier:
 
 
 def _image(image: Any) -> Image:
+    if image is None:
+        return MISSING
     if isinstance(image, str | os.PathLike):
         return os.fspath(image)
     if isinstance(image, np.ndarray):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import keyword
 import pkgutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -32,8 +33,8 @@ def list_() -> None:
     """Print each study's command and its paper."""
     for study in sorted(module.name for module in pkgutil.iter_modules([str(FOLDER)]) if module.ispkg):
         if not study.startswith("_"):
-            citation = (importlib.import_module(f"experiments.{study}").__doc__ or "").strip()
-            print(f"python -m experiments.{study}\n    {citation}")
+            citation = " ".join((importlib.import_module(f"experiments.{study}").__doc__ or "").split())
+            print(f"python -m experiments.{study}", textwrap.indent(textwrap.fill(citation, 92), "    "), sep="\n")
 
 
 def new(name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME")]) -> None:

@@ -133,9 +133,18 @@ def test_a_model_that_lets_views_be_missing_takes_a_case_of_any_of_them(tmp_path
     red = np.zeros((16, 16, 3), np.uint8)
     red[..., 0] = 160
     assert list(model.predict([["", "", red, ""]])["most_probable"]) == ["red"]
-    with pytest.raises(InputError, match="an input has 0 of 4 images; brightest color takes at least one of them"):
+    with pytest.raises(InputError, match="an input has 0 of its 4 images; brightest color needs at least one of them"):
         model.predict([["", "", "", ""]])
-    with pytest.raises(InputError, match="an input has 3 of 4 images; brightest color takes all of them"):
+    with pytest.raises(InputError, match="all its images are black, which stands for a missing view"):
+        model.predict([["", "", np.zeros_like(red), ""]])
+    with pytest.raises(InputError, match=r"images\[0\] is empty, which stands for a missing view only within a case"):
+        model.predict([""])
+    assert model.predict([[None, None, red, None]]).equals(model.predict([["", "", red, ""]]))
+    (tmp_path / "black").mkdir()
+    cv2.imwrite(str(tmp_path / "black" / "green.png"), np.zeros((16, 16, 3), np.uint8))
+    with pytest.raises(InputError, match=r"green.png: is all black, which stands for a missing view; leave it out"):
+        model.predict(tmp_path / "black")
+    with pytest.raises(InputError, match="an input has 3 of its 4 images; brightest color needs all of them"):
         cervix_tf.load(tmp_path / "all.tflite").predict([[red, red, red, ""]])
     with pytest.raises(InputError, match="holds 1 images, but brightest color takes a folder of 4 images"):
         files.inputs_of([tmp_path / "visits" / "one"], of_all)

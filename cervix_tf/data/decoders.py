@@ -26,6 +26,7 @@ from cervix_tf.data.headers import Header, UnreadableImage, damaged, truncated
 
 _MOST_SCANS = 50  # of a progressive JPEG; encoders write about ten, and each costs as much time as the first
 _SCAN = b"\xff\xda"
+_END = b"\xff\xd9"
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -49,7 +50,7 @@ def jpeg(data: bytes, header: Header) -> np.ndarray:
         return simplejpeg.decode_jpeg(data, strict=True).copy()
     except ValueError as error:
         said = str(error).removeprefix("Corrupt JPEG data: ")
-    if "end of JPEG file" in said:
+    if "end of JPEG file" in said or _END not in data:  # cut early enough, it is called of unusual subsampling
         raise truncated()
     if "subsampling" in said:
         raise UnreadableImage("wrong_format", "is a JPEG of unusual chroma subsampling; convert it to PNG")

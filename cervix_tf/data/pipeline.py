@@ -14,6 +14,7 @@ import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -303,11 +304,29 @@ def _decoder(images: Images) -> Decode:
     return lambda file: black() if file == MISSING else decode(file)
 
 
+@functools.cache
+def _remembered(file: str, modified: int, size: int) -> np.ndarray:
+    return decode_file(file)
+
+
+def _from_memory(file: str) -> np.ndarray:
+    """The pixels of a file, decoded once a process as long as it stays as it is.
+
+    One memory for all pipelines: TensorFlow lets go of no Python function that a graph has called, and of nothing that
+    one remembers.
+    """
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return decode_file(file)  # which says what is wrong
+    return _remembered(file, status.st_mtime_ns, status.st_size)
+
+
 def _file_decoder(images: Images) -> Decode:
     if images.cache == "none":
         return decode_file
     if images.cache == "memory":
-        return functools.cache(decode_file)
+        return _from_memory
     if images.cache == "disk":
         return PixelCache(pixel_cache.folder(), decode_file)
     raise ValueError(f"unknown cache {images.cache!r}")

@@ -52,23 +52,25 @@ def slots(images: Mapping[str, Sequence[str]], views: Sequence[str]) -> list[str
 def of_some(files: Sequence[str], views: Sequence[str], where: str) -> list[str]:
     """The file of each of `views` for a case that may lack some, "" for a kind that it lacks; see `slots`.
 
-    Of a case with as many files as views `assign` tells the order; of fewer, each name has to say its kind.
+    Of a case with as many files as views `assign` tells the order, unless each name says its kind, as it has to where
+    there are fewer: seven files are not seven views where two of them are green and none is of iodine.
     Raises `InputError` as `assign` does.
     """
-    if len(files) == len(views):
+    kinds = {kind(view) for view in views}
+    if len(files) == len(views) and not all(_told(file, kinds) for file in files):
         file_of = {view: file for file, view in assign(files, views, where).items()}
         return [file_of[view] for view in views]
     told: dict[str, list[tuple[str, str]]] = {kind(view): [] for view in views}
-    untold = _untold(where, f"call each file by its view: {', '.join(views)}")
+    untold = _untold(where, f"name each file after its view: {', '.join(views)}")
     for file in files:
         found = _told(file, told)
         if len(found) != 1:
-            raise untold(f"{file!r} says {' and '.join(found) or 'no view'}, and some views are missing")
+            raise untold(f"{file!r} names {' and '.join(found) or 'no view'}, and the case may lack some")
         ((name, index),) = found.items()
         told[name].append((file, index))
     for name, some in told.items():
         if len(some) > (most := sum(kind(view) == name for view in views)):
-            raise untold(f"{len(some)} names say {name}, there are {most}")
+            raise untold(f"{len(some)} files are named {name}, the model takes {most}")
     return slots({name: _in_order(some, untold) for name, some in told.items()}, views)
 
 

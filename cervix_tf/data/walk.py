@@ -12,6 +12,8 @@ from cervix_tf.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 """Lower-case endings of the files that are taken for images."""
+_NOT_READ = (".dcm", ".dicom", ".gif", ".heic", ".jp2", ".ndpi", ".svs", ".webp")
+"""Lower-case endings of images in formats that nothing here reads: they are named, not passed over in silence."""
 _MADE_BY_SYSTEMS = {
     "__macosx",
     "@eadir",
@@ -39,7 +41,8 @@ def images(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """POSIX paths, relative to `root`, of all image files below it, sorted by code point; and what was left out.
 
     Left out, each as (path, reason): hidden files, thumbnails and copies that operating systems and network
-    drives make, names that no manifest can hold, and what is called like an image and is no file.
+    drives make, names that no manifest can hold, images in formats that are not read, and what is called like an image
+    and is no file.
     Links to folders are not followed. Raises `InputError` when `root` is no folder or a folder cannot be opened.
     """
     if not root.exists():
@@ -69,6 +72,8 @@ def images(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
                     left_out.append((_printable(path), why))
                 else:
                     paths.append(path)
+            elif name.lower().endswith(_NOT_READ) and not (made or strange((name,))):
+                left_out.append((_printable(f"{start}{name}"), "image in a format that is not read; convert it to PNG"))
     return sorted(paths), sorted(left_out)
 
 

@@ -33,7 +33,13 @@ def decoded(images: Sequence[Image], contract: Contract) -> list[np.ndarray]:
     there = [pixels for pixels in found if pixels is not None]
     if not there or (len(there) < len(found) and not contract.missing_views):
         least = "at least one" if contract.missing_views else "all"
-        raise InputError(f"an input has {len(there)} of {len(found)} images; {contract.task} takes {least} of them")
+        raise InputError(f"an input has {len(there)} of its {len(found)} images; {contract.task} needs {least} of them")
+    if contract.missing_views:
+        for image, pixels in zip(images, found, strict=True):
+            if pixels is not None and isinstance(image, str) and not pixels.any():
+                raise InputError(f"{image}: is all black, which stands for a missing view; leave it out")
+        if not any(pixels.any() for pixels in there):
+            raise InputError("an input has no view: all its images are black, which stands for a missing view")
     return [np.zeros_like(there[0]) if pixels is None else pixels for pixels in found]
 
 

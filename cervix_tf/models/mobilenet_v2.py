@@ -11,6 +11,8 @@ from cervix_tf.models import weights as first_weights
 
 # PyTorch's 0.1, written Keras' way. keras.applications' 0.999 needs thousands of steps to forget its start.
 _MOMENTUM = 0.9
+_SIZES = (96, 128, 160, 192, 224)
+"""Sides of the square images that Keras has weights of."""
 
 
 def mobilenet_v2(
@@ -34,10 +36,11 @@ def mobilenet_v2(
     Source: Sandler et al. 2018; Buiu et al. 2020, sec. 3.2.2 (32 or 64 maps).
     Departs: batch normalization keeps Keras' epsilon 1e-3, with which its weights were trained (PyTorch: 1e-5).
     """
+    size = height if height == width and height in _SIZES else 224  # as Keras chooses among its files
     whole = first_weights.build(
         keras.applications.MobileNetV2,
         weights,
-        f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_224_no_top.h5",
+        f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_{size}_no_top.h5",
         include_top=False,
         alpha=alpha,
         input_shape=(height, width, 3),

@@ -52,8 +52,11 @@ def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
         return [case for folder in folders for case in _cases(folder, contract)]
     if len(names) != len(contract.views) and not (contract.missing_views and len(names) < len(contract.views)):
         raise InputError(f"{path}: holds {len(names)} images, but {contract.task} takes {needed}")
-    in_order = views.of_some(names, contract.views, str(path))
-    return [(str(path), [str(path / name) if name else images.MISSING for name in in_order])]
+    if contract.missing_views:
+        in_order = views.of_some(names, contract.views, str(path))
+        return [(str(path), [str(path / name) if name else images.MISSING for name in in_order])]
+    file_of = {view: file for file, view in views.assign(names, contract.views, str(path)).items()}
+    return [(str(path), [str(path / file_of[view]) for view in contract.views])]
 
 
 def _images_in(path: Path) -> list[str]:

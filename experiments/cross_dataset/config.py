@@ -58,7 +58,7 @@ class Config(StudyConfig):
     """Draw this many synthetic cells per class, in the layouts of SIPaKMeD and CRIC, instead of reading a data root."""
     data_sets: Annotated[tuple[DataSet, ...], Different()] = DATA_SETS
     """Those that are trained and tested on: folders of these names below the data root."""
-    main: Cells = "sipakmed"
+    main: DataSet = "sipakmed"
     """The data set whose network is exported and whose own test heads the report."""
     network: Literal["mobilenet_v2", "resnet10_narrow"] = "mobilenet_v2"
     """Of all rows; with its initial weights it also gives the features that domains are compared by."""
@@ -84,7 +84,7 @@ class Config(StudyConfig):
     """Share of the groups of each data set that chooses the epoch of its network."""
     test_share: Share = 0.3
     """Share of the groups of each data set held out: the test images of every network."""
-    distance_images: Count = 500
+    distance_images: Annotated[int, Range(2, 100_000)] = 500
     """Of each of two domains whose distance is taken: at most so many, and as many as the smallest split has."""
     local_cases: Annotated[int, Range(20, 1000)] = 20
     """Cases of the tested data set, half of them positive, on which a network is recalibrated."""
@@ -98,7 +98,7 @@ class Config(StudyConfig):
         """What its fields rule out together."""
         yield from ranges.nothing_left(self, "validation_share", "test_share")
         if self.main not in self.data_sets:
-            yield "main", "is none of --data-sets"
+            yield "main", f"is not among --data-sets; give --main {self.data_sets[0]}"
         for block in BLOCKS.values():
             if len(alone := [name for name in block.data_sets if name in self.data_sets]) == 1:
                 yield "data_sets", f"has nothing to test {alone[0]} on; add one of {', '.join(block.data_sets)}"

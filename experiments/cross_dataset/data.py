@@ -18,7 +18,17 @@ from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study.data import DataDescription, Splits
-from experiments.cross_dataset.config import CLASSES, LABEL_MAP, POSITIVE, SHEETS, Config, DataSet, Row, same_kind
+from experiments.cross_dataset.config import (
+    BLOCKS,
+    CLASSES,
+    LABEL_MAP,
+    POSITIVE,
+    SHEETS,
+    Config,
+    DataSet,
+    Row,
+    same_kind,
+)
 
 VIEWS = ("", "acetic")
 """Cells, and photographs after acetic acid, which both banks of photographs have."""
@@ -56,9 +66,13 @@ def _imported(config: Config, root: Path) -> Imported:
     """The data sets below one root as one manifest."""
     missing = [name for name in config.data_sets if not (root / name).is_dir()]
     if missing:
+        there = [name for name in config.data_sets if name not in missing]
+        blocks = [[name for name in block.data_sets if name in there] for block in BLOCKS.values()]
+        left = [name for block in blocks if len(block) > 1 for name in block]
+        main = "" if config.main in left else f" --main {left[0]}" if left else ""
+        remedy = f", or leave it out: --data-sets {' '.join(left)}{main}" if left else ""
         raise InputError(
-            f"{root}: has no folder {', '.join(missing)}; put each data set into a folder of its name, or leave it "
-            f"out: --data-sets {' '.join(name for name in config.data_sets if name not in missing)}"
+            f"{root}: has no folder {', '.join(missing)}; put each data set into a folder of its name{remedy}"
         )
     found: dict[str, Imported] = {}
     for name in config.data_sets:
@@ -99,10 +113,15 @@ def subsample(part: Manifest, most: int, seed: int) -> Manifest:
     return part.where(groups.isin(order[sizes.cumsum() <= most]))
 
 
-def local_pool(parts: Splits) -> Manifest:
-    """The images of a data set that another one's network may be recalibrated on: all but those it is tested on."""
+def local_pool(parts: Splits, own: Splits) -> Manifest:
+    """The images of a data set that another one's network may be recalibrated on.
+
+    All but those it is tested on and the groups that the network, whose splits are `own`, was trained or chosen on.
+    """
     first, second = parts["train"], parts["validation"]
-    return replace(first, rows=pd.concat([first.rows, second.rows], ignore_index=True))
+    both = replace(first, rows=pd.concat([first.rows, second.rows], ignore_index=True))
+    known = pd.concat([groups_of(own[part].rows, "path") for part in ("train", "validation")])
+    return both.where(~groups_of(both.rows, "path").isin(known))
 
 
 def distance_images(config: Config, parts: dict[DataSet, Splits], data_set: DataSet) -> int:

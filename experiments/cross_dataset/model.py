@@ -8,7 +8,7 @@ from keras import layers
 from cervix_tf.models import backbones
 from experiments.cross_dataset.config import CLASSES, Config
 
-INTENDED_USE = "Research on how far a classifier of single cells carries to other data sets."
+INTENDED_USE = "Research on how far a classifier carries to other data sets."
 
 
 def classifier(config: Config) -> keras.Model:

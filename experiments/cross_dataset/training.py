@@ -110,7 +110,7 @@ def evaluate_row(config: Config, row: Row, parts: Parts, shared: Networks, out: 
         test, result = parts[name]["test"], result_dir(config, out, row, name)
         study_data.keep_manifest(own if name == row.data_set else {"test": test}, result)
         if name != row.data_set:
-            predictions.write(said(data.local_pool(parts[name])), local_dir(out, row, name).predictions)
+            predictions.write(said(data.local_pool(parts[name], own)), local_dir(out, row, name).predictions)
         apart = {
             "value": distance.frechet(known, embedded(test)),
             "low": None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cervix_tf.data import audit, fingerprints, images
@@ -128,6 +128,7 @@ def test_a_whole_rgb_file_has_no_finding_and_can_be_decoded(suffix: str, tmp_pat
     assert images.decode_file(tmp_path / f"whole{suffix}").shape == (96, 128, 3)
 
 
+@example(cut=0.173828125)  # after the frame's header, before the scan
 @given(cut=st.floats(0, 0.999))
 def test_a_jpeg_cut_anywhere_is_found(cut: float, picture: Picture, tmp_path_factory: pytest.TempPathFactory) -> None:
     whole = cv2.imencode(".jpg", picture(1))[1].tobytes()

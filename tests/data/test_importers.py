@@ -107,12 +107,13 @@ def test_mendeley_lbc_takes_its_classes_from_folders_named_in_words(tmp_path: Pa
         "Negative for Intraepithelial malignancy/NL_1_ (6).jpg",
         "Squamous cell carcinoma/scc_1 (1).jpg",
         "Squamous metaplasia/1.jpg",
+        "High quality/2.jpg",
     ):
         picture(tmp_path / name)
     got = load("mendeley_lbc", tmp_path)
     assert list(got.manifest.rows["label"]) == ["HSIL", "NILM", "SCC", "LSIL"]
     assert got.manifest.rows["group"].is_unique
-    assert [what for what, _ in got.left_out] == ["Squamous metaplasia/1.jpg"]
+    assert [what for what, _ in got.left_out] == ["High quality/2.jpg", "Squamous metaplasia/1.jpg"]
     assert any("no name says which woman" in note for note in got.notes)
 
 

@@ -175,6 +175,22 @@ def test_caching_decoded_images_changes_nothing(pictures, cache, tmp_path, monke
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(drawn(pictures), found, strict=True))
 
 
+def test_the_memory_of_decoded_images_is_one_for_all_pipelines_and_notices_a_changed_file(pictures, monkeypatch):
+    in_memory, decoded = Images(height=24, width=32, batch_size=4, cache="memory"), []
+    decode = pipeline.decode_file
+    monkeypatch.setattr(pipeline, "decode_file", lambda path: decoded.append(path) or decode(path))
+
+    def pixels():
+        return np.concatenate([batch for batch, _ in pipeline.evaluation(pictures, in_memory).as_numpy_iterator()])
+
+    first = pixels()
+    np.testing.assert_array_equal(pixels(), first)
+    assert sorted(decoded) == sorted(file for (file,) in pictures.files)
+    ((file,), *_) = pictures.files
+    cv2.imwrite(file, np.full((48, 64, 3), 255, np.uint8))
+    assert pixels()[0].min() == 255 and decoded[len(pictures) :] == [file]
+
+
 def test_the_cache_on_disk_serves_the_next_run_and_notices_a_changed_file(pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("CERVIX_TF_CACHE", str(tmp_path / "kept"))
     on_disk = Images(height=24, width=32, batch_size=4, cache="disk")

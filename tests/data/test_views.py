@@ -120,9 +120,10 @@ def test_of_a_case_that_lacks_views_each_name_says_its_kind_and_missing_kinds_ar
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (["1.png"], "'1.png' says no view, and some views are missing"),
-        (["green iodine.png"], "'green iodine.png' says green and iodine"),
-        (["green a.png", "green b.png"], "2 names say green, there are 1"),
+        (["1.png"], "'1.png' names no view, and the case may lack some"),
+        (["green iodine.png"], "'green iodine.png' names green and iodine"),
+        (["green a.png", "green b.png"], "2 files are named green, the model takes 1"),
+        ([*(f"acetic_{n}.png" for n in range(1, 4)), "green_1.png", "green_2.png"], "2 files are named green, the"),
     ],
 )
 def test_a_case_that_lacks_views_is_refused_where_a_name_leaves_its_kind_open(files, words) -> None:

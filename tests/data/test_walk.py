@@ -47,6 +47,16 @@ def test_thumbnails_and_copies_of_drives_and_systems_are_left_out_and_said(tmp_p
     assert {reasons[name] for name in HIDDEN[1:]} == {"hidden file"}
 
 
+def test_images_in_formats_that_are_not_read_are_named_and_other_files_are_none(tmp_path: Path) -> None:
+    picture(tmp_path / "x" / "a.jpg")
+    for name in ("x/scan.DCM", "x/slide.svs", "x/.hidden.dcm", "notes.txt"):
+        (tmp_path / name).write_bytes(b"something")
+    imported = importers.load("folder", tmp_path)
+    assert imported.manifest.rows["path"].tolist() == ["x/a.jpg"]
+    reason = "image in a format that is not read; convert it to PNG"
+    assert imported.left_out == [("x/scan.DCM", reason), ("x/slide.svs", reason)]
+
+
 def test_what_is_called_like_an_image_and_is_no_file_is_left_out_in_a_second(tmp_path: Path) -> None:
     picture(tmp_path / "x" / "a.jpg")
     os.mkfifo(tmp_path / "x" / "pipe.jpg")

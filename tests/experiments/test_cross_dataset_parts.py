@@ -50,7 +50,7 @@ def test_a_network_is_same_kind_images_of_its_own_kind_alone():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"data_sets": ("herlev", "cric_crops")}, "--main sipakmed: is none of --data-sets"),
+        ({"data_sets": ("herlev", "cric_crops")}, "--main sipakmed: is not among --data-sets"),
         ({"data_sets": ("sipakmed", "herlev", "iarc_via")}, "nothing to test iarc_via on; add one of iarc_colposcopy"),
         ({"synthetic_cells": 10}, "are drawn in two layouts alone; give --data-sets sipakmed cric_crops"),
         ({"local_cases": 21}, "must be even"),
@@ -91,6 +91,16 @@ def test_what_resembles_a_test_image_of_another_data_set_is_not_trained_on():
     assert sum(len(part) for each in parts.values() for part in each.values()) < 640
 
 
+def test_local_cases_are_of_no_group_that_the_network_was_trained_or_chosen_on():
+    both = listed({"sipakmed": 400, "cric_crops": 240}, lambda site, at: f"{site if at // 4 % 2 else 'both'} {at // 4}")
+    parts = data.split(both, DEMO)
+    own, other = parts["sipakmed"], parts["cric_crops"]
+    known = {group for part in ("train", "validation") for group in own[part].rows["group"]}
+    assert known & {group for part in ("train", "validation") for group in other[part].rows["group"]}
+    pooled = set(data.local_pool(other, own).rows["group"])
+    assert pooled and not pooled & (known | set(other["test"].rows["group"]))
+
+
 def test_a_large_training_split_loses_whole_groups_at_random_by_the_seed():
     whole = listed({"sipakmed": 400})
     kept = data.subsample(whole, 101, seed=1)
@@ -105,8 +115,13 @@ def test_a_missing_folder_is_named_with_the_way_to_do_without_it(tmp_path):
     out = RunDir(tmp_path / "run")
     write_json(out.environment, {})
     config = replace(PUBLIC, data=Source(root=tmp_path), data_sets=("sipakmed", "herlev"))
-    with pytest.raises(InputError, match=r"has no folder herlev; .* --data-sets sipakmed$"):
+    with pytest.raises(InputError, match=r"has no folder herlev; put each data set into a folder of its name$"):
         data.read(config, out)
+    for name in ("iarc_colposcopy", "iarc_via"):
+        (tmp_path / name).mkdir()
+    remedy = r"or leave it out: --data-sets iarc_colposcopy iarc_via --main iarc_colposcopy$"
+    with pytest.raises(InputError, match=remedy):
+        data.read(replace(PUBLIC, data=Source(root=tmp_path)), out)
 
 
 def test_a_manifest_whose_rows_name_no_data_set_is_refused(tmp_path):

@@ -122,7 +122,7 @@ def test_the_list_says_how_far_the_rows_are(finished, tmp_path, capsys):
     [
         (("--only", "herlev"), "--only herlev: no such row; choose from sipakmed, sipakmed-reinhard"),
         (("--synthetic-cells", "0"), "--data.root is missing"),
-        (("--main", "herlev"), "--main herlev: is none of --data-sets"),
+        (("--main", "herlev"), "--main herlev: is not among --data-sets"),
     ],
 )
 def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, arguments, words):

@@ -3,7 +3,7 @@
 import {cases, created, lacking, listed, needed} from "./cases.js";
 import {compare} from "./names.js";
 import {contract, text} from "./text.js";
-import {assign, assignSome, Untold, viewOf} from "./views.js";
+import {assign, assignSome, named, Untold, viewOf} from "./views.js";
 
 const IMAGE = /\.(jpe?g|png|bmp|tiff?|heic|webp|gif)$/i;
 
@@ -59,6 +59,9 @@ export function put(one, files) {
     const told = contract.views.indexOf(viewOf(file.name, contract.views));
     const at = told >= 0 && !one.files[told] ? told : free();
     if (at < 0) return text("too_many", {views: needed});
+    if (at !== told && contract.missing_views) {
+      one.problem = text("check_order", {why: text("untold_none", {file: file.name})}); // a guess is not to be screened
+    }
     one.files[at] = file;
   }
   const views = lacking(one);
@@ -77,7 +80,8 @@ export function nextVisit() {
 function arranged(one, files) {
   const byName = new Map(files.map((file) => [file.name, file]));
   try {
-    const told = files.length === needed ? assign : assignSome;
+    const some = contract.missing_views && files.every(({name}) => named(name, contract.views));
+    const told = files.length === needed && !some ? assign : assignSome;
     const views = told([...byName.keys()], contract.views);
     one.files = contract.views.map((view) => byName.get(views.get(view)) ?? null);
   } catch (error) {

@@ -78,6 +78,9 @@ export function filled(files, views) {
   });
 }
 
+/** Whether a file's name says a kind of view. */
+export const named = (file, views) => [...said(file, [...grouped(views, kind).keys()])].length > 0;
+
 /** The view that a file's name alone says, "" where it says none or leaves the number open. */
 export function viewOf(file, views) {
   const found = [...said(file, [...grouped(views, kind).keys()])];

@@ -13,7 +13,7 @@ from cervix_tf.data.importing import files
 from cervix_tf.data.importing.imported_records import ImportedRecords
 
 CLASSES = ("NILM", "LSIL", "HSIL", "SCC")
-_BEGINNING = {"negative": "NILM", "low": "LSIL", "high": "HSIL", "squamous cell carcinoma": "SCC"}
+_BEGINNING = {"negative": "NILM", "low squamous": "LSIL", "high squamous": "HSIL", "squamous cell carcinoma": "SCC"}
 """How a class folder's name begins, case ignored -> class."""
 LAYOUT = (
     "folders Negative for Intraepithelial malignancy, Low squamous intra-epithelial lesion, High squamous "
@@ -31,7 +31,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
         if label:
             found.add(path, label=label, group=f"{label}/{pure.stem}")
         else:
-            found.leave_out(path, "not in a folder called as one of the four classes")
+            found.leave_out(path, "not in a folder named after one of the four classes")
     if found.records:
         found.notes.append(
             "no name says which woman a picture is of: each is a group of its own, which leaks where a woman has "
