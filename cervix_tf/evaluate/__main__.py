@@ -58,8 +58,8 @@ class Options:
     (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive weighs ten false alarms).
     Without it, at the threshold of the model's contract, where `python -m cervix_tf.export` has put one."""
     prevalence: float | None = None
-    """Share of positives among the patients it is for, such as 0.05: predictive values at that prevalence, of the
-    operating point, else of the most probable class."""
+    """Share of positives among the cases it is for (cells or women: what one answer is about), such as 0.05:
+    predictive values at that prevalence, of the operating point, else of the most probable class."""
     set_error: float | None = None
     """Also sets of classes that miss the true one in at most this share of each class, such as 0.1, by the validation
     rows; and the error that is left when the least sure images are deferred to a person."""

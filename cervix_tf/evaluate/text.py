@@ -50,7 +50,7 @@ def _calibration(summary: Mapping[str, Any]) -> Iterator[str]:
     for when in ("before", "after"):
         if found := measures[when]:
             which = f"{when} {measures['method']} scaling, " if measures["after"] else ""
-            yield f"calibration, {which}probability of {found['of']}:"
+            yield f"calibration, {which}probability of {found['of']} (calibration error, log loss: all classes):"
             yield from _each(found["metrics"])
 
 

@@ -138,7 +138,7 @@ def alarms(metrics: Mapping[str, Any]) -> str:
     counts = summary_cards.counts(metrics)
     share = counts["positive"] / max(counts["positive"] + counts["negative"], 1) if counts else 0.0
     text = (
-        f"Where {ill} of {people:,} have it{' (an example)' if stated is None else ''}, it would raise "
+        f"Where {ill} of {people:,} such cases have it{' (an example)' if stated is None else ''}, it would raise "
         f"{right + wrong:,} alarms, {right} of them right and {wrong:,} false, and miss {ill - right}."
     )
     if share > 2 * prevalence:

@@ -216,7 +216,7 @@ def _calibrated(measures: Mapping[str, Any]) -> dict[str, Any]:
     rows = {f"before {method} scaling": measures["before"], f"after {method} scaling": after}
     if after is None:
         rows = {"this model": measures["before"]}
-    title = f"Calibration of the probability of {measures['before']['of']}"
+    title = f"Calibration of the probability of {measures['before']['of']} (calibration error, log loss: all classes)"
     return {"title": title, "rows": {name: found["metrics"] for name, found in rows.items()}}
 
 
