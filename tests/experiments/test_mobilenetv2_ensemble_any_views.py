@@ -80,5 +80,5 @@ def test_a_folder_of_one_image_is_a_visit_like_black_images_in_place_of_the_othe
     answers = [exported.predict(images)[columns].to_numpy() for images in (tmp_path, [as_arrays])]
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-6)
     (tmp_path / "green.jpg").rename(tmp_path / "1.jpg")
-    with pytest.raises(InputError, match="says no view, and some views are missing; call each file by its view"):
+    with pytest.raises(InputError, match="names no view, and the case may lack some; name each file after its view"):
         exported.predict(tmp_path)
