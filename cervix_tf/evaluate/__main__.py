@@ -118,7 +118,14 @@ def evaluate(options: Options, command: str = "") -> str:
         model = runtime.load(options.model)
         others = tuple(runtime.load(path) for path in options.ensemble)
     wanted = Wanted(options.uncertainty, options.samples, others)
-    found = {path: _evaluated(options, model, wanted, path, listed[path], out, command) for path, out in outs.items()}
+    found = {}
+    for path, out in outs.items():
+        try:
+            found[path] = _evaluated(options, model, wanted, path, listed[path], out, command)
+        except InputError as error:
+            if len(outs) == 1 or str(path) in str(error):
+                raise
+            raise InputError(f"{path}: {error}") from None  # which of several it is about
     if len(found) == 1:
         return "\n".join(found[options.manifest[0]].lines)
     row = {outs[path].root.name: each.metrics for path, each in found.items()}

@@ -18,18 +18,30 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Of one manifest's results those that a reader compares, each with n, interval and method."""
+    """Of one manifest's results those that a reader compares, each with n, interval and method.
+
+    Sensitivity and specificity are those of the operating point, where there is one; `decided` says so.
+    """
     found = {name: summary["metrics"][name] for name in ("accuracy", "balanced_accuracy")}
+    point = summary.get("operating_point")
     if summary["binary"]:
-        found |= {name: summary["binary"]["metrics"][name] for name in ("sensitivity", "specificity", "auc")}
-    return {"data": summary["data"], "n": summary["n"], "groups": summary["groups"], "metrics": found}
+        decided = (point or summary["binary"])["metrics"]
+        found |= {name: decided[name] for name in ("sensitivity", "specificity")}
+        found["auc"] = summary["binary"]["metrics"]["auc"]
+    by = f"operating point, {operating_points.words(point)}" if point else "the most probable class"
+    return {"data": summary["data"], "n": summary["n"], "groups": summary["groups"], "decided": by, "metrics": found}
 
 
 def side_by_side(row: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The headlines of several manifests, name -> results: a metric, then a line for each manifest."""
-    found = {name: headline(summary)["metrics"] for name, summary in row.items()}
+    heads = {name: headline(summary) for name, summary in row.items()}
+    found = {name: head["metrics"] for name, head in heads.items()}
     metrics = next(iter(found.values()))
-    return [line for each in metrics for line in (f"{each}:", *(_line(name, of[each]) for name, of in found.items()))]
+    told = [f"sensitivity and specificity on {name} by {head['decided']}" for name, head in heads.items()]
+    return [
+        *(told if "sensitivity" in metrics else []),
+        *(line for each in metrics for line in (f"{each}:", *(_line(name, of[each]) for name, of in found.items()))),
+    ]
 
 
 def _overall(summary: Mapping[str, Any]) -> Iterator[str]:

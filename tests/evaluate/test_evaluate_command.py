@@ -134,6 +134,31 @@ def test_several_manifests_give_a_model_a_row_of_results_on_the_same_terms(model
     assert [str(each) for each in model.pages] == ["evaluation/north-manifest", "evaluation/south-manifest"]
 
 
+def test_the_comparison_is_of_the_operating_point_and_says_so(model, tmp_path, capsys):
+    for name, visits in (("north", 16), ("south", 12)):
+        (tmp_path / name).mkdir()
+        images(tmp_path / name, visits=visits)
+    several = ["model.tflite", "--manifest", "north/manifest.csv", "south/manifest.csv", "--resamples", "100"]
+    main(several)
+    assert "sensitivity and specificity on south-manifest by the most probable class" in capsys.readouterr().out
+    main([*several, "--operating-point", "specificity:0.5"])
+    printed = capsys.readouterr().out
+    row = json.loads((tmp_path / "evaluation" / "row.json").read_text())
+    for name, each in row.items():
+        point = results(tmp_path / "evaluation" / name)["operating_point"]
+        assert each["metrics"]["sensitivity"] == point["metrics"]["sensitivity"]
+        assert each["decided"].startswith("operating point, ")
+        assert f"sensitivity and specificity on {name} by {each['decided']}" in printed
+    (tmp_path / "south" / "manifest.csv").write_text(
+        (tmp_path / "south" / "manifest.csv").read_text().replace(",validation,", ",train,")
+    )
+    with pytest.raises(SystemExit):
+        main([*several, "--operating-point", "specificity:0.5"])
+    assert (
+        "south/manifest.csv: --operating-point specificity:0.5: there is no validation row" in capsys.readouterr().err
+    )
+
+
 def test_manifests_of_different_names_keep_them(model, tmp_path):
     images(tmp_path)
     (tmp_path / "again.csv").write_bytes((tmp_path / "manifest.csv").read_bytes())
