@@ -45,7 +45,7 @@ def runs(deployment):
     settings = {
         "server": "sites='hospital-a,hospital-b,liar' sizes='12,12,12' weighting='by_size' rounds=2 "
         f"minimum=2 fault='{faults}'",
-        "ring": "sites='hospital-a,hospital-b' topology='ring' start='hospital-b' validation='sites' rounds=1",
+        "ring": "sites='hospital-a,hospital-b' topology='ring' start='hospital-b' validation='sites' rounds=2",
         "killed": "sites='hospital-a,hospital-c' minimum=1 fault='hang:hospital-c:2'",
     }
     outs = {name: RunDir(deployment.folder / "runs" / name) for name in settings}
@@ -91,7 +91,7 @@ def simulated(tiny, out, names, rounds, **arguments):
     ("name", "sites", "rounds", "validated"),
     [
         ("server", ("hospital-a", "hospital-b"), 2, False),
-        ("ring", ("hospital-b", "hospital-a"), 1, True),
+        ("ring", ("hospital-b", "hospital-a"), 2, True),
     ],
 )
 def test_a_deployment_ends_with_the_weights_of_the_simulator(name, sites, rounds, validated, runs, tiny, tmp_path):
