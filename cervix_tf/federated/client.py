@@ -16,7 +16,7 @@ from cervix_tf.federated.averaging import Update, Weights
 from cervix_tf.federated.policy import Policy
 from cervix_tf.federated.screening import problem
 from cervix_tf.seeds import seed_of
-from cervix_tf.training import batch_statistics
+from cervix_tf.training import backend, batch_statistics, devices, fit
 
 
 @dataclass
@@ -50,13 +50,14 @@ class Trainer:
 
     def __init__(self, network: keras.Model, policy: Policy, seed: int) -> None:
         self.network, self.policy, self.seed = network, policy, seed
-        with network.distribute_strategy.scope():
+        with devices.scope(network):
             network.optimizer.build(network.trainable_variables)
             # Of a new one, since this one may have trained already.
             anew = keras.optimizers.deserialize(keras.optimizers.serialize(network.optimizer))
             anew.build(network.trainable_variables)
-        # Tensors, since arrays would be copied each time.
-        self._initial_optimizer = [tf.convert_to_tensor(value) for value in _values(anew.variables)]
+        self._initial_optimizer: list[np.ndarray | tf.Tensor] = list(_values(anew.variables))
+        if backend.is_tensorflow():  # tensors, since arrays would be copied each time
+            self._initial_optimizer = [tf.convert_to_tensor(value) for value in self._initial_optimizer]
         normalizations = batch_statistics.normalizations(network)
         variances = {id(layer.moving_variance) for layer in normalizations}
         statistics = variances | {id(layer.moving_mean) for layer in normalizations}
@@ -145,9 +146,12 @@ class Trainer:
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray | tf.Tensor]) -> None:
     for variable, value in zip(variables, values, strict=True):
-        variable.value.assign(value, read_value=False)  # TensorFlow's own: Keras' reads back what it wrote
+        if backend.is_tensorflow():
+            variable.value.assign(value, read_value=False)  # TensorFlow's own: Keras' reads back what it wrote
+        else:
+            variable.assign(value)
 
 
 def _values(variables: Sequence[keras.Variable]) -> Weights:
     """Copies of the variables' values; of a mirrored one on its first device."""
-    return [variable.value.numpy() for variable in variables]
+    return [fit.value(variable) for variable in variables]

@@ -17,9 +17,10 @@ class WeightedCrossEntropy(keras.losses.Loss):
     over the batch (`reduction="sum"` gives the equation's sum).
 
     The weights are a variable: `loss.assign(weights)` between epochs takes effect
-    without compiling or tracing again. They are no part of a model's checkpoint; who
-    resumes a run assigns them again. Under a tf.distribute strategy, make the loss
-    inside its scope.
+    without compiling or tracing again, on JAX in a model that is compiled with
+    `cervix_tf.training.loss_variables` among its metrics. They are no part of a model's
+    checkpoint; who resumes a run assigns them again. Under a tf.distribute strategy, make
+    the loss inside its scope.
 
     Source: Buiu et al. 2020, Eq. 7.
     Departs: mean instead of sum, so that the learning rate does not depend on the

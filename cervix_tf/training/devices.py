@@ -14,6 +14,7 @@ import tensorflow as tf
 from cervix_tf import processor, tuning
 from cervix_tf.config import Precision
 from cervix_tf.errors import InputError
+from cervix_tf.training import backend
 
 
 @functools.cache  # one strategy a process: the collectives of a second one would collide with those of the first
@@ -113,5 +114,8 @@ def precision(precision: Precision) -> Iterator[None]:
 
 
 def jit_compile() -> str | bool:
-    """Keras' `jit_compile`: XLA where there is a GPU; not on CPUs, where it made steps half as fast (measured)."""
-    return "auto" if tf.config.list_physical_devices("GPU") else False
+    """Keras' `jit_compile`: XLA where there is a GPU; not on CPUs, where it made steps half as fast (measured).
+
+    On JAX always: a step that is not compiled runs one operation at a time there.
+    """
+    return "auto" if tf.config.list_physical_devices("GPU") or not backend.is_tensorflow() else False

@@ -24,7 +24,7 @@ from cervix_tf.seeds import seed_of
 from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
 from cervix_tf.study.training import ReusableNetwork
-from cervix_tf.training import batch_statistics, devices, epoch_states, fit
+from cervix_tf.training import batch_statistics, devices, epoch_states, fit, loss_variables
 from cervix_tf.training.bias_corrected_statistics import BiasCorrectedStatistics
 from cervix_tf.training.dynamic_class_weights import DynamicClassWeights
 from cervix_tf.training.harmonic_mean_tpr import HarmonicMeanTPR
@@ -275,7 +275,12 @@ def _compile(config: Config, row: Row, untrained: keras.Model) -> None:
     untrained.compile(
         optimizer=fit.adam(config.optimizer_of(row)),
         loss=loss,
-        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy"), HarmonicMeanTPR(len(CLASSES)), *rates],
+        metrics=[
+            keras.metrics.SparseCategoricalAccuracy("accuracy"),
+            HarmonicMeanTPR(len(CLASSES)),
+            *rates,
+            *loss_variables.metrics(loss),
+        ],
         jit_compile=devices.jit_compile(),
     )
 

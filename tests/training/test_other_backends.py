@@ -13,15 +13,47 @@ import pytest
 from cervix_tf import losses
 from cervix_tf.config import AdamConfig, SGDConfig
 
+BACKENDS = ("tensorflow", "jax")
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 
-IN_BOTH = """
+TRAIN = """
 import sys
-import keras, numpy as np
+from pathlib import Path
+import keras, numpy as np, tensorflow as tf
+from cervix_tf.config import AdamConfig
+from cervix_tf.run_dir import RunDir
+from cervix_tf.training import fit
+
+class Killed(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+def trained(folder, *callbacks):
+    "All variables, and the losses of three epochs in the run `folder`; of a killed training nothing."
+    draw, dense = np.random.default_rng(1), keras.layers.Dense(8, activation="relu")
+    features, labels = draw.normal(size=(40, 6)).astype("float32"), draw.integers(0, 3, 40)
+    batches = tf.data.Dataset.from_tensor_slices((features, labels)).batch(8)
+    layers = [dense, keras.layers.BatchNormalization(momentum=0.9), keras.layers.Dense(3)]
+    network = keras.Sequential([keras.Input((6,)), *layers])
+    network.set_weights([np.abs(draw.normal(size=each.shape)) for each in network.weights])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(fit.optimizer(AdamConfig(epochs=3, learning_rate=0.01, weight_decay=0.01)), loss)
+    Path(folder).mkdir(exist_ok=True)
+    options = {"epochs": 3, "steps_per_epoch": 5, "criterion": "loss", "out": RunDir(Path(folder))}
+    try:
+        history = fit.fit(network, lambda first: batches.repeat(3 - first), None, callbacks=[*callbacks], **options)
+    except KeyboardInterrupt:
+        return np.zeros(0)
+    return np.concatenate([history["loss"], *(fit.value(each).ravel() for each in network.variables)])
+"""
+IN_BOTH = (
+    TRAIN
+    + """
 from cervix_tf import losses
 from cervix_tf.config import AdamConfig, SGDConfig
 from cervix_tf.layers import FusedBatchNormalization
-from cervix_tf.training import fit
+from cervix_tf.training import fit, loss_variables
 
 draw = np.random.default_rng(0)
 labels = np.array([0, 0, 1, 1, 2, 2, 3, 3])
@@ -54,8 +86,23 @@ for name, config in (
     network.compile(fit.optimizer(config), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     network.fit(pixels, truth, batch_size=4, shuffle=False, verbose=0)
     found[name] = np.concatenate([fit.value(each).ravel() for each in network.variables])
+
+network, loss = small(), losses.WeightedCrossEntropy([1, 1, 1, 1])
+for variable, value in zip(network.variables, start):
+    variable.assign(np.abs(value) if variable.path.endswith("variance") else value)
+network.compile(fit.optimizer(config), loss, metrics=loss_variables.metrics(loss))
+doubled = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: loss.assign([2, 2, 2, 2]))
+held_out = (pixels[:8], truth[:8])
+options = {"validation_data": held_out, "epochs": 2, "shuffle": False, "verbose": 0}
+history = network.fit(pixels, truth, callbacks=[doubled], **options).history
+found["assigned"] = np.stack([history[name] for name in sorted(history)])
+
+folder = sys.argv[1].removesuffix(".npz")
+found["whole"] = trained(folder + "-whole")
+trained(folder, Killed())
 np.savez(sys.argv[1], **{name: keras.ops.convert_to_numpy(each) for name, each in found.items()})
 """
+)
 
 
 def python(backend, *words, folder=None):
@@ -68,12 +115,18 @@ def python(backend, *words, folder=None):
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What both backends compute: name of a loss or an optimizer -> its value, or all variables after ten steps."""
+def folder(tmp_path_factory):
+    """What both backends compute, and a run of each that was killed after its first epoch."""
     folder = tmp_path_factory.mktemp("backends")
-    for backend in ("tensorflow", "jax"):
+    for backend in BACKENDS:
         python(backend, "-c", IN_BOTH, folder / f"{backend}.npz")
-    return [dict(np.load(folder / f"{backend}.npz")) for backend in ("tensorflow", "jax")]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    """Of both backends: name of a loss or an optimizer -> its value, or all variables after ten steps."""
+    return [dict(np.load(folder / f"{backend}.npz")) for backend in BACKENDS]
 
 
 @pytest.mark.parametrize("name", [each for each in losses.__all__ if each[0].isupper()])
@@ -86,6 +139,21 @@ def test_a_loss_is_the_same(name, found):
 def test_ten_steps_end_with_the_same_weights_and_statistics(config, found):
     ours, theirs = (each["AdamW" if config is AdamConfig else "SGD"] for each in found)
     np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
+
+
+def test_class_weights_that_are_assigned_after_an_epoch_act_in_the_next(found):
+    ours, theirs = (each["assigned"] for each in found)
+    assert ours[0, 1] > 1.5 * ours[0, 0]
+    np.testing.assert_allclose(theirs, ours, rtol=1e-4)
+
+
+@pytest.mark.parametrize("begun, ended", [BACKENDS, BACKENDS[::-1]])
+def test_a_training_that_was_killed_on_one_backend_goes_on_with_the_other(begun, ended, folder, found):
+    """With the weights, statistics and optimizer's state that it had: its loss and weights end as if never killed."""
+    script = TRAIN + "np.save(sys.argv[2], trained(sys.argv[1]))"
+    python(ended, "-c", script, folder / begun, folder / f"{begun}.npy")
+    assert len((folder / begun / "history.csv").read_text().splitlines()) == 1 + 3
+    np.testing.assert_allclose(np.load(folder / f"{begun}.npy"), found[0]["whole"], rtol=1e-4, atol=1e-5)
 
 
 def test_a_training_on_jax_is_exported_and_reported_like_any_other(tmp_path):
