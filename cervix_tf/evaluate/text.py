@@ -20,7 +20,8 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
 def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Of one manifest's results those that a reader compares, each with n, interval and method.
 
-    Sensitivity and specificity are those of the operating point, where there is one; `decided` says so.
+    Sensitivity and specificity are those of the operating point, where there is one; `decided` says so, and on which
+    rows it was chosen.
     """
     found = {name: summary["metrics"][name] for name in ("accuracy", "balanced_accuracy")}
     point = summary.get("operating_point")
@@ -29,7 +30,13 @@ def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
         found |= {name: decided[name] for name in ("sensitivity", "specificity")}
         found["auc"] = summary["binary"]["metrics"]["auc"]
     by = f"operating point, {operating_points.words(point)}" if point else "the most probable class"
-    return {"data": summary["data"], "n": summary["n"], "groups": summary["groups"], "decided": by, "metrics": found}
+    warnings = [each for part in ("seen", "thresholds") for each in (summary.get(part) or {}).get("warnings", ())]
+    return {
+        **{name: summary[name] for name in ("data", "n", "groups")},
+        "decided": by,
+        "warnings": warnings,
+        "metrics": found,
+    }
 
 
 def side_by_side(row: Mapping[str, Mapping[str, Any]]) -> list[str]:

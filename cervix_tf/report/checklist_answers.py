@@ -195,7 +195,8 @@ def _output(facts: Facts) -> str:
     classes = f"Probabilities of {len(facts.metrics['classes'])} classes"
     if facts.point:
         return (
-            f"{classes}; positive from {facts.point['threshold']:.3g}, chosen by {facts.point['rule']} on validation."
+            f"{classes}; positive from {facts.point['threshold']:.3g}, chosen by {facts.point['rule']} on "
+            f"{facts.point.get('chosen_on', 'validation')}."
         )
     return f"{classes}; the most probable class decides, no threshold was chosen."
 

@@ -48,6 +48,22 @@ def test_several_manifests_give_a_model_a_row_of_results_on_the_same_terms(model
     assert [str(each) for each in model.pages] == ["evaluation/north-manifest", "evaluation/south-manifest"]
 
 
+@pytest.mark.parametrize("roots", [["north"], ["north", "south"]])
+def test_several_manifests_have_one_folder_of_images_or_each_its_own(model, tmp_path, capsys, roots):
+    for root in roots:
+        (tmp_path / root).mkdir()
+        images(tmp_path / root)
+    for number, root in enumerate((roots[0], roots[-1])):
+        (tmp_path / f"{number}.csv").write_bytes((tmp_path / root / "manifest.csv").read_bytes())
+    asked = ["model.tflite", "--manifest", "0.csv", "1.csv", "--resamples", "100", "--root"]
+    main([*asked, *roots])
+    kept = [json.loads((tmp_path / f"evaluation/{name}/environment.json").read_text())["data_root"] for name in "01"]
+    assert [str(each).rpartition("/")[2] for each in kept] == [roots[0], roots[-1]]
+    with pytest.raises(SystemExit):
+        main([*asked, "elsewhere"])
+    assert "0.csv: " in (said := capsys.readouterr().err) and "is --root elsewhere the folder of the images?" in said
+
+
 def test_manifests_of_different_names_keep_them(model, tmp_path):
     images(tmp_path)
     (tmp_path / "again.csv").write_bytes((tmp_path / "manifest.csv").read_bytes())
@@ -94,7 +110,9 @@ def test_of_several_manifests_what_is_for_one_is_refused(model, tmp_path, capsys
     images(tmp_path)
     assert "two have the same name" in refused(capsys, "manifest.csv")
     (tmp_path / "again.csv").write_bytes((tmp_path / "manifest.csv").read_bytes())
-    assert "--root: is for one manifest, and 2 are given" in refused(capsys, "again.csv", "--root", ".")
+    assert "--root . .. /: 3 folders for 2 manifests; give one for all" in refused(
+        capsys, "again.csv", "--root", ".", "..", "/"
+    )
     assert "--data: is for one manifest" in refused(capsys, "again.csv", "--data", "ours")
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation" / "row.json").write_text("mine")

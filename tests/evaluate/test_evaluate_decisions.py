@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import pytest
 
 from cervix_tf.data import manifest
@@ -25,14 +26,70 @@ def test_the_comparison_is_of_the_operating_point_and_says_so(model, tmp_path, c
         assert each["metrics"]["sensitivity"] == point["metrics"]["sensitivity"]
         assert each["decided"].startswith("operating point, ")
         assert f"sensitivity and specificity on {name} by {each['decided']}" in printed
-    (tmp_path / "south" / "manifest.csv").write_text(
-        (tmp_path / "south" / "manifest.csv").read_text().replace(",validation,", ",train,")
+    (tmp_path / "north" / "manifest.csv").write_text(
+        (tmp_path / "north" / "manifest.csv").read_text().replace(",validation,", ",train,")
     )
     with pytest.raises(SystemExit):
         main([*several, "--operating-point", "specificity:0.5"])
     assert (
-        "south/manifest.csv: --operating-point specificity:0.5: there is no validation row" in capsys.readouterr().err
+        "north/manifest.csv: --operating-point specificity:0.5: there is no validation row" in capsys.readouterr().err
     )
+
+
+def test_a_threshold_is_chosen_once_on_the_first_of_several_manifests_and_tested_on_all(model, tmp_path, capsys):
+    for name, visits in (("north", 16), ("south", 12)):
+        (tmp_path / name).mkdir()
+        images(tmp_path / name, visits=visits)
+    asked = ["--resamples", "100", "--operating-point", "sensitivity:0.5"]
+    alone = {}
+    for name in ("north", "south"):
+        main(["model.tflite", "--manifest", f"{name}/manifest.csv", "-o", f"{name}-alone", *asked])
+        alone[name] = results(tmp_path / f"{name}-alone")["operating_point"]["threshold"]
+    main(["model.tflite", "--manifest", "north/manifest.csv", "south/manifest.csv", *asked])
+    north, south = (
+        results(tmp_path / "evaluation" / f"{name}-manifest")["operating_point"] for name in ("north", "south")
+    )
+    assert north["threshold"] == south["threshold"] == alone["north"] != alone["south"]
+    assert north["chosen_on"] == "this data set's own validation rows"
+    assert south["chosen_on"] == "the validation rows of north-manifest"
+    row = json.loads((tmp_path / "evaluation" / "row.json").read_text())
+    assert row["south-manifest"]["decided"].endswith("chosen on the validation rows of north-manifest")
+    assert row["north-manifest"]["decided"].endswith("chosen on this data set's own validation rows")
+    assert "on south-manifest by operating point, sensitivity:0.5, positive from a score of " in capsys.readouterr().out
+
+
+def test_the_threshold_of_the_contract_is_that_of_all_manifests(model, tmp_path):
+    images(tmp_path)
+    (tmp_path / "again.csv").write_bytes((tmp_path / "manifest.csv").read_bytes())
+    model.contract = contract(operating_point=OperatingPoint("youden", 0.25))
+    main(["model.tflite", "--manifest", "manifest.csv", "again.csv", "--resamples", "100"])
+    for name in ("manifest", "again"):
+        point = results(tmp_path / "evaluation" / name)["operating_point"]
+        assert (point["threshold"], point["chosen_on"]) == (0.25, "the model's own validation rows")
+
+
+@pytest.mark.parametrize("same_files", [True, False])
+def test_rows_that_a_threshold_was_chosen_on_are_no_test_of_it(model, tmp_path, capsys, same_files):
+    images(tmp_path)
+    other = tmp_path if same_files else tmp_path / "other"
+    other.mkdir(exist_ok=True)
+    if not same_files:
+        images(other)
+        for path in other.rglob("*.png"):
+            cv2.imwrite(str(path), cv2.imread(str(path)) + 1)
+    # No validation rows: what tests a threshold needs none.
+    turned = manifest.read(other / "manifest.csv")
+    turned.rows["split"] = turned.rows["split"].map({"test": "train", "validation": "test"})
+    manifest.write(turned, other / "turned.csv")
+    manifests = ["manifest.csv", str(other / "turned.csv")]
+    main(["model.tflite", "--manifest", *manifests, "--resamples", "100", "--operating-point", "youden"])
+    printed = capsys.readouterr().out
+    row = json.loads((tmp_path / "evaluation" / "row.json").read_text())
+    told = "the operating point was chosen on 16 of these 16 files, so its figures here are too good"
+    named = "note: 8 of these 8 groups have the names of groups that the operating point was chosen on"
+    assert row["manifest"]["warnings"] == []
+    assert (f"WARNING: {told}" in printed, named in printed) == (same_files, not same_files)
+    assert [each.startswith(told) for each in row["turned"]["warnings"]] == [True] * same_files
 
 
 def test_a_threshold_on_the_margin_has_its_own_sensitivity_and_specificity(model, tmp_path, capsys):
