@@ -170,7 +170,9 @@ def evaluate(
         common |= {"seed": seed, "resamples": resamples}
         summary["decision_curve"] = net_benefit.curve(found, **common)
         summary["operating_point"], for_others = thresholds.measured(found, validation, wanted, label or name, **common)
-    summary["thresholds"] = thresholds.optimism(wanted, predicted)
+    summary["thresholds"] = thresholds.optimism(
+        wanted, validation, predicted, model, label or name, sets=set_error is not None
+    )
     if answers:
         summary["uncertainty"] = uncertainty.summary(
             {uncertainty.SINGLE: [found], **answers}, seed=seed, resamples=resamples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cervix_tf.contract import Contract
 from cervix_tf.data import seen
@@ -15,8 +15,13 @@ from cervix_tf.metrics import operating_points
 from cervix_tf.metrics.operating_points import Rule
 from cervix_tf.metrics.predictions import Predictions
 
+if TYPE_CHECKING:
+    from cervix_tf.export.runtime import Model
+
+Kind = Literal["warnings", "remarks"]
 _OWN = "this data set's own validation rows"
 _MODELS = "the model's own validation rows"
+_FIXED = "thresholds for a fixed specificity"
 
 
 @dataclass(frozen=True)
@@ -70,26 +75,87 @@ def measured(
     point = OperatingPoint(found["rule"], found["threshold"])
     if validation is None or validation.rows is None:
         return {**found, "chosen_on": _MODELS}, Chosen(point)
-    return {**found, "chosen_on": _OWN}, Chosen(point, f"the validation rows of {name}", validation.rows)
+    return {**found, "chosen_on": _OWN}, Chosen(point, _of(name), validation.rows)
 
 
-def optimism(asked: Rule | Chosen | None, tested: Manifest) -> dict[str, list[str]]:
-    """Warnings and remarks on what makes thresholds look better here than elsewhere.
+def optimism(
+    asked: Rule | Chosen | None,
+    validation: Validation | None,
+    tested: Manifest,
+    model: Model,
+    name: str,
+    sets: bool = False,
+) -> dict[str, list[str]]:
+    """Warnings and remarks on what makes thresholds and calibration look better than they are on new patients.
 
-    Tested groups that only have the name of one that a threshold was chosen on are remarked: hospitals number their
-    patients alike.
+    Warned of is what was chosen on rows that the model was trained on, and a threshold that is tested on the rows it
+    was chosen on; remarked, what was chosen on rows that the model's epoch was chosen on too. `sets` says whether there
+    are prediction sets, which come from the validation rows.
     """
-    warnings, remarks = [], []
-    if isinstance(asked, Chosen) and asked.record is not None:
-        found = seen.overlap(asked.record, tested)
-        if found.chosen_files:
-            warnings.append(
-                f"the operating point was chosen on {found.chosen_files} of these {found.files} files, so its figures "
-                "here are too good; leave those rows out"
-            )
-        elif found.chosen_groups:
-            remarks.append(
-                f"{found.chosen_groups} of these {found.groups} groups have the names of groups that the operating "
-                "point was chosen on; if they are the same women, its figures here are too good"
-            )
-    return {"warnings": warnings, "remarks": remarks}
+    chosen: dict[str, list[str]] = {}  # rows in words -> what was chosen on them
+    rows: dict[str, Manifest | None] = {}
+
+    def add(what: str, on: str, of: Manifest | None) -> None:
+        chosen.setdefault(on, []).append(what)
+        rows[on] = of
+
+    if isinstance(asked, Chosen):
+        add("operating point", asked.on, asked.rows)
+    if validation is not None:
+        on = _MODELS if validation.rows is None else _of(name)
+        for what, holds in (("operating point", isinstance(asked, Rule)), ("prediction sets", sets)):
+            if holds:
+                add(what, on, validation.rows)
+        if on not in chosen and validation.rows is not None:
+            add(_FIXED, on, validation.rows)
+    if model.contract.calibration:
+        add("calibration", _MODELS, None)
+    found: dict[str, list[str]] = {"warnings": [], "remarks": []}
+    for on, each in chosen.items():
+        kind, told = _of_rows(" and ".join(each), on, rows[on], model.seen)
+        if told:
+            found[kind].append(told)
+    if isinstance(asked, Chosen):
+        kind, told = _tested_again(asked, tested)
+        if told:
+            found[kind].append(told)
+    return found
+
+
+def _of_rows(what: str, on: str, rows: Manifest | None, known: Seen | None) -> tuple[Kind, str]:
+    """What to tell of `what` was chosen on `rows`; "" for nothing."""
+    before = seen.overlap(known, rows) if known and rows else None
+    if before and before.trained_groups:
+        return "warnings", (
+            f"{what}: too optimistic, since the model was trained on {before.trained_files} of the {before.files} "
+            f"files and {before.trained_groups} of the {before.groups} groups it was chosen on ({on}); choose it on "
+            "rows that the model has not seen"
+        )
+    if rows is None:
+        which = "which"
+    elif before and before.chosen_groups and what != _FIXED:
+        which = f"of which {before.chosen_files} of {before.files} files"
+    else:
+        return "remarks", ""
+    slightly = f"{what}: perhaps slightly optimistic, chosen on {on}, {which} chose the model itself too"
+    return "remarks", f"{slightly} (its epoch, for example)"
+
+
+def _tested_again(point: Chosen, tested: Manifest) -> tuple[Kind, str]:
+    """What to tell of tested rows that the operating point was chosen on; "" for nothing."""
+    same = seen.overlap(point.record, tested) if point.record else None
+    if same and same.chosen_files:
+        return "warnings", (
+            f"operating point: chosen on {same.chosen_files} of these {same.files} files, so its figures here are too "
+            "good; leave those rows out"
+        )
+    if same and same.chosen_groups:  # hospitals number their patients alike
+        return "remarks", (
+            f"operating point: chosen on groups that have the names of {same.chosen_groups} of these {same.groups}; if "
+            "they are the same women, its figures here are too good"
+        )
+    return "remarks", ""
+
+
+def _of(name: str) -> str:
+    return f"the validation rows of {name}"

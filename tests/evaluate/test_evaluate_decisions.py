@@ -5,7 +5,8 @@ import json
 import cv2
 import pytest
 
-from cervix_tf.data import manifest
+from cervix_tf.data import manifest, seen
+from cervix_tf.data.manifest import Manifest
 from cervix_tf.decision import Calibration, OperatingPoint
 from cervix_tf.evaluate.__main__ import main
 from tests.evaluate.conftest import CLASSES, contract, images, refused, results, trained_on
@@ -85,11 +86,67 @@ def test_rows_that_a_threshold_was_chosen_on_are_no_test_of_it(model, tmp_path, 
     main(["model.tflite", "--manifest", *manifests, "--resamples", "100", "--operating-point", "youden"])
     printed = capsys.readouterr().out
     row = json.loads((tmp_path / "evaluation" / "row.json").read_text())
-    told = "the operating point was chosen on 16 of these 16 files, so its figures here are too good"
-    named = "note: 8 of these 8 groups have the names of groups that the operating point was chosen on"
+    told = "operating point: chosen on 16 of these 16 files, so its figures here are too good"
+    named = "note: operating point: chosen on groups that have the names of 8 of these 8"
     assert row["manifest"]["warnings"] == []
     assert (f"WARNING: {told}" in printed, named in printed) == (same_files, not same_files)
     assert [each.startswith(told) for each in row["turned"]["warnings"]] == [True] * same_files
+
+
+@pytest.mark.parametrize("purpose", ["train", "validation"])
+def test_a_threshold_from_rows_that_the_model_learned_from_is_warned_of_and_from_its_own_validation_remarked(
+    model, tmp_path, capsys, purpose
+):
+    for name in ("north", "south"):
+        (tmp_path / name).mkdir()
+        images(tmp_path / name)
+        for path in (tmp_path / name).rglob("*.png") if name == "south" else ():
+            cv2.imwrite(str(path), cv2.imread(str(path)) + 1)  # other women, though called alike
+    known = manifest.read(tmp_path / "north" / "manifest.csv").part("validation").rows[:4]
+    model.seen = seen.of(Manifest(known.assign(split=purpose), tmp_path / "north"))
+    asked = ["--resamples", "100", "--operating-point", "youden", "--set-error", "0.2"]
+    main(["model.tflite", "--manifest", "north/manifest.csv", "south/manifest.csv", *asked])
+    printed = capsys.readouterr().out
+    row = json.loads((tmp_path / "evaluation" / "row.json").read_text())
+    warned = (
+        "operating point and prediction sets: too optimistic, since the model was trained on 4 of the 16 files and 2 "
+        "of the 8 groups it was chosen on (the validation rows of north-manifest); choose it on rows that the model "
+        "has not seen"
+    )
+    remarked = (
+        "operating point and prediction sets: perhaps slightly optimistic, chosen on the validation rows of "
+        "north-manifest, of which 4 of 16 files chose the model itself too (its epoch, for example)"
+    )
+    told, kind, mark = (warned, "warnings", "WARNING") if purpose == "train" else (remarked, "remarks", "note")
+    assert told in row["north-manifest"][kind] == results(tmp_path / "evaluation/north-manifest")["thresholds"][kind]
+    assert f"{mark}: {told}" in printed and (warned in printed) is (purpose == "train")
+    # The threshold is the same elsewhere, and so is what is to be known of it.
+    of_point = told.replace("operating point and prediction sets", "operating point")
+    assert of_point in row["south-manifest"][kind] and of_point not in row["north-manifest"][kind]
+
+
+def test_what_the_models_own_validation_rows_chose_is_remarked(model, tmp_path, capsys):
+    images(tmp_path)
+    asked = ["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"]
+    main(asked)
+    assert "optimistic" not in capsys.readouterr().out
+    model.contract = contract(
+        calibration=Calibration("temperature", (0.5, 0.5), (0.0, 0.0)), operating_point=OperatingPoint("youden", 0.5)
+    )
+    main(asked)
+    told = (
+        "note: operating point and calibration: perhaps slightly optimistic, chosen on the model's own validation rows"
+    )
+    assert f"{told}, which chose the model itself too" in capsys.readouterr().out
+
+
+def test_thresholds_for_a_fixed_specificity_are_warned_of_too_where_the_model_was_trained_on_their_rows(
+    model, tmp_path, capsys
+):
+    images(tmp_path)
+    model.seen = trained_on(manifest.read(tmp_path / "manifest.csv").part("validation").rows, tmp_path)
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+    assert "WARNING: thresholds for a fixed specificity: too optimistic" in capsys.readouterr().out
 
 
 def test_a_threshold_on_the_margin_has_its_own_sensitivity_and_specificity(model, tmp_path, capsys):
