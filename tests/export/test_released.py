@@ -279,7 +279,7 @@ def test_a_released_card_says_how_many_decisions_hang_on_the_resampling(release,
     release(finished.root, "colors")
     card = read_json(RunDir(released.FOLDER / "colors").model_card.with_suffix(".json"))
     assert card["resampling"]["n"] == 2
-    assert any("of 2 decisions depend on the size of the incoming image" in limit for limit in card["limits"])
+    assert any("of 2 decisions by the most probable class depend on the size of" in limit for limit in card["limits"])
 
 
 @pytest.mark.parametrize("name", NAMES)
