@@ -20,7 +20,7 @@ from cervix_tf.errors import InputError
 from cervix_tf.evaluate import alarms, members, thresholds
 from cervix_tf.evaluate.members import Wanted
 from cervix_tf.evaluate.thresholds import Chosen, Validation
-from cervix_tf.export import runtime
+from cervix_tf.export import model_card, runtime
 from cervix_tf.metrics import (
     calibration,
     classification,
@@ -126,6 +126,7 @@ def evaluate(
     contract = model.contract
     _check(contract, margin, bool(operating_point), prevalence, repeated, aggregate, by)
     wanted = thresholds.wanted(operating_point, contract)
+    of_model = _limits(model)
     answers_to = members.ready(model, uncertain, seed)
     tested, left_out = _sound(_part(listed, split, name), damaged)
     manifests.check_labels(tested, contract.classes, name)
@@ -166,8 +167,12 @@ def evaluate(
     summary["calibration_measures"] = _calibration(found, uncalibrated, contract, seed, resamples)
     for_others = None
     if wanted or prevalence is not None:
-        common: dict[str, Any] = {"positive": contract.positive, "prevalence": prevalence}
-        common |= {"seed": seed, "resamples": resamples}
+        common: dict[str, Any] = {
+            "positive": contract.positive,
+            "prevalence": prevalence,
+            "seed": seed,
+            "resamples": resamples,
+        }
         summary["decision_curve"] = net_benefit.curve(found, **common)
         summary["operating_point"], for_others = thresholds.measured(found, validation, wanted, label or name, **common)
     summary["thresholds"] = thresholds.optimism(
@@ -185,7 +190,7 @@ def evaluate(
     summary["strata_differences"] = strata_differences.differences(
         found, by, threshold=point.threshold if point else None, **of_strata
     )
-    summary["quality"] = quality
+    summary |= {"quality": quality, "model_limits": of_model}
     summary["seen"] = overlap.summary() if overlap else None
     told = [
         *seen.remarks(model.seen, overlap),
@@ -215,6 +220,12 @@ def _check(
         raise InputError("--repeatability: needs a row an image, but here a row is a case; leave it out")
     if aggregate and "view" in by:
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
+
+
+def _limits(model: Model) -> list[str]:
+    """What the model's makers say of its limits, in the card beside it."""
+    folder = model.run_dir.root if model.run_dir else model.path.resolve().parent
+    return model_card.own_limits(folder, model.contract.task, model.contract.version)
 
 
 def _point(summary: Mapping[str, Any]) -> OperatingPoint | None:

@@ -131,7 +131,7 @@ def _of_rows(what: str, on: str, rows: Manifest | None, known: Seen | None) -> t
             f"files and {before.trained_groups} of the {before.groups} groups it was chosen on ({on}); choose it on "
             "rows that the model has not seen"
         )
-    if rows is None:
+    if rows is None or (before and before.chosen_files == before.files):
         which = "which"
     elif before and before.chosen_groups and what != _FIXED:
         which = f"of which {before.chosen_files} of {before.files} files"

@@ -227,6 +227,21 @@ def test_wrong_input_ends_in_one_clear_line(model, tmp_path, capsys):
     assert "other.tflite: no such file or folder" in capsys.readouterr().err
 
 
+def test_limits_on_the_card_beside_the_model_stand_in_the_results(model, tmp_path):
+    images(tmp_path)
+    data = {"classes": {"normal": 4, "cancer": 4}, "n": 8, "groups": 8}
+    told = ["Not for smears.", "Measured on 8 inputs of 8 groups from one source; other cameras, clinics and "]
+    told[1] += "populations will differ."  # of the data that the card is about, not of these
+    card = {"model": {"name": "made up", "version": "0"}, "data": data, "limits": told}
+    (tmp_path / "model_card.json").write_text(json.dumps(card))
+    asked = ["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"]
+    main(asked)
+    assert results(tmp_path / "evaluation")["model_limits"] == ["Not for smears."]
+    (tmp_path / "model_card.json").write_text(json.dumps(card | {"model": {"name": "another", "version": "0"}}))
+    main(asked)
+    assert results(tmp_path / "evaluation")["model_limits"] == []
+
+
 def test_classes_that_the_model_does_not_know_are_refused(model, tmp_path, capsys):
     images(tmp_path)
     model.contract = contract(classes=("normal", "cin1"), positive=("cin1",))

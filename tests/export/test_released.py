@@ -290,6 +290,17 @@ def test_a_released_card_counts_the_decisions_that_hang_on_the_resampling(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_a_released_card_says_beyond_its_figures_begins_with_what_the_model_is_for(name):
+    out = RunDir(released.FOLDER / name)
+    own = model_card.own_limits(out.root, name, read_json(out.contract)["version"])
+    about = [limit.strip() for limit in yaml.safe_load((out.root / "about.yaml").read_text("utf-8"))["limits"]]
+    assert own[: len(about)] == about
+    assert [each for each in own if "depend on the size" in each] == own[len(about) :]
+    assert model_card.own_limits(out.root, "another model", "0") == []
+    assert model_card.own_limits(out.root / "nowhere", name, "0") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_released_model_tells_a_dark_and_a_white_picture(name):
     dark, white = np.full((100, 100, 3), 3, np.uint8), np.full((100, 100, 3), 255, np.uint8)
     one, other = cervix_tf.load(name).predict([dark, white])["quality"]
