@@ -138,12 +138,15 @@ def evaluate(options: Options, command: str = "") -> str:
     atomic.claim(options.out, [ROW])
     write_json(options.out / ROW, {name: text.headline(metrics) for name, metrics in row.items()})
     told = [line for path, each in found.items() for line in (f"{outs[path].root.name}:", *each.lines, "")]
-    return "\n".join([*told, *text.side_by_side(row), f"written to {options.out / ROW}"])
+    said = [f"{outs[path].root.name}: {each.sentence}" for path, each in found.items() if each.sentence]
+    return "\n".join([*told, *text.side_by_side(row), *said, f"row: {options.out / ROW}"])
 
 
 class _Evaluated(NamedTuple):
     metrics: dict[str, Any]
     lines: list[str]
+    sentence: str
+    """What it got wrong, counted in cases; empty where that is not known."""
     chosen: Chosen | None
 
 
@@ -163,7 +166,7 @@ def _evaluated(
     from cervix_tf.data import manifest, readable
     from cervix_tf.evaluate import evaluation, text
     from cervix_tf.metrics import predictions
-    from cervix_tf.report import page
+    from cervix_tf.report import page, summary_cards
 
     found = evaluation.evaluate(
         model,
@@ -205,8 +208,10 @@ def _evaluated(
     page.evaluation(out.root)
     warnings = [note for note in found.notes if note.startswith("WARNING")]
     notes = [f"note: {note}" for note in found.notes if note not in warnings]
-    lines = [*warnings, *text.lines(found.metrics), *notes, f"written to {out.root}"]
-    return _Evaluated(found.metrics, lines, found.chosen)
+    sentence = summary_cards.in_cases(found.metrics)
+    last = [f"all numbers, n and methods: {out.metrics}", sentence, f"report: {out.report}"]
+    lines = [*warnings, *text.lines(found.metrics), *notes, *filter(None, last)]
+    return _Evaluated(found.metrics, lines, sentence, found.chosen)
 
 
 def _folders(options: Options) -> dict[Path, RunDir]:

@@ -26,6 +26,21 @@ def test_a_model_and_a_manifest_give_predictions_metrics_and_a_page(model, tmp_p
     printed = capsys.readouterr().out
     assert "16 rows, 8 groups: manifest.csv, split test [SYNTHETIC DATA]" in printed
     assert "accuracy by age:" in printed
+    *_, sentence, where = printed.splitlines()
+    assert sentence == "Of 8 cases with cancer it missed 0; of 8 cases without, it raised a false alarm in 0."
+    assert where == "report: evaluation/report.html"
+
+
+def test_the_terminal_has_the_main_numbers_once_and_the_files_have_all(model, tmp_path, capsys):
+    images(tmp_path)
+    asked = ["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"]
+    main([*asked, "--operating-point", "youden", "--prevalence", "0.1"])
+    printed = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in printed if line.startswith("  ")]
+    assert len(names) == len(set(names)) and {"accuracy", "sensitivity", "specificity", "auc"} < set(names)
+    assert "ppv_at_prevalence" in names and "precision" not in names  # which is of these rows' prevalence
+    assert "log_loss" not in names and "log_loss" in results(tmp_path / "evaluation")["metrics"]
+    assert sum("Clopper-Pearson" in line for line in printed) == 1  # a method stands once
 
 
 def test_several_manifests_give_a_model_a_row_of_results_on_the_same_terms(model, tmp_path, capsys):
@@ -45,6 +60,11 @@ def test_several_manifests_give_a_model_a_row_of_results_on_the_same_terms(model
         assert each["metrics"]["accuracy"] == alone["metrics"]["accuracy"]
     printed = capsys.readouterr().out
     assert printed.index("north-manifest:") < printed.index("south-manifest:") < printed.index("\nauc:")
+    assert printed.splitlines()[-3:] == [
+        "north-manifest: Of 8 cases with cancer it missed 0; of 8 cases without, it raised a false alarm in 0.",
+        "south-manifest: Of 4 cases with cancer it missed 0; of 4 cases without, it raised a false alarm in 0.",
+        "row: evaluation/row.json",
+    ]
     assert [str(each) for each in model.pages] == ["evaluation/north-manifest", "evaluation/south-manifest"]
 
 
