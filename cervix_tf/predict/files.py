@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.contract import Contract
-from cervix_tf.data import images, readable, views, walk
+from cervix_tf.data import images, views, walk
 from cervix_tf.errors import InputError
 
 Input = tuple[str, list[str]]
@@ -38,6 +38,8 @@ def sound(found: Sequence[Input]) -> tuple[list[Input], dict[str, str]]:
 
     Raises `InputError` for files that are missing or may not be read, which are not damaged, and when no input is left.
     """
+    from cervix_tf.data import readable  # it imports pandas, which a first verdict does not wait for
+
     kept: list[Input] = []
     left_out: dict[str, str] = {}
     files = [file for _, each in found for file in each if file != images.MISSING]
