@@ -43,8 +43,9 @@ class Options:
     """Rows to evaluate: those with this value in the column split; "all" = every row."""
     view: str = ""
     """For a model of single images: only this kind of view, such as green or acetic."""
-    by: tuple[Literal["age", "site", "view"], ...] = ()
-    """Metrics also for each age group, site or kind of view, and how far each is from the others."""
+    by: tuple[Literal["age", "site", "device", "view"], ...] = ()
+    """Metrics also for each age group, site, device (scanner, camera) or kind of view, and how far each is from the
+    others."""
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
     named and counted."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from cervix_tf.export.runtime import Model
 
 EVERYTHING = "all"
-Stratum = Literal["age", "site", "view"]
+Stratum = strata.By
 Aggregate = Literal["mean", "max"]
 
 
@@ -99,8 +99,8 @@ def evaluate(
         name: Of the manifest, for messages and results.
         split: Rows to evaluate; "all" = every row.
         view: For a model of single images: only this kind of view.
-        by: Metrics also for each age group, site or kind of view, and how far each is from the others; sensitivity and
-            specificity at the operating point, if there is one.
+        by: Metrics also for each age group, site, device or kind of view, and how far each is from the others;
+            sensitivity and specificity at the operating point, if there is one.
         aggregate: One prediction a case (a group, where cases are not named) instead of one per image.
         validation_split: Rows on which thresholds are chosen; without any, those that the run kept.
         damaged: Whether damaged images are refused or left out.

@@ -9,6 +9,7 @@ from cervix_tf.data import manifest, seen
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.decision import Calibration, OperatingPoint
 from cervix_tf.evaluate.__main__ import main
+from cervix_tf.metrics import predictions
 from tests.evaluate.conftest import CLASSES, contract, images, refused, results, trained_on
 
 
@@ -311,3 +312,23 @@ def test_strata_and_their_differences_are_of_the_operating_point_that_the_comman
     printed = capsys.readouterr().out
     assert "site bright minus dark, positive by youden:" in printed
     assert "site bright minus dark, positive by sensitivity:0.5:" in printed
+
+
+def test_devices_are_strata_like_sites(model, tmp_path, capsys):
+    images(tmp_path, visits=96)
+    rows = manifest.read(tmp_path / "manifest.csv")
+    assert "device" not in (tmp_path / "manifest.csv").read_text().splitlines()[0]  # which names none
+    assert "--by device: none of the 96 rows has its device" in refused(capsys, "--by", "device")
+    rows.rows["device"] = rows.rows["view"].map({"green": "scanner A", "iodine": "scanner B"})
+    manifest.write(rows, tmp_path / "manifest.csv")
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--by", "device"])
+    found = results(tmp_path / "evaluation")
+    assert {name: each["n"] for name, each in found["strata"]["device"].items()} == {"scanner A": 48, "scanner B": 48}
+    (pair,) = found["strata_differences"]["device"]
+    assert (pair["stratum"], pair["against"]) == ("scanner A", "scanner B")
+    assert pair["metrics"]["sensitivity"]["p_holm"] == 1
+    assert "device scanner A minus scanner B" in capsys.readouterr().out
+    written = predictions.read(tmp_path / "evaluation" / "predictions.csv")
+    assert set(written.table["device"]) == {"scanner A", "scanner B"}
+    cases = predictions.aggregate(written, "case")
+    assert set(cases.table["device"]) == {""}  # each was taken by both
