@@ -163,7 +163,7 @@ def grades(config: Config, out: RunDir, number: int) -> Table:
 
 
 def pretraining(config: Config, out: RunDir, number: int) -> Table:
-    """AUC and balanced accuracy of networks that begin with ImageNet weights and with MobileODT's, and the gain."""
+    """AUC and balanced accuracy of networks that have first learned MobileODT's types beside those that have not."""
     rows = []
     for row, tested in pairs(config, out, number):
         ours: list[Measured | None]
@@ -182,9 +182,10 @@ def pretraining(config: Config, out: RunDir, number: int) -> Table:
         rows.append(line(_arrow(row, tested), row.name, None, ours))
     text = (
         " MobileODT: three types of the cervix, AUC the mean of each against the others, chance 33.3 in balanced "
-        "accuracy. Gain: points above the network that begins with the initial weights, on the same cases."
+        "accuracy. After MobileODT: the network begins with what learning these types made of the initial weights, but "
+        "for its last layer. Gain: points above the network that begins with the initial weights, on the same cases."
     )
-    columns = [f"{name}{what}" for name in ("AUC", "Balanced accuracy") for what in ("", ", pre-trained", ", gain")]
+    columns = [f"{name}{what}" for name in ("AUC", "Balanced accuracy") for what in ("", " after MobileODT", ", gain")]
     return table(f"Table {number}", BLOCKS[number].title, columns, rows, note(config) + text, unit="percent; points")
 
 
