@@ -58,10 +58,15 @@ class Options:
     corrections: bool = True
     """mobileodt: apply removed_files.csv and fixed_labels_v2.csv where they are there."""
     crops: Path | None = None
-    """cric: folder to write the cell crops to (PNG); it becomes the manifest's root."""
+    """cric, riva, riva_challenge, apacc: folder to write the cell crops to (PNG); it becomes the manifest's root."""
     crop_size: int = 100
-    """cric: side of the square cut around each nucleus, pixels of the field as it is on disk. The data set states none:
-    ready crops in public copies have 100, Diniz et al. 2021 (J. Imaging 7, 111), of CRIC's own group, cut 90."""
+    """cric, riva: side of the square cut around each nucleus, pixels of the field as it is on disk. CRIC states none:
+    ready crops in public copies have 100, Diniz et al. 2021 (J. Imaging 7, 111), of CRIC's own group, cut 90. The boxes
+    of RIVA's challenge have 100."""
+    annotator: str = ""
+    """riva: annotator_1, annotator_2, ...: whose points count in fields that several experts marked."""
+    level: int = 3
+    """hicervix: how finely cells are labeled, from 1 to 3; a cell without a class there has its finest."""
     table: Path | None = None
     """csv: the table of images; without it, the only .csv file in the root."""
     path_column: str = "path"

@@ -49,15 +49,18 @@ def cut_out(
     """Write the crop of every cell whose field is there, and add a row for it; `folder` becomes the manifest's root.
 
     `by_field` has the cells of each field by what `key` makes of the field's path; `box(cell, width, height)` is the
-    cell's place in its field of that size. A cell whose center is outside is left out; beyond the field's border its
+    cell's place in its field of that size. A cell whose center is
+    outside or whose box is larger than the field is left out; beyond the field's border its
     outermost pixels go on (a mirror image would show cells twice). Returns (width, height) of each field that was cut,
     by its path.
 
-    Raises `InputError` without `folder`, and where two different pictures have one key.
+    Raises `InputError` without `folder` or where that holds `root`, and where two different pictures have one key.
     """
     paths = files.images(root, found)
     if folder is None:
         raise InputError(f"{root}: the cells have to be cut out of the fields; name a folder with the option crops")
+    if root.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"crops {folder}: holds the fields themselves; name a folder for the crops alone")
     atomic.claim(folder, [cell.crop for here in by_field.values() for cell in here])
     found.root = folder
     on_disk = _on_disk(root, [path for path in paths if not _is_crop(root / path, folder)], found, key)
@@ -73,11 +76,12 @@ def cut_out(
         height, width = pixels.shape[:2]
         sizes[path] = (width, height)
         for cell in here:
-            crop = cut(pixels, box(cell, width, height))
-            if crop is None:
-                found.leave_out(f"{path} {cell.name}", f"its center ({cell.x:g}, {cell.y:g}) is outside the field")
+            place = box(cell, width, height)
+            wrong = _misplaced(cell, place, width, height)
+            if wrong:
+                found.leave_out(f"{path} {cell.name}", wrong)
                 continue
-            png.write(folder / cell.crop, crop, synced=False)
+            png.write(folder / cell.crop, cut(pixels, place), synced=False)
             found.add(cell.crop, label=cell.label, group=cell.group, split=cell.split)
     for path in sorted(on_disk.values()):
         found.leave_out(path, "no cell of this picture is annotated")
@@ -86,14 +90,12 @@ def cut_out(
     return sizes
 
 
-def cut(field: np.ndarray, box: Box) -> np.ndarray | None:
-    """The box of `field` (height, width, 3); None when the box's center is outside."""
+def cut(field: np.ndarray, box: Box) -> np.ndarray:
+    """The box of `field` (height, width, 3), whose border goes on where the box does; its center is inside."""
     import cv2
 
     left, top, width, height = box
     right, bottom = left + width, top + height
-    if not (0 <= left + width // 2 < field.shape[1] and 0 <= top + height // 2 < field.shape[0]):
-        return None
     return cv2.copyMakeBorder(
         field[max(top, 0) : min(bottom, field.shape[0]), max(left, 0) : min(right, field.shape[1])],
         max(-top, 0),
@@ -104,9 +106,24 @@ def cut(field: np.ndarray, box: Box) -> np.ndarray | None:
     )
 
 
+def _misplaced(cell: Cell, box: Box, width: int, height: int) -> str:
+    """Why the cell cannot be cut out of a field of this size; "" where it can."""
+    left, top, wide, high = box
+    if not (0 <= left + wide // 2 < width and 0 <= top + high // 2 < height):
+        return f"its center ({cell.x:g}, {cell.y:g}) is outside the field"
+    larger = cell.width and (wide > width or high > height)
+    return f"its box of {wide} x {high} pixels is larger than the field" if larger else ""
+
+
 def square(x: float, y: float, size: int) -> Box:
     """The box of `size` x `size` pixels around the pixel nearest to a point."""
     return round(x) - size // 2, round(y) - size // 2, size, size
+
+
+def around(x: float, y: float, width: float, height: float) -> Box:
+    """The box of whole pixels, at least one, nearest to the box of this center and size."""
+    wide, high = max(round(width), 1), max(round(height), 1)
+    return round(x - wide / 2), round(y - high / 2), wide, high
 
 
 def check_size(size: int) -> None:
