@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
+UNTRIED = ("apacc", "hicervix", "mendeley_lbc", "riva", "riva_challenge")
+"""Those that are written from descriptions and public code, and were never tried on the original files."""
+
 FLAT_COPIES = (
     "Copies with one folder per class come in by `import folder ROOT`, with groups from their file names by a pattern: "
     r"--group-pattern '(\d+)_\d+'"
@@ -127,6 +130,11 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
         found.table.where if found.table else lambda row: str(at / str(found.records[row]["path"])),
     )
     notes = list(found.notes)
+    if name in UNTRIED:
+        notes.append(
+            f"the importer {name} was never tried on the original files: compare its counts with what was published, "
+            "and look at some images with `show --out`"
+        )
     if unreadable:
         notes.append(
             f"{len(unreadable)} files have no readable image header, width and height stay empty "

@@ -29,7 +29,7 @@ _MOST_BYTES = 2**28
 
 
 def read(root: Path, options: Options) -> ImportedRecords:
-    """One row a point of the expert chosen, labeled with his class, grouped by smear; writes the crops.
+    """One row a point of the expert chosen, labeled with its class, grouped by smear; writes the crops.
 
     Raises `InputError` without the option `crops`, without `annotator` where it is needed, and with one line for each
     point whose class or place is wrong.
@@ -119,7 +119,7 @@ def _content(path: Path) -> Mapping[str, object]:
 
 
 def _experts(path: Path, field: str, content: object) -> dict[str, list[object]]:
-    """Expert -> his points in the field."""
+    """Expert -> that expert's points in the field."""
     if not isinstance(content, dict):
         raise InputError(f"{path}: field {field}: holds no experts by name; download the file again")
     experts = {name: points for name, points in sorted(content.items()) if name.startswith("annotator_")}

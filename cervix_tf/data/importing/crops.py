@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cervix_tf import atomic, durable
+from cervix_tf import atomic, durable, progress
 from cervix_tf.data import names, png
 from cervix_tf.data.importing import files
 from cervix_tf.data.importing.imported_records import ImportedRecords
@@ -49,10 +49,9 @@ def cut_out(
     """Write the crop of every cell whose field is there, and add a row for it; `folder` becomes the manifest's root.
 
     `by_field` has the cells of each field by what `key` makes of the field's path; `box(cell, width, height)` is the
-    cell's place in its field of that size. A cell whose center is
-    outside or whose box is larger than the field is left out; beyond the field's border its
-    outermost pixels go on (a mirror image would show cells twice). Returns (width, height) of each field that was cut,
-    by its path.
+    cell's place in its field of that size. A cell whose center is outside or whose box is larger than the field is left
+    out; beyond the field's border its outermost pixels go on (a mirror image would show cells twice). Returns (width,
+    height) of each field that was cut, by its path.
 
     Raises `InputError` without `folder` or where that holds `root`, and where two different pictures have one key.
     """
@@ -65,7 +64,7 @@ def cut_out(
     found.root = folder
     on_disk = _on_disk(root, [path for path in paths if not _is_crop(root / path, folder)], found, key)
     sizes: dict[str, tuple[int, int]] = {}
-    for field in sorted(by_field):
+    for field in progress.counted(sorted(by_field), "cutting cells out", len(by_field), "fields"):
         here = by_field[field]
         path = on_disk.pop(names.fold(field), "")
         pixels = decoded(root / path) if path else None
