@@ -72,6 +72,14 @@ def test_a_slice_of_another_name_is_its_own_group_which_is_said(tmp_path: Path) 
     assert any("1 slices are not named <smear>_<x>_<y>" in note for note in got.notes)
 
 
+def test_of_a_slice_that_lies_in_both_parts_one_copy_counts(tmp_path: Path) -> None:
+    stem, lines = "77_19_0_2000", SLICES["test/77_19_0_2000"]
+    root = apacc_copy(tmp_path / "apacc", slices={f"train/{stem}": lines, f"test/{stem}": lines})
+    got = load("apacc", root, Options(crops=tmp_path / "crops"))
+    assert set(got.manifest.rows["split"]) == {"test"}
+    assert got.left_out == [(f"train/images/{stem}.png", f"copy of test/images/{stem}.png")]
+
+
 def test_what_has_no_partner_and_a_box_around_no_pixel_are_left_out_by_name(tmp_path: Path) -> None:
     root = apacc_copy(
         tmp_path / "apacc", slices={**SLICES, "test/77_19_0_4000": "0 1 0.5 0.1 0.1\n0 0.5 0.5 0.1 0.1\n"}

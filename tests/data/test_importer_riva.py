@@ -101,9 +101,11 @@ def test_fields_that_several_experts_marked_are_refused_until_one_is_chosen(tmp_
             r"field HSIL_11_6, annotator_3, point 1: keypointlabels 'CIN2' is none of NILM",
         ),
         (changed(keypointlabels=["NILM", "SCC"]), r"point 1: keypointlabels \['NILM', 'SCC'\] is none of"),
-        (changed(x="50"), "point 1: x '50' is not a number"),
+        (changed(x="50"), "point 1: x '50' is not a number of percent"),
         (changed(y=None), "point 1: y None is not a number"),
         (changed(x=True), "point 1: x True is not a number"),
+        (changed(x=float("nan")), "point 1: x nan is not a number"),
+        (changed(y=10**400), "point 1: y 1000"),
         ({**POINTS, "HSIL_11_6": {"annotator_3": [7]}}, "point 1: is no point"),
         ({"HSIL_11_6": {"annotator_3": 7}}, "field HSIL_11_6, annotator_3: holds no list of points"),
         ({"HSIL_11_6": [7]}, "field HSIL_11_6: holds no experts by name"),
@@ -116,6 +118,25 @@ def test_a_file_of_points_of_another_form_is_refused_by_field_and_value(
     root = zenodo(tmp_path / "riva", content)
     with pytest.raises(InputError, match=rf"annotations\.json: .*{said}"):
         load("riva", root, Options(crops=tmp_path / "crops", annotator="annotator_3"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b'{"HSIL_11_5":\n {', "line 2: not JSON"), (b'{"\xff": 1}', "is not UTF-8")]
+)
+def test_a_file_of_points_that_is_cut_off_or_no_text_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
+    root = zenodo(tmp_path / "riva")
+    (root / "riva_1.0" / "annotations" / "annotations.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"annotations\.json: {said}"):
+        load("riva", root, Options(crops=tmp_path / "crops"))
+
+
+def test_a_field_whose_name_leads_out_of_the_folder_writes_nothing_there(tmp_path: Path) -> None:
+    root = zenodo(tmp_path / "riva", {"../../HSIL_11_6": POINTS["HSIL_11_6"], "HSIL_11_6": POINTS["HSIL_11_6"]})
+    crops = tmp_path / "a" / "b" / "crops"
+    got = load("riva", root, Options(crops=crops))
+    assert ("../../HSIL_11_6", "field is not in this copy, and with it 1 cells") in got.left_out
+    assert list((tmp_path / "a").rglob("*.png")) == list(got.manifest.root.rglob("*.png"))
+    assert len(got.manifest) == 1
 
 
 def test_points_outside_and_fields_that_are_missing_are_left_out_by_name(tmp_path: Path) -> None:

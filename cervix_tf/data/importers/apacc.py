@@ -38,14 +38,16 @@ def read(root: Path, options: Options) -> ImportedRecords:
     """
     found = ImportedRecords()
     paths, _ = walk.images(root)
-    splits = {names.fold(PurePosixPath(path).stem): _split(path) for path in paths}
+    splits: dict[str, str] = {}
+    for path in paths:  # of copies the first counts, as where the cells are cut
+        splits.setdefault(names.fold(PurePosixPath(path).stem), _split(path))
     by_slice: dict[str, list[crops.Cell]] = {}
     problems: list[str] = []
-    for stem, path in _text_files(root).items():
+    for stem, file in _text_files(root).items():
         if names.fold(stem) not in splits:
-            found.leave_out(path.relative_to(root).as_posix(), "text file without a picture of its name")
+            found.leave_out(file.relative_to(root).as_posix(), "text file without a picture of its name")
         else:
-            by_slice[stem] = _cells(path, stem, splits[names.fold(stem)], problems)
+            by_slice[stem] = _cells(file, stem, splits[names.fold(stem)], problems)
     tables.refuse(problems, str(root))
     if not by_slice:
         raise InputError(f"{root}: no .txt file beside a picture of its name; looked for {LAYOUT}. {FLAT_COPIES}")

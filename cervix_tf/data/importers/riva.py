@@ -26,6 +26,7 @@ from cervix_tf.errors import InputError
 CLASSES = riva.CLASSES
 LAYOUT = "fields <class>_<smear>_<field>.png and annotations.json"
 _MOST_BYTES = 2**28
+_MOST_PERCENT = 1_000_000
 
 
 def read(root: Path, options: Options) -> ImportedRecords:
@@ -141,8 +142,8 @@ def _cell(field: str, expert: str, at: int, point: object) -> crops.Cell | str:
         return f"keypointlabels {named!r} is none of {', '.join(riva.LABELS)}"
     for name in ("x", "y"):
         value = point.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return f"{name} {value!r} is not a number"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST_PERCENT:
+            return f"{name} {value!r} is not a number of percent"
     return crops.Cell(
         crop=f"{label}/{field}_{expert}_{at}.png",
         name=f"{expert} point {at}",

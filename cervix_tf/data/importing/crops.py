@@ -60,9 +60,11 @@ def cut_out(
         raise InputError(f"{root}: the cells have to be cut out of the fields; name a folder with the option crops")
     if root.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"crops {folder}: holds the fields themselves; name a folder for the crops alone")
-    atomic.claim(folder, [cell.crop for here in by_field.values() for cell in here])
-    found.root = folder
     on_disk = _on_disk(root, [path for path in paths if not _is_crop(root / path, folder)], found, key)
+    # only of fields that are there: a table may name anything, also what is no name of a file
+    there = [here for field, here in by_field.items() if names.fold(field) in on_disk]
+    atomic.claim(folder, [cell.crop for here in there for cell in here])
+    found.root = folder
     sizes: dict[str, tuple[int, int]] = {}
     for field in progress.counted(sorted(by_field), "cutting cells out", len(by_field), "fields"):
         here = by_field[field]
