@@ -17,22 +17,19 @@ of the crops; the group is the field.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from pathlib import Path
 
-from cervix_tf.data import plain_file
 from cervix_tf.data.importers import FLAT_COPIES, Options
 from cervix_tf.data.importers.cric_crops import CLASSES
-from cervix_tf.data.importing import crops, tables
+from cervix_tf.data.importing import crops, json_file, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 LAYOUT = "fields <hash>.png and classifications.csv or classifications.json"
 FRAMES = ((1376, 1020), (1388, 1040))
 """(width, height) of a published field, and of the camera's frame; both have the table's origin."""
-_MOST_BYTES = 2**28
 _COLUMNS = ("image_id", "image_filename", "cell_id", "bethesda_system", "nucleus_x", "nucleus_y")
 _LABELS = {name.casefold(): name for name in CLASSES} | {
     "negative for intraepithelial lesion": "NILM",
@@ -105,11 +102,10 @@ def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
 
 
 def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
+    fields = json_file.read(path)
+    if not isinstance(fields, list):
+        raise InputError(f"{path}: holds no list of fields; download the file again")
     try:
-        with plain_file.opened(path, _MOST_BYTES) as file:
-            fields = json.loads(file.read(_MOST_BYTES).decode("utf-8-sig"))
-        if not isinstance(fields, list):
-            raise InputError(f"{path}: holds no list of fields; download the file again")
         return [
             (
                 f"{path}: image_id {field['image_id']}",
@@ -122,11 +118,7 @@ def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
             for field in fields
             for cell in field["classifications"]
         ]
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8; download the file again") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno}: not JSON ({error.msg}); download the file again") from None
     except KeyError as error:
         raise InputError(f"{path}: a field or cell lacks {error}; download the file again") from None
-    except (AttributeError, RecursionError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is no table of fields and cells ({error}); download the file again") from None

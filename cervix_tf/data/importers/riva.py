@@ -12,20 +12,17 @@ group. Never tried on the original download.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from cervix_tf.data import plain_file
 from cervix_tf.data.importers import FLAT_COPIES, Options
-from cervix_tf.data.importing import crops, riva, tables
+from cervix_tf.data.importing import crops, json_file, riva, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 CLASSES = riva.CLASSES
 LAYOUT = "fields <class>_<smear>_<field>.png and annotations.json"
-_MOST_BYTES = 2**28
 _MOST_PERCENT = 1_000_000
 
 
@@ -105,15 +102,7 @@ def _chosen(path: Path, annotator: str, found: ImportedRecords) -> dict[str, tup
 
 
 def _content(path: Path) -> Mapping[str, object]:
-    try:
-        with plain_file.opened(path, _MOST_BYTES) as file:
-            content = json.loads(file.read(_MOST_BYTES).decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8; download the file again") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno}: not JSON ({error.msg}); download the file again") from None
-    except (RecursionError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); download the file again") from None
+    content = json_file.read(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no fields by name; download the file again")
     return content
