@@ -31,14 +31,28 @@ FLAT_COPIES = (
 )
 """The way out that a refusal names."""
 
-
 READ_BY = {
-    "labels": ("cervigram_visits", "folder", "csv"),
+    "labels": ("cervigram_visits", "csv", "folder"),
+    "group_pattern": ("folder",),
     "train_folder": ("cervigram_visits",),
     "test_folder": ("cervigram_visits",),
     "overrides": ("cervigram_visits",),
+    "corrections": ("mobileodt",),
+    "crops": ("apacc", "cric", "riva", "riva_challenge"),
+    "crop_size": ("cric", "riva"),
+    "annotator": ("riva",),
+    "level": ("hicervix",),
+    "table": ("csv",),
+    "path_column": ("csv",),
+    "label_column": ("csv",),
+    "group_column": ("csv",),
+    "case_column": ("csv",),
+    "view_column": ("csv",),
+    "site_column": ("csv",),
+    "split_column": ("csv",),
+    "age_column": ("csv",),
 }
-"""Options that a study passes on -> the layouts whose importers read them."""
+"""Options -> the layouts whose importers read them, and no other; all read those that are not named here."""
 
 
 @dataclass(frozen=True)
@@ -102,18 +116,28 @@ class Imported:
     """Decisions that fell on this copy, and what was found against what the data sheet expects."""
 
 
+def unread(layout: str, option: str) -> str:
+    """What is wrong with an option that the importer of a layout does not read; empty where it does."""
+    layouts = READ_BY[option]
+    return "" if layout in layouts else f"is not read for the layout {layout}, only for {', '.join(layouts)}"
+
+
 def load(name: str, root: Path, options: Options | None = None) -> Imported:
     """The manifest of the data set `name` (one of `NAMES`) whose files lie below `root`.
 
     Files that cannot be read keep their row, with empty width and height: the audit
-    judges them. Raises `InputError` when the folder is missing, empty or laid out otherwise.
+    judges them. Raises `InputError` when the folder is missing, empty or laid out otherwise, and for an option that
+    this importer does not read.
     """
     if name not in NAMES:
         raise InputError(f"{name}: no such importer; choose from {', '.join(NAMES)}")
     from cervix_tf.data import datasheet, manifest
     from cervix_tf.data.importing import files
 
-    options = options or Options()
+    options, usual = options or Options(), Options()
+    for option in READ_BY:
+        if getattr(options, option) != getattr(usual, option) and (problem := unread(name, option)):
+            raise InputError(f"--{option.replace('_', '-')}: {problem}")
     module = importlib.import_module(f"{__name__}.{name}")
     found: ImportedRecords = module.read(Path(root), options)
     if not found.records:
