@@ -51,7 +51,7 @@ def read(config: Config, out: RunDir) -> Manifest:
     def importer(root: Path) -> Imported:
         return _imported(config, root)
 
-    found = data.load(config.data, "five data sets'", importer, out, draw if config.synthetic_cells else None)
+    found = data.load(config.data, "data sets'", importer, out, draw if config.synthetic_cells else None)
     name = data.name_of(config.data, found.manifest)
     seen = found.manifest.rows["view"].map(kind).isin(VIEWS)
     known = {label: (label,) for sheet in SHEETS.values() for label in sheet.classes}
