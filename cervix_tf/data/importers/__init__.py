@@ -49,6 +49,7 @@ READ_BY = {
     "case_column": ("csv",),
     "view_column": ("csv",),
     "site_column": ("csv",),
+    "device_column": ("csv",),
     "split_column": ("csv",),
     "age_column": ("csv",),
 }
