@@ -52,10 +52,13 @@ def test_each_share_of_the_labels_has_whole_groups_and_lies_within_the_next():
 
 def test_a_draw_of_labels_depends_on_its_seed_alone():
     def drawn(draw):
-        return set(data.labeled(listed(unlabeled=["x"]), MOBILEODT, draw)[10].rows["path"])
+        return set(data.labeled(listed(), MOBILEODT, draw)[10].rows["path"])
 
     assert drawn(0) == drawn(0) != drawn(1)
-    assert not any(path.startswith("u") for path in drawn(0))
+
+
+def test_an_image_without_a_label_is_in_no_share():
+    assert (data.labeled(listed(unlabeled=["x"]), MOBILEODT, 0)[100].rows["label"] != "").all()
 
 
 def test_a_share_that_lacks_a_class_is_refused():
