@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
 
 Root = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+_LAYOUTS = (
+    f"the layout: {', '.join(importers.NAMES)}; never tried on the original files: {', '.join(importers.UNTRIED)}"
+)
 _EXAMPLES = 3
 _MOST_SHOWN = 20
 
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def import_(
-    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME", help=f"the layout: {', '.join(importers.NAMES)}")],
+    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME", help=_LAYOUTS)],
     root: Annotated[Positional[Path], tyro.conf.arg(metavar="ROOT")],
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="CSV")],
     importer: OmitArgPrefixes[importers.Options] = importers.Options(),  # noqa: B008 (frozen)

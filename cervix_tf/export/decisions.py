@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from cervix_tf import atomic, runs
 from cervix_tf.contract import Contract
@@ -93,10 +92,7 @@ def _replace(out: RunDir, before: Contract, after: Contract) -> None:
     inside = serving.calibration_of(model)
     if (before, inside) == (after, after.calibration):
         return
-    out.exports.unlink(missing_ok=True)
-    for name in get_args(formats.Format):
-        target = formats.target_of(out, name)
-        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    formats.remove(out)
     after.write(out.contract)
     if inside != after.calibration:
         with atomic.replacing(out.model) as part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -152,8 +153,6 @@ class _Source:
 
     def write(self, name: Format, target: Path) -> None:
         """Write one format to `target`."""
-        import shutil
-
         from cervix_tf.export import onnx_file, web
 
         if name == "saved_model":
@@ -199,6 +198,19 @@ def check(out: RunDir, formats: Sequence[Format]) -> None:
             onnx_file.check_installed()
         atomic.check_target(target_of(out, name), folder=name == "saved_model")
     atomic.check_target(out.exports)
+
+
+def remove(out: RunDir) -> None:
+    """Remove everything that was exported of a run's model, before it becomes another one.
+
+    Raises `InputError`, and removes nothing, where something lies in an exported folder that this program did not
+    write.
+    """
+    check(out, FORMATS)
+    out.exports.unlink(missing_ok=True)
+    for name in get_args(Format):
+        target = target_of(out, name)
+        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -86,7 +86,8 @@ def deploy(
     if neighbors is not None:
         files.append(out.neighbors)
     if not _stands(out, files, wanted):
-        for path in (out.contract, out.quality, out.decisions, out.exports):
+        formats.remove(out)
+        for path in (out.contract, out.quality, out.decisions):
             path.unlink(missing_ok=True)
         if neighbors is not None:
             neighbor_files.write(neighbors, out.neighbors)

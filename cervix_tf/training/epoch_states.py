@@ -109,7 +109,7 @@ class EpochStates:
 
     @property
     def _finished(self) -> Path:
-        return self.out.checkpoints / "finished.json"
+        return _finished(self.out)
 
     @property
     def _remedy(self) -> str:
@@ -178,6 +178,11 @@ class EpochStates:
                     path.unlink(missing_ok=True)
 
 
+def finished(out: RunDir) -> bool:
+    """Whether the training in the folder `out` has ended, so that its best weights are all that is needed of it."""
+    return _finished(out).exists()
+
+
 def write_state(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> None:
     """Write arrays by their names and what is to be known of them, JSON, whole or not at all.
 
@@ -202,6 +207,10 @@ def read_state(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         raise
     except Exception as error:  # what a damaged archive does to its readers is listed nowhere
         raise InputError(f"{path}: is damaged or cut short ({error})") from error
+
+
+def _finished(out: RunDir) -> Path:
+    return out.checkpoints / "finished.json"
 
 
 def _digest(path: Path) -> str:

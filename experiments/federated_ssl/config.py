@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, NamedTuple
 
 from cervix_tf import ranges
@@ -163,9 +163,15 @@ PUBLIC = Config(
     fine_tuning_augmentation=Augmentation(horizontal_flip=0.5, vertical_flip=0.5),
 )
 
+PUBLISHED_SMALL = replace(PUBLIC, network="resnet50", weights="drawn", start="random")
+
 PRESETS = {
     "paper": Preset(PAPER, "as published, on your cervigrams: a CSV with path, label, woman, site in --data.root"),
     "demo": Preset(DEMO, "synthetic cervigrams of two sites, small images, minutes on two CPU cores"),
+    "published-small": Preset(
+        PUBLISHED_SMALL,
+        "ResNet-50 from random weights on the same images as public, 96 x 96 pixels: hours on two cores",
+    ),
     "public": Preset(
         PUBLIC,
         "IARC colposcopy and IARC VIA with MobileODT unlabeled as a stand-in (--data.root: their common folder)",
@@ -257,12 +263,21 @@ def unfinished(config: Config, out: RunDir, request: RunRequest) -> list[str]:
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: every row and the state of its trainings at all sites."""
     sites = expected_sites(config, out)
-    return [_status(out, row, sites) for row in wanted(config, sites, RunRequest((2,), request.only))]
+    return [_status(config, out, row, sites) for row in wanted(config, sites, RunRequest((2,), request.only))]
 
 
-def _status(out: RunDir, row: Row, sites: Sequence[str]) -> RowStatus:
+def _status(config: Config, out: RunDir, row: Row, sites: Sequence[str]) -> RowStatus:
     done = [site for site in sites if out.row(row.classifier(site)).metrics.exists()]
     names = {row.pretraining(site) for site in sites} | {row.classifier(site) for site in sites}
     seconds = sum(sum(study_rows.seconds(out.row(name))) for name in names)
+    if not seconds:
+        return RowStatus(row.name, "2", "not begun", _planned(config, row, len(sites)))
     state = "finished" if done and len(done) == len(sites) else f"{len(done)} of {len(sites)} sites"
-    return RowStatus(row.name, "2", state if seconds else "not begun", f"{duration(seconds)} of training so far")
+    return RowStatus(row.name, "2", state, f"{duration(seconds)} of training so far")
+
+
+def _planned(config: Config, row: Row, sites: int) -> str:
+    """A row's pre-training and its classifiers, fewer epochs where patience ends them."""
+    rounds = f"{config.federation.rounds} rounds + " if row.kind in ("csfssl", "ppfssl") else ""
+    epochs = {"ssl": f"{sites} x {config.ssl.epochs} + ", "cssl": f"{config.ssl.epochs} + "}.get(row.kind, rounds)
+    return f"{epochs}{sites} x {config.fine_tuning.epochs} epochs"

@@ -12,7 +12,7 @@ from experiments.mobilenetv2_ensemble.listing import rows
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """The rows that are asked for, the fine-tuned ensemble as users load it, tables, figures and report."""
-    from cervix_tf.study import conclusion, data, deployment, stages
+    from cervix_tf.study import conclusion, data, deployment, failures, stages
     from experiments.mobilenetv2_ensemble import figures, model, tables, training
     from experiments.mobilenetv2_ensemble.config import ANY_VIEWS_ROW, CLASSES, MAIN_ROW, ROWS, VIEWS
     from experiments.mobilenetv2_ensemble.data import described, folds_of, read
@@ -22,21 +22,23 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     main_model = cache(lambda: training.network(config, ROWS[MAIN_ROW], folds[0]))
 
     def deploy() -> None:
-        any_views = out.row(ANY_VIEWS_ROW)
-        for result, network in (
-            (out, main_model),
-            (any_views, lambda: training.network(config, ROWS[ANY_VIEWS_ROW], folds[0])),
-        ):
-            if not result.metrics.exists():
-                continue
-            if result is any_views:  # a run of its own: other cases are tested
-                data.keep_manifest(folds[0].with_any_views(), result)
-                write_json(result.environment, read_json(out.environment))
-            contract = deployment.terms(
-                STUDY.name, CLASSES, config.images, described(config), model.INTENDED_USE, result,
-                views=VIEWS, native_size=model.NATIVE_SIZE, missing_views=result is any_views,
-            )  # fmt: skip
-            deployment.deploy(result, contract, network)
+        with failures.collected() as attempt:
+            for name, result in ((MAIN_ROW, out), (ANY_VIEWS_ROW, out.row(ANY_VIEWS_ROW))):
+                if result.metrics.exists():
+                    with attempt(name):
+                        deploy_row(name, result)
+
+    def deploy_row(name: str, result: RunDir) -> None:
+        any_views = name == ANY_VIEWS_ROW
+        if any_views:  # a run of its own: other cases are tested
+            data.keep_manifest(folds[0].with_any_views(), result)
+            write_json(result.environment, read_json(out.environment))
+        contract = deployment.terms(
+            STUDY.name, CLASSES, config.images, described(config), model.INTENDED_USE, result,
+            views=VIEWS, native_size=model.NATIVE_SIZE, missing_views=any_views,
+        )  # fmt: skip
+        network = partial(training.network, config, ROWS[name], folds[0]) if any_views else main_model
+        deployment.deploy(result, contract, network)
 
     def report() -> None:
         figures.draw(config, out)

@@ -134,9 +134,9 @@ def ensemble(trunks: keras.Model, head: keras.Model) -> keras.Model:
     return keras.Model(trunks.input, head(trunks.output), name="ensemble")
 
 
-def parts(whole: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """The trunks of an ensemble, up to the stacked maps, and its head."""
-    return keras.Model(whole.input, whole.get_layer("stacked").output, name="trunks"), whole.get_layer("fusion_head")
+def head_of(whole: keras.Model) -> keras.Model:
+    """The head inside an ensemble."""
+    return whole.get_layer("fusion_head")
 
 
 def drop(config: Config, head: keras.Model) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,7 +24,7 @@ from cervix_tf.seeds import seed_of
 from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
 from cervix_tf.study.training import ReusableNetwork
-from cervix_tf.training import batch_statistics, devices, fit
+from cervix_tf.training import batch_statistics, devices, epoch_states, fit
 from cervix_tf.training.bias_corrected_statistics import BiasCorrectedStatistics
 from cervix_tf.training.dynamic_class_weights import DynamicClassWeights
 from cervix_tf.training.harmonic_mean_tpr import HarmonicMeanTPR
@@ -47,22 +48,36 @@ from experiments.mobilenetv2_ensemble.data import Fold, described
 _REUSABLE: dict[tuple[Config, str, str, Loss], ReusableNetwork] = {}
 
 
+class _Ensemble(NamedTuple):
+    """An ensemble and its frozen trunks alone, which make the features that its head is trained on."""
+
+    trunks: keras.Model
+    whole: keras.Model
+
+
+_LAST_ENSEMBLE: dict[tuple[Config, Path], _Ensemble] = {}
+"""The ensemble that was asked for last, by where it was trained: fine-tuning goes on with it. To build and trace
+seven views again takes longer than the training."""
+
+
 def network(config: Config, row: Row, fold: Fold) -> keras.Model:
     """The network of a row with its best weights, trained on the fold as far as that is not done already.
 
     It is the next row's or fold's too where `_reusable` says so: predict with it before another one is asked for.
     """
     if row.stage == "ensemble":
-        return _ensemble(config, row, fold)
+        _LAST_ENSEMBLE.clear()  # one is as much as memory should hold
+        trained = _LAST_ENSEMBLE[config, fold.training_dir(row.name).root] = _ensemble(config, row, fold)
+        return trained.whole
     if row.stage == "fine_tuning":
         return _fine_tuned(config, row, fold)
     if row.stage == "end_to_end":
         return _end_to_end(config, row, fold)
     if row.stage == "checkpoint":  # of another row's training, the epoch that is best in the criterion of balance
-        trained = network(config, ROWS[row.needs[0]], fold)
+        needed = network(config, ROWS[row.needs[0]], fold)
         if config.criterion != config.imbalance.criterion:
-            trained.load_weights(fold.training_dir(row.needs[0]).best_weights_by(config.imbalance.criterion))
-        return trained
+            needed.load_weights(fold.training_dir(row.needs[0]).best_weights_by(config.imbalance.criterion))
+        return needed
     reusable = _reusable(config, row, fold)
     _train(config, row, fold, reusable.trained)
     return reusable.result()
@@ -113,15 +128,18 @@ def _reusable(config: Config, row: Row, fold: Fold) -> ReusableNetwork:
     """
     key = (dataclasses.replace(config, seed=0), row.images, row.backbone, WEIGHTED if row.loss.weighted else row.loss)
     with study_training.building(config.devices, _seed(config, row, fold)), devices.precision(config.precision):
-        if row.backbone:
-            untrained = model.baseline(config, row.backbone)
-        else:
-            untrained = model.single_view(config, "acetic" if row.images == ALL_TYPES else row.images)
-        if key not in _REUSABLE:
-            _REUSABLE.clear()  # one is as much as memory should hold
-            _compile(config, row, untrained)
-            _REUSABLE[key] = study_training.reusable(untrained)
-        trained = _REUSABLE[key].start(config.optimizer_of(row).learning_rate, untrained.variables)
+        initial = []
+        if key not in _REUSABLE or not epoch_states.finished(fold.training_dir(row.name)):
+            if row.backbone:
+                untrained = model.baseline(config, row.backbone)
+            else:
+                untrained = model.single_view(config, "acetic" if row.images == ALL_TYPES else row.images)
+            if key not in _REUSABLE:
+                _REUSABLE.clear()  # one is as much as memory should hold
+                _compile(config, row, untrained)
+                _REUSABLE[key] = study_training.reusable(untrained)
+            initial = untrained.variables
+        trained = _REUSABLE[key].start(config.optimizer_of(row).learning_rate, initial)
     if isinstance(trained.loss, WeightedCrossEntropy):
         weights = np.full(len(CLASSES), 1 / len(CLASSES))
         if row.loss.population:
@@ -130,7 +148,12 @@ def _reusable(config: Config, row: Row, fold: Fold) -> ReusableNetwork:
     return _REUSABLE[key]
 
 
-def _ensemble(config: Config, row: Row, fold: Fold) -> keras.Model:
+def _taken(config: Config, name: str, fold: Fold) -> _Ensemble:
+    """The trained ensemble of the row `name`, to be trained further: the last one that was asked for, if it is that."""
+    return _LAST_ENSEMBLE.pop((config, fold.training_dir(name).root), None) or _ensemble(config, ROWS[name], fold)
+
+
+def _ensemble(config: Config, row: Row, fold: Fold) -> _Ensemble:
     """The ensemble over trained views, whose trunks stay as they are, with its best weights."""
     views = {}
     for kind, name in zip(KINDS, row.needs, strict=True):
@@ -140,22 +163,35 @@ def _ensemble(config: Config, row: Row, fold: Fold) -> keras.Model:
     with study_training.building(config.devices, _seed(config, row, fold)):
         trunks = {kind: model.trunk_of(view, kind) for kind, view in views.items()}
         stacked = model.stacked(config, trunks, any_views=_any_views(row))
-        head = model.fusion(config, stacked.output_shape[1:], any_views=_any_views(row))
-    return _fused(config, row, fold, stacked, head)
+        head = _fusion(config, row, stacked)
+    _train_head(config, row, fold, stacked, head)
+    # Uncompiled: no optimizer state in the saved model.
+    fusion = _fusion(config, row, stacked)
+    fusion.set_weights(head.get_weights())
+    return _Ensemble(stacked, model.ensemble(stacked, fusion))
+
+
+def _fusion(config: Config, row: Row, trunks: keras.Model) -> keras.Model:
+    return model.fusion(config, trunks.output_shape[1:], any_views=_any_views(row))
 
 
 def _fine_tuned(config: Config, row: Row, fold: Fold) -> keras.Model:
     """The ensemble whose fusion is trained further, its trunks still fixed. Source: sec. 3.5.2 and 3.5.3."""
-    trunks, head = model.parts(network(config, ROWS[row.needs[0]], fold))
+    trunks, whole = _taken(config, row.needs[0], fold)
+    fusion = model.head_of(whole)
+    with study_training.building(config.devices, _seed(config, row, fold)):
+        head = _fusion(config, row, trunks)
+    head.set_weights(fusion.get_weights())
     model.drop(config, head)
-    return _fused(config, row, fold, trunks, head)
+    _train_head(config, row, fold, trunks, head)
+    fusion.set_weights(head.get_weights())
+    return whole
 
 
 def _end_to_end(config: Config, row: Row, fold: Fold) -> keras.Model:
     """The ensemble trained further as a whole, trunks too. Source: sec. 5."""
-    whole = network(config, ROWS[row.needs[0]], fold)
-    _, head = model.parts(whole)
-    model.drop(config, head)
+    whole = _taken(config, row.needs[0], fold).whole
+    model.drop(config, model.head_of(whole))
     model.unfreeze(whole)
     with study_training.building(config.devices, _seed(config, row, fold)):
         _compile(config, row, whole)
@@ -163,8 +199,8 @@ def _end_to_end(config: Config, row: Row, fold: Fold) -> keras.Model:
     return whole
 
 
-def _fused(config: Config, row: Row, fold: Fold, trunks: keras.Model, head: keras.Model) -> keras.Model:
-    """The ensemble of fixed trunks and a head, which is trained.
+def _train_head(config: Config, row: Row, fold: Fold, trunks: keras.Model, head: keras.Model) -> None:
+    """Train the head of an ensemble, its trunks fixed.
 
     With fewer `feature_copies` than epochs, what the trunks make of so many augmented copies of the training cases is
     computed once, and only the head is run in every epoch.
@@ -203,10 +239,6 @@ def _fused(config: Config, row: Row, fold: Fold, trunks: keras.Model, head: kera
         )
     else:
         _train(config, row, fold, whole)
-    # Uncompiled: no optimizer state in the saved model.
-    fusion = model.fusion(config, trunks.output_shape[1:], any_views=_any_views(row))
-    fusion.set_weights(head.get_weights())
-    return model.ensemble(trunks, fusion)
 
 
 def _any_views(row: Row) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,29 @@ def test_images_laid_out_otherwise_are_refused_with_what_was_looked_for(name: st
     picture(tmp_path / "holiday" / "beach.jpg")
     with pytest.raises(InputError, match=r"looked for|no cases\.csv"):
         load(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("cric", Options(annotator="annotator_1"), "--annotator: is not read for the layout cric, only for riva"),
+        ("folder", Options(label_column="class"), "--label-column: is not read for the layout folder, only for csv"),
+        ("pbc", Options(crops=Path("cells")), "--crops: is not read for the layout pbc, only for apacc, cric, riva, "),
+        ("csv", Options(group_pattern="(.)"), "--group-pattern: is not read for the layout csv, only for folder"),
+    ],
+)
+def test_an_option_that_the_importer_does_not_read_is_refused(name, options, words, tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "1.png")
+    with pytest.raises(InputError, match=words):
+        load(name, tmp_path, options)
+
+
+def test_every_option_names_the_importers_that_read_it() -> None:
+    source = Path(importers.__file__).read_text()
+    for option, layouts in importers.READ_BY.items():
+        about = re.search(rf'    {option}: .*\n    r?"""([a-z_, ]+): ', source)
+        assert about and set(about[1].split(", ")) == set(layouts) <= set(importers.NAMES), option
+    assert set(Options.__dataclass_fields__) - set(importers.READ_BY) == {"hash"}
 
 
 def test_an_unknown_importer_is_refused_with_the_list(tmp_path: Path) -> None:

@@ -108,6 +108,17 @@ def test_pre_training_changes_what_the_classifier_starts_from_and_a_finished_row
     assert capsys.readouterr().out.count("finished") == 7
 
 
+def test_rows_that_are_not_begun_are_listed_with_what_they_train(tmp_path, capsys):
+    main(study.STUDY, ["--preset", "demo", "--out", str(tmp_path), "--tables", "2", "--list"])
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "not begun" in line}
+    assert [lines[row].split("begun")[1].strip() for row in ("random", "ssl-8", "cssl-8", "csfssl")] == [
+        "2 x 12 epochs",
+        "2 x 6 + 2 x 12 epochs",
+        "6 + 2 x 12 epochs",
+        "6 rounds + 2 x 12 epochs",
+    ]
+
+
 def test_the_federation_saw_every_site_and_counted_its_bytes(finished):
     told = pd.read_csv(finished.row("csfssl-pretraining").federation)
     assert sorted(told["client"]) == ["alts", "nhs"] and (told["event"] == "trained").all()

@@ -172,7 +172,7 @@ def test_the_unfrozen_ensemble_says_the_same_drops_less_and_learns_in_every_trun
     *_, whole = assembled(TINY)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 7, 64, 96, 3)).astype("float32")
     said = whole(pixels).numpy()
-    trunks, head = model.parts(whole)
+    trunks, head = keras.Model(whole.input, whole.get_layer("stacked").output), model.head_of(whole)
     assert head.get_layer("fusion").dropout == 0.6
     model.drop(TINY, head)
     model.unfreeze(whole)

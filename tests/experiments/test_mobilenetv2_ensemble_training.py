@@ -45,9 +45,9 @@ def small():
 @pytest.fixture(autouse=True)
 def nothing_to_reuse():
     """Each test starts without a network of the test before it."""
-    training._REUSABLE.clear()
+    training._REUSABLE.clear(), training._LAST_ENSEMBLE.clear()
     yield
-    training._REUSABLE.clear()
+    training._REUSABLE.clear(), training._LAST_ENSEMBLE.clear()
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,30 @@ def test_fine_tuning_keeps_the_trunks_and_starts_from_the_ensembles_fusion(small
             np.testing.assert_allclose(now, was, atol=1e-6)
 
 
+def test_fine_tuning_goes_on_with_the_ensemble_before_it_and_ends_where_it_ends_alone(small, trained, tmp_path):
+    row = config.ROWS["ensemble-fine-tuned"]
+    alone, after = (dataclasses.replace(trained, out=RunDir(tmp_path / name)) for name in ("alone", "after"))
+    for fold in (alone, after):
+        shutil.copytree(trained.out.root, fold.out.root, ignore=shutil.ignore_patterns("ensemble-fine-tuned"))
+    expected = training.network(small, row, alone).get_weights()
+    whole = training.network(small, config.ROWS["ensemble"], after)
+    tuned = training.network(small, row, after)
+    assert tuned is whole  # neither built nor traced again
+    for found, wanted in zip(tuned.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    again = training.network(small, config.ROWS["ensemble"], after)
+    assert again is not whole  # which is another row's now
+
+
+def test_a_network_whose_training_is_finished_is_not_built_again_for_its_first_weights(small, fold, monkeypatch):
+    expected = [array.copy() for array in training.network(small, config.ROWS["green"], fold).get_weights()]
+    training.network(dataclasses.replace(small, seed=1), config.ROWS["green"], dataclasses.replace(
+        fold, out=RunDir(fold.out.root / "another")))  # fmt: skip
+    monkeypatch.setattr(model, "single_view", lambda *_: pytest.fail("built again"))
+    for found, wanted in zip(training.network(small, config.ROWS["green"], fold).get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_end_to_end_fine_tuning_moves_the_trunks(small, trained):
     before = weights_of(training.network(small, config.ROWS["ensemble"], trained), *config.KINDS)
     after = weights_of(training.network(small, config.ROWS["ensemble-end-to-end"], trained), *config.KINDS)
@@ -138,7 +162,7 @@ def test_the_fusions_statistics_are_those_of_its_training_after_one_epoch_of_few
     fold = without_ensemble(trained, tmp_path / "run")
     one = dataclasses.replace(small, ensemble=AdamConfig(epochs=1, learning_rate=1e-9), fusion=config.Fusion(dropout=0))
     whole = training.network(one, config.ROWS["ensemble"], fold)
-    trunks, head = model.parts(whole)
+    trunks, head = keras.Model(whole.input, whole.get_layer("stacked").output), model.head_of(whole)
     cases = fold.inputs("train", config.CASES)
     maps = trunks.predict(
         pipeline.one_epoch(cases, one.images, one.augmentation, seed=training._seed(one, config.ROWS["ensemble"], fold),

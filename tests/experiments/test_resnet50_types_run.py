@@ -1,8 +1,6 @@
 """The whole study, small, with a plain network in ResNet-50's place, which would take most of the time to trace."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -143,15 +141,3 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, ar
     assert stopped.value.code == 2
     told = capsys.readouterr().err
     assert words in told and "Traceback" not in told
-
-
-def test_help_names_sections_of_the_paper_and_starts_no_tensorflow():
-    code = (
-        "import sys; from experiments.resnet50_types import __main__ as s\n"
-        "from cervix_tf.study import main\n"
-        "try: main(s.STUDY, ['--help'])\n"
-        "finally: print('heavy', sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "Sec. 4.1" in done.stdout and "--tables" in done.stdout
-    assert "heavy []" in done.stdout
