@@ -1,8 +1,6 @@
 """The whole study, small, with a plain network in the backbones' place, which would take most of the time to trace."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -147,16 +145,3 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, ar
         run(tmp_path, *arguments)
     assert stopped.value.code == 2
     assert words in capsys.readouterr().err
-
-
-def test_help_starts_no_tensorflow_and_the_list_of_studies_says_whose_study_it_is():
-    code = (
-        "import sys; from experiments.label_efficiency import __main__ as s\n"
-        "from cervix_tf.study import main\n"
-        "try: main(s.STUDY, ['--help'])\n"
-        "finally: print('heavy', sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--vote-temperature" in done.stdout and "heavy []" in done.stdout
-    listed = subprocess.run([sys.executable, "-m", "experiments"], capture_output=True, text=True, check=True).stdout
-    assert "experiments.label_efficiency\n    No paper, a study of our own" in listed
