@@ -204,7 +204,7 @@ def show(
     columns: int = 8,
     seed: int = 0,
 ) -> int:
-    """Count a manifest by class, view, site and split; with --out, draw a contact sheet.
+    """Count a manifest by class, view, site, device and split; with --out, draw a contact sheet.
 
     Args:
         manifest: manifest CSV
@@ -246,7 +246,7 @@ def _write(manifest: Manifest, out: Path) -> None:
 
 
 def _print_counts(manifest: Manifest, title: str) -> None:
-    """Tables of images, groups and cases a class, and of images by split, view and site if there are any."""
+    """Tables of images, groups and cases a class, and of images by split, view, site and device if there are any."""
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
@@ -264,7 +264,7 @@ def _print_counts(manifest: Manifest, title: str) -> None:
         named = (members[column].replace("", None).nunique() for column in ("group", "case"))
         counts.add_row(Text(str(label) or "(unlabeled)"), str(len(members)), *map(str, named))
     console.print(counts)
-    for column in ("split", "view", "site"):
+    for column in ("split", "view", "site", "device"):
         if (rows[column] != "").any():
             crossed = pd.crosstab(rows[column], rows["label"])
             if len(crossed.columns) > len(crossed):  # the longer side goes down the page

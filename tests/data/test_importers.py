@@ -312,6 +312,20 @@ def test_csv_maps_the_users_columns_and_labels(tmp_path: Path) -> None:
     assert got["img/a.jpg"]["age"] == 31
 
 
+@pytest.mark.parametrize("column", ["device", "scanner", "camera", "Microscope"])
+def test_csv_takes_the_device_from_its_column_and_refuses_to_guess_between_two(tmp_path: Path, column: str) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "mine.csv").write_text(f"path,label,{column}\na.jpg,x,Zeiss\nb.jpg,y,\n")
+    options = Options(device_column=column if column == "Microscope" else "")
+    found = rows("csv", tmp_path, options)
+    assert [found[name]["device"] for name in ("a.jpg", "b.jpg")] == ["Zeiss", ""]
+    (tmp_path / "mine.csv").write_text("path,label,scanner,camera\na.jpg,x,1,2\nb.jpg,y,1,2\n")
+    with pytest.raises(InputError, match="has a column scanner and a column camera; say which by --device-column"):
+        rows("csv", tmp_path)
+    assert rows("csv", tmp_path, Options(device_column="camera"))["a.jpg"]["device"] == "2"
+
+
 def test_csv_takes_a_manifest_s_own_column_for_the_group_and_refuses_to_guess_between_two(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         picture(tmp_path / name)

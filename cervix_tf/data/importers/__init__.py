@@ -49,6 +49,7 @@ READ_BY = {
     "case_column": ("csv",),
     "view_column": ("csv",),
     "site_column": ("csv",),
+    "device_column": ("csv",),
     "split_column": ("csv",),
     "age_column": ("csv",),
 }
@@ -99,6 +100,8 @@ class Options:
     """csv: column of the image's place in its case; may be missing."""
     site_column: str = "site"
     """csv: column of the federated client; may be missing."""
+    device_column: str = ""
+    """csv: column of what took the image, by default `device`, `scanner` or else `camera`; may be missing."""
     split_column: str = "split"
     """csv: column of the prescribed part; may be missing."""
     age_column: str = "age"
