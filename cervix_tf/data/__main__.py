@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
 
 Root = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
+_LAYOUTS = (
+    f"the layout: {', '.join(importers.NAMES)}; never tried on the original files: {', '.join(importers.UNTRIED)}"
+)
 _EXAMPLES = 3
 _MOST_SHOWN = 20
 
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def import_(
-    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME", help=f"the layout: {', '.join(importers.NAMES)}")],
+    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME", help=_LAYOUTS)],
     root: Annotated[Positional[Path], tyro.conf.arg(metavar="ROOT")],
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="CSV")],
     importer: OmitArgPrefixes[importers.Options] = importers.Options(),  # noqa: B008 (frozen)
@@ -201,7 +204,7 @@ def show(
     columns: int = 8,
     seed: int = 0,
 ) -> int:
-    """Count a manifest by class, view, site and split; with --out, draw a contact sheet.
+    """Count a manifest by class, view, site, device and split; with --out, draw a contact sheet.
 
     Args:
         manifest: manifest CSV
@@ -243,7 +246,7 @@ def _write(manifest: Manifest, out: Path) -> None:
 
 
 def _print_counts(manifest: Manifest, title: str) -> None:
-    """Tables of images, groups and cases a class, and of images by split, view and site if there are any."""
+    """Tables of images, groups and cases a class, and of images by split, view, site and device if there are any."""
     import pandas as pd
     from rich.console import Console
     from rich.table import Table
@@ -261,7 +264,7 @@ def _print_counts(manifest: Manifest, title: str) -> None:
         named = (members[column].replace("", None).nunique() for column in ("group", "case"))
         counts.add_row(Text(str(label) or "(unlabeled)"), str(len(members)), *map(str, named))
     console.print(counts)
-    for column in ("split", "view", "site"):
+    for column in ("split", "view", "site", "device"):
         if (rows[column] != "").any():
             crossed = pd.crosstab(rows[column], rows["label"])
             if len(crossed.columns) > len(crossed):  # the longer side goes down the page

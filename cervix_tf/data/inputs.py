@@ -14,7 +14,7 @@ from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.views import kind, number, slots
 from cervix_tf.errors import InputError
 
-ROW_COLUMNS = ("id", "group", "case", "view", "site", "age", "label")
+ROW_COLUMNS = ("id", "group", "case", "view", "site", "device", "age", "label")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Columns (all may be empty but `path`):
 | group | what must stay in one split: woman, visit, slide, cluster image |
 | case, view | which images make one input, and their place in it |
 | site | federated client |
+| device | what took the image: a scanner, camera or colposcope; written only where a row names one |
 | split | part prescribed by the source or by `cervix_tf.data split` |
 | age | years |
 | width, height | pixels |
@@ -33,8 +34,8 @@ from cervix_tf import atomic
 from cervix_tf.data import names, spreadsheet, tables
 from cervix_tf.errors import InputError
 
-COLUMNS = ("path", "sha256", "label", "group", "case", "view", "site", "split", "age", "width", "height")
-TEXT = COLUMNS[:8]
+COLUMNS = ("path", "sha256", "label", "group", "case", "view", "site", "device", "split", "age", "width", "height")
+TEXT = COLUMNS[:9]
 _CONTROL = re.compile("[\x00-\x1f\ud800-\udfff]")  # lone surrogates: file names that are not UTF-8
 _LONGEST_NAME = 200
 _MOST_NAMED = 5
@@ -119,6 +120,8 @@ def write(manifest: Manifest, path: Path) -> None:
     if Path(path).suffix.lower() in (*spreadsheet.SUFFIXES, *spreadsheet.UNREADABLE):
         raise InputError(f"{path}: a manifest is written as CSV; give a name that ends in .csv")
     table = manifest.rows[list(COLUMNS)].copy()
+    if (table["device"] == "").all():
+        del table["device"]
     table["age"] = table["age"].map(_short).astype(object)
     atomic.write_text(Path(path), tables.csv_text(table))
 
@@ -246,7 +249,7 @@ def _short(age: float) -> str:
 _PART = r"(?!\.{1,2}(?:/|\Z))[^/\\\x00-\x1f\ud800-\udfff]+"
 _SOUND_PATH = re.compile(rf"(?![A-Za-z]:)(?:{_PART}/)*{_PART}").fullmatch
 """Matches what `path_remedy` has nothing against, ten times as fast."""
-_NAMING = ("label", "view", "site", "split")
+_NAMING = ("label", "view", "site", "device", "split")
 """Columns whose values name a kind that several rows share: two spellings are a mistake there."""
 _NAME_REMEDY = f"has control characters or over {_LONGEST_NAME} characters; shorten it"
 _PIXELS = (re.compile(r"[1-9][0-9]{0,5}").fullmatch, "is not a number of pixels; leave it empty if unknown")

@@ -13,7 +13,8 @@ from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
 
-_NOT_SEEN = ("missing", "unreadable")  # of these nobody knows whether they are damaged
+NOT_SEEN = ("missing", "unreadable")
+"""Kinds of problems of which nobody knows whether the file is damaged."""
 
 
 def only(manifest: Manifest, damaged: Literal["fail", "skip"] = "fail") -> tuple[Manifest, list[UnreadableImage]]:
@@ -28,7 +29,7 @@ def only(manifest: Manifest, damaged: Literal["fail", "skip"] = "fail") -> tuple
         images.check_files(manifest.paths())
         return manifest, []
     problems = images.unreadable(manifest.paths())
-    images.refuse([problem for problem in problems if problem is not None and problem.kind in _NOT_SEEN])
+    images.refuse([problem for problem in problems if problem is not None and problem.kind in NOT_SEEN])
     cases = manifest.rows["case"]
     incomplete = set(cases[[problem is not None for problem in problems]]) - {""}
     for at, (path, case) in enumerate(zip(manifest.paths(), cases, strict=True)):

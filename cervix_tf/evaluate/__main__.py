@@ -16,6 +16,7 @@ from cervix_tf.run_dir import RunDir, write_json
 if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
     from cervix_tf.evaluate.members import Wanted
+    from cervix_tf.evaluate.thresholds import Chosen
     from cervix_tf.export.runtime import Model
 
 ROW = "row.json"
@@ -35,14 +36,16 @@ class Options:
     manifest: tuple[Path, ...]
     """CSV with one row per image, from `python -m cervix_tf.data import`. Of several, such as the data of other
     hospitals, each one's results are written to a folder of its own, and row.json compares them."""
-    root: Path | None = None
-    """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
+    root: tuple[Path, ...] = ()
+    """Folder that the manifest's paths are relative to; the manifest's own folder if not given. Of several manifests
+    one folder for all, or one for each."""
     split: str = "test"
     """Rows to evaluate: those with this value in the column split; "all" = every row."""
     view: str = ""
     """For a model of single images: only this kind of view, such as green or acetic."""
-    by: tuple[Literal["age", "site", "view"], ...] = ()
-    """Metrics also for each age group, site or kind of view, and how far each is from the others."""
+    by: tuple[Literal["age", "site", "device", "view"], ...] = ()
+    """Metrics also for each age group, site, device (scanner, camera) or kind of view, and how far each is from the
+    others."""
     damaged: Literal["fail", "skip"] = "fail"
     """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
     named and counted."""
@@ -56,7 +59,8 @@ class Options:
     operating_point: str = ""
     """Also how good the model is at a threshold chosen on the validation rows: sensitivity:0.95 or specificity:0.9
     (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive weighs ten false alarms).
-    Without it, at the threshold of the model's contract, where `python -m cervix_tf.export` has put one."""
+    Of several manifests it is chosen once, on the first one's, and tested on all. Without it, at the threshold of the
+    model's contract, where `python -m cervix_tf.export` has put one."""
     prevalence: float | None = None
     """Share of positives among the cases it is for (cells or women: what one answer is about), such as 0.05:
     predictive values at that prevalence, of the operating point, else of the most probable class."""
@@ -113,15 +117,18 @@ def evaluate(options: Options, command: str = "") -> str:
 
     _check(options)
     outs = _folders(options)
-    listed = {path: manifest.read(path, options.root) for path in outs}
+    roots = options.root if len(options.root) > 1 else (options.root or (None,)) * len(outs)
+    listed = {path: manifest.read(path, root) for path, root in zip(outs, roots, strict=True)}
     with quiet.libraries():
         model = runtime.load(options.model)
         others = tuple(runtime.load(path) for path in options.ensemble)
     wanted = Wanted(options.uncertainty, options.samples, others)
-    found = {}
+    found: dict[Path, _Evaluated] = {}
+    point: str | Chosen = options.operating_point
     for path, out in outs.items():
         try:
-            found[path] = _evaluated(options, model, wanted, path, listed[path], out, command)
+            found[path] = _evaluated(options, model, wanted, path, listed[path], out, command, point)
+            point = found[path].chosen or point  # what the first one chose, the others test
         except InputError as error:
             if len(outs) == 1 or str(path) in str(error):
                 raise
@@ -132,16 +139,27 @@ def evaluate(options: Options, command: str = "") -> str:
     atomic.claim(options.out, [ROW])
     write_json(options.out / ROW, {name: text.headline(metrics) for name, metrics in row.items()})
     told = [line for path, each in found.items() for line in (f"{outs[path].root.name}:", *each.lines, "")]
-    return "\n".join([*told, *text.side_by_side(row), f"written to {options.out / ROW}"])
+    said = [f"{outs[path].root.name}: {each.sentence}" for path, each in found.items() if each.sentence]
+    return "\n".join([*told, *text.side_by_side(row), *said, f"row: {options.out / ROW}"])
 
 
 class _Evaluated(NamedTuple):
     metrics: dict[str, Any]
     lines: list[str]
+    sentence: str
+    """What it got wrong, counted in cases; empty where that is not known."""
+    chosen: Chosen | None
 
 
 def _evaluated(
-    options: Options, model: Model, wanted: Wanted, path: Path, rows: Manifest, out: RunDir, command: str
+    options: Options,
+    model: Model,
+    wanted: Wanted,
+    path: Path,
+    rows: Manifest,
+    out: RunDir,
+    command: str,
+    point: str | Chosen,
 ) -> _Evaluated:
     """The results of one manifest, which are written to `out`."""
     from dataclasses import replace
@@ -149,7 +167,7 @@ def _evaluated(
     from cervix_tf.data import manifest, readable
     from cervix_tf.evaluate import evaluation, text
     from cervix_tf.metrics import predictions
-    from cervix_tf.report import page
+    from cervix_tf.report import page, summary_cards
 
     found = evaluation.evaluate(
         model,
@@ -162,12 +180,13 @@ def _evaluated(
         validation_split=options.validation_split,
         damaged=options.damaged,
         margin=options.margin,
-        operating_point=options.operating_point,
+        operating_point=point,
         prevalence=options.prevalence,
         set_error=options.set_error,
         repeated=options.repeatability,
         uncertain=wanted,
         data=options.data or f"{path.name}, split {options.split}",
+        label=out.root.name if len(options.manifest) > 1 else path.name,
         synthetic=options.synthetic,
         stand_in=options.stand_in,
         batch_size=options.batch_size,
@@ -190,7 +209,10 @@ def _evaluated(
     page.evaluation(out.root)
     warnings = [note for note in found.notes if note.startswith("WARNING")]
     notes = [f"note: {note}" for note in found.notes if note not in warnings]
-    return _Evaluated(found.metrics, [*warnings, *text.lines(found.metrics), *notes, f"written to {out.root}"])
+    sentence = summary_cards.in_cases(found.metrics)
+    last = [f"all numbers, n and methods: {out.metrics}", sentence, f"report: {out.report}"]
+    lines = [*warnings, *text.lines(found.metrics), *notes, *filter(None, last)]
+    return _Evaluated(found.metrics, lines, sentence, found.chosen)
 
 
 def _folders(options: Options) -> dict[Path, RunDir]:
@@ -221,9 +243,13 @@ def _check(options: Options) -> None:
     model, out = released.find(options.model), RunDir(options.out)
     if not options.manifest:
         raise InputError("--manifest: give at least one; it takes what follows it, so that the model comes before")
-    if len(options.manifest) > 1 and (options.root is not None or options.data):
-        given = "--root" if options.root is not None else "--data"
-        raise InputError(f"{given}: is for one manifest, and {len(options.manifest)} are given; leave it out")
+    if len(options.manifest) > 1 and options.data:
+        raise InputError(f"--data: is for one manifest, and {len(options.manifest)} are given; leave it out")
+    if len(options.root) > 1 and len(options.root) != len(options.manifest):
+        raise InputError(
+            f"--root {' '.join(map(str, options.root))}: {len(options.root)} folders for {len(options.manifest)} "
+            "manifests; give one for all, or one for each in their order"
+        )
     for path in (options.model, *options.ensemble):
         if not released.find(path).exists():
             raise InputError(f"{path}: no such file or folder; give a run, a SavedModel or a .tflite")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,15 +17,15 @@ from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
 from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import alarms, members
+from cervix_tf.evaluate import alarms, members, thresholds
 from cervix_tf.evaluate.members import Wanted
-from cervix_tf.export import runtime
+from cervix_tf.evaluate.thresholds import Chosen, Validation
+from cervix_tf.export import model_card, runtime
 from cervix_tf.metrics import (
     calibration,
     classification,
     conformal,
     net_benefit,
-    operating_points,
     predictions,
     recalibration,
     repeatability,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from cervix_tf.export.runtime import Model
 
 EVERYTHING = "all"
-Stratum = Literal["age", "site", "view"]
+Stratum = strata.By
 Aggregate = Literal["mean", "max"]
 
 
@@ -62,6 +62,8 @@ class Evaluation:
     """Damaged images of the split that were skipped."""
     notes: tuple[str, ...]
     """What a reader should know; warnings of what was seen before come first."""
+    chosen: Chosen | None = None
+    """The operating point that a rule chose here, for `evaluate` to test on other data; None = none was chosen."""
 
 
 def evaluate(
@@ -76,12 +78,13 @@ def evaluate(
     validation_split: str = "validation",
     damaged: Literal["fail", "skip"] = "fail",
     margin: float | None = None,
-    operating_point: str = "",
+    operating_point: str | Chosen = "",
     prevalence: float | None = None,
     set_error: float | None = None,
     repeated: bool = False,
     uncertain: Wanted = members.NOTHING,
     data: str = "",
+    label: str = "",
     synthetic: bool | None = None,
     stand_in: bool | None = None,
     batch_size: int = 32,
@@ -96,21 +99,22 @@ def evaluate(
         name: Of the manifest, for messages and results.
         split: Rows to evaluate; "all" = every row.
         view: For a model of single images: only this kind of view.
-        by: Metrics also for each age group, site or kind of view, and how far each is from the others; sensitivity and
-            specificity at the operating point, if there is one.
+        by: Metrics also for each age group, site, device or kind of view, and how far each is from the others;
+            sensitivity and specificity at the operating point, if there is one.
         aggregate: One prediction a case (a group, where cases are not named) instead of one per image.
         validation_split: Rows on which thresholds are chosen; without any, those that the run kept.
         damaged: Whether damaged images are refused or left out.
         margin: Threshold in [-1, 1] on the margin of the positive classes (see `cervix_tf.metrics.margin`).
         operating_point: Rule by which a threshold is chosen on the validation rows (see
-            `cervix_tf.metrics.operating_points`); "" = that of the contract, and without one `prevalence` is for the
-            most probable class.
+            `cervix_tf.metrics.operating_points`), or what was chosen on those of other data; "" = that of the
+            contract, and without one `prevalence` is for the most probable class.
         prevalence: Share of positives, in (0, 1), among the patients that predictive values are wanted for.
         set_error: Share of inputs, in (0, 1), whose true class prediction sets may miss (see
             `cervix_tf.metrics.conformal`); also the error when unsure inputs are deferred.
         repeated: Also how far several images of one case are decided alike.
         uncertain: Other answers to each input, if any; also what their spread is worth as a measure of doubt.
         data: Name of the data in the results.
+        label: Name of the manifest where the results say what was chosen on its rows; `name` if not given.
         synthetic: Label of the results; as the contract says if None.
         stand_in: Likewise.
         batch_size: Inputs at a time.
@@ -120,8 +124,9 @@ def evaluate(
     Raises `InputError` when manifest and model do not fit together.
     """
     contract = model.contract
-    _check(contract, margin, operating_point, prevalence, repeated, aggregate, by)
-    wanted = operating_points.rule(operating_point) if operating_point else None
+    _check(contract, margin, bool(operating_point), prevalence, repeated, aggregate, by)
+    wanted = thresholds.wanted(operating_point, contract)
+    of_model = _limits(model)
     answers_to = members.ready(model, uncertain, seed)
     tested, left_out = _sound(_part(listed, split, name), damaged)
     manifests.check_labels(tested, contract.classes, name)
@@ -142,11 +147,11 @@ def evaluate(
         answers = {way: [_aggregated(each, aggregate) for each in given] for way, given in answers.items()}
         uncalibrated = _aggregated(uncalibrated, aggregate) if uncalibrated else None
         found = _aggregated(found, aggregate)
-        validation = _aggregated(validation, aggregate) if validation else None
+        validation = replace(validation, of=_aggregated(validation.of, aggregate)) if validation else None
     summary = classification.summary(
         found,
         positive=contract.positive,
-        validation=validation,
+        validation=validation.of if validation else None,
         seed=seed,
         resamples=resamples,
         data=data or f"{name}, split {split}",
@@ -158,20 +163,21 @@ def evaluate(
             found, margin, positive=contract.positive, prevalence=prevalence, seed=seed, resamples=resamples
         )
     if set_error is not None:
-        if validation is None:
-            raise InputError(f"--set-error {set_error:g}: no validation rows; give rows the split {validation_split}")
-        summary["prediction_sets"] = conformal.summary(found, validation, set_error, seed=seed, resamples=resamples)
-        summary["deferral"] = conformal.deferral(found, seed=seed, resamples=resamples)
+        summary |= _silence(found, validation, set_error, validation_split, seed, resamples)
     summary["calibration_measures"] = _calibration(found, uncalibrated, contract, seed, resamples)
-    if wanted or prevalence is not None or contract.operating_point:
-        common: dict[str, Any] = {"positive": contract.positive, "prevalence": prevalence}
-        common |= {"seed": seed, "resamples": resamples}
+    for_others = None
+    if wanted or prevalence is not None:
+        common: dict[str, Any] = {
+            "positive": contract.positive,
+            "prevalence": prevalence,
+            "seed": seed,
+            "resamples": resamples,
+        }
         summary["decision_curve"] = net_benefit.curve(found, **common)
-        summary["operating_point"] = (
-            operating_points.summary(found, validation, wanted, **common)
-            if wanted
-            else operating_points.at(found, contract.operating_point, **common)
-        )
+        summary["operating_point"], for_others = thresholds.measured(found, validation, wanted, label or name, **common)
+    summary["thresholds"] = thresholds.optimism(
+        wanted, validation, predicted, model, label or name, sets=set_error is not None
+    )
     if answers:
         summary["uncertainty"] = uncertainty.summary(
             {uncertainty.SINGLE: [found], **answers}, seed=seed, resamples=resamples
@@ -184,16 +190,21 @@ def evaluate(
     summary["strata_differences"] = strata_differences.differences(
         found, by, threshold=point.threshold if point else None, **of_strata
     )
-    summary["quality"] = quality
+    summary |= {"quality": quality, "model_limits": of_model}
     summary["seen"] = overlap.summary() if overlap else None
-    remarks = [*seen.remarks(model.seen, overlap), *_remarks(uncertain.ensemble, predicted)]
-    return Evaluation(found, summary, tested, overlap, tuple(left_out), (*remarks, *notes))
+    told = [
+        *seen.remarks(model.seen, overlap),
+        *(f"WARNING: {each}" for each in summary["thresholds"]["warnings"]),
+        *_remarks(uncertain.ensemble, predicted),
+        *summary["thresholds"]["remarks"],
+    ]
+    return Evaluation(found, summary, tested, overlap, tuple(left_out), (*told, *notes), for_others)
 
 
 def _check(
     contract: Contract,
     margin: float | None,
-    operating_point: str,
+    operating_point: bool,
     prevalence: float | None,
     repeated: bool,
     aggregate: Aggregate | None,
@@ -211,6 +222,12 @@ def _check(
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
 
 
+def _limits(model: Model) -> list[str]:
+    """What the model's makers say of its limits, in the card beside it."""
+    folder = model.run_dir.root if model.run_dir else model.path.resolve().parent
+    return model_card.own_limits(folder, model.contract.task, model.contract.version)
+
+
 def _point(summary: Mapping[str, Any]) -> OperatingPoint | None:
     """The operating point that the results are of: that of the options, else of the contract; None = most probable."""
     found = summary.get("operating_point") or {}
@@ -224,6 +241,23 @@ def _remarks(others: Sequence[Model], predicted: Manifest) -> list[str]:
         for other in others
         for each in seen.remarks(other.seen, None if other.seen is None else seen.overlap(other.seen, predicted))
     ]
+
+
+def _silence(
+    found: Predictions,
+    validation: Validation | None,
+    set_error: float,
+    validation_split: str,
+    seed: int,
+    resamples: int,
+) -> dict[str, Any]:
+    """Sets of classes that may miss the true one at this rate, and the error when the least sure are deferred."""
+    if validation is None:
+        raise InputError(f"--set-error {set_error:g}: no validation rows; give rows the split {validation_split}")
+    return {
+        "prediction_sets": conformal.summary(found, validation.of, set_error, seed=seed, resamples=resamples),
+        "deferral": conformal.deferral(found, seed=seed, resamples=resamples),
+    }
 
 
 def _calibration(
@@ -311,16 +345,18 @@ def _validation(
     view: str,
     batch_size: int,
     damaged: Literal["fail", "skip"],
-) -> Predictions | None:
+) -> Validation | None:
     """Predictions on the validation rows of the manifest, else those that the run itself kept, else None."""
     if split not in (EVERYTHING, validation_split):
         part = rows.part(validation_split)
         if (part.rows["label"] != "").any():
-            return _answers(model, _inputs(model, _sound(part, damaged)[0], name, view)[0], batch_size)[0]
+            part = _sound(part, damaged)[0]
+            found = _answers(model, _inputs(model, part, name, view)[0], batch_size)[0]
+            return Validation(found, _predicted(part, found))
     kept = model.run_dir and model.run_dir.validation_predictions
     if not kept or not kept.is_file():
         return None
-    return recalibration.applied(predictions.read(kept), model.contract.calibration)
+    return Validation(recalibration.applied(predictions.read(kept), model.contract.calibration))
 
 
 def _aggregated(found: Predictions, how: Aggregate) -> Predictions:

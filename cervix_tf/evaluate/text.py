@@ -1,15 +1,20 @@
-"""metrics.json as lines of text: metric, value, interval, n, method."""
+"""The main numbers of a metrics.json as lines of text: metric, value, 95 % interval, n, and what to know of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cervix_tf.metrics import operating_points, uncertainty
 
+_MAIN = ("balanced_accuracy", "macro_f1", "macro_auc")
+_CALIBRATION = ("expected_calibration_error", "calibration_slope", "calibration_intercept")
+_OF_THESE_ROWS = ("precision", "negative_predictive_value")
+"""Depend on how many of these rows are positive: needless beside those at a stated prevalence."""
+
 
 def lines(summary: Mapping[str, Any]) -> list[str]:
-    """What an evaluation found, the headline first."""
+    """The main results of an evaluation and those that were asked for; the report and metrics.json have all."""
     labels = [word for word, holds in (("SYNTHETIC", summary["synthetic"]), ("STAND-IN", summary["stand_in"])) if holds]
     marked = f" [{', '.join(labels)} DATA]" if labels else ""
     first = f"{summary['n']} rows, {summary['groups']} groups: {summary['data']}{marked}"
@@ -20,7 +25,8 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
 def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Of one manifest's results those that a reader compares, each with n, interval and method.
 
-    Sensitivity and specificity are those of the operating point, where there is one; `decided` says so.
+    Sensitivity and specificity are those of the operating point, where there is one; `decided` says so, and on which
+    rows it was chosen.
     """
     found = {name: summary["metrics"][name] for name in ("accuracy", "balanced_accuracy")}
     point = summary.get("operating_point")
@@ -29,7 +35,14 @@ def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
         found |= {name: decided[name] for name in ("sensitivity", "specificity")}
         found["auc"] = summary["binary"]["metrics"]["auc"]
     by = f"operating point, {operating_points.words(point)}" if point else "the most probable class"
-    return {"data": summary["data"], "n": summary["n"], "groups": summary["groups"], "decided": by, "metrics": found}
+    warnings = [each for part in ("seen", "thresholds") for each in (summary.get(part) or {}).get("warnings", ())]
+    return {
+        **{name: summary[name] for name in ("data", "n", "groups")},
+        "decided": by,
+        "warnings": warnings,
+        "remarks": (summary.get("thresholds") or {}).get("remarks", []),
+        "metrics": found,
+    }
 
 
 def side_by_side(row: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -45,16 +58,20 @@ def side_by_side(row: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _overall(summary: Mapping[str, Any]) -> Iterator[str]:
-    yield from _each(summary["metrics"])
+    accuracy = summary["metrics"]["accuracy"]
+    yield _line("accuracy", accuracy, accuracy["method"])
+    yield from _each(_some(summary["metrics"], _MAIN))
     if summary["binary"]:
         yield f"read as {' or '.join(summary['binary']['positive'])} against the rest:"
-        yield from _each(summary["binary"]["metrics"])
+        decided = () if summary.get("operating_point") else ("sensitivity", "specificity")
+        yield from _each(_some(summary["binary"]["metrics"], ("auc", *decided)))
     if above := summary.get("at_margin"):
         yield f"positive where the margin is above {above['threshold']:g}:"
         yield from _each(above["metrics"])
     if point := summary.get("operating_point"):
         yield f"operating point, {operating_points.words(point)}:"
-        yield from _each(point["metrics"])
+        needless = ("accuracy", *(_OF_THESE_ROWS if point["prevalence"] is not None else ()))
+        yield from _each({name: found for name, found in point["metrics"].items() if name not in needless})
 
 
 def _calibration(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -62,8 +79,8 @@ def _calibration(summary: Mapping[str, Any]) -> Iterator[str]:
     for when in ("before", "after"):
         if found := measures[when]:
             which = f"{when} {measures['method']} scaling, " if measures["after"] else ""
-            yield f"calibration, {which}probability of {found['of']} (calibration error, log loss: all classes):"
-            yield from _each(found["metrics"])
+            yield f"calibration, {which}probability of {found['of']} (calibration error: all classes):"
+            yield from _each(_some(found["metrics"], _CALIBRATION))
 
 
 def _silence(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -98,13 +115,14 @@ def _quality(summary: Mapping[str, Any]) -> Iterator[str]:
         reasons = ", ".join(f"{words}: {count}" for words, count in gate["by"].items())
         yield f"images that the model should not be asked about{f' ({reasons})' if reasons else ''}:"
         yield _line("share with alarm", gate["alarms"])
-        yield from (_line(f"accuracy, {name}", found) for name, found in gate["accuracy"].items())
+        yield from (_line(f"accuracy, {name}", gate["accuracy"][name]) for name in ("without alarm", "with alarm"))
 
 
 def _classes(summary: Mapping[str, Any]) -> Iterator[str]:
-    for name, found in summary["per_class"].items():
-        yield f"{name}:"
-        yield from _each({metric: found[metric] for metric in ("sensitivity", "specificity")})
+    if summary["binary"] and len(summary["per_class"]) == 2:
+        return  # are its sensitivity and specificity
+    yield "sensitivity by class, by the most probable one:"
+    yield from _each({name: found["sensitivity"] for name, found in summary["per_class"].items()})
 
 
 def _strata(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -119,14 +137,24 @@ def _strata(summary: Mapping[str, Any]) -> Iterator[str]:
                 yield _line(name, found) + _paid(found)
 
 
+def _some(metrics: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: metrics[name] for name in names if name in metrics}
+
+
 def _each(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     return (_line(name, found) for name, found in metrics.items())
 
 
-def _line(name: str, found: Mapping[str, Any]) -> str:
+def _line(name: str, found: Mapping[str, Any], method: str = "") -> str:
     value = "-" if found["value"] is None else f"{found['value']:.3f}"
     ends = "" if found["low"] is None else f"[{found['low']:.3f}, {found['high']:.3f}]"
-    return f"  {name:<30} {value:>6} {ends:<16} n={found['n']:<6} {found['method']}"
+    return f"  {name:<30} {value:>6} {ends:<16} n={found['n']:<6} {method or _remark(found)}".rstrip()
+
+
+def _remark(found: Mapping[str, Any]) -> str:
+    """Why there is no value or interval, or what is wrong with it; the method itself stands in the report."""
+    method = str(found["method"])
+    return method if found["value"] is None or found["low"] is None else method.partition("; ")[2]
 
 
 def _paid(found: Mapping[str, Any]) -> str:

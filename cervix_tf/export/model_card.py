@@ -11,6 +11,7 @@ from typing import Any
 
 from cervix_tf import atomic, runs, shown_paths
 from cervix_tf.contract import Contract
+from cervix_tf.errors import InputError
 from cervix_tf.export import resampling
 from cervix_tf.metrics import limits
 from cervix_tf.metrics.limits import NOT_A_DEVICE
@@ -82,6 +83,22 @@ def card(out: RunDir) -> dict[str, Any]:
         "files": _read(out.exports, []),
         "limits": _limits(contract, metrics, environment.get("reproducible", ""), out.quality.is_file()),
     }
+
+
+def own_limits(folder: Path, task: str, version: str) -> list[str]:
+    """What the makers of a model, by its contract's task and version, say of its limits in the card in its folder.
+
+    Without a card, or with that of another model, nothing. Raises `InputError` for a file that is no model card.
+    """
+    path = RunDir(folder).model_card.with_suffix(".json")
+    if not path.is_file():
+        return []
+    found = read_json(path)
+    try:
+        named = (found["model"]["name"], found["model"]["version"])
+        return limits.own(found) if named == (task, version) else []
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: is no model card; export the run again, or take the file away") from None
 
 
 def as_markdown(card: Mapping[str, Any]) -> str:
@@ -189,8 +206,8 @@ def _limits(contract: Contract, metrics: Mapping[str, Any], reproducible: str, g
         NOT_A_DEVICE,
         *limits.of(metrics),
         limits.any_image(gate),
-        *([f"The same command gives the same weights {reproducible}."] if reproducible else []),
-        *(["Views given in another order than stated give wrong answers without a warning."] if contract.views else []),
+        *([limits.same_weights(reproducible)] if reproducible else []),
+        *([limits.IN_ORDER] if contract.views else []),
     ]
 
 

@@ -55,33 +55,55 @@ def arrive(files: Sequence[Sequence[Image]], contract: Contract, most: int | Non
 def hanging(model: Model, arrived: Arrived, answers: np.ndarray) -> dict[str, Any]:
     """Of how many inputs the decision is another one in some way, and of how many in each.
 
-    `answers` are the model's on all test inputs as they are, resized as the contract says. `widest_change` is the
-    largest lead that a decision had which changed.
+    `answers` are the model's on all test inputs as they are, resized as the contract says. A decision is the most
+    probable class, and `widest_change` the largest lead of one that changed. Where the contract has an operating point,
+    `at_point` counts likewise what it calls positive; there `widest_change` is how far the score of one that changed
+    was from the threshold at most.
     """
-    reference = answers[arrived.places]
-    decided = reference.argmax(axis=1)
+    reference, contract = answers[arrived.places], model.contract
+    point = contract.operating_point
+    positive = [contract.classes.index(name) for name in contract.positive] if point else []
     second, first = np.sort(reference, axis=1)[:, -2:].T
     changed: dict[str, np.ndarray] = {}
+    turned: dict[str, np.ndarray] = {}
     for name, images in progress.counted(arrived.ways.items(), "deciding", len(arrived.ways), "ways of resizing"):
         found = np.concatenate([model.run(each[None]) for each in images])
-        changed[name] = found.argmax(axis=1) != decided
+        changed[name] = found.argmax(axis=1) != reference.argmax(axis=1)
+        if point is not None:
+            turned[name] = point.called(found, positive)[1] != point.called(reference, positive)[1]
+    counts = {"n": len(reference), **_counted(changed, first - second)}
+    if point is not None:
+        distance = np.abs(point.called(reference, positive)[0] - point.threshold)
+        counts["at_point"] = {"rule": point.rule, **_counted(turned, distance)}
+    return counts
+
+
+def _counted(changed: dict[str, np.ndarray], lead: np.ndarray) -> dict[str, Any]:
+    """How many changed in some way, the largest `lead` among them, and how many in each way."""
     some = np.any(list(changed.values()), axis=0)
     return {
-        "n": len(decided),
         "changed": int(some.sum()),
-        "widest_change": float(np.max(first - second, where=some, initial=0.0)),
+        "widest_change": float(np.max(lead, where=some, initial=0.0)),
         "by": {name: int(each.sum()) for name, each in changed.items()},
     }
 
 
 def told(found: dict[str, Any]) -> str:
-    """What `hanging` gives, in a sentence."""
-    share = f"{found['changed']} of {found['n']} decisions"
+    """What `hanging` gives, in a sentence that says which decisions it is of."""
+    share = f"{found['changed']} of {found['n']} decisions by the most probable class"
     share += " depend on the size of the incoming image and on how it is resized"
-    if not found["changed"]:
+    share += _most(found, "they led by up to")
+    if (at := found.get("at_point")) is None:
         return share
+    called = f"{share}; at the operating point ({at['rule']}) {at['changed']} of {found['n']} do"
+    return called + _most(at, "their scores were up to", " from the threshold")
+
+
+def _most(found: dict[str, Any], before: str, after: str = "") -> str:
+    if not found["changed"]:
+        return ""
     most = max(found["by"], key=lambda name: found["by"][name])
-    return f"{share} (they led by up to {found['widest_change']:.3f}; most with {most}: {found['by'][most]})"
+    return f" ({before} {found['widest_change']:.3f}{after}; most with {most}: {found['by'][most]})"
 
 
 def _every_way(pixels: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ of each of `COLUMNS`, as in the manifest; the id is the image's path.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +56,13 @@ class Embeddings:
         """The images whose `split` is `split`, in order."""
         keep = (self.table["split"] == split).to_numpy()
         return Embeddings(self.table[keep].reset_index(drop=True), self.values[keep], self.classes)
+
+    def of(self, ids: Iterable[str]) -> Embeddings:
+        """The images of these ids, all of which are there, in this order."""
+        at = pd.Index(self.table["id"]).get_indexer(pd.Index(list(ids)))
+        if (at < 0).any():
+            raise KeyError("an id is not among the embeddings")
+        return Embeddings(self.table.iloc[at].reset_index(drop=True), self.values[at], self.classes)
 
     def at_most(self, count: int, seed: int) -> Embeddings:
         """So many of the images, drawn at random, in order; all where there are no more."""

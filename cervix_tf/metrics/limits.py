@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOT_A_DEVICE = (
     "Not a medical device. Not evaluated, cleared or approved for diagnosis, screening or triage of patients; "
     "no decision about a person may rest on it."
 )
+ANY_IMAGE = "It answers for any image, also for one that shows no cervix or no cell."
+IN_ORDER = "Views given in another order than stated give wrong answers without a warning."
 FEWEST = 20
 """Test inputs of a class below which its rates say next to nothing."""
+_FIRST = 3
 
 
 def any_image(gate: bool) -> str:
     """What it says of an image that shows something else, with and without a quality gate."""
-    told = "It answers for any image, also for one that shows no cervix or no cell."
     if not gate:
-        return told
+        return ANY_IMAGE
     return (
-        f"{told} predict, evaluate and the page warn about images that are too dark, too bright, cut off, blurred "
+        f"{ANY_IMAGE} predict, evaluate and the page warn about images that are too dark, too bright, cut off, blurred "
         "or, by color and texture, unlike the training images (quality_gate.json); other programs do not."
     )
 
@@ -37,3 +39,25 @@ def of(metrics: Mapping[str, Any]) -> list[str]:
         *([f"Fewer than {FEWEST} test inputs of {', '.join(few)}: their rates are very uncertain."] if few else []),
         "Probabilities are a network's, as calibrated as the report shows; they are not a patient's risk of disease.",
     ]
+
+
+def same_weights(where: str) -> str:
+    """Where the same command gives the same weights."""
+    return f"The same command gives the same weights {where}."
+
+
+def own(card: Mapping[str, Any]) -> list[str]:
+    """Those limits of a model card's JSON that no program wrote: what its makers know of the model, in their order.
+
+    Raises KeyError, TypeError or AttributeError for what is no such card.
+    """
+    data, names = card["data"], card["data"]["classes"]
+    measured = {"classes": list(names), "confusion": [[count] for count in names.values()]}
+    measured |= {name: data[name] for name in ("n", "groups")}
+    written = {NOT_A_DEVICE, IN_ORDER, any_image(False), any_image(True), *of(measured)}
+    return [each for each in card["limits"] if each not in written and not each.startswith(same_weights("")[:-2])]
+
+
+def first(metrics: Mapping[str, Any], model: Sequence[str] = ()) -> list[str]:
+    """The one to three that a reader must not miss: what the model is for, by its makers, then those of its numbers."""
+    return [*model[:1], *of(metrics)][:_FIRST]

@@ -196,10 +196,10 @@ def _counts(tested: Predictions, called: NDArray[np.bool_], positive: Sequence[s
 
 
 def words(point: Mapping[str, Any]) -> str:
-    """What `summary` gives, in words: rule, threshold and prevalence."""
+    """What `summary` gives, in words: rule, threshold, what `chosen_on` says it was chosen on, and prevalence."""
     text = point["rule"]
     if point["threshold"] is not None:
-        text += f", positive from a score of {point['threshold']:.3g}, chosen on validation"
+        text += f", positive from a score of {point['threshold']:.3g}, chosen on {point.get('chosen_on', 'validation')}"
     return text if point["prevalence"] is None else f"{text}; at a prevalence of {100 * point['prevalence']:g} %"
 
 

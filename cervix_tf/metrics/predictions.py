@@ -6,7 +6,7 @@ One line an image, or a case where several images make one input:
 |---|---|
 | id | the image's path, or the case; unique |
 | group | what must stay in one split (woman, visit, slide); empty = the case, else the id |
-| case, view, site, age | as in the manifest; may be empty |
+| case, view, site, device, age | as in the manifest; may be empty; device is written only where a row names one |
 | label | true class; empty = unlabeled |
 | p_<class> | probability of the class; the columns' order is the classes' order |
 
@@ -32,7 +32,7 @@ from cervix_tf.data import tables
 from cervix_tf.data.groups import groups_of
 from cervix_tf.errors import InputError
 
-TEXT = ("id", "group", "case", "view", "site", "age", "label")
+TEXT = ("id", "group", "case", "view", "site", "device", "age", "label")
 SUM_TOLERANCE = 1e-3
 
 
@@ -107,6 +107,7 @@ def from_arrays(
     cases: Iterable[str] | None = None,
     views: Iterable[str] | None = None,
     sites: Iterable[str] | None = None,
+    devices: Iterable[str] | None = None,
     ages: Iterable[float] | None = None,
 ) -> Predictions:
     """Validated predictions from arrays: `probabilities` (rows, classes), the rest one value per row.
@@ -117,7 +118,8 @@ def from_arrays(
     values = np.asarray(probabilities, dtype=np.float64)
     if values.shape != (len(ids), len(classes)):
         raise ValueError(f"probabilities are {values.shape}, not ({len(ids)} rows, {len(classes)} classes)")
-    given = {"id": ids, "group": groups, "case": cases, "view": views, "site": sites, "label": labels}
+    given = {"id": ids, "group": groups, "case": cases, "view": views, "site": sites, "device": devices}
+    given["label"] = labels
     columns = {name: [""] * len(ids) if column is None else list(column) for name, column in given.items()}
     table = pd.DataFrame(columns, dtype=object)
     table.insert(
@@ -145,6 +147,7 @@ def from_rows(rows: pd.DataFrame, probabilities: ArrayLike, classes: Sequence[st
         cases=rows["case"],
         views=rows["view"],
         sites=rows["site"],
+        devices=rows.get("device"),  # embeddings have none
         ages=rows["age"],
     )
 
@@ -189,6 +192,8 @@ def read(path: Path) -> Predictions:
 def write(predictions: Predictions, path: Path) -> None:
     """Write the predictions as CSV, whole or not at all; `read` gives the same numbers to the last bit."""
     table = predictions.table[[*TEXT, *(f"p_{name}" for name in predictions.classes)]].copy()
+    if (table["device"] == "").all():
+        del table["device"]
     table["age"] = pd.Series(["" if math.isnan(age) else f"{age:g}" for age in table["age"]], table.index, object)
     atomic.write_text(Path(path), tables.csv_text(table))
 
@@ -198,7 +203,7 @@ def aggregate(
 ) -> Predictions:
     """One row a case (or group): its images' mean probabilities, or each class's maximum made to sum to 1.
 
-    Rows whose `by` column is empty stay alone. View becomes empty; site and age stay where all images agree.
+    Rows whose `by` column is empty stay alone. View becomes empty; site, device and age stay where all images agree.
 
     Raises `InputError` when images of one case have different labels.
     """
@@ -225,6 +230,7 @@ def aggregate(
                 "case": _agreed(part["case"]),
                 "view": "",
                 "site": _agreed(part["site"]),
+                "device": _agreed(part["device"]),
                 "age": ages[0] if len(ages) == 1 else math.nan,
                 "label": labels[0] if labels else "",
             }

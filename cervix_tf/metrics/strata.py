@@ -1,4 +1,4 @@
-"""Predictions by age, site or view: does the model serve everyone equally well?"""
+"""Predictions by age, site, device or view: does the model serve everyone equally well?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, operating_points
 from cervix_tf.metrics.predictions import Predictions
 
-By = Literal["age", "site", "view"]
+By = Literal["age", "site", "device", "view"]
 AGES = (25.0, 50.0)
 """Bins under 25, 25-49, 50 and over, as in Pal et al. 2021, Table 7."""
 UNKNOWN = "unknown"

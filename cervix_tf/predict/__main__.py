@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -45,6 +45,9 @@ class Options:
     """Also say of each input whether it is positive: whether the likeliest of the model's positive classes is ahead of
     the likeliest other one by more than this, -1 (always) to 1 (never). Without it a model whose contract has an
     operating point says so by that."""
+    damaged: Literal["fail", "skip"] = "fail"
+    """What to do with inputs whose images are damaged or otherwise cannot be read: end with their names, or leave them
+    out, named and counted."""
     batch_size: int = 1
     """Inputs at a time; more only helps on a GPU."""
 
@@ -73,12 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from cervix_tf.predict import pictures
 
             atomic.check_results(options.heatmap, [pictures.file_name(name) for name, _ in found])
-        if len(found) > 1:  # all damaged images at once, and before the work
+        left_out: dict[str, str] = {}
+        if options.damaged == "skip":
+            found, left_out = files.sound(found)
+        elif len(found) > 1:  # all damaged images at once, and before the work
             images.check_files(file for _, each in found for file in each)
         probabilities, problems = runtime.answers(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
         show = as_json if options.json else as_table
-        print(show(model.contract, names, probabilities, options.margin, problems))
+        print(show(model.contract, names, probabilities, options.margin, problems, left_out))
         if network is not None and options.heatmap is not None:
             with quiet.libraries():
                 drawn = pictures.draw(network, model.contract, found, options.heatmap)
@@ -92,9 +98,10 @@ def as_table(
     probabilities: np.ndarray,
     threshold: float | None = None,
     problems: Problems | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> str:
     """One line an input: its name, the probability of each class, the most probable class, perhaps whether positive,
-    and below it what is wrong with its images."""
+    and below it what is wrong with its images; at the end why inputs were left out, by their names."""
     widths = [max(len(name), 6) for name in contract.classes]
     first = max(len("input"), *map(len, names))
     lines = [f"{'input':<{first}}  {'  '.join(f'{c:>{w}}' for c, w in zip(contract.classes, widths, strict=True))}  "]
@@ -113,7 +120,16 @@ def as_table(
             lines[-1] += f"{'':<{13 - len(most)}}  {shown} {'positive' if said[at]['positive'] else 'negative'}"
         if problems and problems[at]:
             lines.append(f"{'':<{first}}  QUALITY: {'; '.join(map(str, problems[at]))}")
-    return "\n".join([*lines, *_notes(contract)])
+    return "\n".join([*lines, *_left_out(left_out or {}, len(names)), *_notes(contract)])
+
+
+def _left_out(reasons: Mapping[str, str], answered: int) -> list[str]:
+    if not reasons:
+        return []
+    return [
+        f"{len(reasons)} of {answered + len(reasons)} inputs left out:",
+        *(f"  {each}" for each in reasons.values()),
+    ]
 
 
 def _decided(contract: Contract, probabilities: np.ndarray, threshold: float | None) -> list[dict[str, Any]]:
@@ -139,6 +155,7 @@ def as_json(
     probabilities: np.ndarray,
     threshold: float | None = None,
     problems: Problems | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> str:
     """The same as JSON, with what the model is; ASCII where the terminal's code page is not Unicode.
 
@@ -167,6 +184,7 @@ def as_json(
                 }
                 for at, (name, row, more) in enumerate(zip(names, probabilities, said, strict=True))
             ],
+            "left_out": [{"input": name, "reason": reason} for name, reason in (left_out or {}).items()],
         },
         indent=2,
         ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),

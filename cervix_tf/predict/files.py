@@ -9,8 +9,11 @@ from cervix_tf.contract import Contract
 from cervix_tf.data import images, views, walk
 from cervix_tf.errors import InputError
 
+Input = tuple[str, list[str]]
+"""Name and image files."""
 
-def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list[str]]]:
+
+def inputs_of(paths: Sequence[Path], contract: Contract) -> list[Input]:
     """Name and image files of every input that `paths` stand for, in order.
 
     A model of single images takes image files and folders of them, subfolders included.
@@ -20,7 +23,7 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list
     Raises `InputError` for a path that is missing, holds no image or does not fit the model, and for a case whose
     file names leave open which view is which.
     """
-    found: list[tuple[str, list[str]]] = []
+    found: list[Input] = []
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder: check the path")
@@ -30,7 +33,30 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[tuple[str, list
     return found
 
 
-def _images(path: Path) -> list[tuple[str, list[str]]]:
+def sound(found: Sequence[Input]) -> tuple[list[Input], dict[str, str]]:
+    """The inputs whose images can all be read, and why each of the others is left out, by its name.
+
+    Raises `InputError` for files that are missing or may not be read, which are not damaged, and when no input is left.
+    """
+    from cervix_tf.data import readable  # it imports pandas, which a first verdict does not wait for
+
+    kept: list[Input] = []
+    left_out: dict[str, str] = {}
+    files = [file for _, each in found for file in each if file != images.MISSING]
+    problems = {file: problem for file, problem in zip(files, images.unreadable(files), strict=True) if problem}
+    images.refuse([problem for problem in problems.values() if problem.kind in readable.NOT_SEEN])
+    for name, each in found:
+        reasons = [str(problems[file]) for file in each if file in problems]
+        if reasons:
+            left_out[name] = "; ".join(reasons)
+        else:
+            kept.append((name, each))
+    if not kept:
+        raise InputError(f"none of {len(found)} inputs can be read; the first: {next(iter(left_out.values()))}")
+    return kept, left_out
+
+
+def _images(path: Path) -> list[Input]:
     if not path.is_dir():
         return [(str(path), [str(path)])]
     files = [path / name for name in _images_in(path)]
@@ -39,7 +65,7 @@ def _images(path: Path) -> list[tuple[str, list[str]]]:
     return [(str(file), [str(file)]) for file in files]
 
 
-def _cases(path: Path, contract: Contract) -> list[tuple[str, list[str]]]:
+def _cases(path: Path, contract: Contract) -> list[Input]:
     count = f"1 to {len(contract.views)}" if contract.missing_views else len(contract.views)
     needed = f"a folder of {count} images, by name in the order {', '.join(contract.views)}"
     if not path.is_dir():

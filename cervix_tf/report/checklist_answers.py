@@ -195,7 +195,8 @@ def _output(facts: Facts) -> str:
     classes = f"Probabilities of {len(facts.metrics['classes'])} classes"
     if facts.point:
         return (
-            f"{classes}; positive from {facts.point['threshold']:.3g}, chosen by {facts.point['rule']} on validation."
+            f"{classes}; positive from {facts.point['threshold']:.3g}, chosen by {facts.point['rule']} on "
+            f"{facts.point.get('chosen_on', 'validation')}."
         )
     return f"{classes}; the most probable class decides, no threshold was chosen."
 
@@ -222,8 +223,11 @@ def _robustness(facts: Facts) -> str:
     said = []
     if resampled:
         said.append(
-            f"{resampled['changed']} of {resampled['n']} decisions depend on an image's size or on who resizes it"
+            f"{resampled['changed']} of {resampled['n']} decisions by the most probable class depend on an image's "
+            "size or on who resizes it"
         )
+        if at := resampled.get("at_point"):
+            said.append(f"at the operating point {at['changed']} of {resampled['n']} do")
     if facts.metrics.get("repeatability"):
         said.append("several images of one case compared (report, Numbers)")
     return f"{'; '.join(said)}." if said else ""

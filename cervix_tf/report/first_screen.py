@@ -47,19 +47,26 @@ class FirstScreen:
     alarms: str
     silent: list[str]
     limits: list[str]
+    """The most important ones."""
+    other_limits: list[str]
     not_a_device: str = NOT_A_DEVICE
 
 
 def screen(
-    metrics: Mapping[str, Any], views: Sequence[str], deferral: Sequence[Mapping[str, Any]], gate: bool = False
+    metrics: Mapping[str, Any],
+    views: Sequence[str],
+    deferral: Sequence[Mapping[str, Any]],
+    gate: bool = False,
+    of_model: Sequence[str] = (),
 ) -> FirstScreen | None:
     """What a metrics.json says, in people's words; None where there is no confusion matrix.
 
     `deferral` is that of `conformal.deferral`, empty where it is unknown; `gate` says whether the model has a quality
-    gate.
+    gate; `of_model` are the limits that the makers of the model state.
     """
     if not sum(map(sum, metrics.get("confusion") or [])):
         return None
+    first = limits.first(metrics, of_model)
     return FirstScreen(
         _asked(metrics, views),
         _tested(metrics),
@@ -68,7 +75,8 @@ def screen(
         summary_cards.counts(metrics),
         alarms(metrics),
         _silent(metrics, deferral, gate),
-        limits.of(metrics),
+        first,
+        [each for each in (*of_model, *limits.of(metrics), limits.any_image(gate)) if each not in first],
     )
 
 
@@ -169,8 +177,9 @@ def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]], g
             f"class in {_share(alone)} of cases."
         )
     alarmed = metrics.get("quality")
-    told = f" Here they warned about {_share(alarmed['alarms'])}." if alarmed else ""
-    found.append(f"When the image is of another kind than those it was tested on. {limits.any_image(gate)}{told}")
+    here = f"; here about {_share(alarmed['alarms'])}" if alarmed else ""
+    warns = f" It warns about images that are too dark, blurred or unlike those it learned from{here}." if gate else ""
+    found.append(f"When the image is of another kind than those it was tested on. {limits.ANY_IMAGE}{warns}")
     return found
 
 

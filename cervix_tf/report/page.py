@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cervix_tf import atomic, run_dir, runs, shown_paths
 from cervix_tf.errors import InputError
+from cervix_tf.export import model_card
 from cervix_tf.report import (
     cases,
     checklist,
@@ -124,7 +125,10 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     there_roc = any(paper_figures.is_roc(picture) for _, picture in beside)
     deferral = first_screen.deferral(metrics, predicted) if metrics else ()
     gate = run.quality.is_file() or bool(metrics.get("quality"))  # of a run, or of an evaluated model
-    first = first_screen.screen(metrics, contract.get("views") or (), deferral, gate) if metrics else None
+    of_model = metrics.get("model_limits") or model_card.own_limits(
+        run.root, contract.get("task", ""), contract.get("version", "")
+    )
+    first = first_screen.screen(metrics, contract.get("views") or (), deferral, gate, of_model) if metrics else None
     on_top = {rate.card.key for rate in first.rates} if first else set()
     sections = _cases(run, predicted, listed if images else None, contract.get("views") or (), images)
     shown = [case for _, group in sections for case in group]

@@ -136,6 +136,7 @@ def banners(metrics: Mapping[str, Any], contract: Mapping[str, Any], published: 
     if metrics.get("stand_in") or contract.get("stand_in"):
         found.append(("STAND-IN DATA", other))
     found += [("SEEN IN TRAINING", f"{each}.") for each in (metrics.get("seen") or {}).get("warnings", ())]
+    found += [("TOO OPTIMISTIC", f"{each}.") for each in (metrics.get("thresholds") or {}).get("warnings", ())]
     if published:
         found.append(("SELECTED ON THE TEST PART", chosen))
     return found

@@ -21,6 +21,8 @@ Splits = dict[str, Manifest]
 """train, test and, as a rule, validation."""
 SPLITS = ("train", "validation", "test")
 _NAMED = 3  # files that an error names
+_OPTIONS = [name for name in importers.READ_BY if name in Source.__dataclass_fields__]
+"""What a source may say to an importer."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,9 @@ def importer_options(source: Source, layout: str) -> Options:
     Raises `InputError` for an option that this layout's importer does not read.
     """
     for name in _told(source):
-        layouts = importers.READ_BY[name]
-        if layout not in layouts:
-            raise InputError(f"{_option(name)}: is not read for the layout {layout}, only for {', '.join(layouts)}")
-    return Options(**{name: getattr(source, name) for name in importers.READ_BY} | {"labels": dict(source.labels)})
+        if problem := importers.unread(layout, name):
+            raise InputError(f"{_option(name)}: {problem}")
+    return Options(**{name: getattr(source, name) for name in _OPTIONS} | {"labels": dict(source.labels)})
 
 
 def imported(source: Source, layout: str, root: Path) -> Imported:
@@ -133,7 +134,7 @@ def imported(source: Source, layout: str, root: Path) -> Imported:
 def _told(source: Source) -> list[str]:
     """The options for an importer that are given."""
     usual = Source()
-    return [name for name in importers.READ_BY if getattr(source, name) != getattr(usual, name)]
+    return [name for name in _OPTIONS if getattr(source, name) != getattr(usual, name)]
 
 
 def _option(name: str) -> str:

@@ -6,29 +6,29 @@ from functools import partial
 
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Needs, RunRequest, Study, main
-from experiments.cross_dataset.config import CLASSES, PRESETS, TABLES, TITLE, Config, Row, rows, unfinished
+from experiments.cross_dataset.config import PRESETS, TABLES, TITLE, Config, Row, rows, unfinished
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
     """The rows that are asked for, the main row's model as users load it, tables, figures and report."""
     from cervix_tf.study import conclusion, data, deployment, stages
     from experiments.cross_dataset import figures, tables, training
-    from experiments.cross_dataset.data import described, read, split
+    from experiments.cross_dataset.data import described, of_row, read, split
     from experiments.cross_dataset.model import INTENDED_USE
 
     parts = split(read(config, out), config)
-    data.keep_manifest(parts[config.main], out)
+    main_row = Row(config.main)
+    data.keep_manifest(of_row(config, main_row, parts)[config.main], out)
     shared = training.networks(config)
 
     def deploy() -> None:
         if out.metrics.exists():
-            main_row = Row(config.main)
-            about, folder = described(config, main_row, config.main), out.row(main_row.name)
-            contract = deployment.terms(STUDY.name, CLASSES, config.images, about, INTENDED_USE, out)
-            deployment.deploy(out, contract, lambda: training.train(config, main_row, parts, shared, folder))
+            about = described(config, main_row, config.main)
+            contract = deployment.terms(STUDY.name, main_row.task.classes, config.images, about, INTENDED_USE, out)
+            deployment.deploy(out, contract, lambda: training.train(config, main_row, parts, shared, out))
 
     def report() -> None:
-        found = tables.of_run(config, parts, out)
+        found = tables.of_run(config, parts, out, request.tables or TABLES)
         figures.draw(found, out)
         conclusion.write_report(TITLE, found, out)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, NamedTuple, get_args
 
 from cervix_tf import ranges
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision, StudyConfig
 from cervix_tf.data import datasheet
+from cervix_tf.progress import duration
 from cervix_tf.ranges import Count, CountOrNone, Different, FileOr, Range, Share
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest, published
@@ -20,8 +21,12 @@ PUBLISHED = published.read(__file__)
 
 Cells = Literal["sipakmed", "herlev", "cric_crops"]
 Photographs = Literal["iarc_colposcopy", "iarc_via"]
-DataSet = Literal[Cells, Photographs]
+Source = Literal["mobileodt"]
+DataSet = Literal[Cells, Photographs, Source]
 """Each name is a layout that can be imported, its data sheet, and its folder below the data root."""
+Variant = Literal["", "reinhard", "bethesda", "mobileodt"]
+"""A network of images as they are; of normalized colors (Reinhard); of Bethesda classes; one that has first learned the
+types of MobileODT."""
 
 
 class Block(NamedTuple):
@@ -29,25 +34,62 @@ class Block(NamedTuple):
 
     title: str
     data_sets: tuple[DataSet, ...]
+    variants: tuple[Variant, ...]
 
 
-BLOCKS = {1: Block("Cells", get_args(Cells)), 2: Block("Cervix photographs", get_args(Photographs))}
-"""Number of the table -> its data sets."""
+_PHOTOGRAPHS: tuple[DataSet, ...] = get_args(Photographs)
+SOURCE: Source = "mobileodt"
+"""Has no diagnoses: its photographs are there to learn from before those that have some."""
+BLOCKS = {
+    1: Block("Cells", get_args(Cells), ("", "reinhard")),
+    2: Block("Cervix photographs", _PHOTOGRAPHS, ("", "reinhard")),
+    3: Block("Cells, three Bethesda classes", ("herlev", "cric_crops"), ("bethesda",)),
+    4: Block("Cervix photographs, pre-trained on MobileODT", _PHOTOGRAPHS, ("", "mobileodt")),
+}
+"""Number of the table -> its data sets and networks."""
 TABLES = tuple(BLOCKS)
-DATA_SETS: tuple[DataSet, ...] = tuple(name for block in BLOCKS.values() for name in block.data_sets)
+DATA_SETS: tuple[DataSet, ...] = (*BLOCKS[1].data_sets, *BLOCKS[2].data_sets, SOURCE)
 DRAWN: tuple[DataSet, ...] = ("sipakmed", "cric_crops")
 """Layouts that the synthetic cells come in."""
-
-CLASSES = ("negative", "positive")
-POSITIVE = ("positive",)
 SHEETS = {name: datasheet.read(name) for name in DATA_SETS}
-LABEL_MAP = {
-    "negative": tuple(label for each in SHEETS.values() for label in each.classes if label not in each.positive),
-    "positive": tuple(label for each in SHEETS.values() for label in each.positive),
-}
-"""Class -> its labels in the data sets; which are positive, and by what source, each data sheet says."""
-REINHARD = "-reinhard"
-"""What the name of a row ends with whose images have their colors normalized."""
+
+
+class Task(NamedTuple):
+    """What a network tells apart."""
+
+    labels: Mapping[str, tuple[str, ...]]
+    """Class -> its labels in the data sets; images with other labels have no part in it."""
+    positive: tuple[str, ...]
+    """Classes of the binary reading."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order of the network's outputs."""
+        return tuple(self.labels)
+
+
+_DIAGNOSED = [sheet for name, sheet in SHEETS.items() if name != SOURCE]
+BINARY = Task(
+    {
+        "negative": tuple(label for each in _DIAGNOSED for label in each.classes if label not in each.positive),
+        "positive": tuple(label for each in _DIAGNOSED for label in each.positive),
+    },
+    ("positive",),
+)
+"""Which labels are positive, and by what source, each data sheet says."""
+BETHESDA = Task(
+    {
+        "NILM": ("NILM", "normal_superficiel", "normal_intermediate", "normal_columnar"),
+        "LSIL": ("LSIL", "light_dysplastic"),
+        "HSIL": ("HSIL", "moderate_dysplastic", "severe_dysplastic", "carcinoma_in_situ"),
+    },
+    ("LSIL", "HSIL"),
+)
+"""CRIC's own classes, and what the Bethesda System makes of Herlev's: LSIL encompasses mild dysplasia, HSIL moderate
+and severe dysplasia and carcinoma in situ (Solomon et al., JAMA 287, 2002). Left out: what Herlev has no class for
+(ASC-US, ASC-H, SCC), and SIPaKMeD, whose classes are types of cell, not grades."""
+TYPES = Task({label: (label,) for label in SHEETS[SOURCE].classes}, ())
+CLASSES, POSITIVE, LABEL_MAP = BINARY.classes, BINARY.positive, BINARY.labels
 
 
 @dataclass(frozen=True)
@@ -57,8 +99,8 @@ class Config(StudyConfig):
     synthetic_cells: CountOrNone = 0
     """Draw this many synthetic cells per class, in the layouts of SIPaKMeD and CRIC, instead of reading a data root."""
     data_sets: Annotated[tuple[DataSet, ...], Different()] = DATA_SETS
-    """Those that are trained and tested on: folders of these names below the data root."""
-    main: DataSet = "sipakmed"
+    """Those that are trained and tested on, mobileodt trained on alone: folders of these names below the data root."""
+    main: Literal[Cells, Photographs] = "sipakmed"
     """The data set whose network is exported and whose own test heads the report."""
     network: Literal["mobilenet_v2", "resnet10_narrow"] = "mobilenet_v2"
     """Of all rows; with its initial weights it also gives the features that domains are compared by."""
@@ -99,9 +141,9 @@ class Config(StudyConfig):
         yield from ranges.nothing_left(self, "validation_share", "test_share")
         if self.main not in self.data_sets:
             yield "main", f"is not among --data-sets; give --main {self.data_sets[0]}"
-        for block in BLOCKS.values():
-            if len(alone := [name for name in block.data_sets if name in self.data_sets]) == 1:
-                yield "data_sets", f"has nothing to test {alone[0]} on; add one of {', '.join(block.data_sets)}"
+        for name in self.data_sets:
+            if name not in usable(self.data_sets):
+                yield "data_sets", f"has nothing to test {name} on; add one of {', '.join(_kind(name))}"
         if self.synthetic_cells and not set(self.data_sets) <= set(DRAWN):
             yield "synthetic_cells", f"are drawn in two layouts alone; give --data-sets {' '.join(DRAWN)}"
         if self.local_cases % 2:
@@ -132,13 +174,28 @@ class Row(NamedTuple):
 
     data_set: DataSet
     """What it is trained on."""
-    normalized: bool = False
-    """Whether its images have their colors normalized."""
+    variant: Variant = ""
 
     @property
     def name(self) -> str:
         """Of its folder in the run."""
-        return self.data_set + (REINHARD if self.normalized else "")
+        return self.data_set + (f"-{self.variant}" if self.variant else "")
+
+    @property
+    def task(self) -> Task:
+        """What it tells apart."""
+        return TYPES if self.data_set == SOURCE else BETHESDA if self.variant == "bethesda" else BINARY
+
+
+def usable(names: Iterable[DataSet]) -> list[DataSet]:
+    """Those of some data sets whose networks have two of these to be tested on."""
+    given = set(names)
+    return [name for name in DATA_SETS if name in given and len(given.intersection(_kind(name))) > 1]
+
+
+def _kind(name: DataSet) -> tuple[DataSet, ...]:
+    """The data sets of one kind that a network of this one is there for."""
+    return next((block.data_sets for block in BLOCKS.values() if name in block.data_sets), _PHOTOGRAPHS)
 
 
 def data_sets(config: Config, block: Block) -> list[DataSet]:
@@ -146,24 +203,33 @@ def data_sets(config: Config, block: Block) -> list[DataSet]:
     return [name for name in block.data_sets if name in config.data_sets]
 
 
-def same_kind(config: Config, data_set: DataSet) -> list[DataSet]:
-    """What a network of a data set is tested on: the data sets of its block, its own included."""
-    return next(found for block in BLOCKS.values() if data_set in (found := data_sets(config, block)))
+def same_kind(config: Config, row: Row) -> list[DataSet]:
+    """What a network is tested on: the data sets of its block, its own included."""
+    if row.data_set == SOURCE:
+        return [SOURCE]
+    blocks = (each for each in BLOCKS.values() if row.data_set in each.data_sets and row.variant in each.variants)
+    return data_sets(config, next(blocks))
+
+
+def block_rows(config: Config, number: int) -> list[Row]:
+    """The networks of a table, in its order; none where the run lacks data sets that it needs."""
+    block = BLOCKS[number]
+    first = [Row(SOURCE)] if SOURCE in block.variants else []
+    if len(names := data_sets(config, block)) < 2 or (first and SOURCE not in config.data_sets):
+        return []
+    variants = [each for each in block.variants if config.normalization or each != "reinhard"]
+    return [*first, *(Row(name, variant) for name in names for variant in variants)]
 
 
 def every_row(config: Config) -> dict[str, Row]:
     """All rows by name, in the order of the tables."""
-    colors = (False, True) if config.normalization else (False,)
-    rows = [Row(each, color) for block in BLOCKS.values() for each in data_sets(config, block) for color in colors]
-    return {row.name: row for row in rows}
+    return {row.name: row for number in TABLES for row in block_rows(config, number)}
 
 
 def wanted(config: Config, request: RunRequest) -> list[Row]:
     """The rows that a command runs: those it names, else those of its tables, else all, since they are one result."""
-    there = every_row(config)
-    tables = [BLOCKS[number].data_sets for number in request.tables or TABLES]
-    default = [name for name, row in there.items() if any(row.data_set in each for each in tables)]
-    return study_rows.selected(there, request, default)
+    default = [row.name for number in request.tables or TABLES for row in block_rows(config, number)]
+    return study_rows.selected(every_row(config), request, default)
 
 
 def result_dir(config: Config, out: RunDir, row: Row, tested: DataSet | None = None) -> RunDir:
@@ -192,10 +258,28 @@ def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
         study_rows.status(
             out,
             row.name,
-            ", ".join(str(number) for number, block in BLOCKS.items() if row.data_set in block.data_sets),
+            ", ".join(str(number) for number in TABLES if row in block_rows(config, number)),
             finished=result_dir(config, out, row).metrics.exists(),
             trained_in=[row.name],
             epochs=config.optimizer.epochs,
+            estimate=_estimate(config, row),
         )
         for row in wanted(config, request)
     ]
+
+
+_SECONDS = 0.018
+"""Of training on one image for an epoch, on two CPU cores with AVX512-BF16: SIPaKMeD's row took 270 s for 15 epochs of
+1000 images (results/README.md)."""
+
+
+def _estimate(config: Config, row: Row) -> str:
+    """What training takes at most, on the whole data set; empty for a network or images that were not measured."""
+    measured = PUBLIC
+    if (config.network, config.images) != (measured.network, measured.images):
+        return ""
+    expected = SHEETS[row.data_set].expected
+    images = expected.images or sum(expected.per_split.values())
+    share = 1 - config.validation_share - config.test_share
+    trained = min(config.most_training_images, share * images)
+    return f"at most {duration(_SECONDS * trained * config.optimizer.epochs)}"

@@ -1,4 +1,4 @@
-"""The images of the study: every data set read, labeled negative or positive, and split on its own."""
+"""The images of the study: every data set read and split on its own, then labeled with the classes of a task."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study.data import DataDescription, Splits
 from experiments.cross_dataset.config import (
-    BLOCKS,
-    CLASSES,
-    LABEL_MAP,
-    POSITIVE,
+    BINARY,
     SHEETS,
+    SOURCE,
+    TYPES,
     Config,
     DataSet,
     Row,
+    Task,
     same_kind,
+    usable,
 )
+
+Parts = dict[DataSet, Splits]
 
 VIEWS = ("", "acetic")
 """Cells, and photographs after acetic acid, which both banks of photographs have."""
@@ -37,7 +40,7 @@ VIEWS = ("", "acetic")
 def read(config: Config, out: RunDir) -> Manifest:
     """The labeled images of all data sets, each one's name in the column `site`; near-duplicates are one group.
 
-    Drawn, imported from folders below one root, or from a manifest made before.
+    Drawn, imported from folders below one root, or from a manifest made before; labels are those of the data sets.
 
     Raises `InputError` when a folder is missing, a label is of none of them, or a file is broken.
     """
@@ -48,10 +51,11 @@ def read(config: Config, out: RunDir) -> Manifest:
     def importer(root: Path) -> Imported:
         return _imported(config, root)
 
-    found = data.load(config.data, "five data sets'", importer, out, draw if config.synthetic_cells else None)
+    found = data.load(config.data, "data sets'", importer, out, draw if config.synthetic_cells else None)
     name = data.name_of(config.data, found.manifest)
     seen = found.manifest.rows["view"].map(kind).isin(VIEWS)
-    labeled = data.labeled(replace(found, manifest=found.manifest.where(seen)), LABEL_MAP, name)
+    known = {label: (label,) for sheet in SHEETS.values() for label in sheet.classes}
+    labeled = data.labeled(replace(found, manifest=found.manifest.where(seen)), known, name, at_least=1)
     strange = labeled.rows[~labeled.rows["site"].isin(config.data_sets)]
     if len(strange):
         first = strange.iloc[0]
@@ -67,8 +71,7 @@ def _imported(config: Config, root: Path) -> Imported:
     missing = [name for name in config.data_sets if not (root / name).is_dir()]
     if missing:
         there = [name for name in config.data_sets if name not in missing]
-        blocks = [[name for name in block.data_sets if name in there] for block in BLOCKS.values()]
-        left = [name for block in blocks if len(block) > 1 for name in block]
+        left = usable(there)
         main = "" if config.main in left else f" --main {left[0]}" if left else ""
         remedy = f", or leave it out: --data-sets {' '.join(left)}{main}" if left else ""
         raise InputError(
@@ -77,22 +80,25 @@ def _imported(config: Config, root: Path) -> Imported:
     found: dict[str, Imported] = {}
     for name in config.data_sets:
         each = data.imported(config.data, name, root / name)
-        sited = replace(each.manifest, rows=each.manifest.rows.assign(site=name))
-        found[name] = replace(each, manifest=sited)
+        rows = each.manifest.rows.assign(site=name)
+        if name == SOURCE:  # its own splits may hold one woman twice
+            rows = rows.assign(split="")
+        found[name] = replace(each, manifest=replace(each.manifest, rows=rows))
     return importers.joined(root, found)
 
 
-def split(everything: Manifest, config: Config) -> dict[DataSet, Splits]:
+def split(everything: Manifest, config: Config) -> Parts:
     """train, validation and test of each data set; no group is tested on and trained on, of any two data sets either.
 
-    Of a large training split whole groups are left out at random.
+    Of a large training split whole groups are left out at random. Balanced by negative and positive, or by MobileODT's
+    types; the images keep their labels, so that networks of other classes have the same splits.
 
     Raises `InputError` when a split lacks a class.
     """
     shares = {"validation": config.validation_share, "test": config.test_share}
     parts = {}
     for name in config.data_sets:
-        own = everything.where(everything.rows["site"] == name)
+        own = labeled(everything.where(everything.rows["site"] == name), TYPES if name == SOURCE else BINARY)
         if not len(own):
             raise InputError(f"{everything.root}: has no labeled image of {name}; leave it out of --data-sets")
         parts[name] = data.split(own, shares, config.seed, f"{name}: ")
@@ -101,8 +107,34 @@ def split(everything: Manifest, config: Config) -> dict[DataSet, Splits]:
         for part in ("train", "validation"):
             each[part] = each[part].where(~groups_of(each[part].rows, "path").isin(tested))
         each["train"] = subsample(each["train"], config.most_training_images, config.seed)
-        data.check_classes(each, CLASSES, f"{name}: ")
-    return parts
+        data.check_classes(each, (TYPES if name == SOURCE else BINARY).classes, f"{name}: ")
+    labels = everything.rows.set_index("path")["label"]
+    return {
+        name: {
+            split: replace(part, rows=part.rows.assign(label=part.rows["path"].map(labels)))
+            for split, part in each.items()
+        }
+        for name, each in parts.items()
+    }
+
+
+def labeled(part: Manifest, task: Task) -> Manifest:
+    """The images of a split that have a class in the task, labeled with it."""
+    classes = {label: name for name, labels in task.labels.items() for label in labels}
+    kept = part.where(part.rows["label"].isin(classes))
+    return replace(kept, rows=kept.rows.assign(label=kept.rows["label"].map(classes)))
+
+
+def of_row(config: Config, row: Row, parts: Parts) -> Parts:
+    """The splits of the data sets that a network is tested on, labeled with its classes.
+
+    Raises `InputError` when a split lacks a class.
+    """
+    found: Parts = {}
+    for name in same_kind(config, row):
+        found[name] = {split: labeled(part, row.task) for split, part in parts[name].items()}
+        data.check_classes(found[name], row.task.classes, f"{name}: ")
+    return found
 
 
 def subsample(part: Manifest, most: int, seed: int) -> Manifest:
@@ -124,12 +156,11 @@ def local_pool(parts: Splits, own: Splits) -> Manifest:
     return both.where(~groups_of(both.rows, "path").isin(known))
 
 
-def distance_images(config: Config, parts: dict[DataSet, Splits], data_set: DataSet) -> int:
-    """Of how many images of each domain the distances of a data set's block are taken: a distance grows where they
-    are fewer, so that all have as many as the smallest split.
+def distance_images(config: Config, parts: Parts) -> int:
+    """Of how many images of each domain the distances of these data sets are taken: a distance grows where they are
+    fewer, so that all have as many as the smallest split.
     """
-    splits = [parts[name][part] for name in same_kind(config, data_set) for part in ("train", "test")]
-    return min(config.distance_images, *map(len, splits))
+    return min(config.distance_images, *(len(each[part]) for each in parts.values() for part in ("train", "test")))
 
 
 def drawn(part: Manifest, count: int, seed: int) -> Manifest:
@@ -145,4 +176,4 @@ def described(config: Config, row: Row, tested: DataSet) -> DataDescription:
         text = (
             f"{config.synthetic_cells} synthetic cells of each class, in the layout of {tested}, network of {row.name}"
         )
-    return DataDescription(text, synthetic=bool(config.synthetic_cells), positive=POSITIVE)
+    return DataDescription(text, synthetic=bool(config.synthetic_cells), positive=row.task.positive)

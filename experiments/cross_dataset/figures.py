@@ -18,7 +18,7 @@ def draw(tables: Sequence[Table], out: RunDir) -> None:
     by_number = {each["number"]: each for each in tables}
     drawn: dict[str, Picture | None] = {}
     for number in BLOCKS:
-        if f"Table {number}b" in by_number:
+        if f"Table {number}c" in by_number:
             drawn[f"Matrix {number}"] = matrix(by_number[f"Table {number}b"])
             drawn[f"Distance {number}"] = distances(by_number[f"Table {number}c"])
     paper_figures.write(out, drawn)

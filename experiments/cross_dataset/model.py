@@ -6,15 +6,15 @@ import keras
 from keras import layers
 
 from cervix_tf.models import backbones
-from experiments.cross_dataset.config import CLASSES, Config
+from experiments.cross_dataset.config import Config
 
 INTENDED_USE = "Research on how far a classifier carries to other data sets."
 
 
-def classifier(config: Config) -> keras.Model:
-    """(batch, height, width, 3) pixels in [0, 255] -> (batch, 2) logits."""
+def classifier(config: Config, classes: int) -> keras.Model:
+    """(batch, height, width, 3) pixels in [0, 255] -> (batch, classes) logits."""
     height, width = config.images.height, config.images.width
-    return backbones.classifier(config.network, len(CLASSES), height, width, weights=config.weights)
+    return backbones.classifier(config.network, classes, height, width, weights=config.weights)
 
 
 def embedding(config: Config) -> keras.Model:

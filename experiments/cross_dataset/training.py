@@ -20,31 +20,30 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data as study_data
 from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
-from cervix_tf.study.data import Splits
 from cervix_tf.study.training import ReusableNetwork
 from cervix_tf.training import devices, fit
 from experiments.cross_dataset import data, distance, model, normalization
-from experiments.cross_dataset.config import CLASSES, Config, DataSet, Row, local_dir, result_dir, same_kind
-
-Parts = dict[DataSet, Splits]
+from experiments.cross_dataset.config import SOURCE, Config, Row, local_dir, result_dir
+from experiments.cross_dataset.data import Parts
 
 
 @dataclass(frozen=True)
 class Networks:
     """What all rows share; each network is built when it is first asked for."""
 
-    classifier: Callable[[], ReusableNetwork]
+    classifier: Callable[[int], ReusableNetwork]
+    """By its number of classes."""
     embedding: Callable[[], keras.Model]
 
 
 def networks(config: Config) -> Networks:
-    """The compiled network that every row trains from the same weights, and the one that domains are compared by."""
+    """The compiled networks that rows train from the same weights, and the one that domains are compared by."""
 
     @functools.cache
-    def classifier() -> ReusableNetwork:
+    def classifier(classes: int) -> ReusableNetwork:
         with study_training.building(config.devices, config.seed):
             with devices.precision(config.precision):
-                untrained = model.classifier(config)
+                untrained = model.classifier(config, classes)
             study_training.compile_classifier(untrained, config.optimizer)
             return study_training.reusable(untrained)
 
@@ -58,29 +57,41 @@ def networks(config: Config) -> Networks:
 
 def prepared(config: Config, row: Row, parts: Parts) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """What becomes of the batches of a row: nothing, or the colors of its training images."""
-    if not row.normalized:
+    if row.variant != "reinhard":
         return lambda batches: batches
-    batches = pipeline.evaluation(from_images(parts[row.data_set]["train"], CLASSES), config.images)
+    batches = pipeline.evaluation(from_images(parts[row.data_set]["train"], row.task.classes), config.images)
     with progress.stage(f"{row.name}: colors of the training images"):
         return functools.partial(normalization.of_batches, to=normalization.reference(batches))
 
 
+def initial_values(config: Config, row: Row, parts: Parts, shared: Networks, out: RunDir) -> list[np.ndarray]:
+    """What the row's network starts from: its initial weights, below its own head those that MobileODT's types gave."""
+    initial = shared.classifier(len(row.task.classes)).initial
+    if row.variant != SOURCE:
+        return initial
+    learned = [fit.value(variable) for variable in train(config, Row(SOURCE), parts, shared, out).variables]
+    return [new if new.shape == old.shape else old for new, old in zip(learned, initial, strict=True)]
+
+
 def train(config: Config, row: Row, parts: Parts, shared: Networks, out: RunDir) -> keras.Model:
-    """The row's network at its best epoch on its validation split, in float32; `out` is the folder of this training."""
+    """The row's network at its best epoch on its validation split, in float32; `parts` are those of `data.split`."""
     optimizer = config.optimizer
+    network, classes = shared.classifier(len(row.task.classes)), row.task.classes
+    own = data.of_row(config, row, parts)
+    values = initial_values(config, row, parts, shared, out)
     study_training.train_on_images(
-        shared.classifier().start(optimizer.learning_rate),
-        {name: from_images(part, CLASSES) for name, part in parts[row.data_set].items()},
+        network.start(optimizer.learning_rate, values),
+        {name: from_images(part, classes) for name, part in own[row.data_set].items()},
         config.images,
         config.augmentation,
         optimizer,
         seed=config.seed,
         criterion="val_loss",
-        out=out,
+        out=out.row(row.name),
         cosine=config.cosine,
-        prepared=prepared(config, row, parts),
+        prepared=prepared(config, row, own),
     )
-    return shared.classifier().result()
+    return network.result()
 
 
 def evaluate_row(config: Config, row: Row, parts: Parts, shared: Networks, out: RunDir) -> None:
@@ -88,25 +99,26 @@ def evaluate_row(config: Config, row: Row, parts: Parts, shared: Networks, out: 
 
     Thresholds of all results are those of its own validation split.
     """
-    network = train(config, row, parts, shared, out.row(row.name))
+    network = train(config, row, parts, shared, out)
+    parts, classes = data.of_row(config, row, parts), row.task.classes
     changed = prepared(config, row, parts)
 
     def said(part: Manifest) -> Predictions:
-        inputs = from_images(part, CLASSES)
+        inputs = from_images(part, classes)
         probabilities = fit.probabilities(network, changed(pipeline.evaluation(inputs, config.images)))
-        return of_cases(predictions.from_rows(inputs.rows, probabilities, CLASSES))
+        return of_cases(predictions.from_rows(inputs.rows, probabilities, classes))
 
     own = parts[row.data_set]
     validation = said(own["validation"])
-    count = data.distance_images(config, parts, row.data_set)
+    count = data.distance_images(config, parts)
 
     def embedded(part: Manifest) -> np.ndarray:
-        inputs = from_images(data.drawn(part, count, config.seed), CLASSES)
+        inputs = from_images(data.drawn(part, count, config.seed), classes)
         with progress.stage(f"features of {len(inputs)} inputs"), pipeline.readable_errors():
             return shared.embedding().predict(changed(pipeline.evaluation(inputs, config.images)), verbose=0)
 
     known = embedded(own["train"])
-    for name in sorted(same_kind(config, row.data_set), key=lambda name: name == row.data_set):
+    for name in sorted(parts, key=lambda name: name == row.data_set):
         test, result = parts[name]["test"], result_dir(config, out, row, name)
         study_data.keep_manifest(own if name == row.data_set else {"test": test}, result)
         if name != row.data_set:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import calibration, confusion, intervals, recalibration
+from cervix_tf.metrics import calibration, confusion, intervals, recalibration, roc
 from cervix_tf.metrics.intervals import Interval
 from cervix_tf.metrics.predictions import Predictions
 from experiments.cross_dataset.config import POSITIVE
@@ -18,20 +19,34 @@ RESAMPLES = 2000
 
 
 def balanced_accuracy(said: Predictions, weights: Array) -> Array:
-    """Mean of sensitivity and specificity at a probability of one half, for each draw of row weights, (draws,)."""
+    """Mean recall of the classes, each case's most probable one taken, for each draw of row weights, (draws,)."""
     return confusion.balanced_accuracy(confusion.counts(said.labels, said.decisions, len(said.classes), weights))
 
 
-def drop(own: Predictions, other: Predictions, seed: int) -> Interval:
-    """By how much the balanced accuracy of `own` is above that of `other` on the same cases, groups resampled."""
-    other = other.of(own.table["id"])
+def auc(said: Predictions, weights: Array) -> Array:
+    """Area under the ROC curve of the positive class, for each draw of row weights, (draws,)."""
+    truth, _, score = said.positive(POSITIVE)
+    return roc.auc(*roc.ranked(score, truth, weights))
+
+
+STATISTICS = {"auc": auc, "balanced_accuracy": balanced_accuracy}
+
+
+def difference(
+    one: Predictions,
+    other: Predictions,
+    seed: int,
+    statistic: Callable[[Predictions, Array], Array] = balanced_accuracy,
+) -> Interval:
+    """By how much `one` is above `other` on the same cases, groups resampled."""
+    other = other.of(one.table["id"])
 
     def statistics(weights: Array) -> dict[str, Array]:
-        return {"drop": balanced_accuracy(own, weights) - balanced_accuracy(other, weights)}
+        return {"difference": statistic(one, weights) - statistic(other, weights)}
 
-    value = float(statistics(np.ones((1, len(own))))["drop"][0])
-    draws = intervals.cluster_bootstrap(own.groups, statistics, resamples=RESAMPLES, seed=seed)["drop"]
-    found = intervals.percentile(value, draws, len(own), len(set(own.groups)), len(own))
+    value = float(statistics(np.ones((1, len(one))))["difference"][0])
+    draws = intervals.cluster_bootstrap(one.groups, statistics, resamples=RESAMPLES, seed=seed)["difference"]
+    found = intervals.percentile(value, draws, len(one), len(set(one.groups)), len(one))
     return replace(found, method=f"paired, {found.method}")
 
 

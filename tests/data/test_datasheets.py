@@ -29,7 +29,13 @@ def test_a_sheet_is_whole_and_its_counts_add_up(name: str) -> None:
     assert "http" not in Path(datasheet._folder() / name / "datasheet.yaml").read_text()
 
 
-@pytest.mark.parametrize("name", ["sipakmed", "cric_crops", "herlev", "pbc", "mobileodt", "mendeley_lbc"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("sipakmed", "cric_crops", "herlev", "pbc", "mobileodt", "mendeley_lbc"),
+        *("hicervix", "riva", "riva_challenge", "apacc"),
+    ],
+)
 def test_a_sheets_classes_are_its_importers(name: str) -> None:
     module = importlib.import_module(f"cervix_tf.data.importers.{name}")
     assert datasheet.read(name).classes == module.CLASSES

@@ -105,7 +105,7 @@ def test_cric_names_wrong_rows_lost_fields_and_points_outside(tmp_path: Path) ->
     got = load("cric", root, Options(crops=tmp_path / "crops"))
     assert dict(got.left_out) == {
         "gone.png": "field is not in this copy, and with it 1 cells",
-        "images/aa.png cell 21": "nucleus (5000, 5) is outside the field",
+        "images/aa.png cell 21": "its center (5000, 5) is outside the field",
     }
     with table.open("a") as file:
         file.write("5,aa.png,d,22,CIN9,5,5\n5,aa.png,d,23,LSIL,left,5\n5,aa.png,d,12,HSIL,5,5\n")

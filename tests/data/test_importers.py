@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,29 @@ def test_images_laid_out_otherwise_are_refused_with_what_was_looked_for(name: st
     picture(tmp_path / "holiday" / "beach.jpg")
     with pytest.raises(InputError, match=r"looked for|no cases\.csv"):
         load(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("cric", Options(annotator="annotator_1"), "--annotator: is not read for the layout cric, only for riva"),
+        ("folder", Options(label_column="class"), "--label-column: is not read for the layout folder, only for csv"),
+        ("pbc", Options(crops=Path("cells")), "--crops: is not read for the layout pbc, only for apacc, cric, riva, "),
+        ("csv", Options(group_pattern="(.)"), "--group-pattern: is not read for the layout csv, only for folder"),
+    ],
+)
+def test_an_option_that_the_importer_does_not_read_is_refused(name, options, words, tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "1.png")
+    with pytest.raises(InputError, match=words):
+        load(name, tmp_path, options)
+
+
+def test_every_option_names_the_importers_that_read_it() -> None:
+    source = Path(importers.__file__).read_text()
+    for option, layouts in importers.READ_BY.items():
+        about = re.search(rf'    {option}: .*\n    r?"""([a-z_, ]+): ', source)
+        assert about and set(about[1].split(", ")) == set(layouts) <= set(importers.NAMES), option
+    assert set(Options.__dataclass_fields__) - set(importers.READ_BY) == {"hash"}
 
 
 def test_an_unknown_importer_is_refused_with_the_list(tmp_path: Path) -> None:
@@ -286,6 +310,20 @@ def test_csv_maps_the_users_columns_and_labels(tmp_path: Path) -> None:
         ("", "w1", ""),
     ]
     assert got["img/a.jpg"]["age"] == 31
+
+
+@pytest.mark.parametrize("column", ["device", "scanner", "camera", "Microscope"])
+def test_csv_takes_the_device_from_its_column_and_refuses_to_guess_between_two(tmp_path: Path, column: str) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "mine.csv").write_text(f"path,label,{column}\na.jpg,x,Zeiss\nb.jpg,y,\n")
+    options = Options(device_column=column if column == "Microscope" else "")
+    found = rows("csv", tmp_path, options)
+    assert [found[name]["device"] for name in ("a.jpg", "b.jpg")] == ["Zeiss", ""]
+    (tmp_path / "mine.csv").write_text("path,label,scanner,camera\na.jpg,x,1,2\nb.jpg,y,1,2\n")
+    with pytest.raises(InputError, match="has a column scanner and a column camera; say which by --device-column"):
+        rows("csv", tmp_path)
+    assert rows("csv", tmp_path, Options(device_column="camera"))["a.jpg"]["device"] == "2"
 
 
 def test_csv_takes_a_manifest_s_own_column_for_the_group_and_refuses_to_guess_between_two(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_a_manifest_is_read_in_time_and_memory_in_proportion_to_its_rows(csv: Pa
     def cost(rows: int) -> float:
         digest = "0123456789abcdef" * 4
         lines = (
-            f"f{at % 9}/i{at}.jpg,{digest},x,w{at // 14},c{at // 7},v_{at % 7},s,train,{at % 90},640,480\n"
+            f"f{at % 9}/i{at}.jpg,{digest},x,w{at // 14},c{at // 7},v_{at % 7},s,d,train,{at % 90},640,480\n"
             for at in range(rows)
         )
         csv.write_text(",".join(manifest.COLUMNS) + "\n" + "".join(lines))

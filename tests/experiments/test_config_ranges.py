@@ -17,7 +17,10 @@ from cervix_tf.federated.policy import Policy
 from cervix_tf.train import __main__ as train
 from experiments._template import config as template
 
-STUDIES = ("cross_dataset", "cvm_cervix", "federated_ssl", "metric_learning", "mobilenetv2_ensemble", "resnet50_types")
+STUDIES = (
+    *("cross_dataset", "cvm_cervix", "federated_ssl", "label_efficiency", "metric_learning"),
+    *("mobilenetv2_ensemble", "resnet50_types"),
+)
 
 WRONG = """
 cross_dataset --data-sets sipakmed sipakmed
@@ -86,6 +89,22 @@ federated_ssl --fine-tuning-batch 0
 federated_ssl --synthetic-labeled 0
 federated_ssl --validation-share 0.85
 federated_ssl --weights random
+label_efficiency --shares 0 100
+label_efficiency --shares 50 25
+label_efficiency --shares 50 50
+label_efficiency --draws 1 1
+label_efficiency --draws -1
+label_efficiency --sites 1
+label_efficiency --neighbors 0
+label_efficiency --vote-temperature 0
+label_efficiency --temperature -1
+label_efficiency --regularization 0
+label_efficiency --folds 1
+label_efficiency --projection 0
+label_efficiency --test-share 1
+label_efficiency --data-sets sipakmed sipakmed
+label_efficiency --synthetic-cells 5
+label_efficiency --weights gone.h5
 metric_learning --margins.m-neg 0
 metric_learning --margins.m-pos -1
 metric_learning --margins.batch-hard 0

@@ -35,16 +35,18 @@ def said(scores, truth, groups=None, ids=None):
 
 def test_every_label_of_every_data_set_is_of_one_class():
     labels = [label for each in LABEL_MAP.values() for label in each]
-    assert len(labels) == len(set(labels)) == sum(len(sheet.classes) for sheet in SHEETS.values())
+    diagnosed = [sheet for name, sheet in SHEETS.items() if name != "mobileodt"]
+    assert len(labels) == len(set(labels)) == sum(len(sheet.classes) for sheet in diagnosed)
     assert {"NILM", "Metaplastic", "normal_columnar", "cin1", "negative"} <= set(LABEL_MAP["negative"])
     assert {"ASC-US", "Koilocytotic", "light_dysplastic", "cin2_3", "suspicious"} <= set(LABEL_MAP["positive"])
 
 
 def test_a_network_is_same_kind_images_of_its_own_kind_alone():
-    assert same_kind(PUBLIC, "herlev") == ["sipakmed", "herlev", "cric_crops"]
-    assert same_kind(PUBLIC, "iarc_via") == ["iarc_colposcopy", "iarc_via"]
-    assert same_kind(DEMO, "sipakmed") == ["sipakmed", "cric_crops"]
-    assert len(every_row(PUBLIC)) == 10 and len(every_row(replace(PUBLIC, normalization=False))) == 5
+    assert same_kind(PUBLIC, Row("herlev")) == ["sipakmed", "herlev", "cric_crops"]
+    assert same_kind(PUBLIC, Row("iarc_via")) == ["iarc_colposcopy", "iarc_via"]
+    assert same_kind(DEMO, Row("sipakmed")) == ["sipakmed", "cric_crops"]
+    assert len(every_row(PUBLIC)) == 15 and len(every_row(replace(PUBLIC, normalization=False))) == 10
+    assert len(every_row(DEMO)) == 4
 
 
 @pytest.mark.parametrize(
@@ -208,10 +210,10 @@ def test_the_drop_is_paired_by_case_and_in_balanced_accuracy():
     truth = [True] * 10 + [False] * 40
     good = said([0.9] * 9 + [0.1] + [0.1] * 36 + [0.9] * 4, truth)  # (90 % + 90 %) / 2
     bad = said([0.9] * 5 + [0.1] * 5 + [0.1] * 40, truth)  # (50 % + 100 %) / 2
-    found = transfer.drop(good, bad.of(reversed(bad.table["id"])), seed=0)
+    found = transfer.difference(good, bad.of(reversed(bad.table["id"])), seed=0)
     assert found.value == pytest.approx(0.9 - 0.75)
     assert found.low < 0.15 < found.high and found.method.startswith("paired, bootstrap 95%")
-    same = transfer.drop(good, good, seed=0)
+    same = transfer.difference(good, good, seed=0)
     assert same.value == 0 and same.low is None
 
 
@@ -267,7 +269,7 @@ def test_a_network_that_is_no_better_than_chance_is_left_as_it_is_and_the_method
 
 
 def test_the_row_of_a_run_names_its_colors():
-    assert Row("herlev").name == "herlev" and Row("herlev", True).name == "herlev-reinhard"
+    assert Row("herlev").name == "herlev" and Row("herlev", "reinhard").name == "herlev-reinhard"
 
 
 def test_women_that_both_banks_of_photographs_show_are_one_group(real_data, tmp_path):

@@ -15,6 +15,7 @@ import pytest
         ("federated_ssl", ("sec. III-C", "--tables")),
         ("cvm_cervix", ("sec. 4.1.3", "--tables")),
         ("cross_dataset", ("--data-sets", "--tables")),
+        ("label_efficiency", ("--vote-temperature", "--tables")),
     ],
 )
 def test_help_names_sections_of_the_paper_and_starts_no_tensorflow(study, words):
@@ -30,4 +31,5 @@ def test_help_names_sections_of_the_paper_and_starts_no_tensorflow(study, words)
 
 def test_the_list_of_studies_says_whose_each_is():
     told = subprocess.run([sys.executable, "-m", "experiments"], capture_output=True, text=True, check=True).stdout
-    assert "experiments.cross_dataset\n    No paper, a study of our own" in told
+    for study in ("cross_dataset", "label_efficiency"):
+        assert f"experiments.{study}\n    No paper, a study of our own" in told

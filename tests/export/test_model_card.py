@@ -87,6 +87,16 @@ def test_the_card_says_on_what_the_same_weights_depend(run):
     assert "same weights bit for bit with 2 threads on processors with AVX2" in run.model_card.read_text()
 
 
+def test_a_card_that_a_program_wrote_alone_says_nothing_of_its_makers_and_a_broken_one_is_refused(run):
+    write_json(run.environment, {"reproducible": "bit for bit"})
+    model_card.write(run)
+    said = contracts.read(run.contract)
+    assert model_card.own_limits(run.root, said.task, said.version) == []
+    write_json(run.model_card.with_suffix(".json"), {"model": "none"})
+    with pytest.raises(InputError, match=r"model_card\.json: is no model card"):
+        model_card.own_limits(run.root, said.task, said.version)
+
+
 def test_a_run_without_metrics_is_an_input_error(run):
     run.metrics.unlink()
     with pytest.raises(InputError, match=r"metrics\.json: no such file"):

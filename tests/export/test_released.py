@@ -279,7 +279,7 @@ def test_a_released_card_says_how_many_decisions_hang_on_the_resampling(release,
     release(finished.root, "colors")
     card = read_json(RunDir(released.FOLDER / "colors").model_card.with_suffix(".json"))
     assert card["resampling"]["n"] == 2
-    assert any("of 2 decisions depend on the size of the incoming image" in limit for limit in card["limits"])
+    assert any("of 2 decisions by the most probable class depend on the size of" in limit for limit in card["limits"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -287,6 +287,17 @@ def test_a_released_card_counts_the_decisions_that_hang_on_the_resampling(name):
     card = read_json(RunDir(released.FOLDER / name).model_card.with_suffix(".json"))
     assert card["resampling"]["n"] == 100 and 0 <= card["resampling"]["changed"] <= 100
     assert any(resampling.told(card["resampling"]) in limit for limit in card["limits"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_released_card_says_beyond_its_figures_begins_with_what_the_model_is_for(name):
+    out = RunDir(released.FOLDER / name)
+    own = model_card.own_limits(out.root, name, read_json(out.contract)["version"])
+    about = [limit.strip() for limit in yaml.safe_load((out.root / "about.yaml").read_text("utf-8"))["limits"]]
+    assert own[: len(about)] == about
+    assert [each for each in own if "depend on the size" in each] == own[len(about) :]
+    assert model_card.own_limits(out.root, "another model", "0") == []
+    assert model_card.own_limits(out.root / "nowhere", name, "0") == []
 
 
 @pytest.mark.parametrize("name", NAMES)

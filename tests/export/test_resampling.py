@@ -8,6 +8,7 @@ import pytest
 
 from cervix_tf import export
 from cervix_tf.data.resizing import resized
+from cervix_tf.decision import OperatingPoint
 from cervix_tf.export import formats, resampling, runtime
 from cervix_tf.run_dir import read_json
 from tests.export.conftest import CONTRACT
@@ -53,7 +54,20 @@ def test_a_host_that_skips_pixels_is_told_from_one_that_resizes_as_stated(pictur
     assert found["by"]["12 MP, 4:3, bilinear"] == 1 and found["by"]["12 MP, 4:3, as the contract says"] == 0
     lead = abs(np.diff(as_it_is(pictures)[0]))
     assert found["widest_change"] == pytest.approx(float(lead[0]))
-    assert resampling.told(found).startswith("1 of 2 decisions depend on the size")
+    assert resampling.told(found).startswith("1 of 2 decisions by the most probable class depend on the size")
+    assert "at_point" not in found and "operating point" not in resampling.told(found)
+
+
+def test_decisions_at_the_operating_point_are_counted_by_its_threshold(pictures):
+    point = OperatingPoint("youden", -40.0)  # of scores that are no probabilities here
+    model = replace(MODEL, contract=replace(FINE, positive=("striped",), operating_point=point))
+    found = resampling.hanging(model, resampling.arrive(pictures, FINE), as_it_is(pictures))
+    assert found["by"]["native, as the contract says"] == 0 and found["by"]["12 MP, 4:3, bilinear"] == 1
+    at = found["at_point"]
+    assert (at["rule"], at["changed"]) == ("youden", 1)
+    assert at["by"]["native, as the contract says"] == 1 and at["by"]["12 MP, 4:3, bilinear"] == 0
+    assert at["widest_change"] == pytest.approx(40 + as_it_is(pictures)[0, 1])
+    assert "; at the operating point (youden) 1 of 2 do (their scores were up to 5.8" in resampling.told(found)
 
 
 def test_where_nothing_changes_nothing_is_told_of_leads(pictures):
@@ -81,7 +95,7 @@ def test_the_count_stands_in_exports_json_the_table_and_the_card(single_run, une
     by_format = {row["format"]: row for row in rows}
     assert "resampling" not in by_format["tflite-float32"]  # it resizes by itself
     assert by_format["mobile-float32"]["resampling"]["n"] == 6
-    assert "of 6 decisions depend on" in formats.table(read_json(out.exports))
+    assert "of 6 decisions by the most probable class depend on" in formats.table(read_json(out.exports))
     model_card.write(out)
     assert "resized before to 32 x 24 pixels (width x height), bilinear" in out.model_card.read_text()
     assert "- mobile-float32: " in out.model_card.read_text()

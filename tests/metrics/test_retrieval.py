@@ -194,3 +194,13 @@ def test_at_most_so_many_embeddings_are_drawn_and_keep_their_order():
     assert len(some) == 4 and (np.diff(at) > 0).all()
     assert list(some.table["label"]) == [whole.table["label"][int(each)] for each in at]
     assert np.array_equal(whole.at_most(99, seed=0).values, whole.values)
+
+
+def test_the_embeddings_of_some_images_come_in_the_order_that_they_are_asked_in():
+    whole = embedded(np.arange(8).reshape(4, 2), [0, 1, 0, 1])
+    ids = whole.table["id"].tolist()
+    some = whole.of([ids[3], ids[1]])
+    np.testing.assert_array_equal(some.values, [[6, 7], [2, 3]])
+    assert some.table["id"].tolist() == [ids[3], ids[1]] and some.labels.tolist() == [1, 1]
+    with pytest.raises(KeyError, match="not among the embeddings"):
+        whole.of(["gone.png"])

@@ -106,13 +106,22 @@ def test_doubt_that_finds_no_errors_is_said_to_tell_little():
 
 def test_a_gate_is_told_also_before_anybody_evaluated_with_it():
     said = {gate: first_screen.screen(metrics_of(made_up()), (), (), gate).silent[-1] for gate in (False, True)}
-    assert "warn about images that are too dark" in said[True] and "warn" not in said[False]
+    assert "warns about images that are too dark" in said[True] and "warn" not in said[False]
     assert "`" not in said[True]  # the page is no Markdown
 
 
 def test_classes_of_few_cases_are_among_the_limits(shown):
     assert any("Fewer than 20 test inputs of cancer (10)" in each for each in shown.limits)
     assert shown.not_a_device.startswith("Not a medical device")
+
+
+def test_what_the_makers_of_the_model_say_comes_first_and_three_limits_are_shown_at_most():
+    of_model = ["For one cell in the middle.", "One training."]
+    shown = first_screen.screen(metrics_of(made_up()), (), (), of_model=of_model)
+    assert shown.limits[0] == "For one cell in the middle." and len(shown.limits) == 3
+    assert shown.limits[1].startswith("Measured on 40 inputs") and shown.limits[2].startswith("Fewer than 20")
+    assert shown.other_limits[0] == "One training." and "not a patient's risk" in shown.other_limits[1]
+    assert set(shown.limits).isdisjoint(shown.other_limits)
 
 
 def test_a_run_without_metrics_has_no_first_screen():

@@ -438,3 +438,17 @@ def test_calibration_before_and_after_and_the_operating_point_of_a_run_are_shown
     assert "Operating point: cost:10" in text
     missed, ill = point["counts"]["missed"], point["counts"]["positive"]
     assert f"At its operating point (cost:10), of {ill} cases with" in text and f"it missed {missed};" in text
+
+
+def test_a_page_says_which_rows_chose_the_threshold_and_what_makes_it_optimistic(whole_run):
+    found, metrics = predictions.read(whole_run.predictions), read_json(whole_run.metrics)
+    point = operating_points.at(
+        found, OperatingPoint("cost:10", 0.25), positive=metrics["binary"]["positive"], resamples=100
+    )
+    metrics["operating_point"] = {**point, "chosen_on": "the validation rows of north"}
+    metrics["thresholds"] = {"warnings": ["operating point: too <optimistic>"], "remarks": ["calibration: perhaps so"]}
+    write_json(whole_run.metrics, metrics)
+    shown = page.run(whole_run).read_text()
+    assert "Operating point: cost:10, positive from a score of 0.25, chosen on the validation rows of north" in shown
+    assert "<strong>TOO OPTIMISTIC</strong> operating point: too &lt;optimistic&gt;.</p>" in shown
+    assert '<p class="soft">Calibration: perhaps so.</p>' in shown

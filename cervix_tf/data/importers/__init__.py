@@ -22,20 +22,38 @@ if TYPE_CHECKING:
 
 NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
+UNTRIED = ("apacc", "hicervix", "mendeley_lbc", "riva", "riva_challenge")
+"""Those that are written from descriptions and public code, and were never tried on the original files."""
+
 FLAT_COPIES = (
     "Copies with one folder per class come in by `import folder ROOT`, with groups from their file names by a pattern: "
     r"--group-pattern '(\d+)_\d+'"
 )
 """The way out that a refusal names."""
 
-
 READ_BY = {
-    "labels": ("cervigram_visits", "folder", "csv"),
+    "labels": ("cervigram_visits", "csv", "folder"),
+    "group_pattern": ("folder",),
     "train_folder": ("cervigram_visits",),
     "test_folder": ("cervigram_visits",),
     "overrides": ("cervigram_visits",),
+    "corrections": ("mobileodt",),
+    "crops": ("apacc", "cric", "riva", "riva_challenge"),
+    "crop_size": ("cric", "riva"),
+    "annotator": ("riva",),
+    "level": ("hicervix",),
+    "table": ("csv",),
+    "path_column": ("csv",),
+    "label_column": ("csv",),
+    "group_column": ("csv",),
+    "case_column": ("csv",),
+    "view_column": ("csv",),
+    "site_column": ("csv",),
+    "device_column": ("csv",),
+    "split_column": ("csv",),
+    "age_column": ("csv",),
 }
-"""Options that a study passes on -> the layouts whose importers read them."""
+"""Options -> the layouts whose importers read them, and no other; all read those that are not named here."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +76,15 @@ class Options:
     corrections: bool = True
     """mobileodt: apply removed_files.csv and fixed_labels_v2.csv where they are there."""
     crops: Path | None = None
-    """cric: folder to write the cell crops to (PNG); it becomes the manifest's root."""
+    """cric, riva, riva_challenge, apacc: folder to write the cell crops to (PNG); it becomes the manifest's root."""
     crop_size: int = 100
-    """cric: side of the square cut around each nucleus, pixels of the field as it is on disk. The data set states none:
-    ready crops in public copies have 100, Diniz et al. 2021 (J. Imaging 7, 111), of CRIC's own group, cut 90."""
+    """cric, riva: side of the square cut around each nucleus, pixels of the field as it is on disk. CRIC states none:
+    ready crops in public copies have 100, Diniz et al. 2021 (J. Imaging 7, 111), of CRIC's own group, cut 90. The boxes
+    of RIVA's challenge have 100."""
+    annotator: str = ""
+    """riva: annotator_1, annotator_2, ...: whose points count in fields that several experts marked."""
+    level: int = 3
+    """hicervix: how finely cells are labeled, from 1 to 3; a cell without a class there has its finest."""
     table: Path | None = None
     """csv: the table of images; without it, the only .csv file in the root."""
     path_column: str = "path"
@@ -77,6 +100,8 @@ class Options:
     """csv: column of the image's place in its case; may be missing."""
     site_column: str = "site"
     """csv: column of the federated client; may be missing."""
+    device_column: str = ""
+    """csv: column of what took the image, by default `device`, `scanner` or else `camera`; may be missing."""
     split_column: str = "split"
     """csv: column of the prescribed part; may be missing."""
     age_column: str = "age"
@@ -94,18 +119,28 @@ class Imported:
     """Decisions that fell on this copy, and what was found against what the data sheet expects."""
 
 
+def unread(layout: str, option: str) -> str:
+    """What is wrong with an option that the importer of a layout does not read; empty where it does."""
+    layouts = READ_BY[option]
+    return "" if layout in layouts else f"is not read for the layout {layout}, only for {', '.join(layouts)}"
+
+
 def load(name: str, root: Path, options: Options | None = None) -> Imported:
     """The manifest of the data set `name` (one of `NAMES`) whose files lie below `root`.
 
     Files that cannot be read keep their row, with empty width and height: the audit
-    judges them. Raises `InputError` when the folder is missing, empty or laid out otherwise.
+    judges them. Raises `InputError` when the folder is missing, empty or laid out otherwise, and for an option that
+    this importer does not read.
     """
     if name not in NAMES:
         raise InputError(f"{name}: no such importer; choose from {', '.join(NAMES)}")
     from cervix_tf.data import datasheet, manifest
     from cervix_tf.data.importing import files
 
-    options = options or Options()
+    options, usual = options or Options(), Options()
+    for option in READ_BY:
+        if getattr(options, option) != getattr(usual, option) and (problem := unread(name, option)):
+            raise InputError(f"--{option.replace('_', '-')}: {problem}")
     module = importlib.import_module(f"{__name__}.{name}")
     found: ImportedRecords = module.read(Path(root), options)
     if not found.records:
@@ -122,6 +157,11 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
         found.table.where if found.table else lambda row: str(at / str(found.records[row]["path"])),
     )
     notes = list(found.notes)
+    if name in UNTRIED:
+        notes.append(
+            f"the importer {name} was never tried on the original files: compare its counts with what was published, "
+            "and look at some images with `show --out`"
+        )
     if unreadable:
         notes.append(
             f"{len(unreadable)} files have no readable image header, width and height stay empty "

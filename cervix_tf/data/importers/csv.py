@@ -1,7 +1,7 @@
 """A table of the user's own: one line per image, with whatever is known of it.
 
 The columns are named in the options; only the one with the path has to be there.
-Defaults: path, label, woman or else group, case, view, site, split, age.
+Defaults: path, label, woman or else group, case, view, site, device or else scanner or camera, split, age.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cervix_tf.data.importing import files, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
+_DEVICES = ("device", "scanner", "camera")
 LAYOUT = "a CSV with one line per image"
 
 
@@ -29,6 +30,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
         "case": options.case_column,
         "view": options.view_column,
         "site": options.site_column,
+        "device": options.device_column or _device_column(source, options),
         "split": options.split_column,
         "age": options.age_column,
     }
@@ -76,6 +78,15 @@ def _group_column(path: Path, options: Options) -> str:
     if table.has("woman") and table.has("group"):
         raise InputError(f"{path}: has a column woman and a column group; say which by --group-column")
     return "group" if table.has("group") else "woman"
+
+
+def _device_column(path: Path, options: Options) -> str:
+    """The column of devices where none was named."""
+    table = tables.read(path, [options.path_column], list(_DEVICES))
+    there = [name for name in _DEVICES if table.has(name)]
+    if len(there) > 1:
+        raise InputError(f"{path}: has a column {there[0]} and a column {there[1]}; say which by --device-column")
+    return there[0] if there else _DEVICES[0]
 
 
 def _table(root: Path, options: Options) -> Path:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from cervix_tf.data import spreadsheet, walk
 from cervix_tf.data.importers import FLAT_COPIES
-from cervix_tf.data.tables import Row, Table, key, read, refuse
+from cervix_tf.data.tables import Row, Table, key, number, read, refuse
 from cervix_tf.errors import InputError
 
 _READABLE = (".csv", *spreadsheet.SUFFIXES)
-__all__ = ["Row", "Table", "find", "key", "need", "read", "refuse"]
+__all__ = ["Row", "Table", "find", "key", "need", "number", "read", "refuse"]
 
 
-def find(root: Path, names: Sequence[str]) -> Path | None:
-    """The file called one of `names` in `root` or a folder in it; an .xlsx does for a .csv; None without one.
+def find(root: Path, names: Sequence[str], depth: int = 1) -> Path | None:
+    """The file called one of `names` in `root` or at most `depth` folders down; .xlsx does for .csv; None without one.
 
     Case, blanks and punctuation of the names do not count. Raises `InputError` when there are two that
     differ, since either could be the one that counts.
@@ -24,7 +24,7 @@ def find(root: Path, names: Sequence[str]) -> Path | None:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give the folder that the data set was unpacked to")
     wanted = {key(Path(name).stem) for name in names}
-    near = sorted(path for path in _near(root) if key(path.stem) in wanted)
+    near = sorted(path for path in _near(root, depth) if key(path.stem) in wanted)
     for suffix in dict.fromkeys(Path(name).suffix for name in names):
         suffixes = (suffix, *spreadsheet.SUFFIXES, *spreadsheet.UNREADABLE) if suffix == ".csv" else (suffix,)
         found = [path for path in near if path.suffix.lower() in suffixes]
@@ -66,10 +66,14 @@ def _has(path: Path, columns: Sequence[str]) -> bool:
     return True
 
 
-def _near(root: Path) -> Iterator[Path]:
-    """The files in `root` and in the folders in it, without images, locks of open spreadsheets and thumbnails."""
-    for folder in (root, *(path for path in root.iterdir() if path.is_dir() and not walk.strange((path.name,)))):
-        for path in folder.iterdir():
-            hidden = path.name.startswith((".", "~$")) or path.name.lower().endswith(walk.SUFFIXES)
-            if not hidden and path.is_file():
-                yield path
+def _near(root: Path, depth: int = 1) -> Iterator[Path]:
+    """The files at most `depth` folders below `root`, without images, locks of open spreadsheets and thumbnails."""
+    folders = []
+    for path in root.iterdir():
+        hidden = path.name.startswith((".", "~$")) or path.name.lower().endswith(walk.SUFFIXES)
+        if not hidden and path.is_file():
+            yield path
+        elif depth and path.is_dir() and not walk.strange((path.name,)):
+            folders.append(path)
+    for folder in folders:
+        yield from _near(folder, depth - 1)
