@@ -58,9 +58,11 @@ def read(root: Path, options: Options) -> ImportedRecords:
             f"{nameless} slices are not named <smear>_<x>_<y>: each is a group of its own, which leaks where a smear "
             "has several"
         )
-    if found.records and not any(record["split"] for record in found.records):
+    without = sum(not record["split"] for record in found.records)
+    if without:
         found.notes.append(
-            "no folder called train or test on the way to a slice: the published split is not known here"
+            f"{without} of {len(found.records)} cells lie in no folder called train or test: the published split is "
+            "not known of them"
         )
     return found
 

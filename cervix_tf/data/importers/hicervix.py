@@ -59,7 +59,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
         for name, label in _labels(path, options.level).items():
             image = on_disk[folder].pop(names.fold(name), "")
             if image:
-                found.add(image, label=label, group=PurePosixPath(image).stem, split=split)
+                found.add(image, label=label, group=image, split=split)
             else:
                 found.leave_out(f"{folder}/{name}", f"{path.name} lists it, no such file")
     if not seen:
