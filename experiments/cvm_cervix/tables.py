@@ -180,7 +180,7 @@ def above_each(config: Config, networks: Sequence[str], published: bool, out: Ru
         for name in networks
     ]
     more = " Paired: the same resampled groups."
-    return table("3, paired", "CVM-Cervix above the network, points of accuracy", ["Points"], rows, note + more)
+    return table("Table 3, paired", "CVM-Cervix above the network, points of accuracy", ["Points"], rows, note + more)
 
 
 def performance(config: Config, test: Scores, out: RunDir, note: str) -> Table:
