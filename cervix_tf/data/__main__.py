@@ -242,7 +242,11 @@ def _write(manifest: Manifest, out: Path) -> None:
         root = f" --data.root {folder}"
     print(f"a study takes it by --data.manifest {shlex.quote(str(out))}{root}")
     own = root.replace("--data.root", "--root")
-    print(f"train on its own classes: python -m cervix_tf.train {shlex.quote(str(out))}{own} -o RUN")
+    classes = len(set(manifest.rows["label"]) - {""})
+    if classes > 1:
+        print(f"train on its own classes: python -m cervix_tf.train {shlex.quote(str(out))}{own} -o RUN")
+    else:
+        print(f"training needs labels of at least two classes; this manifest has {classes or 'none'}")
 
 
 def _print_counts(manifest: Manifest, title: str) -> None:

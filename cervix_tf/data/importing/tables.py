@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cervix_tf.data import spreadsheet, walk
 from cervix_tf.data.importers import FLAT_COPIES
-from cervix_tf.data.tables import Row, Table, key, number, read, refuse
+from cervix_tf.data.tables import Row, Table, key, listed, number, read, refuse
 from cervix_tf.errors import InputError
 
 _READABLE = (".csv", *spreadsheet.SUFFIXES)
-__all__ = ["Row", "Table", "find", "key", "need", "number", "read", "refuse"]
+__all__ = ["Row", "Table", "find", "key", "listed", "need", "number", "read", "refuse"]
 
 
 def find(root: Path, names: Sequence[str], depth: int = 1) -> Path | None:
