@@ -56,6 +56,8 @@ def import_(
     """
     atomic.check_target(out)
     imported = importers.load(name, root, importer)
+    if imported.table is not None:
+        atomic.check_target(out, inputs=[imported.table])
     _print_counts(imported.manifest, f"{name}: {len(imported.manifest)} images")
     reasons = Counter(reason for _, reason in imported.left_out)
     for reason, count in reasons.most_common():

@@ -79,3 +79,46 @@ def test_a_table_without_labels_and_groups_says_which_options_name_them_and_is_n
     assert main([*command, "--label-column", "Diag", "--group-column", "subject"]) == 0
     said = capsys.readouterr().out
     assert "has no column" not in said and "cervix_tf.train" in said.splitlines()[-1]
+
+
+def test_an_import_into_the_folder_of_its_table_can_be_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_table(tmp_path, "path,label,woman", "HSIL,w1 LSIL,w2 HSIL,w3 LSIL,w4 HSIL,w5 LSIL,w6")
+    command = ["import", "csv", str(tmp_path), "-o", str(tmp_path / "manifest.csv")]
+    assert main(command) == 0
+    assert main(["split", str(tmp_path / "manifest.csv"), "-o", str(tmp_path / "split.csv"), "--test", "0.5"]) == 0
+    first = (tmp_path / "manifest.csv").read_bytes()
+    assert main(command) == 0
+    assert (tmp_path / "manifest.csv").read_bytes() == first
+    (tmp_path / "other.csv").write_text("path,label\n")
+    with pytest.raises(InputError, match=r"expected, found other\.csv, table\.csv; name the table by --table$"):
+        load("csv", tmp_path)
+
+
+def test_a_manifest_that_is_the_only_table_is_imported(tmp_path: Path) -> None:
+    own_table(tmp_path, "path,label,woman")
+    assert main(["import", "csv", str(tmp_path), "-o", str(tmp_path / "manifest.csv")]) == 0
+    (tmp_path / "table.csv").unlink()
+    assert len(load("csv", tmp_path).manifest) == 2
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_import_never_replaces_its_table(named: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = str(own_table(tmp_path, "path,label,woman") / "table.csv")
+    before = (tmp_path / "table.csv").read_bytes()
+    with pytest.raises(SystemExit):
+        main(["import", "csv", str(tmp_path), "-o", table, *(["--table", table] if named else [])])
+    assert "table.csv: is what the command reads" in capsys.readouterr().err
+    assert (tmp_path / "table.csv").read_bytes() == before
+
+
+def test_a_table_named_from_another_folder_is_said_to_be_looked_for_in_the_current_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_table(tmp_path, "path,label,woman")
+    with pytest.raises(InputError, match=r"^table\.csv: no such file; --table is relative to the current folder"):
+        load("csv", tmp_path, Options(table=Path("table.csv")))
+    with pytest.raises(SystemExit):
+        main(["import", "--help"])
+    assert "relative to the current folder" in " ".join(capsys.readouterr().out.replace("\u2502", "").split())

@@ -72,7 +72,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
         try:
             views_of = _views(visits[visit], overrides.get(visit, {}), str(root / visit))
         except InputError as error:
-            problems.append(f"{error}; or name each file's view in an override table")
+            problems.append(f"{error}; or name each file's view in an override table (--overrides)")
             continue
         for name in sorted(visits[visit], key=lambda name: (names.natural(name), name)):
             if views_of[name]:

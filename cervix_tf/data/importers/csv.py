@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from cervix_tf.data import manifest, names, spreadsheet
-from cervix_tf.data.importers import FLAT_COPIES, Options
+from cervix_tf.data.importers import Options
 from cervix_tf.data.importing import files, labels, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
@@ -84,8 +84,13 @@ def _read(path: Path, options: Options) -> tuple[tables.Table, dict[str, str]]:
     """
     told: dict[str, str] = {column: getattr(options, f"{column}_column") for column in USUAL}
     sought = {column: (told[column],) if told[column] else usual for column, usual in USUAL.items()}
-    lacking = "name the column of image files by --path-column"
-    table = tables.read(path, [options.path_column], list(chain(*sought.values())), lacking=lacking)
+    table = tables.read(
+        path,
+        [options.path_column],
+        list(chain(*sought.values())),
+        missing="--table is relative to the current folder",
+        lacking="name the column of image files by --path-column",
+    )
     columns: dict[str, str] = {}
     problems = []
     for column, possible in sought.items():
@@ -107,12 +112,11 @@ def _table(root: Path, options: Options) -> Path:
         raise InputError(f"{root}: no such folder; give the folder that the table's paths start from")
     kinds = (".csv", *spreadsheet.SUFFIXES)
     here = sorted(path for path in root.iterdir() if path.suffix.lower() in kinds and not path.name.startswith("~$"))
+    if len(here) > 1:  # an earlier import may have written a manifest beside the table
+        here = [path for path in here if not manifest.is_one(path)] or here
     if len(here) != 1:
         there = ", ".join(path.name for path in here) or "none"
-        raise InputError(
-            f"{root}: one .csv or .xlsx file was expected, found {there}; name the table with the option table. "
-            f"{FLAT_COPIES}"
-        )
+        raise InputError(f"{root}: one .csv or .xlsx file was expected, found {there}; name the table by --table")
     return here[0]
 
 
