@@ -120,9 +120,7 @@ def importer_options(source: Source, layout: str) -> Options:
 
     Raises `InputError` for an option that this layout's importer does not read.
     """
-    for name in _told(source):
-        if problem := importers.unread(layout, name):
-            raise InputError(f"{_option(name)}: {problem}")
+    importers.check_read(layout, {name: _option(name) for name in _told(source)})
     return Options(**{name: getattr(source, name) for name in _OPTIONS} | {"labels": dict(source.labels)})
 
 

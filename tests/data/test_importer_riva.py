@@ -232,7 +232,7 @@ def test_a_folder_of_crops_that_holds_the_fields_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["riva", "riva_challenge"])
 def test_crops_need_a_folder(name: str, tmp_path: Path) -> None:
     root = (zenodo if name == "riva" else kaggle)(tmp_path / "copy")
-    with pytest.raises(InputError, match="option crops"):
+    with pytest.raises(InputError, match="name a folder for them by --crops"):
         load(name, root, Options(annotator="annotator_1" if name == "riva" else ""))
 
 

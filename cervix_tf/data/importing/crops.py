@@ -57,9 +57,9 @@ def cut_out(
     """
     paths = files.images(root, found)
     if folder is None:
-        raise InputError(f"{root}: the cells have to be cut out of the fields; name a folder with the option crops")
+        raise InputError(f"{root}: the cells have to be cut out of the fields; name a folder for them by --crops")
     if root.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"crops {folder}: holds the fields themselves; name a folder for the crops alone")
+        raise InputError(f"--crops {folder}: holds the fields themselves; name a folder for the crops alone")
     on_disk = _on_disk(root, [path for path in paths if not _is_crop(root / path, folder)], found, key)
     # only of fields that are there: a table may name anything, also what is no name of a file
     there = [here for field, here in by_field.items() if names.fold(field) in on_disk]
@@ -130,7 +130,7 @@ def around(x: float, y: float, width: float, height: float) -> Box:
 def check_size(size: int) -> None:
     """Raise `InputError` for a crop of no pixel."""
     if size < 1:
-        raise InputError(f"crop_size {size}: give the side of a crop in pixels, 1 or more")
+        raise InputError(f"--crop-size {size}: give the side of a crop in pixels, 1 or more")
 
 
 def decoded(path: Path) -> np.ndarray | None:
