@@ -136,21 +136,29 @@ def _of_rows(chosen: list[str], on: str, rows: Manifest | None, known: Seen | No
     """What to tell of what was chosen on `rows`; "" for nothing."""
     what = " and ".join(chosen)
     before = seen.overlap(known, rows) if known and rows else None
-    if before and before.trained_groups:
+    misleading = (
+        "on such rows results look better than they are, so that elsewhere "
+        f"{' and '.join(_ELSEWHERE[each] for each in chosen)}"
+    )
+    if before and before.trained_files:
         return "warnings", (
-            f"{what}: too optimistic, since the model was trained on {before.trained_files} of the {before.files} "
-            f"files and {before.trained_groups} of the {before.groups} groups it was chosen on ({on}); choose it on "
-            "rows that the model has not seen"
+            f"{what}: chosen on {on}, {before.trained_files} of whose {before.files} files the model was trained on; "
+            f"{misleading}; choose on rows that the model has not seen"
+        )
+    if before and before.trained_groups:  # hospitals number their patients alike
+        return "remarks", (
+            f"{what}: chosen on {on}, where {before.trained_groups} of {before.groups} groups have names of groups "
+            f"that the model was trained on; if they are the same women, {misleading}"
         )
     if rows is None or (before and before.chosen_files == before.files):
         which = "which"
-    elif before and before.chosen_groups and chosen != [_FIXED]:
+    elif before and before.chosen_files and chosen != [_FIXED]:
         which = f"of which {before.chosen_files} of {before.files} files"
     else:
         return "remarks", ""
-    return "remarks", (
-        f"{what}: chosen on {on}, {which} chose the model itself too (its epoch, for example); on such rows results "
-        f"look better than they are, so that elsewhere {' and '.join(_ELSEWHERE[each] for each in chosen)}"
+    return (
+        "remarks",
+        f"{what}: chosen on {on}, {which} chose the model itself too (its epoch, for example); {misleading}",
     )
 
 

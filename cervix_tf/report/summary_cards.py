@@ -148,7 +148,7 @@ def banners(metrics: Mapping[str, Any], contract: Mapping[str, Any], published: 
     if metrics.get("stand_in") or contract.get("stand_in"):
         found.append(("STAND-IN DATA", other))
     found += [("SEEN IN TRAINING", f"{each}.") for each in (metrics.get("seen") or {}).get("warnings", ())]
-    found += [("TOO OPTIMISTIC", f"{each}.") for each in (metrics.get("thresholds") or {}).get("warnings", ())]
+    found += [("THRESHOLDS", f"{each}.") for each in (metrics.get("thresholds") or {}).get("warnings", ())]
     quality = metrics.get("quality") or {}
     if quality and many_alarms(quality["alarms"]):
         many = "More than half" if quality["alarms"]["value"] > 0.5 else "A third or more"

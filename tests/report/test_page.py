@@ -450,5 +450,5 @@ def test_a_page_says_which_rows_chose_the_threshold_and_what_makes_it_optimistic
     write_json(whole_run.metrics, metrics)
     shown = page.run(whole_run).read_text()
     assert "Operating point: cost:10, positive from a score of 0.25, chosen on the validation rows of north" in shown
-    assert "<strong>TOO OPTIMISTIC</strong> operating point: too &lt;optimistic&gt;.</p>" in shown
+    assert "<strong>THRESHOLDS</strong> operating point: too &lt;optimistic&gt;.</p>" in shown
     assert '<p class="soft">Calibration: perhaps so.</p>' in shown
