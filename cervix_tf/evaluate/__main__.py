@@ -262,8 +262,8 @@ def _folders(options: Options) -> dict[Path, RunDir]:
         for path, name in zip(several, names, strict=True)
     }
     for out in outs.values():
-        if out.config.exists():
-            raise InputError(f"{out.root}: is a run; choose another folder with -o")
+        if out.config.exists() or out.root.resolve() == released.find(options.model).resolve():
+            raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
         atomic.check_results(out.root, _names(out))
     if len(several) > 1:
         atomic.check_results(options.out, [ROW])

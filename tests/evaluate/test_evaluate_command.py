@@ -288,6 +288,10 @@ def test_wrong_input_ends_in_one_clear_line(model, tmp_path, capsys):
     assert "leave one of them out" in refused(capsys, "--aggregate", "mean", "--by", "view")
     assert "at least 100" in refused(capsys, "--resamples", "5")
     assert "is a run or the model itself" in refused(capsys, "-o", "model.tflite")
+    (tmp_path / "model.tflite.csv").write_text((tmp_path / "manifest.csv").read_text())
+    with pytest.raises(SystemExit):
+        main(["model.tflite", "--manifest", "manifest.csv", "model.tflite.csv", "-o", "."])
+    assert "model.tflite: is a run or the model itself" in capsys.readouterr().err
     assert "is --root elsewhere the folder of the images?" in refused(capsys, "--root", "elsewhere")
     assert "none of 16 rows are saline images" in refused(capsys, "--view", "saline")
     with pytest.raises(SystemExit):
