@@ -91,7 +91,7 @@ def check_target(target: Path, *, folder: bool = False, inputs: Iterable[Path] =
     if target.is_dir():
         if not folder:
             raise InputError(f"{target}: is a folder; give the name of a file to write, or of one inside this folder")
-        strangers = sorted(_files(target) - _written(target))
+        strangers = sorted(_files(target) - written(target))
         if strangers:
             raise InputError(
                 f"{target}: holds {strangers[0]!r}, which this program did not write, and would be replaced as a "
@@ -114,7 +114,7 @@ def check_results(folder: Path, names: Iterable[str]) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, and a folder for results is needed; choose another name")
-    ours = _written(folder)
+    ours = written(folder)
     theirs = [name for name in names if os.path.lexists(folder / name) and name not in ours]
     if theirs:
         raise InputError(
@@ -128,14 +128,14 @@ def claim(folder: Path, names: Iterable[str]) -> None:
     """Check as `check_results` does, and note in `folder` that the files of these `names` are this program's."""
     names = set(names)
     check_results(folder, names)
-    before = _written(folder)
+    before = written(folder)
     if not names <= before:
         write_text(folder / MARKER, _listing(before | names))
 
 
 def discard(folder: Path, names: Iterable[str]) -> None:
     """Remove the files of these `names` from `folder` that this program wrote there; those of others stay."""
-    for name in _written(folder).intersection(names):
+    for name in written(folder).intersection(names):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -183,7 +183,7 @@ def _listing(files: Iterable[str]) -> str:
     return "\n".join([_TITLE, *sorted(files)]) + "\n"
 
 
-def _written(folder: Path) -> set[str]:
+def written(folder: Path) -> set[str]:
     """The files below `folder` that its marker says are this program's; none without a marker."""
     try:
         lines = (folder / MARKER).read_text(encoding="utf-8").splitlines()

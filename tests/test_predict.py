@@ -156,7 +156,8 @@ def test_damaged_images_end_it_or_are_left_out_named_and_counted(single, tmp_pat
     bad.write_bytes(bad.read_bytes()[:-20])
     with pytest.raises(SystemExit) as ended:
         command.main([str(single), str(tmp_path)])
-    assert ended.value.code == 2 and "b.png: truncated or damaged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "b.png: truncated or damaged" in said and "with --damaged skip" in said
     command.main([str(single), str(tmp_path), "--damaged", "skip"])
     printed = capsys.readouterr().out
     assert "1 of 2 inputs left out:\n  " in printed and "b.png: truncated or damaged" in printed

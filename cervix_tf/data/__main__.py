@@ -56,6 +56,8 @@ def import_(
     """
     atomic.check_target(out)
     imported = importers.load(name, root, importer)
+    if imported.table is not None:
+        atomic.check_target(out, inputs=[imported.table])
     _print_counts(imported.manifest, f"{name}: {len(imported.manifest)} images")
     reasons = Counter(reason for _, reason in imported.left_out)
     for reason, count in reasons.most_common():
@@ -242,7 +244,11 @@ def _write(manifest: Manifest, out: Path) -> None:
         root = f" --data.root {folder}"
     print(f"a study takes it by --data.manifest {shlex.quote(str(out))}{root}")
     own = root.replace("--data.root", "--root")
-    print(f"train on its own classes: python -m cervix_tf.train {shlex.quote(str(out))}{own} -o RUN")
+    classes = len(set(manifest.rows["label"]) - {""})
+    if classes > 1:
+        print(f"train on its own classes: python -m cervix_tf.train {shlex.quote(str(out))}{own} -o RUN")
+    else:
+        print(f"training needs labels of at least two classes; this manifest has {classes or 'none'}")
 
 
 def _print_counts(manifest: Manifest, title: str) -> None:

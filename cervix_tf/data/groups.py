@@ -8,7 +8,7 @@ from cervix_tf.data import names
 from cervix_tf.data.manifest import Manifest
 
 _SHOWN = 3
-_FILL = "fill the column group, or import again with --group-pattern"
+_FILL = "fill the column group, or import again with --group-pattern (folder) or --group-column (csv)"
 
 
 def groups_of(rows: pd.DataFrame, own: str = "") -> pd.Series:

@@ -36,7 +36,10 @@ from cervix_tf.errors import InputError
 
 MISSING = ""
 """The name that stands for a view that a case lacks, in place of a file's."""
+NOT_SEEN = ("missing", "unreadable")
+"""Kinds of problems of which nobody knows whether the file is damaged."""
 _MOST_PROBLEMS = 20
+_SKIP = "leave damaged images out, named and counted, with --damaged skip"
 _DECODERS = {"JPEG": decoders.jpeg, "PNG": decoders.png, "BMP": decoders.bmp, "TIFF": decoders.tiff}
 
 
@@ -91,22 +94,23 @@ def decode(data: bytes, name: str, limit: int | None = None) -> np.ndarray:
         return pixels
 
 
-def check_files(paths: Iterable[str | Path]) -> None:
+def check_files(paths: Iterable[str | Path], *, skippable: bool = False) -> None:
     """Decode every file once, in parallel, so that a broken one is found before hours of training, not in them.
 
-    `MISSING` is none.
+    `MISSING` is none. `skippable` says that the command has `--damaged skip`, which is then named as a remedy.
 
     Raises `InputError` that names all files that `decode_file` refuses, one line a file.
     """
-    refuse([problem for problem in unreadable(path for path in paths if path != MISSING) if problem is not None])
+    problems = [problem for problem in unreadable(path for path in paths if path != MISSING) if problem is not None]
+    refuse(problems, _SKIP if skippable and all(problem.kind not in NOT_SEEN for problem in problems) else "")
 
 
-def refuse(problems: Sequence[UnreadableImage]) -> None:
-    """Raises `InputError` with one line for each of the first problems, unless there is none."""
+def refuse(problems: Sequence[UnreadableImage], remedy: str = "") -> None:
+    """Raises `InputError` with one line for each of the first problems, and the remedy, unless there is none."""
     if problems:
         more = len(problems) - _MOST_PROBLEMS
         tail = [f"and {more} more such files: `python -m cervix_tf.data audit` lists all"] if more > 0 else []
-        raise InputError("\n".join([*map(str, problems[:_MOST_PROBLEMS]), *tail]))
+        raise InputError("\n".join([*map(str, problems[:_MOST_PROBLEMS]), *tail, *filter(None, [remedy])]))
 
 
 def unreadable(paths: Iterable[str | Path]) -> list[UnreadableImage | None]:

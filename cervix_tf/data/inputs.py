@@ -120,7 +120,9 @@ def from_cases(
             continue
         in_order = {name: [some[index] for index in sorted(some)] for name, some in by_kind.items()}
         files.append(tuple(slots(in_order, views)))
-        described.append({**{name: columns[name][first] for name in ROW_COLUMNS[1:]}, "id": case, "view": ""})
+        devices = {columns["device"][at] for at in images}
+        one = {"id": case, "view": "", "device": devices.pop() if len(devices) == 1 else ""}
+        described.append({**{name: columns[name][first] for name in ROW_COLUMNS[1:]}, **one})
     if not files:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.items()) or "no row names a case"
         raise InputError(

@@ -126,6 +126,15 @@ def write(manifest: Manifest, path: Path) -> None:
     atomic.write_text(Path(path), tables.csv_text(table))
 
 
+def is_one(path: Path) -> bool:
+    """Whether a table has the columns that `write` gives a manifest, and no others."""
+    try:
+        header = tables.read(path, ["path"], exact=True).header
+    except InputError:
+        return False
+    return {*header, "device"} == set(COLUMNS)
+
+
 def joined(manifests: Sequence[Manifest]) -> Manifest:
     """One manifest of several that share a root.
 

@@ -13,9 +13,6 @@ from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
 
-NOT_SEEN = ("missing", "unreadable")
-"""Kinds of problems of which nobody knows whether the file is damaged."""
-
 
 def only(manifest: Manifest, damaged: Literal["fail", "skip"] = "fail") -> tuple[Manifest, list[UnreadableImage]]:
     """The rows whose image `images.decode_file` reads, and why each of the others is left out, in order.
@@ -29,7 +26,7 @@ def only(manifest: Manifest, damaged: Literal["fail", "skip"] = "fail") -> tuple
         images.check_files(manifest.paths())
         return manifest, []
     problems = images.unreadable(manifest.paths())
-    images.refuse([problem for problem in problems if problem is not None and problem.kind in NOT_SEEN])
+    images.refuse([problem for problem in problems if problem is not None and problem.kind in images.NOT_SEEN])
     cases = manifest.rows["case"]
     incomplete = set(cases[[problem is not None for problem in problems]]) - {""}
     for at, (path, case) in enumerate(zip(manifest.paths(), cases, strict=True)):

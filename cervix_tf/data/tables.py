@@ -31,6 +31,7 @@ _MOST_COLUMNS = 1000
 _CHUNK = 256  # rows; so few that Python's garbage collector, which would look at every cell again, is not called
 _MOST_POOLED = 4096
 _MOST_PROBLEMS = 50
+_MOST_LISTED = 8
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf", re.IGNORECASE).fullmatch
 
@@ -105,20 +106,21 @@ def read(
     *,
     exact: bool = False,
     missing: str = "check the path of the table",
+    lacking: str = "is this the right table?",
     problems: list[str] | None = None,
 ) -> Table:
     """The table in a CSV or .xlsx file that has at least `columns`; `optional` names others that are read.
 
     `exact` is for this program's own tables: columns by their very names, cells with the blanks around
     them. Rows of a wrong length go to `problems`, and are refused where there is no such list. `missing`
-    says what to do when there is no such file.
+    says what to do when there is no such file, `lacking` when it lacks one of `columns`.
 
     Raises `InputError` as the module says, and with the columns there are where one of `columns` is missing.
     """
     path = Path(path)
     if path.suffix.lower() in spreadsheet.UNREADABLE:
         raise InputError(f"{path}: such spreadsheets are not read; save it as .xlsx or as CSV (UTF-8)")
-    reader = _Reader(path, columns, optional, exact)
+    reader = _Reader(path, columns, optional, exact, lacking)
     table = reader.of_sheets() if path.suffix.lower() in spreadsheet.SUFFIXES else reader.of_text(missing)
     if problems is None:
         refuse(reader.problems, str(path))
@@ -130,6 +132,11 @@ def read(
 def number(text: str) -> float:
     """The number in a cell, with a decimal point or comma; NaN when it is none."""
     return float(text.replace(",", ".")) if _NUMBER(text) else math.nan
+
+
+def listed(names: Sequence[str], what: str) -> str:
+    """The first names, and how many of `what` there are where that is not all."""
+    return ", ".join(names[:_MOST_LISTED]) + (f", ... ({len(names):,} {what})" if len(names) > _MOST_LISTED else "")
 
 
 def refuse(problems: Sequence[str], name: str) -> None:
@@ -174,8 +181,8 @@ def _csv(header: list[str], columns: list[list[object]], quoting: Literal[0, 2])
 class _Reader:
     """Finds the header and reads what is below it."""
 
-    def __init__(self, path: Path, columns: Sequence[str], optional: Sequence[str], exact: bool) -> None:
-        self.path, self.columns, self.optional, self.exact = path, columns, optional, exact
+    def __init__(self, path: Path, columns: Sequence[str], optional: Sequence[str], exact: bool, lacking: str) -> None:
+        self.path, self.columns, self.optional, self.exact, self.lacking = path, columns, optional, exact, lacking
         self.problems: list[str] = []
         """Rows of a wrong length."""
 
@@ -226,9 +233,8 @@ class _Reader:
             return InputError(f"{self.path}: is empty; its header names the columns {', '.join(self.columns)}")
         line, there = max(rows, key=lambda row: sum(map(bool, row[1])))
         lacking = next((name for name in self.columns if self._key(name) not in map(self._key, there)), "")
-        shown = ", ".join(there[:8]) + (f", ... ({len(there):,} columns)" if len(there) > 8 else "")
         return InputError(
-            f"{self.path}: {unit} {line}: no column {lacking!r}; there are {shown}: is this the right table?"
+            f"{self.path}: {unit} {line}: no column {lacking!r}; there are {listed(there, 'columns')}: {self.lacking}"
         )
 
     def _table(self, rows: Iterator[tuple[int, list[str]]], unit: str, shields: Callable[[], bool], mend: str) -> Table:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -16,6 +18,7 @@ from cervix_tf.run_dir import RunDir, write_json
 if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
     from cervix_tf.evaluate.members import Wanted
+    from cervix_tf.evaluate.selection import Selection
     from cervix_tf.evaluate.thresholds import Chosen
     from cervix_tf.export.runtime import Model
 
@@ -40,7 +43,8 @@ class Options:
     """Folder that the manifest's paths are relative to; the manifest's own folder if not given. Of several manifests
     one folder for all, or one for each."""
     split: str = "test"
-    """Rows to evaluate: those with this value in the column split; "all" = every row."""
+    """Rows to evaluate: those with this value in the column split; "all" = every row. Where no row has a split,
+    all are evaluated too."""
     view: str = ""
     """For a model of single images: only this kind of view, such as green or acetic."""
     by: tuple[Literal["age", "site", "device", "view"], ...] = ()
@@ -111,7 +115,7 @@ def evaluate(options: Options, command: str = "") -> str:
     Raises `InputError` when manifest and model do not fit together.
     """
     from cervix_tf.data import manifest
-    from cervix_tf.evaluate import text
+    from cervix_tf.evaluate import evaluation, selection, text
     from cervix_tf.evaluate.members import Wanted
     from cervix_tf.export import runtime
 
@@ -123,16 +127,27 @@ def evaluate(options: Options, command: str = "") -> str:
         model = runtime.load(options.model)
         others = tuple(runtime.load(path) for path in options.ensemble)
     wanted = Wanted(options.uncertainty, options.samples, others)
+    asked = (options.margin, bool(options.operating_point), options.prevalence, options.repeatability)
+    evaluation.check(model.contract, *asked, options.aggregate, options.by)
+    selected: dict[Path, Selection] = {}
+    for path in outs:  # all of them before the first one is evaluated, so that nothing is half written
+        with _naming(path, options):
+            selected[path] = selection.select(
+                model,
+                listed[path],
+                str(path),
+                split=options.split,
+                view=options.view,
+                validation_split=options.validation_split,
+                damaged=options.damaged,
+                sets=options.set_error is not None,
+            )
     found: dict[Path, _Evaluated] = {}
     point: str | Chosen = options.operating_point
     for path, out in outs.items():
-        try:
-            found[path] = _evaluated(options, model, wanted, path, listed[path], out, command, point)
-            point = found[path].chosen or point  # what the first one chose, the others test
-        except InputError as error:
-            if len(outs) == 1 or str(path) in str(error):
-                raise
-            raise InputError(f"{path}: {error}") from None  # which of several it is about
+        with _naming(path, options):
+            found[path] = _evaluated(options, model, wanted, path, listed[path], selected[path], out, command, point)
+        point = found[path].chosen or point  # what the first one chose, the others test
     if len(found) == 1:
         return "\n".join(found[options.manifest[0]].lines)
     row = {outs[path].root.name: each.metrics for path, each in found.items()}
@@ -141,6 +156,17 @@ def evaluate(options: Options, command: str = "") -> str:
     told = [line for path, each in found.items() for line in (f"{outs[path].root.name}:", *each.lines, "")]
     said = [f"{outs[path].root.name}: {each.sentence}" for path, each in found.items() if each.sentence]
     return "\n".join([*told, *text.side_by_side(row), *said, f"row: {options.out / ROW}"])
+
+
+@contextlib.contextmanager
+def _naming(path: Path, options: Options) -> Iterator[None]:
+    """Says of several manifests which one an error is about."""
+    try:
+        yield
+    except InputError as error:
+        if len(options.manifest) == 1 or str(path) in str(error):
+            raise
+        raise InputError(f"{path}: {error}") from None
 
 
 class _Evaluated(NamedTuple):
@@ -157,6 +183,7 @@ def _evaluated(
     wanted: Wanted,
     path: Path,
     rows: Manifest,
+    selected: Selection,
     out: RunDir,
     command: str,
     point: str | Chosen,
@@ -173,25 +200,23 @@ def _evaluated(
         model,
         rows,
         str(path),
-        split=options.split,
-        view=options.view,
         by=options.by,
         aggregate=options.aggregate,
         validation_split=options.validation_split,
-        damaged=options.damaged,
         margin=options.margin,
         operating_point=point,
         prevalence=options.prevalence,
         set_error=options.set_error,
         repeated=options.repeatability,
         uncertain=wanted,
-        data=options.data or f"{path.name}, split {options.split}",
+        data=options.data or f"{_called(path, options)}, split {selected.split}",
         label=out.root.name if len(options.manifest) > 1 else path.name,
         synthetic=options.synthetic,
         stand_in=options.stand_in,
         batch_size=options.batch_size,
         resamples=options.resamples,
         seed=options.seed,
+        selected=selected,
     )
     atomic.claim(out.root, _names(out))
     # What an earlier evaluation said of other predictions goes first, so that a kill leaves no mixture.
@@ -215,6 +240,12 @@ def _evaluated(
     return _Evaluated(found.metrics, lines, sentence, found.chosen)
 
 
+def _called(path: Path, options: Options) -> str:
+    """The manifest's file name, with that of its folder where another one of them has the same."""
+    same = [each.name for each in options.manifest].count(path.name) > 1
+    return f"{path.resolve().parent.name}/{path.name}" if same else path.name
+
+
 def _folders(options: Options) -> dict[Path, RunDir]:
     """Where the results of each manifest go: --out, or of several manifests a folder in it, called as the manifest.
 
@@ -231,8 +262,8 @@ def _folders(options: Options) -> dict[Path, RunDir]:
         for path, name in zip(several, names, strict=True)
     }
     for out in outs.values():
-        if out.config.exists():
-            raise InputError(f"{out.root}: is a run; choose another folder with -o")
+        if out.config.exists() or out.root.resolve() == released.find(options.model).resolve():
+            raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
         atomic.check_results(out.root, _names(out))
     if len(several) > 1:
         atomic.check_results(options.out, [ROW])
@@ -240,6 +271,8 @@ def _folders(options: Options) -> dict[Path, RunDir]:
 
 
 def _check(options: Options) -> None:
+    from cervix_tf.metrics import operating_points
+
     model, out = released.find(options.model), RunDir(options.out)
     if not options.manifest:
         raise InputError("--manifest: give at least one; it takes what follows it, so that the model comes before")
@@ -257,6 +290,8 @@ def _check(options: Options) -> None:
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
     if options.margin is not None and not -1 <= options.margin <= 1:
         raise InputError(f"--margin {options.margin:g}: must be from -1 to 1")
+    if options.operating_point:
+        operating_points.rule(options.operating_point)
     if options.prevalence is not None and not 0 < options.prevalence < 1:
         raise InputError(f"--prevalence {options.prevalence:g}: must be above 0 and below 1, such as 0.05 for 5 %")
     if options.set_error is not None and not 0 < options.set_error < 1:

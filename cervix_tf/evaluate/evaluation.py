@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cervix_tf.data import images, inputs, readable, seen
-from cervix_tf.data import manifest as manifests
+from cervix_tf.data import seen
 from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.seen import Overlap
 from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
-from cervix_tf.evaluate import alarms, members, thresholds
+from cervix_tf.evaluate import alarms, members, selection, thresholds
 from cervix_tf.evaluate.members import Wanted
+from cervix_tf.evaluate.selection import Part, Selection
 from cervix_tf.evaluate.thresholds import Chosen, Validation
 from cervix_tf.export import model_card, runtime
 from cervix_tf.metrics import (
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     from cervix_tf.data.inputs import Inputs
     from cervix_tf.export.runtime import Model
 
-EVERYTHING = "all"
 Stratum = strata.By
 Aggregate = Literal["mean", "max"]
 
@@ -71,7 +68,7 @@ def evaluate(
     listed: Manifest,
     name: str = "manifest",
     *,
-    split: str = "test",
+    split: str = selection.DEFAULT,
     view: str = "",
     by: Sequence[Stratum] = (),
     aggregate: Aggregate | None = None,
@@ -90,6 +87,7 @@ def evaluate(
     batch_size: int = 32,
     resamples: int = 2000,
     seed: int = 0,
+    selected: Selection | None = None,
 ) -> Evaluation:
     """The model's predictions of one split of a manifest, and their metrics.
 
@@ -97,7 +95,7 @@ def evaluate(
         model: What `cervix_tf.export.runtime.load` gave.
         listed: Manifest with labels.
         name: Of the manifest, for messages and results.
-        split: Rows to evaluate; "all" = every row.
+        split: Rows to evaluate; "all" = every row, as is the default where no row has a split.
         view: For a model of single images: only this kind of view.
         by: Metrics also for each age group, site, device or kind of view, and how far each is from the others;
             sensitivity and specificity at the operating point, if there is one.
@@ -120,25 +118,35 @@ def evaluate(
         batch_size: Inputs at a time.
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
+        selected: What `selection.select` gave of the same arguments; if None, it is asked.
 
     Raises `InputError` when manifest and model do not fit together.
     """
     contract = model.contract
-    _check(contract, margin, bool(operating_point), prevalence, repeated, aggregate, by)
+    check(contract, margin, bool(operating_point), prevalence, repeated, aggregate, by)
     wanted = thresholds.wanted(operating_point, contract)
     of_model = _limits(model)
     answers_to = members.ready(model, uncertain, seed)
-    tested, left_out = _sound(_part(listed, split, name), damaged)
-    manifests.check_labels(tested, contract.classes, name)
-    chosen, notes = _inputs(model, tested, name, view)
+    selected = selected or selection.select(
+        model,
+        listed,
+        name,
+        split=split,
+        view=view,
+        validation_split=validation_split,
+        damaged=damaged,
+        sets=set_error is not None,
+    )
+    tested, chosen = selected.tested.rows, selected.tested.inputs
     found, problems = _answers(model, chosen, batch_size)
     quality = None if problems is None else alarms.summary(found, problems, seed=seed, resamples=resamples)
-    notes += [f"left out: {problem}" for problem in left_out]
+    notes = [*selected.remarks, *selected.tested.notes]
+    notes += [f"left out: {problem}" for problem in selected.tested.left_out]
     predicted = _predicted(tested, found)
     overlap = None if model.seen is None else seen.overlap(model.seen, predicted)
     validation = None
     if contract.positive or set_error is not None:
-        validation = _validation(model, listed, name, split, validation_split, view, batch_size, damaged)
+        validation = _validation(model, selected.validation, batch_size)
         if validation is None and contract.positive:
             notes.append("no validation rows: no threshold for a fixed specificity was chosen")
     uncalibrated = recalibration.undone(found, contract.calibration) if contract.calibration else None
@@ -154,7 +162,7 @@ def evaluate(
         validation=validation.of if validation else None,
         seed=seed,
         resamples=resamples,
-        data=data or f"{name}, split {split}",
+        data=data or f"{name}, split {selected.split}",
         synthetic=contract.synthetic if synthetic is None else synthetic,
         stand_in=contract.stand_in if stand_in is None else stand_in,
     )
@@ -190,7 +198,7 @@ def evaluate(
     summary["strata_differences"] = strata_differences.differences(
         found, by, threshold=point.threshold if point else None, **of_strata
     )
-    summary |= {"quality": quality, "model_limits": of_model}
+    summary |= {"rows": selected.summary(), "quality": quality, "model_limits": of_model}
     summary["seen"] = overlap.summary() if overlap else None
     told = [
         *seen.remarks(model.seen, overlap),
@@ -198,10 +206,10 @@ def evaluate(
         *_remarks(uncertain.ensemble, predicted),
         *summary["thresholds"]["remarks"],
     ]
-    return Evaluation(found, summary, tested, overlap, tuple(left_out), (*told, *notes), for_others)
+    return Evaluation(found, summary, tested, overlap, selected.tested.left_out, (*told, *notes), for_others)
 
 
-def _check(
+def check(
     contract: Contract,
     margin: float | None,
     operating_point: bool,
@@ -284,46 +292,6 @@ def _repeatability(
     return repeatability.summary(found, decisions, names, seed=seed, resamples=resamples)
 
 
-def _part(rows: Manifest, split: str, name: str) -> Manifest:
-    if split == EVERYTHING:
-        return rows
-    part = rows.part(split)
-    if not len(part):
-        there = Counter(value or "(none)" for value in rows.rows["split"])
-        counts = ", ".join(f"{value} ({count} rows)" for value, count in there.items())
-        raise InputError(f"{name}: no row with split {split!r}; there is {counts}: choose with --split, or --split all")
-    return part
-
-
-def _sound(rows: Manifest, damaged: Literal["fail", "skip"]) -> tuple[Manifest, list[UnreadableImage]]:
-    """The rows without those of damaged images, where they are to be skipped, and what was left out."""
-    return readable.only(rows, damaged) if damaged == "skip" else (rows, [])
-
-
-def _inputs(model: Model, rows: Manifest, name: str, view: str) -> tuple[Inputs, list[str]]:
-    """The model's inputs of one split and what a reader should know about them."""
-    contract = model.contract
-    if contract.views:
-        if (rows.rows["view"] == "").all():
-            raise InputError(
-                f"{name}: no row names its view, but {model.path} ({contract.task}) takes "
-                f"cases of {', '.join(contract.views)}; fill the columns case and view, "
-                "or use a model of single images"
-            )
-        chosen, left_out = inputs.from_cases(rows, contract.classes, contract.views, missing=contract.missing)
-        notes = [f"{count} cases left out: {reason}" for reason, count in left_out.items()]
-    else:
-        chosen = inputs.from_images(rows, contract.classes, view)
-        unlabeled = len(rows) - len(chosen)
-        notes = [f"{unlabeled} rows left out: unlabeled or another view"] if unlabeled else []
-    missing = [file for files in chosen.files for file in files if file != images.MISSING and not Path(file).is_file()]
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise InputError(f"{missing[0]}: no such file{more}; is --root {rows.root} the folder of the images?")
-    images.check_files(file for files in chosen.files for file in files)  # before the model works for hours
-    return chosen, notes
-
-
 def _answers(model: Model, chosen: Inputs, batch_size: int) -> tuple[Predictions, list[tuple[Problem, ...]] | None]:
     """Predictions, and what is wrong with the images, where the model has a gate."""
     probabilities, problems = runtime.answers(model, chosen.files, batch_size)
@@ -336,23 +304,11 @@ def _predicted(rows: Manifest, found: Predictions) -> Manifest:
     return rows.where(rows.rows["path"].isin(ids) | rows.rows["case"].isin(ids))
 
 
-def _validation(
-    model: Model,
-    rows: Manifest,
-    name: str,
-    split: str,
-    validation_split: str,
-    view: str,
-    batch_size: int,
-    damaged: Literal["fail", "skip"],
-) -> Validation | None:
+def _validation(model: Model, part: Part | None, batch_size: int) -> Validation | None:
     """Predictions on the validation rows of the manifest, else those that the run itself kept, else None."""
-    if split not in (EVERYTHING, validation_split):
-        part = rows.part(validation_split)
-        if (part.rows["label"] != "").any():
-            part = _sound(part, damaged)[0]
-            found = _answers(model, _inputs(model, part, name, view)[0], batch_size)[0]
-            return Validation(found, _predicted(part, found))
+    if part is not None:
+        found = _answers(model, part.inputs, batch_size)[0]
+        return Validation(found, _predicted(part.rows, found))
     kept = model.run_dir and model.run_dir.validation_predictions
     if not kept or not kept.is_file():
         return None

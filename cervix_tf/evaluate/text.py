@@ -40,7 +40,7 @@ def headline(summary: Mapping[str, Any]) -> dict[str, Any]:
         **{name: summary[name] for name in ("data", "n", "groups")},
         "decided": by,
         "warnings": warnings,
-        "remarks": (summary.get("thresholds") or {}).get("remarks", []),
+        "remarks": [each for part in ("rows", "thresholds") for each in (summary.get(part) or {}).get("remarks", ())],
         "metrics": found,
     }
 

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 Kind = Literal["warnings", "remarks"]
 _OWN = "this data set's own validation rows"
 _MODELS = "the model's own validation rows"
+_POINT = "operating point"
+_SETS = "prediction sets"
+_CALIBRATION = "calibration"
 _FIXED = "thresholds for a fixed specificity"
+_ELSEWHERE = {
+    _POINT: "the threshold may reach less than what was asked",
+    _SETS: "the sets may miss more than what was asked",
+    _CALIBRATION: "probabilities may be less well calibrated",
+    _FIXED: "the specificity may be lower than what was asked",
+}
+"""What may come of it on other data, where results on the rows that it was chosen on look better than they are."""
 
 
 @dataclass(frozen=True)
@@ -100,19 +110,19 @@ def optimism(
         rows[on] = of
 
     if isinstance(asked, Chosen):
-        add("operating point", asked.on, asked.rows)
+        add(_POINT, asked.on, asked.rows)
     if validation is not None:
         on = _MODELS if validation.rows is None else _of(name)
-        for what, holds in (("operating point", isinstance(asked, Rule)), ("prediction sets", sets)):
+        for what, holds in ((_POINT, isinstance(asked, Rule)), (_SETS, sets)):
             if holds:
                 add(what, on, validation.rows)
         if on not in chosen and validation.rows is not None:
             add(_FIXED, on, validation.rows)
     if model.contract.calibration:
-        add("calibration", _MODELS, None)
+        add(_CALIBRATION, _MODELS, None)
     found: dict[str, list[str]] = {"warnings": [], "remarks": []}
     for on, each in chosen.items():
-        kind, told = _of_rows(" and ".join(each), on, rows[on], model.seen)
+        kind, told = _of_rows(each, on, rows[on], model.seen)
         if told:
             found[kind].append(told)
     if isinstance(asked, Chosen):
@@ -122,23 +132,34 @@ def optimism(
     return found
 
 
-def _of_rows(what: str, on: str, rows: Manifest | None, known: Seen | None) -> tuple[Kind, str]:
-    """What to tell of `what` was chosen on `rows`; "" for nothing."""
+def _of_rows(chosen: list[str], on: str, rows: Manifest | None, known: Seen | None) -> tuple[Kind, str]:
+    """What to tell of what was chosen on `rows`; "" for nothing."""
+    what = " and ".join(chosen)
     before = seen.overlap(known, rows) if known and rows else None
-    if before and before.trained_groups:
+    misleading = (
+        "on such rows results look better than they are, so that elsewhere "
+        f"{' and '.join(_ELSEWHERE[each] for each in chosen)}"
+    )
+    if before and before.trained_files:
         return "warnings", (
-            f"{what}: too optimistic, since the model was trained on {before.trained_files} of the {before.files} "
-            f"files and {before.trained_groups} of the {before.groups} groups it was chosen on ({on}); choose it on "
-            "rows that the model has not seen"
+            f"{what}: chosen on {on}, {before.trained_files} of whose {before.files} files the model was trained on; "
+            f"{misleading}; choose on rows that the model has not seen"
+        )
+    if before and before.trained_groups:  # hospitals number their patients alike
+        return "remarks", (
+            f"{what}: chosen on {on}, where {before.trained_groups} of {before.groups} groups have names of groups "
+            f"that the model was trained on; if they are the same women, {misleading}"
         )
     if rows is None or (before and before.chosen_files == before.files):
         which = "which"
-    elif before and before.chosen_groups and what != _FIXED:
+    elif before and before.chosen_files and chosen != [_FIXED]:
         which = f"of which {before.chosen_files} of {before.files} files"
     else:
         return "remarks", ""
-    slightly = f"{what}: perhaps slightly optimistic, chosen on {on}, {which} chose the model itself too"
-    return "remarks", f"{slightly} (its epoch, for example)"
+    return (
+        "remarks",
+        f"{what}: chosen on {on}, {which} chose the model itself too (its epoch, for example); {misleading}",
+    )
 
 
 def _tested_again(point: Chosen, tested: Manifest) -> tuple[Kind, str]:

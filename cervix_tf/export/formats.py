@@ -203,13 +203,14 @@ def check(out: RunDir, formats: Sequence[Format]) -> None:
 def remove(out: RunDir) -> None:
     """Remove everything that was exported of a run's model, before it becomes another one.
 
-    Raises `InputError`, and removes nothing, where something lies in an exported folder that this program did not
-    write.
+    Raises `InputError`, and removes nothing, where a folder stands in the place of a file, or something lies in the
+    SavedModel that this program did not write.
     """
-    check(out, FORMATS)
+    targets = {target_of(out, name): name == "saved_model" for name in get_args(Format)}
+    for target, folder in targets.items():
+        atomic.check_target(target, folder=folder)
     out.exports.unlink(missing_ok=True)
-    for name in get_args(Format):
-        target = target_of(out, name)
+    for target in targets:
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
 
 

@@ -54,7 +54,8 @@ def in_float32(model: keras.Model) -> keras.Model:
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
-        if not isinstance(layer, keras.layers.InputLayer):
+        # An operation between layers (keras.ops.flip) has no precision of its own.
+        if isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer):
             config["dtype"] = "float32"
         return type(layer).from_config(config)
 

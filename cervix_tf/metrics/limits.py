@@ -28,14 +28,13 @@ def any_image(gate: bool) -> str:
 
 def of(metrics: Mapping[str, Any]) -> list[str]:
     """The limits that follow from a metrics.json: where it was measured, on how few, and what probabilities are."""
-    few = [
-        f"{name} ({count})"
-        for name, count in zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True)
-        if count < FEWEST
-    ]
+    counts = dict(zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True))
+    untested = [name for name, count in counts.items() if not count]
+    few = [f"{name} ({count})" for name, count in counts.items() if 0 < count < FEWEST]
     return [
         f"Measured on {metrics['n']} inputs of {metrics['groups']} groups from one source; other cameras, clinics and "
         "populations will differ.",
+        *([f"Without a test input, so not tested: {', '.join(untested)}."] if untested else []),
         *([f"Fewer than {FEWEST} test inputs of {', '.join(few)}: their rates are very uncertain."] if few else []),
         "Probabilities are a network's, as calibrated as the report shows; they are not a patient's risk of disease.",
     ]

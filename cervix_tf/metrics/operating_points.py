@@ -45,6 +45,8 @@ def rule(text: str, option: str = "--operating-point") -> Rule:
         value = np.nan
     if (name in ("sensitivity", "specificity") and 0 < value < 1) or (name == "cost" and 0 < value < np.inf):
         return Rule(name, value)
+    if name in ("sensitivity", "specificity") and 1 < value < 100:
+        raise InputError(f"{option} {text}: is a percentage, and a share is wanted: write {name}:{value / 100:g}")
     raise InputError(f"{option} {text}: is no rule for an operating point; write {_FORMS}")
 
 

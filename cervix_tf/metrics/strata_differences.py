@@ -90,7 +90,7 @@ def differences(
             _as_trials(value, unit, resamples, generator) if value in (0.0, 1.0) else draws[at, name, part]
             for part, (value, unit) in enumerate(zip(both, units, strict=True))
         ]
-        shared = len(set(groups[sides[0]]) & set(groups[sides[1]]))
+        shared = len(set(groups[used & sides[0]]) & set(groups[used & sides[1]]))
         measured = intervals.percentile(both[0] - both[1], apart[0] - apart[1], n, len(set(groups[used])), n)
         measured = replace(measured, method=f"{measured.method}; {shared} groups are on both sides")
         found[at, name] = asdict(measured)

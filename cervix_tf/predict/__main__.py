@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.damaged == "skip":
             found, left_out = files.sound(found)
         elif len(found) > 1:  # all damaged images at once, and before the work
-            images.check_files(file for _, each in found for file in each)
+            images.check_files((file for _, each in found for file in each), skippable=True)
         probabilities, problems = runtime.answers(model, [each for _, each in found], options.batch_size)
         names = [name for name, _ in found]
         show = as_json if options.json else as_table

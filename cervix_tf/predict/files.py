@@ -38,13 +38,11 @@ def sound(found: Sequence[Input]) -> tuple[list[Input], dict[str, str]]:
 
     Raises `InputError` for files that are missing or may not be read, which are not damaged, and when no input is left.
     """
-    from cervix_tf.data import readable  # it imports pandas, which a first verdict does not wait for
-
     kept: list[Input] = []
     left_out: dict[str, str] = {}
     files = [file for _, each in found for file in each if file != images.MISSING]
     problems = {file: problem for file, problem in zip(files, images.unreadable(files), strict=True) if problem}
-    images.refuse([problem for problem in problems.values() if problem.kind in readable.NOT_SEEN])
+    images.refuse([problem for problem in problems.values() if problem.kind in images.NOT_SEEN])
     for name, each in found:
         reasons = [str(problems[file]) for file in each if file in problems]
         if reasons:

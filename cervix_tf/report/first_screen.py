@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cervix_tf.metrics import limits
 from cervix_tf.metrics.limits import NOT_A_DEVICE
 from cervix_tf.report import formatting, summary_cards
-from cervix_tf.report.summary_cards import Card
+from cervix_tf.report.summary_cards import Card, percent
 
 if TYPE_CHECKING:
     from cervix_tf.metrics.predictions import Predictions
@@ -41,6 +41,8 @@ class FirstScreen:
     asked: str
     tested: str
     in_cases: str
+    threshold: str
+    """Where it was chosen and for what; empty without one."""
     rates: list[Rate]
     counts: dict[str, int] | None
     """Positive, missed of them, negative, alarmed of them; None without positive classes."""
@@ -49,6 +51,8 @@ class FirstScreen:
     limits: list[str]
     """The most important ones."""
     other_limits: list[str]
+    card_limits: list[str]
+    """What else the model's card says, which is of its original test."""
     not_a_device: str = NOT_A_DEVICE
 
 
@@ -71,12 +75,14 @@ def screen(
         _asked(metrics, views),
         _tested(metrics),
         summary_cards.in_cases(metrics),
+        _threshold(metrics.get("operating_point") or {}),
         _rates(metrics),
         summary_cards.counts(metrics),
         alarms(metrics),
         _silent(metrics, deferral, gate),
         first,
-        [each for each in (*of_model, *limits.of(metrics), limits.any_image(gate)) if each not in first],
+        [each for each in (*limits.of(metrics), limits.any_image(gate)) if each not in first],
+        [each for each in of_model if each not in first],
     )
 
 
@@ -95,7 +101,37 @@ def _tested(metrics: Mapping[str, Any]) -> str:
     groups, unlabeled = metrics.get("groups"), metrics.get("unlabeled")
     more = f" {unlabeled} more have no label." if unlabeled else ""
     of = f" of {groups} groups (women, visits, slides or fields)" if groups and groups != n else ""
-    return f"Tested on {n} cases{of}{with_}.{more}"
+    rows = metrics.get("rows") or {}
+    remarks = [f" {each[:1].upper()}{each[1:]}." for each in rows.get("remarks", ())]
+    return f"Tested on {n} cases{of}{with_}.{more}{''.join(remarks)}{_left_out(rows)}"
+
+
+def _left_out(rows: Mapping[str, Any]) -> str:
+    """How many damaged images were skipped, and the first ones' names."""
+    skipped = rows.get("left_out") or {"images": 0}
+    if not skipped["images"]:
+        return ""
+    more = skipped["images"] - len(skipped["first"])
+    names = [*skipped["first"], *([f"and {more} more"] if more else [])]
+    count = "1 image" if skipped["images"] == 1 else f"{skipped['images']} images"
+    return f" Left out as damaged: {count}: {', '.join(names)}."
+
+
+def _threshold(point: Mapping[str, Any]) -> str:
+    """Where the threshold was chosen and for what, and of a rate what came out here."""
+    if point.get("threshold") is None:
+        return ""
+    name, _, value = point["rule"].partition(":")
+    on = point.get("chosen_on", "the validation rows")
+    if name in _WORDS:
+        here = point["metrics"][name]
+        found = f"; here it {_WORDS[name][1]} {percent(here)}" if formatting.defined(here) else ""
+        return f"Threshold chosen for a {name} of {100 * float(value):g} % on {on}{found}."
+    goals = {
+        "cost": f"so that a missed positive weighs {value} false alarms",
+        "youden": "for the best sum of both rates",
+    }
+    return f"Threshold chosen {goals.get(name, f'by {name}')} on {on}."
 
 
 def _rates(metrics: Mapping[str, Any]) -> list[Rate]:
@@ -150,7 +186,7 @@ def alarms(metrics: Mapping[str, Any]) -> str:
         f"{right + wrong:,} alarms, {right} of them right and {wrong:,} false, and miss {ill - right}."
     )
     if share > 2 * prevalence:
-        text += f" In this test {100 * share:.0f} % have it, so alarms look more reliable here than they would there."
+        text += f" In this test {100 * share:.0f} % have it, so alarms look more reliable here than there."
     return text
 
 
@@ -164,8 +200,8 @@ def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]], g
         wrong = "It is wrong" if names == 2 else f"It names the wrong one of {names} classes"
         told = "; its doubt tells little here" if kept["value"] > 0.95 * whole["value"] else ""
         found.append(
-            f"When it is unsure. {wrong} in {_share(whole)}; if the {100 * _SHOWN_DEFERRAL:.0f} % that it is least "
-            f"sure of go to a person, in {_share(kept)} of the rest{told}."
+            f"When it is unsure. {wrong} in {percent(whole)}; if the {100 * _SHOWN_DEFERRAL:.0f} % that it is least "
+            f"sure of go to a person, in {percent(kept)} of the rest{told}."
         )
     else:
         found.append("When it is unsure. How much deferring helps was not measured here.")
@@ -174,18 +210,14 @@ def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]], g
         alone = sets["overall"]["share_of_one_class"]
         found.append(
             f"When more than one class is possible at an error of {100 * sets['error']:g} %: it commits itself to one "
-            f"class in {_share(alone)} of cases."
+            f"class in {percent(alone)} of cases."
         )
-    alarmed = metrics.get("quality")
-    here = f"; here about {_share(alarmed['alarms'])}" if alarmed else ""
-    warns = f" It warns about images that are too dark, blurred or unlike those it learned from{here}." if gate else ""
+    alarmed = (metrics.get("quality") or {}).get("alarms")
+    warns = " It warns about images that are too dark, blurred or unlike its training images." if gate else ""
+    if alarmed and not summary_cards.many_alarms(alarmed):
+        warns += f" It did so for {percent(alarmed)} of images here."
     found.append(f"When the image is of another kind than those it was tested on. {limits.ANY_IMAGE}{warns}")
     return found
-
-
-def _share(measured: Mapping[str, Any]) -> str:
-    ends = "" if measured["low"] is None else f" [{100 * measured['low']:.1f}, {100 * measured['high']:.1f}]"
-    return f"{100 * measured['value']:.1f} %{ends}"
 
 
 def deferral(metrics: Mapping[str, Any], predicted: Predictions | None) -> Sequence[Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from cervix_tf.report import formatting
 _MAIN = ("accuracy", "macro_f1", "harmonic_mean_tpr")
 _BINARY = ("sensitivity", "specificity", "auc")
 _WITHOUT_BINARY = ("macro_auc", "balanced_accuracy", "cohens_kappa")
+_MANY_ALARMS = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,17 @@ def text(name: str, measured: Mapping[str, Any] | None) -> str:
     return f"{formatting.value(name, measured)} {formatting.interval(name, measured)}".strip()
 
 
+def percent(measured: Mapping[str, Any]) -> str:
+    """A share as it stands in a sentence: `54.7 % [46.0, 63.3]`."""
+    ends = "" if measured["low"] is None else f" [{100 * measured['low']:.1f}, {100 * measured['high']:.1f}]"
+    return f"{100 * measured['value']:.1f} %{ends}"
+
+
+def many_alarms(alarms: Mapping[str, Any]) -> bool:
+    """Whether the gate warned about so many inputs that a reader must know it before every number."""
+    return bool(alarms["value"] >= _MANY_ALARMS)
+
+
 def majority(metrics: Mapping[str, Any]) -> str:
     """What always naming the majority class would reach, which accuracy has to beat; empty if unknown."""
     rows = [sum(row) for row in metrics.get("confusion") or []]
@@ -136,7 +148,12 @@ def banners(metrics: Mapping[str, Any], contract: Mapping[str, Any], published: 
     if metrics.get("stand_in") or contract.get("stand_in"):
         found.append(("STAND-IN DATA", other))
     found += [("SEEN IN TRAINING", f"{each}.") for each in (metrics.get("seen") or {}).get("warnings", ())]
-    found += [("TOO OPTIMISTIC", f"{each}.") for each in (metrics.get("thresholds") or {}).get("warnings", ())]
+    found += [("THRESHOLDS", f"{each}.") for each in (metrics.get("thresholds") or {}).get("warnings", ())]
+    quality = metrics.get("quality") or {}
+    if quality and many_alarms(quality["alarms"]):
+        many = "More than half" if quality["alarms"]["value"] > 0.5 else "A third or more"
+        at_fault = f"({percent(quality['alarms'])}) are {' or '.join(quality['by'])}"
+        found.append(("QUALITY", f"{many} of these images {at_fault}: do not trust its answers here."))
     if published:
         found.append(("SELECTED ON THE TEST PART", chosen))
     return found

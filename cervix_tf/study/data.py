@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from cervix_tf import progress, shown_paths
 from cervix_tf.config import Source
@@ -17,6 +17,7 @@ from cervix_tf.data.views import kind
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
+Name = TypeVar("Name", bound=str)
 Splits = dict[str, Manifest]
 """train, test and, as a rule, validation."""
 SPLITS = ("train", "validation", "test")
@@ -120,15 +121,47 @@ def importer_options(source: Source, layout: str) -> Options:
 
     Raises `InputError` for an option that this layout's importer does not read.
     """
-    for name in _told(source):
-        if problem := importers.unread(layout, name):
-            raise InputError(f"{_option(name)}: {problem}")
+    importers.check_read(layout, {name: _option(name) for name in _told(source)})
     return Options(**{name: getattr(source, name) for name in _OPTIONS} | {"labels": dict(source.labels)})
 
 
 def imported(source: Source, layout: str, root: Path) -> Imported:
     """What the importer of a layout finds below a root, told what the source says to it."""
     return importers.load(layout, root, importer_options(source, layout))
+
+
+def imported_sets(
+    source: Source, names: Sequence[Name], root: Path, left: Callable[[list[Name]], str] = " ".join
+) -> Imported:
+    """Data sets, each in a folder of its layout's name below one root, as one manifest; the column `site` names them.
+
+    Raises `InputError` for missing folders; of those that are there, `left` says what a study can do with, as
+    `--data-sets` takes it.
+    """
+    missing = [name for name in names if not (root / name).is_dir()]
+    if missing:
+        others = left([name for name in names if name not in missing])
+        remedy = f", or leave it out: --data-sets {others}" if others else ""
+        raise InputError(
+            f"{root}: has no folder {', '.join(missing)}; put each data set into a folder of its name{remedy}"
+        )
+    found = {name: imported(source, name, root / name) for name in names}
+    sited: dict[str, Imported] = {
+        name: replace(each, manifest=replace(each.manifest, rows=each.manifest.rows.assign(site=name)))
+        for name, each in found.items()
+    }
+    return importers.joined(root, sited)
+
+
+def check_sets(images: Manifest, names: Sequence[str], where: str) -> None:
+    """Raise `InputError` unless the column `site` names one of these data sets in every row of `where`."""
+    strange = images.rows[~images.rows["site"].isin(names)]
+    if len(strange):
+        first = strange.iloc[0]
+        raise InputError(
+            f"{where}: {first['path']}: site {first['site']!r} is none of the data sets {', '.join(names)} "
+            f"({len(strange)} such rows); write the data set there, or name it with --data-sets"
+        )
 
 
 def _told(source: Source) -> list[str]:

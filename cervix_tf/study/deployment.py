@@ -80,15 +80,16 @@ def deploy(
     removed first and written before gate and exports, which need it: without it the rest is another model's, or half of
     one. A model that an earlier version deployed stays as it is, without a gate.
 
-    Raises `InputError` when an exported file is refused, or validation does not allow the calibration.
+    Raises `InputError` when an exported file is refused, when a user's files stand in an exported one's place, and when
+    validation does not allow the calibration.
     """
     files = [out.model, out.exports, *(formats.target_of(out, kind) for kind in kinds)]
     if neighbors is not None:
         files.append(out.neighbors)
     if not _stands(out, files, wanted):
-        formats.remove(out)
         for path in (out.contract, out.quality, out.decisions):
             path.unlink(missing_ok=True)
+        formats.remove(out)
         if neighbors is not None:
             neighbor_files.write(neighbors, out.neighbors)
         with atomic.replacing(out.model) as part:

@@ -282,4 +282,5 @@ def _estimate(config: Config, row: Row) -> str:
     images = expected.images or sum(expected.per_split.values())
     share = 1 - config.validation_share - config.test_share
     trained = min(config.most_training_images, share * images)
-    return f"at most {duration(_SECONDS * trained * config.optimizer.epochs)}"
+    after = f", after {SOURCE}" if row.variant == SOURCE else ""
+    return f"at most {duration(_SECONDS * trained * config.optimizer.epochs)}{after}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cervix_tf.data import audit, importers
+from cervix_tf.data import audit
 from cervix_tf.data.groups import groups_of
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.manifest import Manifest
@@ -56,35 +56,21 @@ def read(config: Config, out: RunDir) -> Manifest:
     seen = found.manifest.rows["view"].map(kind).isin(VIEWS)
     known = {label: (label,) for sheet in SHEETS.values() for label in sheet.classes}
     labeled = data.labeled(replace(found, manifest=found.manifest.where(seen)), known, name, at_least=1)
-    strange = labeled.rows[~labeled.rows["site"].isin(config.data_sets)]
-    if len(strange):
-        first = strange.iloc[0]
-        raise InputError(
-            f"{name}: {first['path']}: site {first['site']!r} is none of the data sets {', '.join(config.data_sets)} "
-            f"({len(strange)} such rows); write the data set there, or name it with --data-sets"
-        )
+    data.check_sets(labeled, config.data_sets, name)
     return audit.group_by_similarity(data.check(labeled, out, config.data.damaged))
 
 
 def _imported(config: Config, root: Path) -> Imported:
     """The data sets below one root as one manifest."""
-    missing = [name for name in config.data_sets if not (root / name).is_dir()]
-    if missing:
-        there = [name for name in config.data_sets if name not in missing]
-        left = usable(there)
-        main = "" if config.main in left else f" --main {left[0]}" if left else ""
-        remedy = f", or leave it out: --data-sets {' '.join(left)}{main}" if left else ""
-        raise InputError(
-            f"{root}: has no folder {', '.join(missing)}; put each data set into a folder of its name{remedy}"
-        )
-    found: dict[str, Imported] = {}
-    for name in config.data_sets:
-        each = data.imported(config.data, name, root / name)
-        rows = each.manifest.rows.assign(site=name)
-        if name == SOURCE:  # its own splits may hold one woman twice
-            rows = rows.assign(split="")
-        found[name] = replace(each, manifest=replace(each.manifest, rows=rows))
-    return importers.joined(root, found)
+
+    def left(there: list[DataSet]) -> str:
+        able = usable(there)
+        return " ".join(able if config.main in able or not able else [*able, "--main", able[0]])
+
+    found = data.imported_sets(config.data, config.data_sets, root, left)
+    rows = found.manifest.rows
+    forgotten = rows["split"].where(rows["site"] != SOURCE, "")  # the source's own splits may hold one woman twice
+    return replace(found, manifest=replace(found.manifest, rows=rows.assign(split=forgotten)))
 
 
 def split(everything: Manifest, config: Config) -> Parts:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cervix_tf.data import audit, importers, manifest, splits
+from cervix_tf.data import audit, manifest, splits
 from cervix_tf.data.groups import groups_of
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import pap_cells
-from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study.data import Splits
@@ -29,22 +28,11 @@ def read(config: Config, out: RunDir) -> Manifest:
         pap_cells.write(root, cells=config.synthetic_cells, seed=config.seed)
 
     def importer(root: Path) -> Imported:
-        found: dict[str, Imported] = {}
-        for name in config.data_sets:
-            if not (root / name).is_dir():
-                raise InputError(f"{root}: has no folder {name}; put the data set there, or give other --data-sets")
-            each = data.imported(config.data, name, root / name)
-            found[name] = replace(each, manifest=replace(each.manifest, rows=each.manifest.rows.assign(site=name)))
-        return importers.joined(root, found)
+        return data.imported_sets(config.data, config.data_sets, root)
 
     found = data.load(config.data, "two data sets'", importer, out, draw if config.synthetic_cells else None).manifest
     name = data.name_of(config.data, found)
-    for at, site in enumerate(found.rows["site"]):
-        if site not in config.data_sets:
-            raise InputError(
-                f"{name}: {found.rows['path'][at]}: site {site!r} is none of the data sets "
-                f"{', '.join(config.data_sets)}; write the data set there, or name it with --data-sets"
-            )
+    data.check_sets(found, config.data_sets, name)
     for each in config.data_sets:
         manifest.check_labels(of_data_set(found, each), SHEETS[each].classes, f"{name}, {each}")
     sound = data.check(replace(found, rows=found.rows.assign(split="")), out, config.data.damaged)

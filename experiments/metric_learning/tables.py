@@ -67,7 +67,8 @@ def of_run(
 def noted(config: Config, more: str = "") -> str:
     """How our numbers were made, in a sentence."""
     other = "" if config.task == "cervigrams" and not config.synthetic_women else "; not the paper's data"
-    return f"Ours: {described(config).text}, seed {config.seed}{more}{other}."
+    first = ", random initial weights, so that Pre-trained is untrained" if config.weights == "random" else ""
+    return f"Ours: {described(config).text}{first}, seed {config.seed}{more}{other}."
 
 
 def write_counts(config: Config, parts: Mapping[str, Manifest], out: RunDir) -> None:

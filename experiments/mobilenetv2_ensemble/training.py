@@ -67,7 +67,9 @@ def network(config: Config, row: Row, fold: Fold) -> keras.Model:
     """
     if row.stage == "ensemble":
         _LAST_ENSEMBLE.clear()  # one is as much as memory should hold
-        trained = _LAST_ENSEMBLE[config, fold.training_dir(row.name).root] = _ensemble(config, row, fold)
+        trained = _ensemble(config, row, fold)
+        if any(row.name in other.needs for other in ROWS.values()):
+            _LAST_ENSEMBLE[config, fold.training_dir(row.name).root] = trained
         return trained.whole
     if row.stage == "fine_tuning":
         return _fine_tuned(config, row, fold)

@@ -113,5 +113,5 @@ def test_cric_names_wrong_rows_lost_fields_and_points_outside(tmp_path: Path) ->
         load("cric", root, Options(crops=tmp_path / "crops"))
     lines = str(error.value).splitlines()
     assert [f"line {n}" in line for n, line in zip((6, 7, 8), lines, strict=True)] == [True] * 3
-    with pytest.raises(InputError, match="option crops"):
+    with pytest.raises(InputError, match="name a folder for them by --crops"):
         load("cric", cric(tmp_path / "again", 1376, 1020))

@@ -104,7 +104,7 @@ def test_a_table_of_other_columns_is_refused_with_those_it_has(tmp_path: Path) -
 
 
 def test_a_level_that_the_tree_lacks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="level 4: HiCervix has the levels 1, 2 and 3"):
+    with pytest.raises(InputError, match="--level 4: HiCervix has the levels 1, 2 and 3"):
         load("hicervix", hicervix_copy(tmp_path), Options(level=4))
 
 

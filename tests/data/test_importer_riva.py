@@ -224,6 +224,8 @@ def test_a_folder_of_crops_that_holds_the_fields_is_refused(tmp_path: Path) -> N
     for folder in (tmp_path, root):
         with pytest.raises(InputError, match="holds the fields themselves"):
             load("riva_challenge", root, Options(crops=folder))
+    with pytest.raises(InputError, match=r"images.*\.png, which no import wrote; name a folder for the crops alone"):
+        load("riva_challenge", root, Options(crops=root / "images"))
     again = [load("riva_challenge", root, Options(crops=root / "crops")) for _ in range(2)]
     assert again[0].manifest.rows.equals(again[1].manifest.rows)
     assert again[0].left_out == again[1].left_out
@@ -232,7 +234,7 @@ def test_a_folder_of_crops_that_holds_the_fields_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["riva", "riva_challenge"])
 def test_crops_need_a_folder(name: str, tmp_path: Path) -> None:
     root = (zenodo if name == "riva" else kaggle)(tmp_path / "copy")
-    with pytest.raises(InputError, match="option crops"):
+    with pytest.raises(InputError, match="name a folder for them by --crops"):
         load(name, root, Options(annotator="annotator_1" if name == "riva" else ""))
 
 

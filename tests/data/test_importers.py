@@ -58,6 +58,13 @@ def test_an_option_that_the_importer_does_not_read_is_refused(name, options, wor
         load(name, tmp_path, options)
 
 
+def test_all_options_that_the_importer_does_not_read_are_refused_at_once(tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "1.png")
+    with pytest.raises(InputError) as caught:
+        load("folder", tmp_path, Options(age_column="years", level=2, labels={"a": "b"}))
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["--level", "--age-column"]
+
+
 def test_every_option_names_the_importers_that_read_it() -> None:
     source = Path(importers.__file__).read_text()
     for option, layouts in importers.READ_BY.items():

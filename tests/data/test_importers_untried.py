@@ -34,3 +34,10 @@ def test_the_help_of_an_import_names_those_never_tried(capsys: pytest.CaptureFix
         command.main(["import", "--help"])
     shown = " ".join(re.sub(r"[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
     assert f"never tried on the original files: {', '.join(importers.UNTRIED)}" in shown
+
+
+def test_the_guide_names_those_never_tried_with_their_sheets_and_only_them() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "own_data.md").read_text("utf-8")
+    listed = re.findall(r"^\| \[`(\w+)`\]\(../../data_manifests/(\w+)/datasheet.yaml\) \|", guide, re.M)
+    assert sorted(listed) == [(name, name) for name in importers.UNTRIED]
+    assert "These five are" in guide and len(listed) == 5

@@ -104,3 +104,15 @@ def test_joined_inputs_stand_one_after_the_other():
     both = inputs.joined([first, second, first])
     assert both.files == first.files + second.files + first.files
     assert list(both.labels) == [0, 1, 0] and list(both.rows["group"]) == ["a", "b", "a"]
+
+
+def test_a_case_whose_images_are_of_several_devices_is_of_none(tmp_path):
+    def of(*devices):
+        records = [
+            {"path": f"{view}.png", "label": "a", "case": "1", "view": view, "device": device}
+            for view, device in zip(("green", "iodine"), devices, strict=True)
+        ]
+        found, _ = inputs.from_cases(manifest.from_records(records, tmp_path), ("a",), ("green", "iodine"))
+        return list(found.rows["device"])
+
+    assert of("A", "A") == ["A"] and of("A", "B") == [""]

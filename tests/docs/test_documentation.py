@@ -1,6 +1,8 @@
 """What README and guides print works as printed: commands, Python examples, notebooks, links."""
 
+import csv
 import importlib
+import itertools
 import operator
 import re
 import shlex
@@ -14,6 +16,8 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
+
+from cervix_tf.data.importers.csv import USUAL
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted(PROJECT.glob("docs/guides/*.md"))]
@@ -87,6 +91,29 @@ def test_the_readmes_first_example_prints_what_the_readme_says(tmp_path, real_da
     (_, found, *_), (_, promised) = ([line.split() for line in lines] for lines in first_example(tmp_path))
     assert (found[0], found[-1]) == (promised[0], promised[-1])
     np.testing.assert_allclose(np.float64(found[1:-1]), np.float64(promised[1:-1]), atol=0.005)
+
+
+def test_the_guides_table_of_images_is_imported_by_the_guides_command(tmp_path):
+    (table,) = [block for block in blocks(OWN_PICTURES, "text") if block.startswith("path,")]
+    _, *lines = [line.split(",") for line in table.splitlines()]
+    for at, line in enumerate(lines):
+        file = tmp_path / "smears" / line[0]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(file), np.full((8, 8, 3), 20 * at, np.uint8))
+    (tmp_path / "smears" / "table.csv").write_text(table)
+    (command,) = [words for words in commands(OWN_PICTURES) if "csv" in words and "--table" not in words]
+    assert "has no column" not in run(command, tmp_path)
+    made = csv.DictReader((tmp_path / "smears" / "manifest.csv").read_text().splitlines())
+    names = ("path", "label", "group", "age", "device", "split")
+    assert [[row[name] for name in names] for row in made] == lines
+
+
+def test_the_guide_names_every_column_that_the_import_of_a_table_recognizes():
+    rows = re.findall(r"^\| (`[^|]+) \|[^|]+\| (`--[^|]+-column`[^|]*) \|$", OWN_PICTURES.read_text("utf-8"), re.M)
+    named = {name for names, _ in rows for name in re.findall(r"`(\w+)`", names)}
+    options = {name for _, options in rows for name in re.findall(r"`--(\w+)-column`", options)}
+    assert named == {"path", *itertools.chain(*USUAL.values())}
+    assert options == {"path", *USUAL}
 
 
 def test_the_readme_prints_the_same_three_commands():

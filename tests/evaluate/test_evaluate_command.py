@@ -91,6 +91,52 @@ def test_manifests_of_different_names_keep_them(model, tmp_path):
     assert list(json.loads((tmp_path / "evaluation" / "row.json").read_text())) == ["manifest", "again"]
 
 
+def two_hospitals(folder, **of_south):
+    """Manifests of two folders; the columns of the second one's rows are set to `of_south`."""
+    for name, columns in (("north", {}), ("south", of_south)):
+        (folder / name).mkdir()
+        images(folder / name, visits=8, **columns)
+    return ["--manifest", "north/manifest.csv", "south/manifest.csv", "--resamples", "100"]
+
+
+def test_a_manifest_without_splits_is_tested_as_a_whole_and_says_so(model, tmp_path, capsys):
+    main(["model.tflite", *two_hospitals(tmp_path, split="")])
+    row = json.loads((tmp_path / "evaluation" / "row.json").read_text())
+    told = "no row has a split: all 16 are tested"
+    assert [(each["n"], each["data"], each["remarks"]) for each in row.values()] == [
+        (8, "north/manifest.csv, split test", []),  # its validation rows chose thresholds
+        (16, "south/manifest.csv, split all", [told]),
+    ]
+    assert results(tmp_path / "evaluation/south-manifest")["rows"]["remarks"] == [told]
+    assert f"note: {told}" in capsys.readouterr().out
+    main(["model.tflite", "--manifest", "south/manifest.csv", "--resamples", "100", "-o", "alone"])
+    assert results(tmp_path / "alone")["n"] == 16
+    # Another split than the default is meant, and a column that is filled for some rows too.
+    with pytest.raises(SystemExit):
+        main(["model.tflite", "--manifest", "south/manifest.csv", "--split", "validation"])
+    assert "no row with split 'validation'; there is (none) (16 rows)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"split": "train"}, "south/manifest.csv: no row with split 'test'"),
+        ({"label": "cin9"}, "label 'cin9' is not among the classes"),
+        (None, "3/0.png: no such file"),
+    ],
+    ids=["no test rows", "an unknown label", "a missing file"],
+)
+def test_all_manifests_are_checked_before_the_first_is_evaluated(model, tmp_path, capsys, wrong, told):
+    asked = two_hospitals(tmp_path, **(wrong or {}))
+    if wrong is None:
+        (tmp_path / "south" / "3" / "0.png").unlink()
+    with pytest.raises(SystemExit):
+        main(["model.tflite", *asked])
+    said = capsys.readouterr().err
+    assert told in said and "south/manifest.csv: " in said
+    assert not (tmp_path / "evaluation").exists()
+
+
 @pytest.mark.parametrize("later", [["manifest.csv", "again.csv"], ["manifest.csv"]])
 def test_the_comparison_of_an_earlier_evaluation_goes_before_new_results_come(model, tmp_path, monkeypatch, later):
     images(tmp_path)
@@ -177,11 +223,13 @@ def test_damaged_images_end_it_or_are_left_out_named_and_counted(model, tmp_path
     images(tmp_path)
     for broken in ("0/0.png", "9/1.png"):  # a tested one and one of validation
         (tmp_path / broken).write_bytes((tmp_path / broken).read_bytes()[:50])
-    assert "0/0.png: truncated or damaged" in refused(capsys, "--resamples", "100")
+    said = refused(capsys, "--resamples", "100")
+    assert "0/0.png: truncated or damaged" in said and said.rstrip().endswith("with --damaged skip")
     assert not (tmp_path / "evaluation").exists()
     main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100", "--damaged", "skip"])
     found = results(tmp_path / "evaluation")
     assert (found["n"], found["groups"]) == (14, 7)
+    assert found["rows"]["left_out"] == {"images": 2, "first": ["0/0.png", "0/1.png"]}
     assert len(manifest.read(tmp_path / "evaluation" / "manifest.csv")) == 14
     assert json.loads((tmp_path / "evaluation" / "audit.json").read_text()) == [
         {"kind": "of an incomplete case (left out)", "count": 1},
@@ -240,6 +288,10 @@ def test_wrong_input_ends_in_one_clear_line(model, tmp_path, capsys):
     assert "leave one of them out" in refused(capsys, "--aggregate", "mean", "--by", "view")
     assert "at least 100" in refused(capsys, "--resamples", "5")
     assert "is a run or the model itself" in refused(capsys, "-o", "model.tflite")
+    (tmp_path / "model.tflite.csv").write_text((tmp_path / "manifest.csv").read_text())
+    with pytest.raises(SystemExit):
+        main(["model.tflite", "--manifest", "manifest.csv", "model.tflite.csv", "-o", "."])
+    assert "model.tflite: is a run or the model itself" in capsys.readouterr().err
     assert "is --root elsewhere the folder of the images?" in refused(capsys, "--root", "elsewhere")
     assert "none of 16 rows are saline images" in refused(capsys, "--view", "saline")
     with pytest.raises(SystemExit):

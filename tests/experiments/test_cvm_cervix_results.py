@@ -8,8 +8,8 @@ from experiments.cvm_cervix import tables
 STUDY = Path(tables.__file__).parent
 RESULTS = sorted((STUDY / "results").glob("*.json"))
 PAPERS = {
-    *(accuracy for *_, accuracy in tables.TABLE_3.values()),
-    *(accuracy for _, *splits in tables.PUBLISHED.performance.values() for *_, accuracy in splits),
+    *(number for numbers in tables.TABLE_3.values() for number in numbers),
+    *(number for _, *splits in tables.PUBLISHED.performance.values() for numbers in splits for number in numbers),
     *tables.LIN_2019.values(),
 }
 

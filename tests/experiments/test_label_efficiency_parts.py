@@ -90,9 +90,13 @@ def test_a_label_of_another_data_set_is_refused(tmp_path):
         data.read(config, RunDir(tmp_path / "run"))
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_missing_folder_is_named_with_those_that_are_there(tmp_path):
     config = replace(MOBILEODT, data=Source(root=tmp_path))
-    with pytest.raises(InputError, match="has no folder mobileodt; put the data set there, or give other --data-sets"):
+    with pytest.raises(InputError, match=r"has no folder mobileodt; put each data set into a folder of its name$"):
+        data.read(config, RunDir(tmp_path / "run"))
+    (tmp_path / "sipakmed").mkdir()
+    config = replace(config, data_sets=("sipakmed", "mobileodt"))
+    with pytest.raises(InputError, match=r"no folder mobileodt; .*, or leave it out: --data-sets sipakmed$"):
         data.read(config, RunDir(tmp_path / "run"))
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from cervix_tf.layers import Bfloat16DepthwiseConv2D, Bfloat16ReLU6, fuse, in_float32
+from cervix_tf.models import backbones
 from cervix_tf.training import devices
 
 
@@ -108,3 +109,14 @@ def test_a_network_of_mixed_precision_becomes_one_that_computes_in_float32():
     reference.set_weights(model.get_weights())
     np.testing.assert_allclose(precise(x), reference(x).numpy().mean((1, 2)), rtol=1e-5)
     assert not np.array_equal(tf.cast(model(x), "float32"), precise(x))
+
+
+@pytest.mark.parametrize("name", ["resnet50", "vgg16"])
+def test_a_trunk_whose_colors_are_swapped_between_its_layers_is_copied_in_full_precision_too(name):
+    with devices.precision("bfloat16"):
+        trunk = backbones.backbone(name, 64, 64, weights="random")
+    precise = in_float32(fuse(trunk))
+    reference = backbones.backbone(name, 64, 64, weights="random")
+    reference.set_weights(trunk.get_weights())
+    x = np.random.default_rng(2).integers(0, 256, (1, 64, 64, 3)).astype("float32")
+    np.testing.assert_allclose(precise(x), reference(x), rtol=1e-3, atol=1e-3 * np.max(reference(x)))

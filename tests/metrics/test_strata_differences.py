@@ -108,6 +108,18 @@ def test_women_in_both_strata_are_compared_with_themselves():
     assert paired["high"] - paired["low"] < 0.6 * (apart["high"] - apart["low"])
 
 
+def test_women_in_both_strata_are_counted_among_the_rows_that_a_metric_is_of():
+    cancer = np.tile(np.arange(60) < 25, 2)  # the same 60 women in both views: 25 with cancer, 35 without
+    score = np.clip(0.5 + 0.2 * np.random.default_rng(5).normal(size=120), 0, 1)
+    whole = of(score, cancer, women(60) * 2, views=["green"] * 60 + ["iodine"] * 60)
+    found = differences(whole, ["view"], positive=["cancer"], resamples=100)["view"][0]["metrics"]
+    both = {name: measured["method"].rpartition("; ")[2] for name, measured in found.items()}
+    assert both == {
+        name: f"{count} groups are on both sides"
+        for name, count in (("accuracy", 60), ("sensitivity", 25), ("specificity", 35), ("auc", 60))
+    }
+
+
 def test_a_side_without_an_error_is_not_taken_for_certain():
     right = np.r_[np.ones(25), np.arange(200) < 198].astype(bool)
     found = accuracy(differences(decided(right, women(225), sites=["A"] * 25 + ["B"] * 200), ["site"]))

@@ -3,8 +3,8 @@
 import pytest
 
 from cervix_tf.decision import OperatingPoint
-from cervix_tf.metrics import classification, conformal, operating_points, predictions
-from cervix_tf.report import first_screen
+from cervix_tf.metrics import classification, conformal, limits, operating_points, predictions
+from cervix_tf.report import first_screen, summary_cards
 
 CLASSES = ("normal", "cancer")
 
@@ -120,8 +120,64 @@ def test_what_the_makers_of_the_model_say_comes_first_and_three_limits_are_shown
     shown = first_screen.screen(metrics_of(made_up()), (), (), of_model=of_model)
     assert shown.limits[0] == "For one cell in the middle." and len(shown.limits) == 3
     assert shown.limits[1].startswith("Measured on 40 inputs") and shown.limits[2].startswith("Fewer than 20")
-    assert shown.other_limits[0] == "One training." and "not a patient's risk" in shown.other_limits[1]
-    assert set(shown.limits).isdisjoint(shown.other_limits)
+    assert shown.card_limits == ["One training."] and "not a patient's risk" in shown.other_limits[0]
+    assert set(shown.limits).isdisjoint([*shown.other_limits, *shown.card_limits])
+
+
+def test_a_class_without_inputs_is_said_to_be_untested_and_not_uncertain():
+    found = limits.of(metrics_of(made_up(ill=0, right_of_ill=0)))
+    assert "Without a test input, so not tested: cancer." in found and not any("uncertain" in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            "sensitivity:0.95",
+            "for a sensitivity of 95 % on the validation rows of A; here it found 80.0 % [44.4, 97.5].",
+        ),
+        (
+            "specificity:0.9",
+            "for a specificity of 90 % on the validation rows of A; here it cleared 90.0 % [73.5, 97.9].",
+        ),
+        ("youden", "for the best sum of both rates on the validation rows of A."),
+        ("cost:10", "so that a missed positive weighs 10 false alarms on the validation rows of A."),
+    ],
+)
+def test_beside_the_threshold_stands_where_it_was_chosen_and_what_became_of_the_rate(rule, said):
+    found = made_up()
+    point = operating_points.at(found, OperatingPoint(rule, 0.5), positive=["cancer"], resamples=50)
+    metrics = metrics_of(found) | {"operating_point": {**point, "chosen_on": "the validation rows of A"}}
+    assert first_screen.screen(metrics, (), ()).threshold == f"Threshold chosen {said}"
+
+
+def test_without_a_threshold_none_is_told_of(shown):
+    assert shown.threshold == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "many"), [(0.1, ""), (1 / 3, "A third or more of these images (33.3 %"), (0.6, "More than half of these")]
+)
+def test_what_the_gate_warned_about_is_a_sentence_and_from_a_third_on_a_banner(share, many):
+    alarms = {"value": share, "low": share / 2, "high": 2 * share, "n": 40}
+    quality = {"alarms": alarms, "by": {"too dark": 1, "unlike the training images": 9}}
+    metrics = metrics_of(made_up()) | {"quality": quality}
+    said = first_screen.screen(metrics, (), (), gate=True).silent[-1]
+    assert said.endswith("It did so for 10.0 % [5.0, 20.0] of images here.") is (not many)
+    banners = [told for word, told in summary_cards.banners(metrics, {}, published=False) if word == "QUALITY"]
+    assert [told.startswith(many) for told in banners] == [True] * bool(many)
+    reasons = "are too dark or unlike the training images: do not trust its answers here."
+    assert all(told.endswith(reasons) for told in banners)
+
+
+def test_the_rows_say_what_was_left_out_and_that_none_had_a_split():
+    def tested(images, first, remarks=()):
+        rows = {"split": "all", "remarks": remarks, "left_out": {"images": images, "first": first}}
+        return first_screen.screen(metrics_of(made_up()) | {"rows": rows}, (), ()).tested
+
+    assert tested(1, ["x.png"]).endswith("30 without. Left out as damaged: 1 image: x.png.")
+    assert tested(9, ["a", "b", "c"]).endswith("Left out as damaged: 9 images: a, b, c, and 6 more.")
+    assert tested(0, [], ["no row has a split: all 40 are tested"]).endswith(" No row has a split: all 40 are tested.")
 
 
 def test_a_run_without_metrics_has_no_first_screen():

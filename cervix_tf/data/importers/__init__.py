@@ -25,11 +25,13 @@ NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 UNTRIED = ("apacc", "hicervix", "mendeley_lbc", "riva", "riva_challenge")
 """Those that are written from descriptions and public code, and were never tried on the original files."""
 
-FLAT_COPIES = (
-    "Copies with one folder per class come in by `import folder ROOT`, with groups from their file names by a pattern: "
-    r"--group-pattern '(\d+)_\d+'"
+_CLASS_FOLDERS = ("cervigram_visits", "cric_crops", "herlev", "mendeley_lbc", "mobileodt", "pbc", "sipakmed")
+"""Layouts with one folder per class, of which there are copies with other names and fewer folders."""
+_FLAT_COPIES = (
+    ". Copies with one folder per class come in by `import folder ROOT`, with groups from their file names by a "
+    r"pattern: --group-pattern '(\d+)_\d+'"
 )
-"""The way out that a refusal names."""
+"""The way out that a refusal names for these layouts."""
 
 READ_BY = {
     "labels": ("cervigram_visits", "csv", "folder"),
@@ -86,26 +88,27 @@ class Options:
     level: int = 3
     """hicervix: how finely cells are labeled, from 1 to 3; a cell without a class there has its finest."""
     table: Path | None = None
-    """csv: the table of images; without it, the only .csv file in the root."""
+    """csv: the table of images, relative to the current folder; by default the only .csv or .xlsx file in the root,
+    manifests left out."""
     path_column: str = "path"
     """csv: column of image files, relative to the root."""
-    label_column: str = "label"
-    """csv: column of class names; may be missing."""
+    label_column: str = ""
+    """csv: column of class names, by default `label`, which may be missing."""
     group_column: str = ""
-    """csv: column of the group (woman, slide, ...), by default `woman` or else `group`; without it every image is its
-    own group."""
-    case_column: str = "case"
-    """csv: column that says which images make one input; may be missing."""
-    view_column: str = "view"
-    """csv: column of the image's place in its case; may be missing."""
-    site_column: str = "site"
-    """csv: column of the federated client; may be missing."""
+    """csv: column of the group (woman, slide, ...), by default `woman` or else `group`; without either every image is
+    its own group."""
+    case_column: str = ""
+    """csv: column that says which images make one input, by default `case`, which may be missing."""
+    view_column: str = ""
+    """csv: column of the image's place in its case, by default `view`, which may be missing."""
+    site_column: str = ""
+    """csv: column of the federated client, by default `site`, which may be missing."""
     device_column: str = ""
-    """csv: column of what took the image, by default `device`, `scanner` or else `camera`; may be missing."""
-    split_column: str = "split"
-    """csv: column of the prescribed part; may be missing."""
-    age_column: str = "age"
-    """csv: column of the age in years; may be missing."""
+    """csv: column of what took the image, by default `device`, `scanner` or else `camera`, which may be missing."""
+    split_column: str = ""
+    """csv: column of the prescribed part, by default `split`, which may be missing."""
+    age_column: str = ""
+    """csv: column of the age in years, by default `age`, which may be missing."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +120,22 @@ class Imported:
     """(file or case, reason), one for everything that was seen and is not in the manifest."""
     notes: list[str]
     """Decisions that fell on this copy, and what was found against what the data sheet expects."""
+    table: Path | None = None
+    """The user's own table that the rows are from, where there is one."""
 
 
-def unread(layout: str, option: str) -> str:
-    """What is wrong with an option that the importer of a layout does not read; empty where it does."""
-    layouts = READ_BY[option]
-    return "" if layout in layouts else f"is not read for the layout {layout}, only for {', '.join(layouts)}"
+def check_read(layout: str, told: Mapping[str, str]) -> None:
+    """Raise `InputError` that names each option which the importer of a layout does not read.
+
+    `told` has, for each option given, what the user calls it.
+    """
+    problems = [
+        f"{called}: is not read for the layout {layout}, only for {', '.join(READ_BY[option])}"
+        for option, called in told.items()
+        if layout not in READ_BY[option]
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def load(name: str, root: Path, options: Options | None = None) -> Imported:
@@ -138,16 +151,14 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
     from cervix_tf.data.importing import files
 
     options, usual = options or Options(), Options()
-    for option in READ_BY:
-        if getattr(options, option) != getattr(usual, option) and (problem := unread(name, option)):
-            raise InputError(f"--{option.replace('_', '-')}: {problem}")
+    told = [option for option in READ_BY if getattr(options, option) != getattr(usual, option)]
+    check_read(name, {option: f"--{option.replace('_', '-')}" for option in told})
     module = importlib.import_module(f"{__name__}.{name}")
     found: ImportedRecords = module.read(Path(root), options)
     if not found.records:
         example = f"; there is, for example, {found.left_out[-1][0]}" if found.left_out else ""
-        raise InputError(
-            f"{root}: nothing here is laid out as {name}; looked for {module.LAYOUT}{example}. {FLAT_COPIES}"
-        )
+        way_out = _FLAT_COPIES if name in _CLASS_FOLDERS else ""
+        raise InputError(f"{root}: nothing here is laid out as {name}; looked for {module.LAYOUT}{example}{way_out}")
     at = found.root or Path(root)
     unreadable = files.describe(found.records, at, options.hash)
     table = manifest.from_records(
@@ -169,7 +180,7 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
         )
     if name in datasheet.names():
         notes += datasheet.differences(datasheet.read(name), table)
-    return Imported(table, found.left_out, notes)
+    return Imported(table, found.left_out, notes, found.table.path if found.table else None)
 
 
 def joined(root: Path, imported: Mapping[str, Imported]) -> Imported:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names, plain_file, walk
-from cervix_tf.data.importers import FLAT_COPIES, Options
+from cervix_tf.data.importers import Options
 from cervix_tf.data.importing import crops, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
@@ -50,7 +50,10 @@ def read(root: Path, options: Options) -> ImportedRecords:
             by_slice[stem] = _cells(file, stem, splits[names.fold(stem)], problems)
     tables.refuse(problems, str(root))
     if not by_slice:
-        raise InputError(f"{root}: no .txt file beside a picture of its name; looked for {LAYOUT}. {FLAT_COPIES}")
+        raise InputError(
+            f"{root}: no .txt file beside a picture of its name; looked for {LAYOUT}; the cell images in class folders "
+            "come in by `import folder`"
+        )
     crops.cut_out(root, options.crops, by_slice, found, _box, lambda path: path.stem)
     nameless = sum(not _SLICE.fullmatch(stem) for stem in by_slice)
     if nameless:
@@ -58,9 +61,11 @@ def read(root: Path, options: Options) -> ImportedRecords:
             f"{nameless} slices are not named <smear>_<x>_<y>: each is a group of its own, which leaks where a smear "
             "has several"
         )
-    if found.records and not any(record["split"] for record in found.records):
+    without = sum(not record["split"] for record in found.records)
+    if without:
         found.notes.append(
-            "no folder called train or test on the way to a slice: the published split is not known here"
+            f"{without} of {len(found.records)} cells lie in no folder called train or test: the published split is "
+            "not known of them"
         )
     return found
 

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names, views
 from cervix_tf.data.importers import Options
-from cervix_tf.data.importing import files, tables
+from cervix_tf.data.importing import files, labels, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
@@ -48,14 +48,16 @@ def read(root: Path, options: Options) -> ImportedRecords:
     """Seven rows a visit.
 
     Raises `InputError` with one line for every visit that has not exactly seven images
-    and no override, and for every override line that fits nothing.
+    and no override, for every override line that fits nothing, and where `labels` names no folder.
     """
     found = ImportedRecords()
     visits: dict[str, list[str]] = defaultdict(list)
     classes: dict[str, str] = {}
+    outer: set[str] = set()
     for path in files.images(root, found):
         pure = PurePosixPath(path)
         folders = pure.parts[:-1]
+        outer.update(folders[:-1])
         named = [label for part in reversed(folders[:-1]) if (label := _class(part, options))]
         if not named:
             found.leave_out(path, f"not at {LAYOUT}")
@@ -63,13 +65,14 @@ def read(root: Path, options: Options) -> ImportedRecords:
         visit = pure.parent.as_posix()
         visits[visit].append(pure.name)
         classes[visit] = named[0]
+    labels.check(options.labels, outer, root)
     overrides = _overrides(options.overrides, visits) if options.overrides else {}
     problems: list[str] = []
     for visit in sorted(visits):
         try:
             views_of = _views(visits[visit], overrides.get(visit, {}), str(root / visit))
         except InputError as error:
-            problems.append(f"{error}; or name each file's view in an override table")
+            problems.append(f"{error}; or name each file's view in an override table (--overrides)")
             continue
         for name in sorted(visits[visit], key=lambda name: (names.natural(name), name)):
             if views_of[name]:

@@ -21,7 +21,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from cervix_tf.data.importers import FLAT_COPIES, Options
+from cervix_tf.data.importers import Options
 from cervix_tf.data.importers.cric_crops import CLASSES
 from cervix_tf.data.importing import crops, json_file, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
@@ -65,8 +65,8 @@ def cells(root: Path) -> dict[str, list[crops.Cell]]:
     path = tables.find(root, ["classifications.csv", "classifications.json"])
     if path is None:
         raise InputError(
-            f"{root}: no classifications.csv or classifications.json here or one folder down; looked for {LAYOUT}. "
-            f"{FLAT_COPIES}"
+            f"{root}: no classifications.csv or classifications.json here or one folder down; looked for {LAYOUT}; "
+            "ready crops in class folders come in by `import cric_crops`"
         )
     entries = _from_json(path) if path.suffix.lower() == ".json" else _from_csv(path)
     problems: list[str] = []

@@ -1,40 +1,40 @@
 """A table of the user's own: one line per image, with whatever is known of it.
 
-The columns are named in the options; only the one with the path has to be there.
-Defaults: path, label, woman or else group, case, view, site, device or else scanner or camera, split, age.
+The column of paths has to be there, and so has every column that an option names; those that are looked for without
+an option may be missing (`USUAL`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from cervix_tf.data import manifest, names, spreadsheet
-from cervix_tf.data.importers import FLAT_COPIES, Options
-from cervix_tf.data.importing import files, tables
+from cervix_tf.data.importers import Options
+from cervix_tf.data.importing import files, labels, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
-_DEVICES = ("device", "scanner", "camera")
 LAYOUT = "a CSV with one line per image"
+USUAL = {
+    "label": ("label",),
+    "group": ("woman", "group"),
+    "case": ("case",),
+    "view": ("view",),
+    "site": ("site",),
+    "device": ("device", "scanner", "camera"),
+    "split": ("split",),
+    "age": ("age",),
+}
+"""Column of the manifest -> what the table may call it where no option names it."""
 
 
 def read(root: Path, options: Options) -> ImportedRecords:
     """One row a line, in the table's order; raises `InputError` with one line for every wrong cell."""
-    source = _table(root, options)
-    group_column = options.group_column or _group_column(source, options)
-    columns = {
-        "label": options.label_column,
-        "group": group_column,
-        "case": options.case_column,
-        "view": options.view_column,
-        "site": options.site_column,
-        "device": options.device_column or _device_column(source, options),
-        "split": options.split_column,
-        "age": options.age_column,
-    }
-    table = tables.read(source, [options.path_column], list(columns.values()))
+    table, columns = _read(_table(root, options), options)
+    labels.check(options.labels, set(table.column(columns["label"])), table.path)
     found = ImportedRecords(table=table)
     problems: list[str] = []
     names_in = cache(_names_in)
@@ -56,37 +56,53 @@ def read(root: Path, options: Options) -> ImportedRecords:
             if manifest.is_age(values["age"]):
                 values["age"] = values["age"].replace(",", ".")
             else:
-                wrong(at, options.age_column, values["age"], "is not an age in years; leave it empty")
+                wrong(at, columns["age"], values["age"], "is not an age in years; leave it empty")
         place = (values["case"], values["view"])
         if all(place) and places.setdefault(place, at) != at:
             first = f"{table.unit} {table.lines[places[place]]}"
             remedy = f"case {values['case']!r} has this view on {first} already; number them"
-            wrong(at, options.view_column, values["view"], remedy)
+            wrong(at, columns["view"], values["view"], remedy)
         values["label"] = options.labels.get(values["label"], values["label"])
         found.add(path, **{**values, "group": values["group"] or values["case"] or path})
     tables.refuse(problems, str(table.path))
     files.note_twins(list(lines), found)
-    if not table.has(group_column):
-        known = "the cases are the groups" if table.has(options.case_column) else "every image is its own group"
-        found.notes.append(f"{table.path.name} has no column {group_column!r}: {known}")
+    known = "the cases are the groups" if table.has(columns["case"]) else "every image is its own group"
+    for column, so in (("label", "nothing is labeled"), ("group", known)):
+        if not table.has(columns[column]):
+            found.notes.append(
+                f"{table.path.name} has no column {' or '.join(map(repr, USUAL[column]))}, so {so}; name one by "
+                f"--{column}-column; there are {tables.listed(table.header, 'columns')}"
+            )
     return found
 
 
-def _group_column(path: Path, options: Options) -> str:
-    """The column of groups where none was named: `woman`, as in hospitals' tables, or `group`, as in manifests."""
-    table = tables.read(path, [options.path_column], ["woman", "group"])
-    if table.has("woman") and table.has("group"):
-        raise InputError(f"{path}: has a column woman and a column group; say which by --group-column")
-    return "group" if table.has("group") else "woman"
+def _read(path: Path, options: Options) -> tuple[tables.Table, dict[str, str]]:
+    """The table, and what each column of the manifest is called in it.
 
-
-def _device_column(path: Path, options: Options) -> str:
-    """The column of devices where none was named."""
-    table = tables.read(path, [options.path_column], list(_DEVICES))
-    there = [name for name in _DEVICES if table.has(name)]
-    if len(there) > 1:
-        raise InputError(f"{path}: has a column {there[0]} and a column {there[1]}; say which by --device-column")
-    return there[0] if there else _DEVICES[0]
+    Raises `InputError` for a column that an option names and the table lacks, and where the table has two of those
+    that are looked for without an option.
+    """
+    told: dict[str, str] = {column: getattr(options, f"{column}_column") for column in USUAL}
+    sought = {column: (told[column],) if told[column] else usual for column, usual in USUAL.items()}
+    table = tables.read(
+        path,
+        [options.path_column],
+        list(chain(*sought.values())),
+        missing="--table is relative to the current folder",
+        lacking="name the column of image files by --path-column",
+    )
+    columns: dict[str, str] = {}
+    problems = []
+    for column, possible in sought.items():
+        here = [name for name in possible if table.has(name)]
+        if told[column] and not here:
+            there = tables.listed(table.header, "columns")
+            problems.append(f"--{column}-column {told[column]}: {path} has no such column; there are {there}")
+        elif len(here) > 1:
+            problems.append(f"{path}: has a column {here[0]} and a column {here[1]}; say which by --{column}-column")
+        columns[column] = here[0] if here else possible[0]
+    tables.refuse(problems, str(path))
+    return table, columns
 
 
 def _table(root: Path, options: Options) -> Path:
@@ -96,12 +112,11 @@ def _table(root: Path, options: Options) -> Path:
         raise InputError(f"{root}: no such folder; give the folder that the table's paths start from")
     kinds = (".csv", *spreadsheet.SUFFIXES)
     here = sorted(path for path in root.iterdir() if path.suffix.lower() in kinds and not path.name.startswith("~$"))
+    if len(here) > 1:  # an earlier import may have written a manifest beside the table
+        here = [path for path in here if not manifest.is_one(path)] or here
     if len(here) != 1:
         there = ", ".join(path.name for path in here) or "none"
-        raise InputError(
-            f"{root}: one .csv or .xlsx file was expected, found {there}; name the table with the option table. "
-            f"{FLAT_COPIES}"
-        )
+        raise InputError(f"{root}: one .csv or .xlsx file was expected, found {there}; name the table by --table")
     return here[0]
 
 

@@ -17,7 +17,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data.importers import Options
-from cervix_tf.data.importing import files
+from cervix_tf.data.importing import files, labels
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
@@ -36,7 +36,8 @@ _COPY = re.compile(r"[_ -](flat|mini)$", re.IGNORECASE)
 def read(root: Path, options: Options) -> ImportedRecords:
     """One row an image, labeled with its class folder as `labels` renames it.
 
-    Raises `InputError` that names the first file which `group_pattern` does not match.
+    Raises `InputError` that names the first file which `group_pattern` does not match, and where `labels` names no
+    class folder.
     """
     found = ImportedRecords()
     paths = files.images(root, found)
@@ -49,13 +50,14 @@ def read(root: Path, options: Options) -> ImportedRecords:
         name = parts[0] if parts else ""
         group = _group(path, pattern, root) if pattern else path
         found.add(path, label=name, group=group, split=split)
-    labels = {str(record["label"]) for record in found.records} - {""}
-    endings = {match[0] if (match := _COPY.search(label)) else "" for label in labels}
+    there = {str(record["label"]) for record in found.records}
+    endings = {match[0] if (match := _COPY.search(label)) else "" for label in there - {""}}
     copied = endings and "" not in endings
+    plain = {label: _COPY.sub("", label) if copied else label for label in there}
+    labels.check(options.labels, {*plain, *plain.values()}, root)
     for record in found.records:
         label = str(record["label"])
-        plain = _COPY.sub("", label) if copied else label
-        record["label"] = options.labels.get(label, options.labels.get(plain, plain))
+        record["label"] = options.labels.get(label, options.labels.get(plain[label], plain[label]))
     if copied:
         found.notes.append(f"every class folder ends in {' or '.join(sorted(endings))}: left out of the labels")
     unlabeled = sum(not record["label"] for record in found.records)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from cervix_tf.data import names
-from cervix_tf.data.importers import FLAT_COPIES, Options
+from cervix_tf.data.importers import Options
 from cervix_tf.data.importing import files, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
@@ -46,7 +46,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
     Raises `InputError` with one line for each row whose classes are not in the tree or whose image stands there twice.
     """
     if options.level not in (1, 2, 3):
-        raise InputError(f"level {options.level}: HiCervix has the levels 1, 2 and 3")
+        raise InputError(f"--level {options.level}: HiCervix has the levels 1, 2 and 3")
     found = ImportedRecords()
     on_disk = _on_disk(files.images(root, found), found)
     seen = False
@@ -59,13 +59,11 @@ def read(root: Path, options: Options) -> ImportedRecords:
         for name, label in _labels(path, options.level).items():
             image = on_disk[folder].pop(names.fold(name), "")
             if image:
-                found.add(image, label=label, group=PurePosixPath(image).stem, split=split)
+                found.add(image, label=label, group=image, split=split)
             else:
                 found.leave_out(f"{folder}/{name}", f"{path.name} lists it, no such file")
     if not seen:
-        raise InputError(
-            f"{root}: no train.csv, val.csv or test.csv here or one folder down; looked for {LAYOUT}. {FLAT_COPIES}"
-        )
+        raise InputError(f"{root}: no train.csv, val.csv or test.csv here or one folder down; looked for {LAYOUT}")
     for folder, rest in on_disk.items():
         for image in sorted(rest.values()):
             found.leave_out(image, f"not in {folder}.csv")

@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from cervix_tf.data.importers import FLAT_COPIES, Options
+from cervix_tf.data.importers import Options
 from cervix_tf.data.importing import crops, json_file, riva, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
@@ -53,9 +53,7 @@ def _cells(root: Path, options: Options, found: ImportedRecords) -> dict[str, li
     """The cells by field name."""
     path = tables.find(root, ["annotations.json"], depth=2)
     if path is None:
-        raise InputError(
-            f"{root}: no annotations.json here or up to two folders down; looked for {LAYOUT}. {FLAT_COPIES}"
-        )
+        raise InputError(f"{root}: no annotations.json here or up to two folders down; looked for {LAYOUT}")
     cells: dict[str, list[crops.Cell]] = {}
     problems: list[str] = []
     for field, (expert, points) in _chosen(path, options.annotator, found).items():

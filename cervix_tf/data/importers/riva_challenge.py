@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from cervix_tf.data.importers import FLAT_COPIES, Options
+from cervix_tf.data.importers import Options
 from cervix_tf.data.importing import crops, riva, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
@@ -45,8 +45,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
             by_field[field] = here
     if not by_field:
         raise InputError(
-            f"{root}: no boxes in a train.csv or val.csv here or up to two folders down; looked for {LAYOUT}. "
-            f"{FLAT_COPIES}"
+            f"{root}: no boxes in a train.csv or val.csv here or up to two folders down; looked for {LAYOUT}"
         )
     sizes = crops.cut_out(root, options.crops, by_field, found, _box)
     found.notes += riva.notes(sizes)

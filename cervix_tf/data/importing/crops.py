@@ -53,14 +53,21 @@ def cut_out(
     out; beyond the field's border its outermost pixels go on (a mirror image would show cells twice). Returns (width,
     height) of each field that was cut, by its path.
 
-    Raises `InputError` without `folder` or where that holds `root`, and where two different pictures have one key.
+    Raises `InputError` without `folder`, where that holds `root` or pictures of it that no import wrote, and where two
+    different pictures have one key.
     """
     paths = files.images(root, found)
     if folder is None:
-        raise InputError(f"{root}: the cells have to be cut out of the fields; name a folder with the option crops")
+        raise InputError(f"{root}: the cells have to be cut out of the fields; name a folder for them by --crops")
     if root.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"crops {folder}: holds the fields themselves; name a folder for the crops alone")
-    on_disk = _on_disk(root, [path for path in paths if not _is_crop(root / path, folder)], found, key)
+        raise InputError(f"--crops {folder}: holds the fields themselves; name a folder for the crops alone")
+    inside, own = {path: _within(root / path, folder) for path in paths}, atomic.written(folder)
+    theirs = [path for path, name in inside.items() if name and name not in own]
+    if theirs:
+        raise InputError(
+            f"--crops {folder}: holds {root / theirs[0]}, which no import wrote; name a folder for the crops alone"
+        )
+    on_disk = _on_disk(root, [path for path, name in inside.items() if not name], found, key)
     # only of fields that are there: a table may name anything, also what is no name of a file
     there = [here for field, here in by_field.items() if names.fold(field) in on_disk]
     atomic.claim(folder, [cell.crop for here in there for cell in here])
@@ -130,7 +137,7 @@ def around(x: float, y: float, width: float, height: float) -> Box:
 def check_size(size: int) -> None:
     """Raise `InputError` for a crop of no pixel."""
     if size < 1:
-        raise InputError(f"crop_size {size}: give the side of a crop in pixels, 1 or more")
+        raise InputError(f"--crop-size {size}: give the side of a crop in pixels, 1 or more")
 
 
 def decoded(path: Path) -> np.ndarray | None:
@@ -143,9 +150,10 @@ def decoded(path: Path) -> np.ndarray | None:
         return None
 
 
-def _is_crop(path: Path, folder: Path) -> bool:
-    """Whether an earlier import wrote the file."""
-    return path.resolve().is_relative_to(folder.resolve())
+def _within(path: Path, folder: Path) -> str:
+    """The path below `folder`, POSIX; empty where it lies elsewhere."""
+    path, folder = path.resolve(), folder.resolve()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
 
 
 def _on_disk(

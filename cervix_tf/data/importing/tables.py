@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cervix_tf.data import spreadsheet, walk
-from cervix_tf.data.importers import FLAT_COPIES
-from cervix_tf.data.tables import Row, Table, key, number, read, refuse
+from cervix_tf.data.tables import Row, Table, key, listed, number, read, refuse
 from cervix_tf.errors import InputError
 
 _READABLE = (".csv", *spreadsheet.SUFFIXES)
-__all__ = ["Row", "Table", "find", "key", "need", "number", "read", "refuse"]
+__all__ = ["Row", "Table", "find", "key", "listed", "need", "number", "read", "refuse"]
 
 
 def find(root: Path, names: Sequence[str], depth: int = 1) -> Path | None:
@@ -53,7 +52,7 @@ def need(root: Path, names: Sequence[str], columns: Sequence[str]) -> Path:
     if not fits:
         raise InputError(
             f"{root}: no {' or '.join(names)} (or .xlsx) here or one folder down, and no other table with the columns "
-            f"{', '.join(columns)}; put it there. {FLAT_COPIES}"
+            f"{', '.join(columns)}; put it there"
         )
     return fits[0]
 

@@ -1,0 +1,105 @@
+"""What a page shows of measures beside accuracy: strata, doubt, calibration, thresholds, the gate."""
+
+import re
+import shutil
+
+import pytest
+
+from cervix_tf.decision import OperatingPoint
+from cervix_tf.errors import InputError
+from cervix_tf.metrics import calibration, operating_points, predictions, uncertainty
+from cervix_tf.report import page
+from cervix_tf.run_dir import read_json, write_json
+from tests.report.checked_page import checked
+
+
+def test_an_evaluation_needs_only_predictions_metrics_and_contract(whole_run, tmp_path):
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    for path in (whole_run.predictions, whole_run.metrics, whole_run.contract):
+        shutil.copy(path, folder)
+    found = checked(page.evaluation(folder))
+    assert "Evaluation evaluation" in found.text
+    assert "No manifest stands beside the predictions" in found.text
+    assert found.links == ["#numbers", "#figures", "#cases", "#rerun"]
+    (folder / "metrics.json").unlink()
+    with pytest.raises(InputError, match=r"metrics\.json"):
+        page.evaluation(folder)
+
+
+def test_a_run_with_a_quality_gate_is_not_said_to_answer_in_silence(whole_run):
+    assert "warn about images" not in checked(page.run(whole_run)).text
+    whole_run.quality.write_text("{}")
+    assert "warn about images" in checked(page.run(whole_run)).text
+    assert "warn about images" in whole_run.checklist.read_text(encoding="utf-8")
+
+
+def test_strata_of_an_evaluation_are_shown(whole_run):
+    metrics = read_json(whole_run.metrics)
+    part = {key: metrics[key] for key in ("n", "groups", "metrics", "binary", "per_class", "confusion")}
+    write_json(whole_run.metrics, {**metrics, "strata": {"site": {"NHS": part, "ALTS": part}}})
+    text = checked(page.run(whole_run)).text
+    assert "By site" in text
+    assert re.search(r"also of the differences: positive = [^;]*; by the most probable class\.", text)
+    row = re.search(r'<th scope="row">ALTS</th>.*?</tr>', (whole_run.report).read_text(), re.DOTALL)
+    first = f'<th scope="row">ALTS</th><td class="num">{metrics["n"]}</td>'
+    assert row and row[0].startswith(first)  # n of all, not of the positives alone, where a narrow page shows it
+
+
+def test_differences_between_strata_are_shown_with_what_they_paid_and_why_some_are_not(whole_run):
+    metrics = read_json(whole_run.metrics)
+    part = {key: metrics[key] for key in ("n", "groups", "metrics", "binary", "per_class", "confusion")}
+    stated = {"value": -0.125, "low": -0.25, "high": 0.01, "n": 80, "method": "made up", "p": 0.0001, "p_holm": 0.0004}
+    unstated = {"value": None, "low": None, "high": None, "n": 9, "method": "undefined: too few", "p": None}
+    pair = {
+        "stratum": "NHS",
+        "against": "ALTS",
+        "metrics": {"sensitivity": stated, "auc": {**unstated, "p_holm": None}},
+    }
+    strata = {"strata": {"site": {"NHS": part, "ALTS": part}}, "strata_differences": {"site": [pair]}}
+    write_json(whole_run.metrics, {**metrics, **strata})
+    text = checked(page.run(whole_run)).text
+    assert "NHS minus ALTS" in text and "-12.5 points [-25.0, +1.0]" in text and "< 0.001" in text
+    assert "not defined (too few)" in text
+
+
+def test_measures_of_doubt_are_a_table_and_a_figure(whole_run):
+    tested = predictions.read(whole_run.predictions)
+    found = uncertainty.summary({"single": [tested], "dropout": [tested] * 3}, resamples=50)
+    write_json(whole_run.metrics, {**read_json(whole_run.metrics), "uncertainty": found})
+    shown = checked(page.run(whole_run))
+    assert "the model as it is" in shown.text and "mean of 3 passes with dropout" in shown.text
+    assert "mutual information" in shown.text and "+0.000" in shown.text
+    assert 'alt="Risk and coverage. single, max probability:' in whole_run.report.read_text()
+
+
+def test_calibration_before_and_after_and_the_operating_point_of_a_run_are_shown(whole_run):
+    found = predictions.read(whole_run.predictions)
+    metrics = read_json(whole_run.metrics)
+    positive = metrics["binary"]["positive"]
+    measured = calibration.measured(found, positive, resamples=100)
+    point = operating_points.at(found, OperatingPoint("cost:10", 0.25), positive=positive, resamples=100)
+    decided = {
+        "calibration_measures": {"method": "platt", "scale": [1], "bias": [0], "before": measured, "after": measured},
+        "operating_point": point,
+    }
+    write_json(whole_run.decisions, decided)
+    text = checked(page.run(whole_run)).text
+    assert "before platt scaling" in text and "after platt scaling" in text and "Calibration slope" in text
+    assert "Operating point: cost:10" in text
+    missed, ill = point["counts"]["missed"], point["counts"]["positive"]
+    assert f"At its operating point (cost:10), of {ill} cases with" in text and f"it missed {missed};" in text
+
+
+def test_a_page_says_which_rows_chose_the_threshold_and_what_makes_it_optimistic(whole_run):
+    found, metrics = predictions.read(whole_run.predictions), read_json(whole_run.metrics)
+    point = operating_points.at(
+        found, OperatingPoint("cost:10", 0.25), positive=metrics["binary"]["positive"], resamples=100
+    )
+    metrics["operating_point"] = {**point, "chosen_on": "the validation rows of north"}
+    metrics["thresholds"] = {"warnings": ["operating point: too <optimistic>"], "remarks": ["calibration: perhaps so"]}
+    write_json(whole_run.metrics, metrics)
+    shown = page.run(whole_run).read_text()
+    assert "Operating point: cost:10, positive from a score of 0.25, chosen on the validation rows of north" in shown
+    assert "<strong>THRESHOLDS</strong> operating point: too &lt;optimistic&gt;.</p>" in shown
+    assert '<p class="soft">Calibration: perhaps so.</p>' in shown
