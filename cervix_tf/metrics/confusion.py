@@ -14,9 +14,8 @@ Array = NDArray[np.float64]
 
 def counts(labels: NDArray[np.int64], decisions: NDArray[np.int64], classes: int, weights: Array) -> Array:
     """Confusion matrices, (draws, classes, classes), of rows weighted by `weights`, (draws, rows)."""
-    cell = np.zeros((len(labels), classes * classes))
-    cell[np.arange(len(labels)), labels * classes + decisions] = 1
-    return (weights @ cell).reshape(-1, classes, classes)
+    cell = labels * classes + decisions
+    return np.stack([np.bincount(cell, row, classes**2) for row in weights]).reshape(-1, classes, classes)
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
