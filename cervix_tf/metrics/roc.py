@@ -59,7 +59,7 @@ class Ranking:
     def _areas(self, drawn: NDArray[np.int32]) -> Array:
         hits, misses = np.take(drawn, self._positives, axis=1), np.take(drawn, self._negatives, axis=1)
         of_hits, of_misses = _sums(hits), _sums(misses)
-        positives, negatives = of_hits[:, -1], of_misses[:, -1]
+        positives, negatives = (sums[:, -1].astype(np.float64) for sums in (of_hits, of_misses))
         below = np.take(of_misses, self._below, axis=1)
         pairs = np.einsum("dr,dr->d", hits, below + np.take(of_misses, self._not_above, axis=1))
         found = positives[:, None] - np.take(of_hits, self._lower, axis=1)
