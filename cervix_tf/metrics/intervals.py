@@ -71,7 +71,7 @@ def resampled_groups(groups: int, resamples: int, generator: np.random.Generator
 
 def parts(weights: Array) -> Iterator[Array]:
     """`weights`, (draws, rows), by as many draws at a time as stay in the processor's cache."""
-    step = max(1, _CHUNK // weights.shape[1])
+    step = max(1, _CHUNK // max(1, weights.shape[1]))
     return (weights[at : at + step] for at in range(0, len(weights), step))
 
 
