@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from cervix_tf.config import AdamConfig, Augmentation, Images, SGDConfig
+from cervix_tf.config import Augmentation, Images
 from cervix_tf.data import inputs, manifest
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.federated.policy import Policy
@@ -88,11 +88,6 @@ def ten_steps(
     return pd.DataFrame()
 
 
-def shorter(optimizer: AdamConfig | SGDConfig) -> AdamConfig | SGDConfig:
-    """A hundredth of the demo's step: at a whole one a rounding grows to 8 % (Adam) or 36 % (ResNet-50) in ten."""
-    return replace(optimizer, epochs=STEPS, learning_rate=optimizer.learning_rate / 100)
-
-
 def images(folder: Path, classes: Sequence[str], count: int, views: Sequence[str] = ("",)) -> Manifest:
     """`count` cases of small drawn pictures; a class has a color and stripes of its own."""
     draw, records = np.random.default_rng(len(classes)), []
@@ -105,17 +100,6 @@ def images(folder: Path, classes: Sequence[str], count: int, views: Sequence[str
             cv2.imwrite(str(folder / name), picture.clip(0, 255).astype("uint8"))
             records.append({"path": name, "label": classes[label], "group": f"w{at}", "case": f"w{at}", "view": view})
     return manifest.from_records(records, folder)
-
-
-def cvm_cervix(folder: Path, out: RunDir) -> None:
-    """Xception and DeiT-tiny, fused: categorical cross entropy, AdamW."""
-    from experiments.cvm_cervix import training
-    from experiments.cvm_cervix.config import DEMO, main_row
-
-    config = replace(DEMO, images=Images(80, 80, 8), augmentation=Augmentation())
-    config = replace(config, optimizer=shorter(config.optimizer))
-    part = images(folder, config.data_source.classes, 16)
-    training.train(config, main_row(config), {"train": part, "validation": part}, out.row("cvm"))
 
 
 def federated_ssl(folder: Path, out: RunDir) -> None:
@@ -149,53 +133,7 @@ def federated_ssl(folder: Path, out: RunDir) -> None:
         _FOUND[f"round/{variable.path}"] = value - was
 
 
-def metric_learning(folder: Path, out: RunDir) -> None:
-    """MobileNet with the contrastive, the N-pair and the batch-hard loss, SGD."""
-    from experiments.metric_learning import training
-    from experiments.metric_learning.config import DEMO, METRIC_LEARNING, Row
-
-    config = replace(DEMO, images=Images(64, 64, 8), augmentation=Augmentation())
-    config = replace(config, **{name: shorter(config.optimizer(name)) for name in METRIC_LEARNING})
-    part = inputs.from_images(images(folder, ("control", "case"), 40), ("control", "case"))
-    every = dict.fromkeys(("train", "val1", "val2", "test"), part)
-    initial = training.initial_networks(config, part)
-    for method in METRIC_LEARNING:
-        training.train(config, Row("mobilenet", method), every, initial, out)
-
-
-def mobilenetv2_ensemble(folder: Path, out: RunDir) -> None:
-    """MobileNetV2 of three kinds of view and the fusion head, class weights that change with every step, Adam."""
-    from experiments.mobilenetv2_ensemble import training
-    from experiments.mobilenetv2_ensemble.config import CLASSES, DEMO, KINDS, ROWS, VIEWS
-    from experiments.mobilenetv2_ensemble.data import Fold
-
-    config = replace(
-        DEMO,
-        images=Images(64, 96, 8),
-        augmentation=Augmentation(),
-        network=replace(DEMO.network, dropout=0.0),
-        fusion=replace(DEMO.fusion, dropout=0.0),
-    )
-    config = replace(config, **{name: shorter(getattr(config, name)) for name in (*KINDS, "ensemble")})
-    part = images(folder, CLASSES, 16, VIEWS)
-    parts = dict.fromkeys(("train", "validation", "test"), part)
-    training.network(config, ROWS["ensemble-weighted"], Fold({**parts, "": part.part("none")}, out, ""))
-
-
-def resnet50_types(folder: Path, out: RunDir) -> None:
-    """ResNet-50 with two dense layers, cross entropy, SGD with momentum."""
-    from experiments.resnet50_types import training
-    from experiments.resnet50_types.config import CLASSES, DEMO
-
-    config = replace(DEMO, images=Images(64, 64, 8), augmentation=Augmentation(), optimizer=shorter(DEMO.optimizer))
-    part = images(folder, CLASSES, 16)
-    parts = {"train": part, "validation": part}
-    training.train(config, "leak_free", parts, training.network(config), out.row("resnet50"))
-
-
-STUDIES = {
-    each.__name__: each for each in (cvm_cervix, federated_ssl, metric_learning, mobilenetv2_ensemble, resnet50_types)
-}
+STUDIES = {"federated_ssl": federated_ssl}
 
 if __name__ == "__main__":
     study, found = sys.argv[1:]
