@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 FIRST_LINE = 2.0
 """Seconds that a stage may last without a line in a log: most are over by then."""
+FIRST_OUTPUT = 0.9
+"""Seconds after which a command says what it does; with what Python takes to start, people wait for less than two."""
 LONGEST_SILENCE = 25.0
 """Seconds between two lines of a log at most."""
 LONGEST_STANDSTILL = 2.0
@@ -41,7 +43,6 @@ class Stage:
     what: str
     total: int
     unit: str
-    lasts: bool = False
     note: str = ""
     done: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -70,12 +71,9 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(what: str, total: int = 0, unit: str = "", *, lasts: bool = False) -> Iterator[Stage]:
-    """Show `what` while the block runs, and how many of `total` `unit` are done; 0: it cannot be counted.
-
-    Of what `lasts` on every machine a log says so at once, else after `FIRST_LINE`.
-    """
-    one = Stage(what, total, unit, lasts)
+def stage(what: str, total: int = 0, unit: str = "") -> Iterator[Stage]:
+    """Show `what` while the block runs, and how many of `total` `unit` are done; 0: it cannot be counted."""
+    one = Stage(what, total, unit)
     shown = _shown
     if shown is None:
         yield one
@@ -157,14 +155,8 @@ class _Log(_Display):
 
     def __init__(self) -> None:
         self._announced: set[Stage] = set()
-        self._last = time.monotonic()
+        self._began = self._last = time.monotonic()
         super().__init__()
-
-    def begin(self, one: Stage) -> None:
-        super().begin(one)
-        if one.lasts:
-            with self._lock:
-                self._announce(one)
 
     def said(self, one: Stage) -> None:
         with self._lock:
@@ -176,8 +168,9 @@ class _Log(_Display):
         self._announced.discard(one)
 
     def _look(self, now: float) -> None:
+        first = self._last == self._began and now - self._began > FIRST_OUTPUT
         for one in self._running:
-            if one not in self._announced and now - one.started > FIRST_LINE:
+            if one not in self._announced and (first or now - one.started > FIRST_LINE):
                 self._announce(one)
         one = self._running[-1]
         if now - self._last > LONGEST_SILENCE:

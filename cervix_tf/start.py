@@ -29,7 +29,7 @@ def import_tensorflow(threads: int = 0, *, deterministic: bool = False) -> None:
     It prints nothing: environment.json has the devices. Raises `InputError` when TensorFlow is running already with
     another number of threads.
     """
-    with progress.stage("loading TensorFlow", lasts=True), quiet.libraries():
+    with progress.stage("loading TensorFlow"), quiet.libraries():
         with tuning.importing_tensorflow(threads, deterministic=deterministic):
             import tensorflow as tf
 

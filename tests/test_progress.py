@@ -47,8 +47,9 @@ def test_where_nothing_can_be_counted_the_log_says_for_how_long_it_has_been_goin
     assert found.stderr.splitlines()[1].startswith("tracing: for ")
 
 
-def test_what_lasts_everywhere_is_said_at_once():
-    assert said("with progress.stage('loading', lasts=True): pass\n").stderr == "loading ...\n"
+def test_the_first_line_of_a_log_comes_sooner_than_the_others():
+    code = "with progress.stage('loading'): time.sleep(1.2)\nwith progress.stage('reading'): time.sleep(1.2)\n"
+    assert said(code, FIRST_OUTPUT=0.2).stderr == "loading ...\n"
 
 
 def test_a_stage_within_another_takes_nothing_from_the_others_line():
