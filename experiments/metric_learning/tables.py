@@ -44,7 +44,8 @@ def of_run(
     out: RunDir,
 ) -> list[Table]:
     """The tables of these numbers, and the hold-out accuracy of every row."""
-    note = noted(config, ", K chosen on val2")
+    from_fine_tuned = ", the losses starting from the fine-tuned network" if config.start == "fine_tuned" else ""
+    note = noted(config, f", K chosen on val2{from_fine_tuned}")
     classes, networks = tuple(TASKS[config.task].label_map), config.networks
 
     def of_split(part: str, row: Row, k: int, name: str = "") -> Measured | None:

@@ -71,9 +71,10 @@ def train(config: Config, row: Row, inputs: Mapping[str, Inputs], initial: Initi
     Source: sec. IV-B; baselines: sec. IV-C.
     """
     network = initial(row.network)
-    if row.method == "fine_tuned":
-        fine_tune(config, row, network, inputs, out)
-    elif row.method != "pretrained":
+    learns = row.method in METRIC_LEARNING
+    if row.method == "fine_tuned" or (learns and config.start == "fine_tuned"):
+        fine_tune(config, Row(row.network, "fine_tuned"), network, inputs, out)
+    if learns:
         learn(config, row, network, inputs, out.row(row.name))
     return network
 

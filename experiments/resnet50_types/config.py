@@ -91,6 +91,24 @@ PUBLIC = Config(
     precision="auto",
 )
 
+PUBLIC_LONG = replace(
+    PUBLIC,
+    images=replace(PUBLIC.images, height=224, width=224),
+    augmentation=Augmentation(
+        rotation=(-180.0, 180.0),
+        scale=(1.0, 1.6),
+        horizontal_flip=0.5,
+        mirror_outside=True,
+        shift=(-0.05, 0.05),
+        brightness=(0.8, 1.2),
+        contrast=(0.8, 1.2),
+        saturation=(0.8, 1.2),
+    ),
+    optimizer=replace(PUBLIC.optimizer, epochs=40),
+)
+"""The preset public learns its images by heart: larger ones, changed more, and twice the epochs. Its numbers were set
+before its first run."""
+
 PUBLISHED_SMALL = replace(
     PUBLIC,
     network="resnet50",
@@ -110,6 +128,7 @@ PRESETS = {
     "public": Preset(
         PUBLIC, "a pre-trained MobileNetV2 on the Kaggle images (--data.root), small enough for two CPU cores"
     ),
+    "public-long": Preset(PUBLIC_LONG, "the same at 224 x 224 with more augmentation: an hour on two cores"),
 }
 
 

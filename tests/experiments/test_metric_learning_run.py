@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -110,6 +111,18 @@ def test_the_deployed_files_answer_as_the_run_did(finished):
     for path in (finished.saved_model, finished.tflite()):
         found = runtime.probabilities(runtime.load(path), tested.files)
         assert (found.argmax(axis=1) == expected.decisions).mean() > 0.95
+
+
+def test_losses_may_start_from_the_fine_tuned_network(plain_backbone, finished, tmp_path):
+    """With a learning rate that moves nothing, batch-hard's weights stay those of the fine-tuned row."""
+    unmoved = ["--batch-hard.epochs", "1", "--batch-hard.learning-rate", "1e-12"]
+    run(tmp_path, "--start", "fine_tuned", "--only", "mobilenet-batch_hard", *unmoved)
+    started = RunDir(tmp_path / "metric_learning" / "demo").row("mobilenet-batch_hard").best_weights
+    fine_tuned = finished.row("mobilenet-fine_tuned").best_weights
+    moved = finished.row("mobilenet-batch_hard").best_weights
+    kernels = [h5py.File(file)["layers/functional/layers/conv2d/vars/0"][()] for file in (started, fine_tuned, moved)]
+    np.testing.assert_allclose(kernels[0], kernels[1], atol=1e-6)
+    assert not np.allclose(kernels[2], kernels[1], atol=1e-6)
 
 
 def test_an_interrupted_study_goes_on_and_ends_with_the_same_tables(finished, capsys):
