@@ -132,10 +132,9 @@ def _metric(model: Predictions, metric: Metric, positive: Sequence[str], weights
         return np.where(lost, np.nan, confusion.macro(confusion.f1(matrix)))
     if positive:
         truth, _, score = model.positive(positive)
-        return roc.auc(*roc.ranked(score, truth, weights))
+        return roc.Ranking(score, truth).auc(weights)
     areas = [
-        roc.auc(*roc.ranked(model.probabilities[:, at], model.labels == at, weights))
-        for at in range(len(model.classes))
+        roc.Ranking(model.probabilities[:, at], model.labels == at).auc(weights) for at in range(len(model.classes))
     ]
     return np.mean(areas, axis=0)
 

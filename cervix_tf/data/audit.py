@@ -164,10 +164,10 @@ class _Finding(NamedTuple):
 
 
 def _of_files(rows: pd.DataFrame, prints: list[Fingerprint]) -> Iterator[_Finding]:
-    for at, mark in enumerate(prints):
+    for at, (mark, listed) in enumerate(zip(prints, rows["sha256"], strict=True)):
         for problem in mark.problems:
             yield _Finding(at, problem.kind, problem.severity, problem.reason)
-        if rows["sha256"][at] and mark.sha256 and mark.sha256 != rows["sha256"][at]:
+        if listed and mark.sha256 and mark.sha256 != listed:
             yield _Finding(at, "changed", "error", "sha256 is not the manifest's; restore it or import again")
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cervix_tf import processor, progress
-from cervix_tf.data import headers, images
+from cervix_tf.data import each_file, headers, images
 from cervix_tf.data.headers import Header, UnreadableImage
 
 if TYPE_CHECKING:
@@ -73,9 +72,8 @@ class Fingerprint:
 
 def inspect_all(files: Sequence[Path], workers: int, max_megapixels: float | None = None) -> list[Fingerprint]:
     """`inspect` of each file, in order, by `workers` threads (0 = one per core)."""
-    with ThreadPoolExecutor(workers or processor.here().cores) as pool:
-        prints = pool.map(lambda file: inspect(file, max_megapixels), files)
-        return list(progress.counted(prints, "auditing", len(files), "images"))
+    workers = workers or processor.here().cores
+    return list(each_file.found(lambda file: inspect(file, max_megapixels), files, "auditing", workers))
 
 
 def inspect(file: Path, max_megapixels: float | None = None) -> Fingerprint:
@@ -115,7 +113,8 @@ def near_pairs(
         return np.stack([prints[at].thumbnail for at in known[some]]).reshape(len(some), -1)
 
     found: dict[tuple[int, int], int] = {}
-    for first, second in _by_word(hashes, threshold // _WORDS) if threshold < _WORDS * 3 else _every(len(hashes)):
+    candidates = _by_word(hashes, threshold // _WORDS) if threshold < _WORDS * 3 else _every(len(hashes))
+    for first, second in progress.counted(candidates, "comparing images", 0, ""):
         differing = np.bitwise_count(hashes[first] ^ hashes[second])
         near = (first < second) & (differing <= threshold)
         one, two, bits = first[near], second[near], differing[near]

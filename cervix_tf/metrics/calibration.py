@@ -16,6 +16,7 @@ from cervix_tf.metrics.predictions import Predictions
 Array = NDArray[np.float64]
 BINS = 15
 _LEAST = 1e-12
+_ARRIVED = 1e-9
 
 
 def brier(probabilities: Array, labels: NDArray[np.int64]) -> Array:
@@ -47,9 +48,8 @@ def expected_calibration_error(
 
     Source: Guo et al. 2017, eq. 3, with 15 bins of equal width.
     """
-    member = np.zeros((len(confidence), bins))
-    member[np.arange(len(confidence)), bin_of(confidence, bins)] = correct - confidence
-    return np.abs(weights @ member).sum(1) / weights.sum(1)
+    member, apart = bin_of(confidence, bins), correct - confidence
+    return np.abs([np.bincount(member, row * apart, bins) for row in weights]).sum(1) / weights.sum(1)
 
 
 def reliability(confidence: Array, correct: NDArray[np.bool_], bins: int = BINS) -> list[dict[str, Any]]:
@@ -134,7 +134,15 @@ def logistic(
     (draws, rows). Newton's method from `start`, the estimates of all rows; NaN where it does not arrive.
     """
     odds = np.log(np.clip(score, _LEAST, None)) - np.log(np.clip(1 - score, _LEAST, None))
-    draws, y = len(weights), event.astype(np.float64)
+    y = event.astype(np.float64)
+    parts = [_newton(odds, y, part, start, steps) for part in intervals.parts(weights)]
+    slope, intercept = np.concatenate(parts, axis=1)
+    return slope, intercept
+
+
+def _newton(odds: Array, y: Array, weights: Array, start: tuple[Array, Array] | None, steps: int) -> Array:
+    """Slope and intercept of each draw, (2, draws)."""
+    draws = len(weights)
     slope = np.zeros(draws) if start is None else np.repeat(start[0], draws)  # from 0 Newton's method seldom strays
     beside, intercept = np.zeros(draws), np.zeros(draws) if start is None else np.repeat(start[1], draws)
     with np.errstate(all="ignore"):
@@ -144,14 +152,18 @@ def logistic(
             a, b, c = curve.sum(axis=1), curve @ odds, curve @ odds**2
             g0, g1, det = error.sum(axis=1), error @ odds, a * c - b * b
             step = ratio(a * g1 - b * g0, det)
-            beside, slope = beside + ratio(c * g0 - b * g1, det), slope + step
+            shift = ratio(c * g0 - b * g1, det)
+            beside, slope = beside + shift, slope + step
             p = _sigmoid(intercept[:, None] + odds)
             move = ratio((weights * (y - p)).sum(axis=1), (weights * p * (1 - p)).sum(axis=1))
             intercept = intercept + np.clip(move, -2, 2)
+            # Each step squares the error, so that the next one would change no digit.
+            if not (np.abs([step, shift, move]) > _ARRIVED).any():
+                break
     one_side = (weights @ y == 0) | (weights @ (1 - y) == 0)
     separated = a < 1e-9 * weights.sum(axis=1)  # every row is called with certainty: the slope has no end
     lost = one_side | separated | ~(np.abs(step) < 1e-4 * (1 + np.abs(slope)))
-    return np.where(lost, np.nan, slope), np.where(one_side | ~(np.abs(move) < 1e-4), np.nan, intercept)
+    return np.stack([np.where(lost, np.nan, slope), np.where(one_side | ~(np.abs(move) < 1e-4), np.nan, intercept)])
 
 
 def brier_parts(score: Array, event: NDArray[np.bool_], weights: Array) -> dict[str, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,10 @@ def summary(
     if positive and validation is not None:
         thresholds, refused = _thresholds(tested, validation, positive)
     classes = tested.classes
+    rows = _Rows(tested, tuple(positive), thresholds)
 
     def statistics(weights: Array) -> dict[Key, Array]:
-        return _statistics(tested, positive, thresholds, weights)
+        return _statistics(rows, weights)
 
     once = np.ones((1, len(tested)))
     points = {key: float(value[0]) for key, value in statistics(once).items()}
@@ -126,14 +128,48 @@ def _at(specificity: str) -> tuple[str, str]:
     return f"sensitivity_at_{specificity}_specificity", f"specificity_at_{specificity}_specificity"
 
 
-def _statistics(
-    tested: Predictions, positive: Sequence[str], thresholds: Mapping[str, float], weights: Array
-) -> dict[Key, Array]:
+@dataclass(frozen=True)
+class _Rows:
+    """The labeled rows, and what the metrics of all draws share: made once, (rows,) each."""
+
+    of: Predictions
+    positive: tuple[str, ...]
+    thresholds: Mapping[str, float]
+
+    @cached_property
+    def confidence(self) -> Array:
+        return self.of.probabilities.max(1)
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        return self.of.decisions == self.of.labels
+
+    @cached_property
+    def brier(self) -> Array:
+        return calibration.brier(self.of.probabilities, self.of.labels)
+
+    @cached_property
+    def log_loss(self) -> Array:
+        return calibration.log_loss(self.of.probabilities, self.of.labels)
+
+    @cached_property
+    def rankings(self) -> list[roc.Ranking]:
+        """One a class, by its probability."""
+        probabilities, labels = self.of.probabilities, self.of.labels
+        return [roc.Ranking(probabilities[:, at], labels == at) for at in range(len(self.of.classes))]
+
+    @cached_property
+    def binary(self) -> tuple[NDArray[np.bool_], Array, roc.Ranking]:
+        """Truth, score and ranking of the binary reading."""
+        truth, _, score = self.of.positive(self.positive)
+        return truth, score, roc.Ranking(score, truth)
+
+
+def _statistics(rows: _Rows, weights: Array) -> dict[Key, Array]:
     """Every metric for each draw of row weights, (draws,)."""
-    labels, probabilities, classes = tested.labels, tested.probabilities, tested.classes
+    labels, classes = rows.of.labels, rows.of.classes
     total = weights.sum(1)
-    matrix = confusion.counts(labels, tested.decisions, len(classes), weights)
-    confidence, correct = probabilities.max(1), tested.decisions == labels
+    matrix = confusion.counts(labels, rows.of.decisions, len(classes), weights)
     sensitivity, specificity = confusion.sensitivity(matrix), confusion.specificity(matrix)
     precision, f1 = confusion.precision(matrix), confusion.f1(matrix)
     # A resample without a class that the rows do have would count it as 0, which says nothing about the model.
@@ -154,38 +190,34 @@ def _statistics(
         ("metrics", "weighted_f1"): confusion.weighted(f1, matrix),
         ("metrics", "cohens_kappa"): confusion.kappa(matrix),
         ("metrics", "quadratic_kappa"): confusion.kappa(matrix, quadratic=True),
-        ("metrics", "brier"): weights @ calibration.brier(probabilities, labels) / total,
-        ("metrics", "log_loss"): weights @ calibration.log_loss(probabilities, labels) / total,
-        ("metrics", "expected_calibration_error"): calibration.expected_calibration_error(confidence, correct, weights),
+        ("metrics", "brier"): weights @ rows.brier / total,
+        ("metrics", "log_loss"): weights @ rows.log_loss / total,
+        ("metrics", "expected_calibration_error"): calibration.expected_calibration_error(
+            rows.confidence, rows.correct, weights
+        ),
     }
     for at, name in enumerate(classes):
-        hits, misses = roc.ranked(probabilities[:, at], labels == at, weights)
+        auc, average_precision = rows.rankings[at].areas(weights)
         found |= {
             (f"class:{name}", "sensitivity"): sensitivity[:, at],
             (f"class:{name}", "specificity"): specificity[:, at],
             (f"class:{name}", "precision"): precision[:, at],
             (f"class:{name}", "f1"): f1[:, at],
-            (f"class:{name}", "auc"): roc.auc(hits, misses),
-            (f"class:{name}", "average_precision"): roc.average_precision(hits, misses),
+            (f"class:{name}", "auc"): auc,
+            (f"class:{name}", "average_precision"): average_precision,
         }
     for metric in ("auc", "average_precision"):
         of_classes = [found[f"class:{name}", metric] for name in classes]
         found["metrics", f"macro_{metric}"] = np.mean(of_classes, axis=0)
-    if positive:
-        found |= _binary(tested, positive, thresholds, weights, matrix)
+    if rows.positive:
+        found |= _binary(rows, weights, matrix)
     return found
 
 
-def _binary(
-    tested: Predictions,
-    positive: Sequence[str],
-    thresholds: Mapping[str, float],
-    weights: Array,
-    matrix: Array,
-) -> dict[Key, Array]:
-    truth, _, score = tested.positive(positive)
-    two = confusion.merged(matrix, [tested.classes.index(name) for name in positive])
-    hits, misses = roc.ranked(score, truth, weights)
+def _binary(rows: _Rows, weights: Array, matrix: Array) -> dict[Key, Array]:
+    truth, score, ranking = rows.binary
+    two = confusion.merged(matrix, [rows.of.classes.index(name) for name in rows.positive])
+    auc, average_precision = ranking.areas(weights)
     found = {
         "accuracy": confusion.accuracy(two),
         "sensitivity": confusion.sensitivity(two)[:, 1],
@@ -198,11 +230,11 @@ def _binary(
         "macro_recall": confusion.sensitivity(two).mean(axis=1),
         "macro_f1": confusion.f1(two).mean(axis=1),
         "cohens_kappa": confusion.kappa(two),
-        "auc": roc.auc(hits, misses),
-        "average_precision": roc.average_precision(hits, misses),
+        "auc": auc,
+        "average_precision": average_precision,
         "brier": weights @ (score - truth) ** 2 / weights.sum(1),
     }
-    for specificity, threshold in thresholds.items():
+    for specificity, threshold in rows.thresholds.items():
         called = confusion.counts(truth.astype(np.int64), (score >= threshold).astype(np.int64), 2, weights)
         sensitivity_name, specificity_name = _at(specificity)
         found[sensitivity_name] = confusion.sensitivity(called)[:, 1]

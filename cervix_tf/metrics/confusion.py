@@ -14,9 +14,9 @@ Array = NDArray[np.float64]
 
 def counts(labels: NDArray[np.int64], decisions: NDArray[np.int64], classes: int, weights: Array) -> Array:
     """Confusion matrices, (draws, classes, classes), of rows weighted by `weights`, (draws, rows)."""
-    cell = np.zeros((len(labels), classes * classes))
-    cell[np.arange(len(labels)), labels * classes + decisions] = 1
-    return (weights @ cell).reshape(-1, classes, classes)
+    cell = labels * classes + decisions
+    drawn = np.array([np.bincount(cell, row, classes**2) for row in weights], dtype=np.float64)
+    return drawn.reshape(-1, classes, classes)
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:

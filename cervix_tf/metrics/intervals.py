@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from cervix_tf import progress
 
 LEVEL = 0.95
 FEW_GROUPS = 20
@@ -64,8 +66,13 @@ def undefined(reason: str, n: int = 0) -> Interval:
 def resampled_groups(groups: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """How often each group is drawn in each resample, (resamples, groups); every row sums to `groups`."""
     drawn = generator.integers(0, groups, size=(resamples, groups))
-    drawn += np.arange(resamples)[:, None] * groups
-    return np.bincount(drawn.ravel(), minlength=resamples * groups).reshape(resamples, groups)
+    return np.stack([np.bincount(each, minlength=groups) for each in drawn])
+
+
+def parts(weights: Array) -> Iterator[Array]:
+    """`weights`, (draws, rows), by as many draws at a time as stay in the processor's cache."""
+    step = max(1, _CHUNK // max(1, weights.shape[1]))
+    return (weights[at : at + step] for at in range(0, len(weights), step))
 
 
 def cluster_bootstrap(
@@ -85,11 +92,13 @@ def cluster_bootstrap(
     count = int(member.max()) + 1
     generator = np.random.default_rng(seed)
     step = max(_FEWEST_DRAWS, _CHUNK // len(member))
-    parts: list[Mapping[Key, Array]] = []
-    for start in range(0, resamples, step):
-        drawn = resampled_groups(count, min(step, resamples - start), generator)
-        parts.append(statistics(drawn[:, member].astype(np.float64)))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found: list[Mapping[Key, Array]] = []
+    with progress.stage("resampling groups", resamples, "resamples") as resampling:
+        for start in range(0, resamples, step):
+            drawn = resampled_groups(count, min(step, resamples - start), generator)
+            found.append(statistics(np.take(drawn.astype(np.float64), member, axis=1)))
+            resampling.advance(len(drawn))
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
 def percentile(value: float, draws: Array, n: int, groups: int, rows: int) -> Interval:

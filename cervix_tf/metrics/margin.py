@@ -87,8 +87,10 @@ def summary(
     margin = {name: margins(known.probabilities, side) for name, side in sides.items()}
     truth = {name: np.isin(known.labels, side) for name, side in sides.items()}
 
+    rankings = {name: roc.Ranking(margin[name], truth[name]) for name in sides}
+
     def areas(weights: Array) -> dict[str, Array]:
-        return {name: roc.auc(*roc.ranked(margin[name], truth[name], weights)) for name in sides}
+        return {name: ranking.auc(weights) for name, ranking in rankings.items()}
 
     values = areas(np.ones((1, len(known))))
     draws = intervals.cluster_bootstrap(known.groups, areas, resamples=resamples, seed=seed)

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from cervix_tf import atomic
+from cervix_tf import atomic, progress
 from cervix_tf.data import tables
 from cervix_tf.data.groups import groups_of
 from cervix_tf.errors import InputError
@@ -215,7 +215,7 @@ def aggregate(
     if how == "max":
         probabilities = probabilities.div(probabilities.sum(axis=1), axis=0)
     rows = []
-    for name, part in grouped:
+    for name, part in progress.counted(grouped, f"one prediction a {by}", len(grouped), f"{by}s"):
         labels = sorted(set(part["label"]) - {""})
         if len(labels) > 1:
             raise InputError(

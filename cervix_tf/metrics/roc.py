@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cervix_tf.metrics import intervals
 from cervix_tf.metrics.confusion import ratio
 
 Array = NDArray[np.float64]
@@ -28,18 +29,50 @@ def ranked(scores: Array, positive: NDArray[np.bool_], weights: Array) -> tuple[
     return hits, both - hits
 
 
-def auc(hits: Array, misses: Array) -> Array:
-    """Area under the ROC curve of what `ranked` gives, (draws,): P(positive above) + P(equal) / 2."""
-    below = np.cumsum(misses, axis=1) - misses / 2
-    return ratio((hits * below).sum(1), hits.sum(1) * misses.sum(1))
+class Ranking:
+    """Rows in the order of a score: sorted once, then measured in each of thousands of draws.
+
+    Draws are whole numbers, `weights` (draws, rows): how often each row was drawn. As integers they are gathered and
+    added up in a third of the time that floats take.
+    """
+
+    def __init__(self, scores: Array, positive: NDArray[np.bool_]) -> None:
+        """`scores` and `positive` are (rows,)."""
+        self._positives, self._negatives = (
+            rows[np.argsort(scores[rows], kind="stable")] for rows in map(np.flatnonzero, (positive, ~positive))
+        )
+        high, low = scores[self._positives], scores[self._negatives]
+        # Of each positive: how many negatives are below it and how many not above it, and how many positives below it.
+        self._below, self._not_above = np.searchsorted(low, high, "left"), np.searchsorted(low, high, "right")
+        self._lower = np.searchsorted(high, high, "left")
+
+    def auc(self, weights: Array) -> Array:
+        """Area under the ROC curve, (draws,): P(positive above) + P(equal) / 2."""
+        return self.areas(weights)[0]
+
+    def areas(self, weights: Array) -> tuple[Array, Array]:
+        """`auc`, and average precision: mean precision at each recalled positive, not interpolated, (draws,) each."""
+        parts = [self._areas(part.astype(np.int32)) for part in intervals.parts(weights)]
+        area, precision = np.concatenate(parts, axis=1)
+        return area, precision
+
+    def _areas(self, drawn: NDArray[np.int32]) -> Array:
+        hits, misses = np.take(drawn, self._positives, axis=1), np.take(drawn, self._negatives, axis=1)
+        of_hits, of_misses = _sums(hits), _sums(misses)
+        positives, negatives = (sums[:, -1].astype(np.float64) for sums in (of_hits, of_misses))
+        below = np.take(of_misses, self._below, axis=1)
+        pairs = np.einsum("dr,dr->d", hits, below + np.take(of_misses, self._not_above, axis=1))
+        found = positives[:, None] - np.take(of_hits, self._lower, axis=1)
+        called = found + negatives[:, None] - below
+        precision = np.einsum("dr,dr->d", hits, found / np.maximum(called, 1))
+        return np.stack([ratio(pairs / 2, positives * negatives), ratio(precision, positives)])
 
 
-def average_precision(hits: Array, misses: Array) -> Array:
-    """Mean precision at each recalled positive of what `ranked` gives, (draws,), without interpolation."""
-    found = np.cumsum(hits[:, ::-1], axis=1)
-    called = found + np.cumsum(misses[:, ::-1], axis=1)
-    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-    return ratio((hits[:, ::-1] * precision).sum(1), hits.sum(1))
+def _sums(counts: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Of each row of (draws, n) the sums of its first 0, 1, ... n, (draws, n + 1)."""
+    sums = np.zeros((len(counts), counts.shape[1] + 1), np.int64)
+    np.cumsum(counts, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def curve(scores: Array, positive: NDArray[np.bool_]) -> dict[str, Any] | None:

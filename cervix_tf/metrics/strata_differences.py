@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -27,12 +27,14 @@ class _Metric:
     hits: NDArray[np.bool_]
     score: Array | None = None
 
-    def values(self, side: NDArray[np.bool_], weights: Array) -> Array:
-        """Of the rows of a side, (draws,) for `weights`, (draws, rows); NaN where undefined."""
+    def on(self, side: NDArray[np.bool_]) -> Callable[[Array], Array]:
+        """What gives it of the rows of a side, (draws,) for weights, (draws, rows); NaN where undefined."""
         if self.score is not None:
-            return roc.auc(*roc.ranked(self.score[side], self.hits[side], weights[:, side]))
-        within = weights[:, self.of & side]
-        return ratio(within @ self.hits[self.of & side], within.sum(1))
+            ranking = roc.Ranking(self.score[side], self.hits[side])
+            return lambda weights: ranking.auc(weights[:, side])
+        of = (self.of & side).astype(np.float64)
+        hits = of * self.hits
+        return lambda weights: ratio(weights @ hits, weights @ of)
 
     def units(self, side: NDArray[np.bool_], groups: NDArray[np.object_]) -> int:
         """Groups of a side that the metric rests on; of an AUC those of the smaller class."""
@@ -63,13 +65,10 @@ def differences(
     metrics, groups = _metrics(known, positive, threshold), known.groups
     pairs = [pair for by in dict.fromkeys(bys) for pair in _sides(known, by)]
     keys = [(at, name) for at in range(len(pairs)) for name in metrics]
+    of = {(at, name, part): metrics[name].on(pairs[at].sides[part]) for at, name in keys for part in (0, 1)}
 
     def statistics(weights: Array) -> dict[tuple[int, str, int], Array]:
-        return {
-            (at, name, part): metrics[name].values(pairs[at].sides[part], weights)
-            for at, name in keys
-            for part in (0, 1)
-        }
+        return {key: value(weights) for key, value in of.items()}
 
     values = {key: float(value[0]) for key, value in statistics(np.ones((1, len(known)))).items()} if keys else {}
     draws = intervals.cluster_bootstrap(groups, statistics, resamples=resamples, seed=seed) if keys else {}

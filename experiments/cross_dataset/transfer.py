@@ -26,7 +26,7 @@ def balanced_accuracy(said: Predictions, weights: Array) -> Array:
 def auc(said: Predictions, weights: Array) -> Array:
     """Area under the ROC curve of the positive class, for each draw of row weights, (draws,)."""
     truth, _, score = said.positive(POSITIVE)
-    return roc.auc(*roc.ranked(score, truth, weights))
+    return roc.Ranking(score, truth).auc(weights)
 
 
 STATISTICS = {"auc": auc, "balanced_accuracy": balanced_accuracy}

@@ -20,7 +20,9 @@ import numpy as np
 import pandas as pd
 
 from cervix_tf.data import fingerprints, manifest, splits
-from cervix_tf.metrics import classification, predictions
+from cervix_tf.metrics import calibration, classification, predictions
+from cervix_tf.report import page
+from cervix_tf.run_dir import RunDir, write_json
 
 CLASSES = ("normal", "cin1", "cin2", "cancer")
 
@@ -60,19 +62,52 @@ def find_near_duplicates(rows: int) -> Callable[[], object]:
     return lambda: fingerprints.near_pairs(prints)
 
 
-def metrics_with_intervals(rows: int) -> Callable[[], object]:
+def predicted(rows: int) -> predictions.Predictions:
+    """Predictions of so many images, three a woman, that are right more often than not."""
     labels = np.random.default_rng(0).integers(0, len(CLASSES), rows)
     scores = np.random.default_rng(1).random((rows, len(CLASSES))) + np.eye(len(CLASSES))[labels] / 2
     inputs = table(rows).assign(
         id=lambda known: known["path"], case="", view="", age=np.nan, label=np.array(CLASSES)[labels]
     )
-    tested = predictions.from_rows(inputs, scores / scores.sum(1, keepdims=True), CLASSES)
-    return lambda: classification.summary(
-        tested, positive=CLASSES[2:], validation=None, seed=0, data="generated", synthetic=True, stand_in=False
+    return predictions.from_rows(inputs, scores / scores.sum(1, keepdims=True), CLASSES)
+
+
+def metrics_with_intervals(rows: int) -> Callable[[], object]:
+    tested = predicted(rows)
+    return lambda: classification.summary(tested, positive=CLASSES[2:], data="generated", synthetic=True)
+
+
+def calibration_with_intervals(rows: int) -> Callable[[], object]:
+    tested = predicted(rows)
+    return lambda: calibration.measured(tested, CLASSES[2:])
+
+
+def predictions_and_report(rows: int) -> Callable[[], object]:
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    run = RunDir(Path(folder.name))
+    tested = predicted(rows)
+    found = classification.summary(tested, positive=CLASSES[2:], resamples=100, data="generated", synthetic=True)
+    write_json(run.metrics, found)
+
+    def write() -> None:
+        predictions.write(tested, run.predictions)
+        page.evaluation(run.root)
+
+    return write
+
+
+WORK = {
+    each.__name__: each
+    for each in (
+        read_manifest,
+        split_by_woman,
+        find_near_duplicates,
+        metrics_with_intervals,
+        calibration_with_intervals,
+        predictions_and_report,
     )
-
-
-WORK = {each.__name__: each for each in (read_manifest, split_by_woman, find_near_duplicates, metrics_with_intervals)}
+}
 
 
 def measure(name: str, rows: int) -> None:

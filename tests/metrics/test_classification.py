@@ -143,8 +143,7 @@ def test_weights_count_rows_as_scikit_learn_does(p, seed):
     weights = np.random.default_rng(seed).integers(0, 4, (3, len(p))).astype(float)
     weights[:, 0] += 1
     truth = p.labels == 0
-    hits, misses = roc.ranked(p.probabilities[:, 0], truth, weights)
-    areas, precisions = roc.auc(hits, misses), roc.average_precision(hits, misses)
+    areas, precisions = roc.Ranking(p.probabilities[:, 0], truth).areas(weights)
     matrices = confusion.counts(p.labels, p.decisions, len(p.classes), weights)
     for at, weight in enumerate(weights):
         expected = sk.confusion_matrix(p.labels, p.decisions, labels=range(len(p.classes)), sample_weight=weight)

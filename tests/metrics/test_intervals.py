@@ -77,6 +77,12 @@ def test_every_resample_draws_as_many_groups_as_there_are():
     assert drawn.mean(axis=0) == pytest.approx(np.ones(7), abs=0.2)
 
 
+def test_resamples_are_those_of_the_generator_counted_one_by_one():
+    drawn = intervals.resampled_groups(5, 30, np.random.default_rng(2))
+    picked = np.random.default_rng(2).integers(0, 5, size=(30, 5))
+    assert drawn.tolist() == [[list(row).count(group) for group in range(5)] for row in picked]
+
+
 def test_all_rows_of_a_group_are_drawn_together_whatever_their_order():
     groups = ["b", "a", "b", "c", "a"]
     seen = []

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 from cervix_tf import progress
-from cervix_tf.data import headers, names, plain_file, walk
+from cervix_tf.data import each_file, headers, names, plain_file, walk
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
-_AT_A_TIME = 256
 _SHOWN = 3
 _MOST_BYTES = 2**31
 _HEAD = 2**16
@@ -26,7 +24,8 @@ def images(root: Path, found: ImportedRecords) -> list[str]:
     Names that are equal but for case or Unicode form go to `found.notes`. Raises `InputError` when `root` is
     missing, is not a folder, or holds no image.
     """
-    paths, left_out = walk.images(root)
+    with progress.stage("looking for images"):
+        paths, left_out = walk.images(root)
     found.left_out += left_out
     note_twins(paths, found)
     if not paths:
@@ -49,13 +48,9 @@ def note_twins(paths: Sequence[str], found: ImportedRecords) -> None:
 def describe(records: list[dict[str, object]], root: Path, hashed: bool) -> list[str]:
     """Fill in sha256 (where `hashed` and not yet there), width and height; returns paths without a size."""
 
-    def some(at: int) -> list[str]:
-        return [path for record in records[at : at + _AT_A_TIME] if (path := _describe(record, root, hashed))]
-
-    starts = range(0, len(records), _AT_A_TIME)
-    with ThreadPoolExecutor() as pool:  # reading and hashing both give up Python's lock
-        found = progress.counted(pool.map(some, starts), "measuring images", len(starts), f"times {_AT_A_TIME} images")
-        return [path for paths in found for path in paths]
+    # Reading and hashing both give up Python's lock.
+    paths = each_file.found(lambda record: _describe(record, root, hashed), records, "measuring images")
+    return [path for path in paths if path]
 
 
 def _describe(record: dict[str, object], root: Path, hashed: bool) -> str:
