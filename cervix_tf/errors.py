@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import gc
 import os
 import re
 import sys
@@ -50,6 +52,7 @@ def exit_cleanly() -> Iterator[None]:
     word. What the terminal's code page cannot show is spelled out (`\\u0441`). Anything else is a bug of ours and
     keeps its traceback. Meanwhile stages are shown (see `cervix_tf.progress`).
     """
+    atexit.register(gc.freeze)  # else the process looks through every graph for garbage at its end, which takes seconds
     for stream in (sys.stdout, sys.stderr):
         _spell_out(stream)
     try:

@@ -2,18 +2,24 @@
 
 In a terminal each stage has a bar; elsewhere, such as in a log, a stage that lasts is a line, and so is every
 `LONGEST_SILENCE`. Code that is imported says nothing: only a command turns this on (see `errors.exit_cleanly`).
+
+While a library holds Python's lock, as TensorFlow Lite's converter does for minutes, no thread of this process can show
+anything. A process of its own does then (`_Standby`): this file, run as a program.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
     import rich.progress
@@ -22,8 +28,12 @@ T = TypeVar("T")
 
 FIRST_LINE = 2.0
 """Seconds that a stage may last without a line in a log: most are over by then."""
+FIRST_OUTPUT = 0.9
+"""Seconds after which a command says what it does; with what Python takes to start, people wait for less than two."""
 LONGEST_SILENCE = 25.0
 """Seconds between two lines of a log at most."""
+LONGEST_STANDSTILL = 2.0
+"""Seconds for which a terminal's bars may stand still."""
 
 
 @dataclass(eq=False)
@@ -99,24 +109,15 @@ def shown() -> Iterator[None]:
         display.close()
 
 
-class _Display(Protocol):
-    def begin(self, one: Stage) -> None: ...
-    def changed(self, one: Stage) -> None: ...
-    def said(self, one: Stage) -> None: ...
-    def end(self, one: Stage) -> None: ...
-    def close(self) -> None: ...
-
-
-class _Log:
-    """Lines, for a file or a pipe."""
+class _Display:
+    """Shows the running stages; a thread looks after them."""
 
     def __init__(self) -> None:
         self._file = _standard_error()
         self._running: list[Stage] = []
-        self._announced: set[Stage] = set()
-        self._last = time.monotonic()
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._standby = _Standby(self._file)
         threading.Thread(target=self._watch, daemon=True).start()
 
     def begin(self, one: Stage) -> None:
@@ -124,7 +125,38 @@ class _Log:
             self._running.append(one)
 
     def changed(self, one: Stage) -> None:
-        pass  # the watch sees it
+        """More of it is done."""
+
+    def said(self, one: Stage) -> None:
+        """It has a note."""
+
+    def end(self, one: Stage) -> None:
+        with self._lock:
+            self._running.remove(one)
+            self._standby.expect()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed.set()
+            self._standby.close()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(0.5):
+            with self._lock:
+                if self._running and not self._closed.is_set():
+                    self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        """Show what time alone changes; `_running` is not empty."""
+
+
+class _Log(_Display):
+    """Lines, for a file or a pipe."""
+
+    def __init__(self) -> None:
+        self._announced: set[Stage] = set()
+        self._began = self._last = time.monotonic()
+        super().__init__()
 
     def said(self, one: Stage) -> None:
         with self._lock:
@@ -132,25 +164,23 @@ class _Log:
             self._line(f"{one.what}: {one.note}")
 
     def end(self, one: Stage) -> None:
-        with self._lock:
-            self._running.remove(one)
-            self._announced.discard(one)
+        super().end(one)
+        self._announced.discard(one)
 
-    def close(self) -> None:
-        self._closed.set()
+    def _look(self, now: float) -> None:
+        first = self._last == self._began and now - self._began > FIRST_OUTPUT
+        for one in self._running:
+            if one not in self._announced and (first or now - one.started > FIRST_LINE):
+                self._announce(one)
+        one = self._running[-1]
+        if now - self._last > LONGEST_SILENCE:
+            self._line(f"{one.what}: " + (one.how_far() or f"for {duration(now - one.started)} so far"))
+        if one in self._announced:
+            self._standby.expect(one, self._last + LONGEST_SILENCE + 1 - now, LONGEST_SILENCE)
 
-    def _watch(self) -> None:
-        while not self._closed.wait(0.5):
-            with self._lock:
-                if not self._running:
-                    continue
-                now, one = time.monotonic(), self._running[-1]
-                silent = now - self._last > LONGEST_SILENCE
-                if one not in self._announced and (silent or now - one.started > FIRST_LINE):
-                    self._announced.add(one)
-                    self._line(f"{one.what} ..." + (f" ({one.total} {one.unit})" if one.total else ""))
-                elif silent:
-                    self._line(f"{one.what}: " + (one.how_far() or f"for {duration(now - one.started)} so far"))
+    def _announce(self, one: Stage) -> None:
+        self._announced.add(one)
+        self._line(f"{one.what} ..." + (f" ({one.total} {one.unit})" if one.total else ""))
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
@@ -158,18 +188,20 @@ class _Log:
             print(text, file=self._file, flush=True)
 
 
-class _Bars:
+class _Bars(_Display):
     """A bar for each running stage, below what the command prints."""
 
     def __init__(self) -> None:
         self._display: rich.progress.Progress | None = None
         self._bars: dict[Stage, rich.progress.TaskID] = {}
+        super().__init__()
 
     def begin(self, one: Stage) -> None:
         if self._display is None:
-            self._display = _bars()
+            self._display = _bars(self._file)
             self._display.start()
         self._bars[one] = self._display.add_task(one.what, total=one.total or None, note="")
+        super().begin(one)
 
     def changed(self, one: Stage) -> None:
         if self._display is not None:
@@ -179,19 +211,87 @@ class _Bars:
         self.changed(one)
 
     def end(self, one: Stage) -> None:
+        super().end(one)
         if self._display is not None:
             self._display.remove_task(self._bars.pop(one))
 
     def close(self) -> None:
+        super().close()
         if self._display is not None:
             self._display.stop()
+
+    def _look(self, now: float) -> None:
+        if now - self._running[-1].started > LONGEST_STANDSTILL:
+            self._standby.expect(self._running[-1], LONGEST_STANDSTILL, 1)
 
     @staticmethod
     def _note(one: Stage) -> str:
         return ", ".join(filter(None, (one.how_far(), one.note)))
 
 
-def _bars() -> rich.progress.Progress:
+class _Standby:
+    """A process that shows a stage for as long as this one shows nothing; started with the first that lasts."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._process: subprocess.Popen[str] | None = None
+
+    def expect(self, one: Stage | None = None, wait: float = 0, every: float = 0) -> None:
+        """Show `one` unless this is called again within `wait` seconds, and then `every` so many; None: nothing."""
+        with contextlib.suppress(OSError):  # it cannot be started, or was killed: that is not worth an error
+            if self._process is None and one is not None:
+                command = [sys.executable, "-I", "-S", __file__]
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._file, encoding="utf-8"
+                )
+            if self._process is not None and self._process.stdin is not None:
+                text = f"{wait} {every} {time.monotonic() - one.started} {one.what}" if one else ""
+                print(text, file=self._process.stdin, flush=True)
+
+    def close(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                self._process.communicate()
+
+
+def _stand_by() -> None:
+    """The other side of `_Standby`, until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command takes Ctrl-C, and then closes our input
+    sys.stdin.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    lines: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        lines.put("")
+
+    threading.Thread(target=read, daemon=True).start()
+    wait, every, started, what = None, 0.0, 0.0, ""
+    while True:
+        try:
+            line = lines.get(timeout=wait)
+        except queue.Empty:
+            wait = every
+            _show(f"{what}: for {duration(time.monotonic() - started)} so far")
+            continue
+        if not line:
+            return
+        wait = None
+        if line.strip():
+            first, then, before, what = line.strip().split(" ", 3)
+            wait, every, started = float(first), float(then), time.monotonic() - float(before)
+
+
+def _show(text: str) -> None:
+    """A line of a log; in a terminal in place of the last bar, where it has left the cursor."""
+    if sys.stderr.isatty():
+        width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+        print(f"\r\x1b[K{text[:width]}", end="", file=sys.stderr, flush=True)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _bars(file: TextIO) -> rich.progress.Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -201,7 +301,7 @@ def _bars() -> rich.progress.Progress:
         BarColumn(20),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        console=Console(file=_standard_error()),
+        console=Console(file=file),
         transient=True,
         redirect_stdout=sys.stdout.isatty(),  # else it would take away what is piped on
     )
@@ -226,3 +326,6 @@ def duration(seconds: float) -> str:
 
 
 _shown: _Display | None = None
+
+if __name__ == "__main__":
+    _stand_by()

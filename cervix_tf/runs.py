@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cervix_tf import bounded, shown_paths
+from cervix_tf import bounded, progress, shown_paths
 from cervix_tf import contract as contracts
 from cervix_tf.contract import Contract
 from cervix_tf.data import seen
@@ -31,9 +31,10 @@ def model(out: RunDir) -> keras.Model:
     """
     if out.contract.is_file():
         contract(out)
-    from cervix_tf.models import keras_file
+    with progress.stage("reading the model"):
+        from cervix_tf.models import keras_file
 
-    return keras_file.load(out.model)
+        return keras_file.load(out.model)
 
 
 def contract(out: RunDir) -> Contract:

@@ -171,8 +171,9 @@ def test_a_report_names_the_broken_file_in_one_line(there, name, text, said):
         [sys.executable, "-m", "cervix_tf.report", "run"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert said in done.stderr
+    *stages, error = done.stderr.splitlines()
+    assert error.startswith("error: ") and said in error
+    assert set(stages) <= {"writing the report ..."}  # on a slow machine
 
 
 def test_an_evaluation_of_the_same_files_that_are_right_succeeds(there, capsys):

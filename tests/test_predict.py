@@ -229,9 +229,9 @@ def test_bad_input_ends_in_one_line_and_exit_code_2(single, tmp_path):
             check=False,
         )
         assert done.returncode == 2
-        assert len(done.stderr.splitlines()) == 1
-        assert done.stderr.startswith("error: ")
-        assert words in done.stderr
+        *stages, error = done.stderr.splitlines()
+        assert error.startswith("error: ") and words in error
+        assert all(re.match(r"(reading the model|predicting) \.\.\.", line) for line in stages)  # on a slow machine
 
 
 @pytest.mark.parametrize(

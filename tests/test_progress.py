@@ -47,6 +47,27 @@ def test_where_nothing_can_be_counted_the_log_says_for_how_long_it_has_been_goin
     assert found.stderr.splitlines()[1].startswith("tracing: for ")
 
 
+def test_the_first_line_of_a_log_comes_sooner_than_the_others():
+    code = "with progress.stage('loading'): time.sleep(1.2)\nwith progress.stage('reading'): time.sleep(1.2)\n"
+    assert said(code, FIRST_OUTPUT=0.2).stderr == "loading ...\n"
+
+
+def test_a_stage_within_another_takes_nothing_from_the_others_line():
+    code = "with progress.stage('row, 1 of 2'):\n with progress.stage('training', 9, 'steps'): time.sleep(1.5)\n"
+    assert said(code, FIRST_LINE=0.2).stderr.splitlines() == ["row, 1 of 2 ...", "training ... (9 steps)"]
+
+
+HOLDING = "import ctypes\nwith progress.stage('converting'):\n time.sleep(1.2); ctypes.PyDLL(None).usleep(3_000_000)\n"
+"""A library that holds Python's lock for three seconds."""
+
+
+@pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system's C library is another one")
+def test_a_library_that_stops_every_thread_does_not_stop_the_log():
+    lines = said(HOLDING, FIRST_LINE=0.2, LONGEST_SILENCE=0.1).stderr.splitlines()
+    assert lines[0] == "converting ..." and len(lines) >= 3
+    assert all(line.startswith("converting: for ") for line in lines[1:])
+
+
 def test_results_are_not_mixed_with_progress():
     found = said("with progress.stage('predicting'): time.sleep(1)\nprint('{}')\n", FIRST_LINE=0.2)
     assert json.loads(found.stdout) == {}
@@ -74,14 +95,8 @@ def test_an_error_ends_the_stages_and_is_the_last_that_is_said():
     assert (found.returncode, found.stderr) == (2, "error: a.png: is empty\n")
 
 
-@pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
-def test_a_terminal_shows_a_bar_while_a_stage_runs_and_keeps_only_what_is_printed():
-    program = (
-        "import time\nfrom cervix_tf import errors, progress, quiet\n"
-        "with errors.exit_cleanly(), progress.stage('reading', 2, 'images') as stage, quiet.libraries():\n"
-        "    stage.advance(); time.sleep(0.5)\n"
-        "    print('found')\n"
-    )
+def in_a_terminal(program):
+    """What a command shows on a terminal, and what it prints on its standard output, which is none."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen([sys.executable, "-c", program], stderr=theirs, stdout=subprocess.PIPE, text=True)
     os.close(theirs)
@@ -91,6 +106,28 @@ def test_a_terminal_shows_a_bar_while_a_stage_runs_and_keeps_only_what_is_printe
             shown += part
     except OSError:  # how the end of a pseudo-terminal reads
         pass
-    assert process.wait() == 0 and process.stdout.read() == "found\n"
+    assert process.wait() == 0
+    return shown, process.stdout.read()
+
+
+@pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
+def test_a_terminal_shows_a_bar_while_a_stage_runs_and_keeps_only_what_is_printed():
+    shown, printed = in_a_terminal(
+        "import time\nfrom cervix_tf import errors, progress, quiet\n"
+        "with errors.exit_cleanly(), progress.stage('reading', 2, 'images') as stage, quiet.libraries():\n"
+        "    stage.advance(); time.sleep(0.5)\n"
+        "    print('found')\n"
+    )
+    assert printed == "found\n"
     assert b"reading" in shown and b"1 of 2 images" in shown
     assert b"\x1b[2K" in shown.split(b"1 of 2 images")[-1]  # the bar is wiped away
+
+
+@pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
+def test_a_terminal_goes_on_while_a_library_stops_every_thread():
+    shown, _ = in_a_terminal(
+        "import time\nfrom cervix_tf import errors, progress\nprogress.LONGEST_STANDSTILL = 0.3\n"
+        "with errors.exit_cleanly():\n" + textwrap.indent(HOLDING, " ")
+    )
+    assert shown.count(b"converting: for ") >= 2
+    assert b"\x1b[2K" in shown.split(b"converting: for ")[-1]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from cervix_tf import processor, shown_paths, tuning
+from cervix_tf import processor, progress, shown_paths, tuning
 from cervix_tf.doctor import checks, machine
 from cervix_tf.doctor.checks import Finding
 from cervix_tf.errors import exit_cleanly
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "cervix_tf": f"{__version__}, {shown_paths.kept(str(checks.PROJECT))}",
             }.items(),
         )
-        print("\nloading the libraries, which takes some seconds ...", flush=True)
-        found = machine.libraries()
+        with progress.stage("loading the libraries"):
+            found = machine.libraries()
         chosen = {
             "oneDNN in training": tuning.one_dnn(here, os.environ),
             "--precision auto": tuning.precision(here, found.gpus),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from cervix_tf import atomic, quiet, released, shown_paths
+from cervix_tf import atomic, progress, quiet, released, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -144,8 +144,8 @@ def evaluate(options: Options, command: str = "") -> str:
             )
     found: dict[Path, _Evaluated] = {}
     point: str | Chosen = options.operating_point
-    for path, out in outs.items():
-        with _naming(path, options):
+    for at, (path, out) in enumerate(outs.items(), 1):
+        with _naming(path, options), progress.stage(f"evaluating on {path.name}, {at} of {len(outs)}"):
             found[path] = _evaluated(options, model, wanted, path, listed[path], selected[path], out, command, point)
         point = found[path].chosen or point  # what the first one chose, the others test
     if len(found) == 1:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -17,6 +18,8 @@ from cervix_tf.explain.split import split
 
 SINGLE = "features"
 """Name of the layer whose maps explain a network of single images."""
+_TOGETHER = 28
+"""Images that go through the network at once: most of its time for a few is that of starting operations."""
 
 
 def heat_maps(
@@ -26,7 +29,18 @@ def heat_maps(
     class_index: int | None = None,
     method: Callable[..., Any] = grad_cam_plus_plus,
 ) -> list[np.ndarray]:
-    """Heat maps (h, w) in [0, 1] of one input's images, (height, width, 3) uint8 of any size each.
+    """Heat maps (h, w) in [0, 1] of one input's images: those of `of_inputs`."""
+    return next(of_inputs(serving, [images], views, class_index, method))
+
+
+def of_inputs(
+    serving: keras.Model,
+    inputs: Iterable[Sequence[np.ndarray]],
+    views: Sequence[str] = (),
+    class_index: int | None = None,
+    method: Callable[..., Any] = grad_cam_plus_plus,
+) -> Iterator[list[np.ndarray]]:
+    """Of each input, the heat maps (h, w) in [0, 1] of its images, (height, width, 3) uint8 of any size each.
 
     `serving` resizes, runs a network that gives logits, and turns them into
     probabilities. The network of a model of several `views` has one trunk a kind of
@@ -40,17 +54,19 @@ def heat_maps(
     network = next((layer for layer in serving.layers if isinstance(layer, keras.Model)), None)
     if resize is None or network is None:
         raise InputError("this model is not laid out as resize, network, probabilities: heat maps need one that is")
-    pixels = [resize(image[None]) for image in images]
-    batch = keras.ops.stack(pixels, axis=1) if views else pixels[0]
     layers = list(dict.fromkeys(re.sub(r"_\d+$", "", view) for view in views)) or [SINGLE]
-    try:
-        head, maps = split(network, layers, batch)
-    except ValueError as error:
-        raise InputError(f"no heat maps for this model: {error}") from None
-    if any(stack.ndim < 4 for stack in (maps if isinstance(maps, list) else [maps])):
-        raise InputError(f"no heat maps for this model: its layer {SINGLE!r} gives one vector an image, not maps")
-    found = method(head, maps, class_index)
-    return [np.asarray(each) for stack in found for each in stack]
+    left, together = iter(inputs), max(1, _TOGETHER // max(1, len(views)))
+    while some := list(itertools.islice(left, together)):
+        pixels = [keras.ops.concatenate([resize(image[None]) for image in images]) for images in some]
+        try:
+            head, maps = split(network, layers, keras.ops.stack(pixels) if views else keras.ops.concatenate(pixels))
+        except ValueError as error:
+            raise InputError(f"no heat maps for this model: {error}") from None
+        if any(stack.ndim < 4 for stack in (maps if isinstance(maps, list) else [maps])):
+            raise InputError(f"no heat maps for this model: its layer {SINGLE!r} gives one vector an image, not maps")
+        found = [np.asarray(stack) for stack in method(head, maps, class_index)]
+        for at in range(len(some)):  # a stack of an input's views of one kind lies together
+            yield [each for stack in found for each in stack.reshape(len(some), -1, *stack.shape[1:])[at]]
 
 
 def strip(

@@ -145,9 +145,8 @@ class _Source:
         from cervix_tf import runs
         from cervix_tf.export import runtime
 
-        with progress.stage("reading the model"):
-            self.record = runs.seal(out, contract, listed)
-            self.serving = runtime.load(out.model).serving
+        self.record = runs.seal(out, contract, listed)
+        self.serving = runtime.load(out.model).serving
         self.folder, self.contract, self.listed = folder, contract, listed
         self.calibration, self.seed = calibration, seed
 

@@ -78,7 +78,11 @@ def load(path: Path, threads: int | None = None) -> Model:
 
     Raises `InputError` when there is no such model, or it is damaged, or not of cervix_tf.
     """
-    path = released.find(Path(path))
+    with progress.stage("reading the model"):
+        return _load(released.find(Path(path)), threads)
+
+
+def _load(path: Path, threads: int | None) -> Model:
     if path.is_file():
         return {".keras": _keras, ".onnx": _onnx}.get(path.suffix, _tflite)(path, threads)
     if (path / "saved_model.pb").is_file():

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cervix_tf import atomic, run_dir, runs, shown_paths
+from cervix_tf import atomic, progress, run_dir, runs, shown_paths
 from cervix_tf.errors import InputError
 from cervix_tf.export import model_card
 from cervix_tf.report import (
@@ -99,10 +99,11 @@ def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
     )
     environment.globals |= {"formatting": formatting, "tables": tables}
     environment.globals |= {"operating_points": operating_points, "uncertainty": uncertainty}
-    contents = _contents(run, title, missing, images)
-    if contents["checklists"]:
-        atomic.write_text(run.checklist, checklist.markdown(title, contents["checklists"]))
-    atomic.write_text(run.report, environment.get_template("page.html").render(contents))
+    with progress.stage("writing the report"):
+        contents = _contents(run, title, missing, images)
+        if contents["checklists"]:
+            atomic.write_text(run.checklist, checklist.markdown(title, contents["checklists"]))
+        atomic.write_text(run.report, environment.get_template("page.html").render(contents))
     return run.report
 
 

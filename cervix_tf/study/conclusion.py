@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cervix_tf import progress
 from cervix_tf.export import model_card
 from cervix_tf.report import page, tables
 from cervix_tf.report.tables import Table
@@ -21,8 +20,7 @@ def write_report(title: str, found: Sequence[Table], out: RunDir, *words: str) -
     tables.console(found)
     if out.contract.exists() and out.metrics.exists():
         model_card.write(out)
-    with progress.stage("writing the report"):
-        report = page.run(out)
+    report = page.run(out)
     print("\n".join([title, *words, f"run {out.root}", f"report {report}"]))
     for name, path in (("SavedModel", out.saved_model), ("TFLite", out.tflite()), ("neighbors", out.neighbors)):
         if path.exists():

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from cervix_tf import progress, tuning
+from cervix_tf import tuning
 from cervix_tf.config import Images
 from cervix_tf.data import pipeline
 from cervix_tf.data.inputs import Inputs
@@ -91,9 +91,7 @@ def evaluate(
 
 def features(network: keras.Model, inputs: Inputs, images: Images) -> np.ndarray:
     """What a network without a head makes of every input, (inputs, ...)."""
-    batches = pipeline.evaluation(inputs, images)
-    with progress.stage(f"features of {len(inputs)} inputs"), pipeline.readable_errors():
-        return network.predict(batches, verbose=0)
+    return fit.outputs(network, pipeline.evaluation(inputs, images), f"features of {len(inputs)} inputs")
 
 
 def embed(network: keras.Model, inputs: Mapping[str, Inputs], images: Images) -> Embeddings:

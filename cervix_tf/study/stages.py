@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from cervix_tf import progress
 from cervix_tf.study import failures
 from cervix_tf.training import backend
 
@@ -17,12 +18,14 @@ def run(rows: Mapping[str, Callable[[], object]], deploy: Callable[[], object], 
     Raises `InputError` at the end with what was wrong with the rows that failed, see `failures.collected`.
     """
     with failures.collected() as attempt:
-        for name, evaluate in rows.items():
-            with attempt(name):
+        for at, (name, evaluate) in enumerate(rows.items(), 1):
+            with attempt(name), progress.stage(f"row {name}, {at} of {len(rows)}"):
                 evaluate()
         if not backend.is_tensorflow():
             return
         try:
-            deploy()
+            with progress.stage("preparing the model for use"):
+                deploy()
         finally:
-            report()
+            with progress.stage("drawing figures and writing tables"):
+                report()

@@ -274,6 +274,12 @@ def stalled(history: pd.DataFrame, criterion: str, patience: int) -> bool:
 
 def probabilities(network: keras.Model, batches: tf.data.Dataset) -> np.ndarray:
     """Softmax of the network's logits for every input of an evaluation pipeline, float64, (inputs, classes)."""
-    with progress.stage("predicting"), pipeline.readable_errors():
-        logits = network.predict(batches, verbose=0)
-    return scipy.special.softmax(logits.astype("float64"), axis=-1)
+    return scipy.special.softmax(outputs(network, batches, "predicting").astype("float64"), axis=-1)
+
+
+def outputs(network: keras.Model, batches: tf.data.Dataset, what: str) -> np.ndarray:
+    """What the network gives for every input of an evaluation pipeline, (inputs, ...); `what` names the stage."""
+    known = max(int(batches.cardinality()), 0)
+    with progress.stage(what, known, "batches") as stage, pipeline.readable_errors():
+        counting = keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: stage.advance())
+        return network.predict(batches, verbose=0, callbacks=[counting])

@@ -73,7 +73,7 @@ def misclassified(out: RunDir, predicted: Predictions) -> Picture | None:
     serving = runs.model(out)
     images = [decode_file(listed.root / tested.table["id"][at]) for at in chosen]
     try:
-        maps = [model_maps.heat_maps(serving, [image])[0] for image in images]
+        maps = [found[0] for found in model_maps.of_inputs(serving, [[image] for image in images])]
     except InputError as reason:  # a transformer alone
         print(f"note: Fig. 12 is left out: {reason}")
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,7 @@ def gradcam_examples(config: Config, out: RunDir) -> Picture:
     chosen = [[tested.table["id"][row] for row in rows] for rows in cases.chosen(tested).values()]
     drawn = {}
     shown = [each for group in chosen for each in group]
-    for case in progress.counted(shown, "drawing heat maps", len(shown), "cases"):
-        pixels = [decode_file(file) for file in files[case]]
-        maps = model_maps.heat_maps(network, pixels, VIEWS)
+    for case, pixels, maps in _heat_maps(network, shown, files):
         drawn[case] = (pixels, maps)
         png.write(out.heat_map(case), model_maps.strip(pixels, maps, VIEWS))
     cells = maps[0].shape
@@ -114,6 +113,15 @@ def gradcam_examples(config: Config, out: RunDir) -> Picture:
     )
 
 
+def _heat_maps(
+    network: keras.Model, chosen: Sequence[str], files: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, list[np.ndarray], list[np.ndarray]]]:
+    """Each of the chosen cases, the pixels of its images, and their heat maps."""
+    read, kept = itertools.tee([decode_file(file) for file in files[case]] for case in chosen)
+    found = zip(chosen, kept, model_maps.of_inputs(network, read, VIEWS), strict=True)
+    return progress.counted(found, "drawing heat maps", len(chosen), "cases")
+
+
 def _evidence(
     network: keras.Model, root: Path, files: Mapping[str, Sequence[str]], tested: Predictions
 ) -> dict[str, Any]:
@@ -124,9 +132,8 @@ def _evidence(
     boxes = visits.evidence(root)
     known = [case for case in tested.table["id"][tested.labels == tested.decisions] if case in boxes][:MEASURED_CASES]
     shares: dict[str, list[float]] = {"heat": [], "even": []}
-    for case in known:
-        pixels = [decode_file(file) for file in files[case]]
-        maps = dict(zip(VIEWS, model_maps.heat_maps(network, pixels, VIEWS), strict=True))
+    for case, pixels, found in _heat_maps(network, known, files):
+        maps = dict(zip(VIEWS, found, strict=True))
         for name, of in (("heat", maps), ("even", dict.fromkeys(VIEWS, np.ones((2, 2))))):
             inside = [evidence.share_inside(of[view], box, pixels[0].shape[:2]) for view, box in boxes[case].items()]
             shares[name].append(statistics.fmean(inside))

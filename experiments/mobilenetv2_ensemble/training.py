@@ -217,10 +217,11 @@ def _train_head(config: Config, row: Row, fold: Fold, trunks: keras.Model, head:
 
     def batches(first: int) -> tf.data.Dataset:
         features = np.empty((copies, len(train), *trunks.output_shape[1:]), np.float32)
-        with pipeline.readable_errors():
-            for copy in range(copies):
-                augmented = pipeline.one_epoch(train, images, config.augmentation, seed=seed, epoch=copy)
-                features[copy] = trunks.predict(augmented, verbose=0)
+        for copy in range(copies):
+            augmented = pipeline.one_epoch(train, images, config.augmentation, seed=seed, epoch=copy)
+            # Float pixels as those of `held_out`: for other ones the trunks would be traced again.
+            pixels = augmented.map(lambda pixels, labels: (tf.cast(pixels, tf.float32), labels))
+            features[copy] = fit.outputs(trunks, pixels, f"features of {len(train)} inputs, {copy + 1} of {copies}")
         return pipeline.training_features(
             features, train, images, seed=seed, epochs=epochs, first_epoch=first, keep_rest=_keep_rest(config)
         )

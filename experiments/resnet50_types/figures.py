@@ -51,7 +51,7 @@ def gradcam_examples(out: RunDir, said: Predictions) -> Picture | None:
         return None
     listed, serving = runs.manifest(out), runs.model(out)
     pixels = [decode_file(listed.root / name) for name in chosen.values()]
-    maps = [model_maps.heat_maps(serving, [image], method=grad_cam)[0] for image in pixels]
+    maps = [found[0] for found in model_maps.of_inputs(serving, [[each] for each in pixels], method=grad_cam)]
     told = ", ".join(f"{name} ({image})" for name, image in chosen.items())
     return figures.photograph(
         model_maps.strip(pixels, maps, list(chosen), width=224),

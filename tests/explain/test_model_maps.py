@@ -68,6 +68,17 @@ def test_each_view_has_its_own_heat_map_in_the_order_of_the_views_whatever_their
     assert [np.unravel_index(each.argmax(), each.shape) for each in found] == places
 
 
+def test_inputs_that_go_through_together_have_the_heat_maps_that_each_has_alone(monkeypatch):
+    places = [[(0, 0), (3, 1), (2, 3)], [(1, 1), (2, 0), (3, 3)], [(3, 2), (0, 1), (1, 0)]]
+    inputs, views = [[lit(*place) for place in each] for each in places], ("acetic_1", "acetic_2", "green")
+    model = serving(views=True)
+    alone = [model_maps.heat_maps(model, each, views) for each in inputs]
+    for together in (3, 6, 100):
+        monkeypatch.setattr(model_maps, "_TOGETHER", together)
+        np.testing.assert_allclose(list(model_maps.of_inputs(model, inputs, views)), alone, atol=1e-6)
+    assert [np.unravel_index(each.argmax(), each.shape) for each in alone[2]] == places[2]
+
+
 def test_a_model_of_another_layout_is_refused_with_the_reason():
     with pytest.raises(InputError, match="resize, network, probabilities"):
         model_maps.heat_maps(network(views=False), [lit(0, 0)])
