@@ -174,8 +174,11 @@ class _Log(_Display):
                 self._announce(one)
         one = self._running[-1]
         if now - self._last > LONGEST_SILENCE:
-            self._line(f"{one.what}: " + (one.how_far() or f"for {duration(now - one.started)} so far"))
-        if one in self._announced:
+            if one in self._announced:
+                self._line(f"{one.what}: " + (one.how_far() or f"for {duration(now - one.started)} so far"))
+            else:
+                self._announce(one)
+        if self._announced:
             self._standby.expect(one, self._last + LONGEST_SILENCE + 1 - now, LONGEST_SILENCE)
 
     def _announce(self, one: Stage) -> None:
@@ -221,7 +224,7 @@ class _Bars(_Display):
             self._display.stop()
 
     def _look(self, now: float) -> None:
-        if now - self._running[-1].started > LONGEST_STANDSTILL:
+        if now - self._running[0].started > LONGEST_STANDSTILL:
             self._standby.expect(self._running[-1], LONGEST_STANDSTILL, 1)
 
     @staticmethod
@@ -242,16 +245,24 @@ class _Standby:
             if self._process is None and one is not None:
                 command = [sys.executable, "-I", "-S", __file__]
                 self._process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._file, encoding="utf-8"
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._file,
+                    encoding="utf-8",
+                    errors="backslashreplace",
                 )
             if self._process is not None and self._process.stdin is not None:
-                text = f"{wait} {every} {time.monotonic() - one.started} {one.what}" if one else ""
+                what = " ".join(one.what.split()) if one else ""  # a file's name may hold a line's end
+                text = f"{wait} {every} {time.monotonic() - one.started} {what}" if one else ""
                 print(text, file=self._process.stdin, flush=True)
 
     def close(self) -> None:
         if self._process is not None:
+            self._process.kill()  # it would wait for every fork of this process, which holds its input too
             with contextlib.suppress(OSError):
                 self._process.communicate()
+            self._process = None
 
 
 def _stand_by() -> None:

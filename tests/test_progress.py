@@ -68,6 +68,21 @@ def test_a_library_that_stops_every_thread_does_not_stop_the_log():
     assert all(line.startswith("converting: for ") for line in lines[1:])
 
 
+@pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system's C library is another one")
+def test_a_library_that_stops_every_thread_right_after_another_stage_does_not_stop_the_log_either():
+    held = "with progress.stage('converting'):\n  time.sleep(0.6); ctypes.PyDLL(None).usleep(3_000_000)\n"
+    code = f"import ctypes\nwith progress.stage('row a'):\n time.sleep(1.2)\n {held}"
+    lines = said(code, FIRST_LINE=0.8, LONGEST_SILENCE=0.1).stderr.splitlines()
+    assert lines[0] == "row a ..." and sum(line.startswith("converting: for ") for line in lines) >= 2
+
+
+@pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system's C library is another one")
+def test_odd_file_names_do_not_stop_the_log():
+    code = HOLDING.replace("'converting'", r"'evaluating on a\nb \udce9.csv'")
+    lines = said(code, FIRST_LINE=0.2, LONGEST_SILENCE=0.1).stderr.splitlines()
+    assert sum(line.startswith(r"evaluating on a b \udce9.csv: for ") for line in lines) >= 2
+
+
 def test_results_are_not_mixed_with_progress():
     found = said("with progress.stage('predicting'): time.sleep(1)\nprint('{}')\n", FIRST_LINE=0.2)
     assert json.loads(found.stdout) == {}
@@ -93,6 +108,17 @@ def test_an_error_ends_the_stages_and_is_the_last_that_is_said():
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (2, "error: a.png: is empty\n")
+
+
+def test_an_error_is_the_last_that_is_said_while_a_loop_has_not_ended():
+    program = (
+        "import time\nfrom cervix_tf import errors, progress\nprogress.FIRST_LINE = 0.2\n"
+        "with errors.exit_cleanly():\n"
+        " cases = progress.counted([1, 2], 'drawing', 2, 'cases')\n next(cases); time.sleep(1.5)\n"
+        " raise errors.InputError('a.png: is empty')\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (2, "drawing ... (2 cases)\nerror: a.png: is empty\n")
 
 
 def in_a_terminal(program):

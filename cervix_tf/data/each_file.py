@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,8 +11,10 @@ from cervix_tf import progress
 
 T = TypeVar("T")
 Found = TypeVar("Found")
-_AT_A_TIME = 256
-"""Files of one task: a million tasks of one file each would queue up gigabytes."""
+_MOST = 256
+"""Files of one task at most: a million tasks of one file each would queue up gigabytes."""
+_TASKS = 1024
+"""Tasks that files are divided into before one has more than a single file: all threads have work to the end."""
 
 
 def found(work: Callable[[T], Found], files: Sequence[T], what: str, workers: int | None = None) -> Iterator[Found]:
@@ -20,9 +23,11 @@ def found(work: Callable[[T], Found], files: Sequence[T], what: str, workers: in
     By `workers` threads; None = as many as Python thinks right for reading files.
     """
 
-    def some(at: int) -> list[Found]:
-        return [work(file) for file in files[at : at + _AT_A_TIME]]
+    size = min(_MOST, max(1, len(files) // _TASKS))
+
+    def task(start: int) -> list[Found]:
+        return [work(file) for file in files[start : start + size]]
 
     with ThreadPoolExecutor(workers) as pool:
-        tasks = pool.map(some, range(0, len(files), _AT_A_TIME))
-        yield from progress.counted((each for part in tasks for each in part), what, len(files), "images")
+        tasks = pool.map(task, range(0, len(files), size))
+        yield from progress.counted(itertools.chain.from_iterable(tasks), what, len(files), "images")

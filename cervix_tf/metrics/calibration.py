@@ -16,7 +16,7 @@ from cervix_tf.metrics.predictions import Predictions
 Array = NDArray[np.float64]
 BINS = 15
 _LEAST = 1e-12
-_ARRIVED = 1e-9
+_TOLERANCE = 1e-9
 
 
 def brier(probabilities: Array, labels: NDArray[np.int64]) -> Array:
@@ -131,7 +131,7 @@ def logistic(
     """Calibration slope and intercept of a probability, (draws,) each, by logistic regression on its log-odds.
 
     The intercept is that at a slope of 1: calibration in the large. `score` and `event` are (rows,), `weights`
-    (draws, rows). Newton's method from `start`, the estimates of all rows; NaN where it does not arrive.
+    (draws, rows). Newton's method from `start`, the estimates of all rows; NaN where it does not converge.
     """
     odds = np.log(np.clip(score, _LEAST, None)) - np.log(np.clip(1 - score, _LEAST, None))
     y = event.astype(np.float64)
@@ -157,8 +157,8 @@ def _newton(odds: Array, y: Array, weights: Array, start: tuple[Array, Array] | 
             p = _sigmoid(intercept[:, None] + odds)
             move = ratio((weights * (y - p)).sum(axis=1), (weights * p * (1 - p)).sum(axis=1))
             intercept = intercept + np.clip(move, -2, 2)
-            # Each step squares the error, so that the next one would change no digit.
-            if not (np.abs([step, shift, move]) > _ARRIVED).any():
+            # Near the optimum each step squares the error: the next one would change no digit.
+            if not (np.abs([step, shift, move]) > _TOLERANCE).any():
                 break
     one_side = (weights @ y == 0) | (weights @ (1 - y) == 0)
     separated = a < 1e-9 * weights.sum(axis=1)  # every row is called with certainty: the slope has no end

@@ -215,7 +215,7 @@ def aggregate(
     if how == "max":
         probabilities = probabilities.div(probabilities.sum(axis=1), axis=0)
     rows = []
-    for name, part in progress.counted(grouped, f"one prediction a {by}", len(grouped), f"{by}s"):
+    for name, part in progress.counted(grouped, f"one prediction per {by}", len(grouped), f"{by}s"):
         labels = sorted(set(part["label"]) - {""})
         if len(labels) > 1:
             raise InputError(

@@ -32,8 +32,8 @@ def ranked(scores: Array, positive: NDArray[np.bool_], weights: Array) -> tuple[
 class Ranking:
     """Rows in the order of a score: sorted once, then measured in each of thousands of draws.
 
-    Draws are whole numbers, `weights` (draws, rows): how often each row was drawn. As integers they are gathered and
-    added up in a third of the time that floats take.
+    Draws are whole numbers, `weights` (draws, rows): how often each row was drawn; fractions would be cut off. As
+    integers they are gathered and added up in a third of the time that floats take.
     """
 
     def __init__(self, scores: Array, positive: NDArray[np.bool_]) -> None:
