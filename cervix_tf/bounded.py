@@ -110,12 +110,16 @@ def open_zip(file: BinaryIO, most: int) -> zipfile.ZipFile:
 def member(archive: zipfile.ZipFile, name: str) -> bytes:
     """The whole content of one member of what `open_zip` gave. Raises `Unreadable`."""
     try:
-        with archive.open(name) as file:  # ZipFile.read inflates first and cuts off what is too much then
-            return file.read(archive.getinfo(name).file_size)
+        said = archive.getinfo(name)
+        with archive.open(said) as file:  # ZipFile.read inflates first and cuts off what is too much then
+            content = file.read(said.file_size)
     except KeyError:
         raise Unreadable(f"its archive has no {name}") from None
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, OSError) as error:
         raise Unreadable(f"{name}: {error}") from None
+    if zlib.crc32(content) != said.CRC:  # zipfile does not look where it is told that there is nothing
+        raise Unreadable(f"{name}: its checksum is another: the file is damaged")
+    return content
 
 
 def arrays(path: Path, names: Sequence[str], most: int) -> list[np.ndarray]:

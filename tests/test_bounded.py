@@ -60,6 +60,14 @@ def test_repeated_and_encrypted_members_too_many_and_none_are_refused():
         bounded.open_zip(io.BytesIO(b"text"), 10)
 
 
+def test_a_member_whose_damaged_entry_says_that_it_is_empty_is_refused():
+    whole = bytearray(archive(("a", b"content")).getvalue())
+    size = whole.index(b"PK\1\2") + 24
+    whole[size : size + 4] = bytes(4)
+    with pytest.raises(Unreadable, match="its checksum is another"):
+        bounded.member(bounded.open_zip(io.BytesIO(whole), 10), "a")
+
+
 @hypothesis.given(st.data())
 def test_a_damaged_archive_is_read_or_refused_and_nothing_else(data):
     whole = bytearray(archive(("a", b"content " * 20), ("b", b"more")).getvalue())
