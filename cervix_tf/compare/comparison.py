@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ from cervix_tf.metrics.predictions import Predictions
 
 Array = NDArray[np.float64]
 Metric = Literal["accuracy", "auc", "macro_f1"]
+Statistic = Callable[[Array], Array]
+"""(draws,) of row weights, (draws, rows)."""
 
 
 def compare(
@@ -47,10 +49,10 @@ def compare(
     groups, rows = len(set(first.groups)), len(first)
     pairs = list(itertools.combinations(names, 2))
 
+    measured = {name: _metric(model, metric, positive) for name, model in models.items()}
+
     def statistics(weights: Array) -> dict[tuple[str, ...], Array]:
-        found: dict[tuple[str, ...], Array] = {
-            (name,): _metric(model, metric, positive, weights) for name, model in models.items()
-        }
+        found: dict[tuple[str, ...], Array] = {(name,): value(weights) for name, value in measured.items()}
         for pair in pairs:
             found[pair] = found[(pair[0],)] - found[(pair[1],)]
             found["kappa", *pair] = confusion.kappa(_agreement(models[pair[0]], models[pair[1]], weights))
@@ -111,32 +113,34 @@ def independent_difference(
     Each one's groups are resampled on their own.
     """
 
-    def resampled(model: Predictions, seed: int) -> Array:
-        def statistics(weights: Array) -> dict[str, Array]:
-            return {metric: _metric(model, metric, positive, weights)}
+    def resampled(model: Predictions, seed: int) -> tuple[float, Array]:
+        value = _metric(model, metric, positive)
+        draws = intervals.cluster_bootstrap(model.groups, lambda weights: {metric: value(weights)}, seed=seed)[metric]
+        return float(value(np.ones((1, len(model))))[0]), draws
 
-        return intervals.cluster_bootstrap(model.groups, statistics, seed=seed)[metric]
-
-    one, two = (float(_metric(model, metric, positive, np.ones((1, len(model))))[0]) for model in (first, second))
-    groups = (len(set(first.groups)), len(set(second.groups)))
-    draws = (resampled(first, seed), resampled(second, seed + 1))
+    (one, draws_one), (two, draws_two) = resampled(first, seed), resampled(second, seed + 1)
+    groups, draws = (len(set(first.groups)), len(set(second.groups))), (draws_one, draws_two)
     return intervals.independent_difference((one, two), draws, groups, len(first) + len(second))
 
 
-def _metric(model: Predictions, metric: Metric, positive: Sequence[str], weights: Array) -> Array:
+def _metric(model: Predictions, metric: Metric, positive: Sequence[str]) -> Statistic:
+    """What gives the metric of a model's rows for each draw of row weights."""
     if metric == "accuracy":
-        return weights @ (model.decisions == model.labels) / weights.sum(1)
+        right = model.decisions == model.labels
+        return lambda weights: weights @ right / weights.sum(1)
     if metric == "macro_f1":
-        matrix = confusion.counts(model.labels, model.decisions, len(model.classes), weights)
-        lost = (matrix.sum(-1)[:, np.unique(model.labels)] == 0).any(1)  # says nothing about the model
-        return np.where(lost, np.nan, confusion.macro(confusion.f1(matrix)))
+        return lambda weights: _macro_f1(model, weights)
     if positive:
         truth, _, score = model.positive(positive)
-        return roc.Ranking(score, truth).auc(weights)
-    areas = [
-        roc.Ranking(model.probabilities[:, at], model.labels == at).auc(weights) for at in range(len(model.classes))
-    ]
-    return np.mean(areas, axis=0)
+        return roc.Ranking(score, truth).auc
+    rankings = [roc.Ranking(model.probabilities[:, at], model.labels == at) for at in range(len(model.classes))]
+    return lambda weights: np.mean([ranking.auc(weights) for ranking in rankings], axis=0)
+
+
+def _macro_f1(model: Predictions, weights: Array) -> Array:
+    matrix = confusion.counts(model.labels, model.decisions, len(model.classes), weights)
+    lost = (matrix.sum(-1)[:, np.unique(model.labels)] == 0).any(1)  # says nothing about the model
+    return np.where(lost, np.nan, confusion.macro(confusion.f1(matrix)))
 
 
 def _agreement(one: Predictions, two: Predictions, weights: Array) -> Array:

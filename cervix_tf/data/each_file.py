@@ -10,22 +10,21 @@ from typing import TypeVar
 from cervix_tf import progress
 
 T = TypeVar("T")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 _MOST = 256
 """Files of one task at most: a million tasks of one file each would queue up gigabytes."""
 _TASKS = 1024
 """Tasks that files are divided into before one has more than a single file: all threads have work to the end."""
 
 
-def found(work: Callable[[T], Found], files: Sequence[T], what: str, workers: int | None = None) -> Iterator[Found]:
+def results(work: Callable[[T], Result], files: Sequence[T], what: str, workers: int | None = None) -> Iterator[Result]:
     """What `work` gives for each of `files`, in order; a stage called `what` counts them.
 
-    By `workers` threads; None = as many as Python thinks right for reading files.
+    By `workers` threads; None = `ThreadPoolExecutor` chooses.
     """
-
     size = min(_MOST, max(1, len(files) // _TASKS))
 
-    def task(start: int) -> list[Found]:
+    def task(start: int) -> list[Result]:
         return [work(file) for file in files[start : start + size]]
 
     with ThreadPoolExecutor(workers) as pool:

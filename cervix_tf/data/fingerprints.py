@@ -73,7 +73,7 @@ class Fingerprint:
 def inspect_all(files: Sequence[Path], workers: int, max_megapixels: float | None = None) -> list[Fingerprint]:
     """`inspect` of each file, in order, by `workers` threads (0 = one per core)."""
     workers = workers or processor.here().cores
-    return list(each_file.found(lambda file: inspect(file, max_megapixels), files, "auditing", workers))
+    return list(each_file.results(lambda file: inspect(file, max_megapixels), files, "auditing", workers))
 
 
 def inspect(file: Path, max_megapixels: float | None = None) -> Fingerprint:

@@ -296,6 +296,12 @@ def main_row(config: Config) -> Row:
 def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
     """What `--list` prints: every row, the tables that show it, its state and its training time."""
     everything = RunRequest(TABLES, request.only)
+
+    def estimate(row: Row) -> str:
+        if config.start == "weights" or row.method not in METRIC_LEARNING:
+            return ""
+        return f"{config.optimizer(row.method).epochs} epochs after fine-tuning"
+
     return [
         study_rows.status(
             out,
@@ -304,6 +310,7 @@ def rows(config: Config, out: RunDir, request: RunRequest) -> list[RowStatus]:
             finished=out.row(row.name).embeddings.exists(),
             trained_in=[row.name],
             epochs=0 if row.method == "pretrained" else config.optimizer(row.method).epochs,
+            estimate=estimate(row),
         )
         for row in wanted(config, everything)
     ]

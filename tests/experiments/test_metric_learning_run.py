@@ -143,6 +143,8 @@ def test_the_list_says_how_far_every_row_is(finished, tmp_path, capsys):
     assert any("main model" in line and "mobilenet-batch_hard" in line for line in lines)
     run(tmp_path, "--list")
     assert capsys.readouterr().out.count("not begun") == len(METHODS)
+    run(tmp_path, "--list", "--start", "fine_tuned")
+    assert capsys.readouterr().out.count("fine-tuning") == len(METHODS) - 2
 
 
 @pytest.mark.parametrize(

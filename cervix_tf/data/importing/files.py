@@ -49,7 +49,7 @@ def describe(records: list[dict[str, object]], root: Path, hashed: bool) -> list
     """Fill in sha256 (where `hashed` and not yet there), width and height; returns paths without a size."""
 
     # Reading and hashing both give up Python's lock.
-    paths = each_file.found(lambda record: _describe(record, root, hashed), records, "measuring images")
+    paths = each_file.results(lambda record: _describe(record, root, hashed), records, "measuring images")
     return [path for path in paths if path]
 
 
