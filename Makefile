@@ -6,6 +6,9 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # uv takes a tenth of pip's time: the machine's own, or the one that the lock names. `make UV=false ...` does without.
 UV = $(shell command -v uv || echo $(BIN)/uv)
+# pip compiles what it installs, uv leaves that to the first import. Where Python may not write what it compiles, as in
+# many containers, every process would compile TensorFlow anew, which takes longer than to import it.
+COMPILE = $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Two processes: most of a test's time is tracing, which uses one core. Fixtures are a file's, so files stay whole, in
@@ -43,7 +46,7 @@ $(VENV)/.demo $(VENV)/.test: setup.cfg pyproject.toml $(LOCK)
 	sed '/^# What follows/,$$d' $(LOCK) > $(VENV)/demo.txt
 	sed -n '/^uv==/,/[^\\]$$/p' $(LOCK) > $(VENV)/uv.txt
 	command -v $(UV) > /dev/null || $(PIP) --require-hashes --requirement $(VENV)/uv.txt || true
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement $(LOCKED) \
+	$(UV) pip install --quiet --python $(BIN)/python $(COMPILE) --require-hashes --requirement $(LOCKED) \
 	  || { echo "uv cannot install here (it does not read pip's settings); pip does, which takes longer"; \
 	       $(PIP) --require-hashes --requirement $(LOCKED); }
 	$(PIP) --no-deps --no-build-isolation --editable .

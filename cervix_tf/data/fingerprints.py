@@ -15,6 +15,7 @@ The values were chosen by looking at pairs in public data: among 1981 MobileODT 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 NEAR_BITS = 8
 NEAR_CORRELATION = 0.95
 _SIDE = 32
-_WORDS = 4
-"""Of 16 bits in a hash."""
+_BITS = 64
+"""Of a hash."""
+_WORDS = range(3, 17)
+"""Into how many words a hash may be cut: into fewer, a table of all words would not fit into memory."""
 _SLICE, _PAIRS = 4096, 1 << 22
 """Pairs that are looked at together, by their thumbnails and by their hashes."""
 _SUFFIXES = {
@@ -113,11 +116,14 @@ def near_pairs(
         return np.stack([prints[at].thumbnail for at in known[some]]).reshape(len(some), -1)
 
     found: dict[tuple[int, int], int] = {}
-    candidates = _by_word(hashes, threshold // _WORDS) if threshold < _WORDS * 3 else _every(len(hashes))
+    words = min(_WORDS, key=lambda words: _looked_at(len(hashes), words, threshold))
+    every = len(hashes) ** 2 / 2 <= _looked_at(len(hashes), words, threshold)
+    candidates = _every(len(hashes)) if every else _by_word(hashes, words, threshold)
     for first, second in progress.counted(candidates, "comparing images", 0, ""):
         differing = np.bitwise_count(hashes[first] ^ hashes[second])
-        near = (first < second) & (differing <= threshold)
-        one, two, bits = first[near], second[near], differing[near]
+        near = (first != second) & (differing <= threshold)
+        one, two = (pick(first[near], second[near]) for pick in (np.minimum, np.maximum))
+        bits = differing[near]
         # Few as a rule; many only where a set holds many copies, so that they go in slices.
         for start in range(0, len(one), _SLICE):
             some = slice(start, start + _SLICE)
@@ -127,27 +133,49 @@ def near_pairs(
     return [(*pair, bits) for pair, bits in sorted(found.items())]
 
 
-def _by_word(hashes: np.ndarray, radius: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of hashes one of whose four words of 16 bits differ in at most `radius` bits; in both orders, some again.
+def _words(words: int, threshold: int) -> Iterator[tuple[int, int, int]]:
+    """(first bit, bits, radius) of each word of a hash that is cut into so many.
 
-    If two hashes differ in at most 4 `radius` + 3 bits, one of the words differs in at most `radius`.
+    Of two hashes that differ in at most `threshold` bits, one word at least differs in no more bits than its radius:
+    else all words together would differ in more.
 
     Source: Norouzi, Punjani and Fleet, Fast search in Hamming space with multi-index hashing, CVPR 2012.
     """
-    masks = [sum(1 << bit for bit in bits) for size in range(radius + 1) for bits in combinations(range(16), size)]
-    for words in hashes.view(np.uint16).reshape(-1, _WORDS).T:
-        order = np.argsort(words, kind="stable")
-        sizes = np.bincount(words, minlength=1 << 16)
+    for at in range(words):
+        first, end = _BITS * at // words, _BITS * (at + 1) // words
+        yield first, end - first, threshold // words - (at > threshold % words)
+
+
+def _looked_at(count: int, words: int, threshold: int) -> float:
+    """About how many words and pairs `_by_word` looks at, of hashes by chance."""
+    return sum(
+        (1 << bits) + _masks(bits, radius) * (count + count**2 / (1 << bits) / 2)
+        for _, bits, radius in _words(words, threshold)
+    )
+
+
+def _masks(bits: int, radius: int) -> int:
+    return sum(math.comb(bits, size) for size in range(radius + 1))
+
+
+def _by_word(hashes: np.ndarray, words: int, threshold: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of hashes one of whose words differs in as few bits as `_words` says; in one order or both, some again."""
+    for first, bits, radius in _words(words, threshold):
+        cut = (hashes >> np.uint64(first)).astype(np.int64) & ((1 << bits) - 1)
+        order = np.argsort(cut, kind="stable")
+        cut = cut[order]  # neighbors in the tables are neighbors in memory
+        sizes = np.bincount(cut, minlength=1 << bits)
         ends = np.cumsum(sizes)
-        for mask in masks:
-            partners = words ^ np.uint16(mask)
-            last, counts = ends[partners], sizes[partners]
+        for flipped in (flips for size in range(radius + 1) for flips in combinations(range(bits), size)):
+            partners = cut ^ sum(1 << bit for bit in flipped)
+            rows = np.flatnonzero((cut <= partners) & (sizes[partners] > 0))  # the other order is of the same pairs
+            last, counts = ends[partners[rows]], sizes[partners[rows]]
             # As many rows at a time as have some millions of partners.
             chunks = np.searchsorted(np.cumsum(counts), np.arange(_PAIRS, counts.sum(), _PAIRS))
-            for rows in np.split(np.arange(len(words)), chunks):
-                each = counts[rows]
+            for some in np.split(np.arange(len(rows)), chunks):
+                each = counts[some]
                 back = np.arange(each.sum()) - np.repeat(np.cumsum(each), each)  # -each .. -1 in every row
-                yield np.repeat(rows, each), order[np.repeat(last[rows], each) + back]
+                yield order[np.repeat(rows[some], each)], order[np.repeat(last[some], each) + back]
 
 
 def _every(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

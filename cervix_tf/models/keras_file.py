@@ -7,8 +7,10 @@ the file says first how large its weights are, and the configuration how large t
 from __future__ import annotations
 
 import math
-import threading
+import tempfile
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,7 @@ def load(path: Path) -> keras.Model:
     than its own weights account for.
     """
     try:
-        asked, stored = _weights(path)
-        if asked > stored + _SPARE or asked > bounded.MODEL_BYTES:
-            raise bounded.Unreadable(
-                f"its layers ask for {asked:,} bytes of weights, but it holds {stored:,} and may hold "
-                f"{bounded.MODEL_BYTES:,}"
-            )
-        return keras.models.load_model(path, compile=False)
+        return _in_a_thread(lambda: _loaded(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; has this run finished, and is it the run's own folder?") from None
     except Exception as error:  # there is no end to what Keras and HDF5 raise for a file that is not theirs
@@ -45,13 +41,30 @@ def load(path: Path) -> keras.Model:
         raise InputError(f"{path}: not a model that Keras can load ({first}); finish the run again") from None
 
 
-def _weights(path: Path) -> tuple[int, int]:
-    """Bytes of the weights that the configuration asks for, and of those in the file."""
+def _in_a_thread(work: Callable[[], keras.Model]) -> keras.Model:
+    """What `work` gives. Keras keeps a list of variables without a value for each thread and gives them one as soon as
+    it can: those of a model that is refused have to end with their thread.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
+
+
+def _loaded(path: Path) -> keras.Model:
     if bounded.size(path) > bounded.MODEL_BYTES:
         raise bounded.Unreadable(f"over {bounded.MODEL_BYTES:,} bytes; no model of ours is as large")
     with path.open("rb") as file, bounded.open_zip(file, bounded.MODEL_BYTES) as archive:
-        config = bounded.json_value(bounded.member(archive, _CONFIG), _CONFIG_BYTES)
-        return _asked(config), _stored(archive)
+        model = _without_values(bounded.json_value(bounded.member(archive, _CONFIG), _CONFIG_BYTES))
+        asked, stored = _bytes(model), _stored(archive)
+        if asked > stored + _SPARE or asked > bounded.MODEL_BYTES:
+            raise bounded.Unreadable(
+                f"its layers ask for {asked:,} bytes of weights, but it holds {stored:,} and may hold "
+                f"{bounded.MODEL_BYTES:,}"
+            )
+        with keras.StatelessScope():
+            pass  # gives variables a value where it ends
+        with tempfile.TemporaryDirectory() as folder:  # as Keras reads it: inside the archive it is much slower
+            model.load_weights(archive.extract(_WEIGHTS, folder))
+    return model
 
 
 def _stored(archive: zipfile.ZipFile) -> int:
@@ -61,24 +74,11 @@ def _stored(archive: zipfile.ZipFile) -> int:
         raise bounded.Unreadable(f"its archive has no {_WEIGHTS}") from None
 
 
-def _asked(config: Any) -> int:
-    """Bytes of the variables of a configuration, none of which is made."""
-    found: list[int] = []
-    problems: list[Exception] = []
+def _without_values(config: Any) -> keras.Model:
+    """The model of a configuration; its variables have a shape but no value."""
+    with keras.StatelessScope(initialize_variables=False):
+        return keras.saving.deserialize_keras_object(config, safe_mode=True)
 
-    def build() -> None:
-        try:
-            with keras.StatelessScope(initialize_variables=False):  # variables get a shape but no value
-                model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-                found.append(sum(math.prod(each.shape) * np.dtype(each.dtype).itemsize for each in model.variables))
-        except Exception as error:
-            problems.append(error)
 
-    # Keras keeps a list of variables without a value for each thread and gives them one as soon as it can: this
-    # list has to end with its thread.
-    thread = threading.Thread(target=build)
-    thread.start()
-    thread.join()
-    for problem in problems:
-        raise problem
-    return found[0]
+def _bytes(model: keras.Model) -> int:
+    return sum(math.prod(each.shape) * np.dtype(each.dtype).itemsize for each in model.variables)

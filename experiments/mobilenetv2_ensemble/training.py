@@ -159,9 +159,8 @@ def _ensemble(config: Config, row: Row, fold: Fold) -> _Ensemble:
     """The ensemble over trained views, whose trunks stay as they are, with its best weights."""
     views = {}
     for kind, name in zip(KINDS, row.needs, strict=True):
-        trained = network(config, ROWS[name], fold)
-        views[kind] = keras.models.clone_model(trained)  # to be frozen, while other rows train this one
-        views[kind].set_weights(trained.get_weights())
+        views[kind] = network(config, ROWS[name], fold)
+        _REUSABLE.clear()  # this one is frozen from now on: other rows train one of their own
     with study_training.building(config.devices, _seed(config, row, fold)):
         trunks = {kind: model.trunk_of(view, kind) for kind, view in views.items()}
         stacked = model.stacked(config, trunks, any_views=_any_views(row))

@@ -323,6 +323,29 @@ def test_near_pairs_equal_a_double_loop_over_bits_and_correlations(most: int, mo
     assert fingerprints.near_pairs(marks, most, 0.95) == slow
 
 
+@pytest.mark.parametrize("words", [3, 4, 5, 8, 16])
+@pytest.mark.parametrize("most", [0, 3, 8, 11])
+def test_near_hashes_are_found_by_words_of_any_length(words: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    bases = rng.integers(0, 2**64, 6, dtype=np.uint64)
+    flips = [sum(1 << int(bit) for bit in rng.choice(64, rng.integers(0, 9), replace=False)) for _ in range(120)]
+    hashes = bases[np.arange(120) % 6] ^ np.array(flips, np.uint64)
+    near = {(i, j) for i in range(120) for j in range(i) if (int(hashes[i]) ^ int(hashes[j])).bit_count() <= most}
+    assert len(near) > (most > 0) * 20
+    monkeypatch.setattr(fingerprints, "_PAIRS", 7)
+    found = {
+        (max(pair), min(pair))
+        for one, two in fingerprints._by_word(hashes, words, most)
+        for pair in zip(one.tolist(), two.tolist(), strict=True)
+    }
+    assert near <= found
+
+
+def test_ten_times_the_images_take_far_less_than_a_hundred_times_the_search() -> None:
+    work = [min(fingerprints._looked_at(count, words, 8) for words in range(3, 17)) for count in (10**5, 10**6)]
+    assert work[1] < 30 * work[0]
+
+
 def test_exclusions_applied_leave_a_manifest_without_errors(tmp_path: Path, picture: Picture) -> None:
     root = tmp_path / "images"
     root.mkdir()

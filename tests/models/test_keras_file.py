@@ -96,4 +96,5 @@ def test_the_configuration_is_read_as_keras_wrote_it(tmp_path):
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
     variables = keras.models.load_model(path).variables
-    assert keras_file._asked(config) == sum(each.numpy().nbytes for each in variables)
+    asked = keras_file._in_a_thread(lambda: keras_file._without_values(config))
+    assert keras_file._bytes(asked) == sum(each.numpy().nbytes for each in variables)
