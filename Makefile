@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # the order of tests/conftest.py, in which the longest come first.
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick docs venv lint types contracts unit papers reliability bench oracle lock upgrade-check clean
+.PHONY: demo test quick docs venv lint types contracts unit papers backends reliability bench oracle lock upgrade-check clean
 
 demo: $(or $(wildcard $(VENV)/.test),$(VENV)/.demo)
 	$(BIN)/python -m experiments.mobilenetv2_ensemble --preset demo
@@ -72,6 +72,10 @@ reliability: venv
 # Every table of every paper, by the preset `paper` on small drawn copies in the original layouts.
 papers: venv
 	$(PYTEST) -m whole_paper tests/experiments
+
+# Ten training steps of every study's networks, on TensorFlow and on JAX.
+backends: venv
+	$(BIN)/python -m pytest -m 'backends or not backends' tests/training/test_ten_steps.py
 
 # Record again what tensorflow-addons' losses give; it needs Keras 2, so an environment of its own, Python 3.9 to 3.11.
 ORACLE_PYTHON ?= python3.11

@@ -1,8 +1,8 @@
-"""Ten steps of a study's own networks, losses and optimizers are the same on TensorFlow and on JAX.
+"""Ten steps of each study's own networks, losses and optimizers are the same on TensorFlow and on JAX.
 
-Both start from the same weights and see the same batches, but round differently in every step, and a deep ReLU network
-with batch normalization makes more of that in each. How much more is measured beside it, on TensorFlow: the same
-training from weights that are off by one rounding.
+Both take each step from the same weights with the same batch, but round differently, and a deep ReLU network with
+batch normalization makes more of that. How much more is measured beside it, on TensorFlow: the same steps from weights
+that are off by one rounding.
 """
 
 import importlib.util
@@ -16,10 +16,11 @@ import pytest
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 
-STUDIES = ("federated_ssl",)
+STUDIES = ("cvm_cervix", "metric_learning", "mobilenetv2_ensemble", "resnet50_types")
 MOST = 10
-"""Times what a rounding becomes in ten steps. Measured: 1.1 times in federated_ssl (0.6 % of how far the weights moved
-by NT-Xent, a millionth in the classifier, whose steps are short)."""
+"""Times what a rounding becomes in a step."""
+ROUND = 0.06
+"""What a federation's round may be apart, ten steps of a shallow network without new weights. Measured: 0.007."""
 
 
 def ten_steps(backend, study, file):
@@ -44,18 +45,19 @@ def apart(one, other):
     return np.sqrt(difference / sum(np.square(one[name], dtype="f8").sum() for name in moved))
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize(
+    "study", ["federated_ssl", *(pytest.param(each, marks=pytest.mark.backends) for each in STUDIES)]
+)
 def test_ten_steps_on_jax_are_those_on_tensorflow_as_far_as_rounding_lets_them(study, tmp_path):
     ours, theirs = (ten_steps(each, study, tmp_path / f"{each}.npz") for each in ("tensorflow", "jax"))
     assert list(ours) == list(theirs)
-    rounded = {
-        training: apart(ours[training], ours[f"{training}, rounded"])
-        for training in ours
-        if f"{training}, rounded" in ours
-    }
-    assert max(rounded.values()) < 0.02, rounded  # else there would be nothing left to compare
     for training in (name for name in ours if not name.endswith(", rounded")):
-        one, other = ours[training], theirs[training]
-        if training in rounded:  # else the losses of a whole federation
-            np.testing.assert_allclose(other["loss"][0], one["loss"][0], rtol=1e-4, err_msg=training)
-        assert apart(one, other) < MOST * rounded.get(training, max(rounded.values())), training
+        one, other, rounded = ours[training], theirs[training], ours.get(f"{training}, rounded")
+        if rounded is None:
+            assert apart(one, other) < ROUND, training
+            continue
+        np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-4, err_msg=training)
+        unavoidable = apart(one, rounded)
+        print(f"{study} {training}: rounded {unavoidable:.2g}, JAX {apart(one, other):.2g}")
+        assert unavoidable < 0.01, training  # else there would be nothing left to compare
+        assert apart(one, other) < MOST * unavoidable, training
