@@ -14,6 +14,8 @@ def whole_epoch(precision: str) -> Measure:
     """Images a second of one epoch of the IARC acetic images through Keras' fit, pipeline started again."""
     from training_step import our_compiled
 
+    network = our_compiled("mobilenet_v2", precision)  # first, since it decides what TensorFlow starts with
+
     from cervix_tf.data import importers, inputs, pipeline
     from experiments.mobilenetv2_ensemble import config
 
@@ -21,7 +23,6 @@ def whole_epoch(precision: str) -> Measure:
     found = importers.load("iarc_colposcopy", root).manifest
     chosen = inputs.from_images(found, config.CLASSES, "acetic")
     settings = config.PAPER
-    network = our_compiled("mobilenet_v2", precision)
     steps = pipeline.steps(chosen, settings.images)
 
     def run(steps: int, epoch: int) -> float:
