@@ -30,7 +30,8 @@ class Options:
     """What to write. The mobile and web ones are for images of the network's own size, which whoever runs them resizes;
     onnx needs the extra of that name."""
     max_drop: float = 1.0
-    """Refuse a file that loses more points of accuracy (percent) on the run's test inputs."""
+    """Refuse a file that loses more points of accuracy (percent) on the run's test inputs, and more than one decision;
+    0 allows none."""
     min_agreement: float = 0.95
     """Refuse a file that decides as the run did, by the most probable class and at the contract's operating point, on
     a smaller share of the test inputs."""

@@ -76,7 +76,7 @@ def run(
     Needs model.keras, contract.json, manifest.csv and predictions.csv of the run, and
     its images below `root` (by default where they were when the run was made).
 
-    A file that loses more than `max_drop` points of accuracy on the test inputs, or
+    A file that loses more than `max_drop` points of accuracy on the test inputs (and more than one decision), or
     agrees on less than a share `min_agreement` of the decisions, those at the contract's
     operating point too, is not kept unless `force`. int8 ranges come from `calibration`
     training inputs, balanced over classes.

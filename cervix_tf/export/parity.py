@@ -42,11 +42,13 @@ class Parity:
     def problems(self, max_drop: float, min_agreement: float) -> list[str]:
         """Why the export should be refused, one line a reason with its figures; empty = close enough.
 
-        `max_drop` is in points of accuracy (percent), `min_agreement` a share.
+        `max_drop` is in points of accuracy (percent), `min_agreement` a share. One right decision may be lost where any
+        drop is allowed: of fewer than 100 inputs it is more than a point, and says nothing.
         """
         found = []
         change = self.accuracy_change
-        if change["value"] is not None and -100 * change["value"] > max_drop:
+        lost = 0 if change["value"] is None else round(-change["n"] * change["value"])
+        if lost > (max_drop and max(1, max_drop / 100 * change["n"])):
             found.append(
                 f"accuracy changes by {100 * change['value']:+.1f} points "
                 f"[{100 * change['low']:+.1f}, {100 * change['high']:+.1f}] (n={change['n']}), "

@@ -25,11 +25,23 @@ def test_figures_by_hand():
     assert found.mean_difference == pytest.approx((2 * 0.2 + 2 * 0.4) / 8)
     assert found.accuracy_change["value"] == pytest.approx(-1 / 3)
     assert found.accuracy_change["n"] == 3
-    drop, agreement = found.problems(max_drop=1, min_agreement=0.95)
+    drop, agreement = found.problems(max_drop=0, min_agreement=0.95)
     assert "accuracy changes by -33.3 points" in drop
-    assert "more than --max-drop 1 allows" in drop
+    assert "more than --max-drop 0 allows" in drop
     assert "only 50.0 % of 4 decisions agree" in agreement
-    assert found.problems(max_drop=34, min_agreement=0.5) == []
+    assert found.problems(max_drop=1, min_agreement=0.5) == []
+
+
+@pytest.mark.parametrize(("count", "lost", "most", "refused"), [
+    (88, 1, 1, False), (88, 2, 1, True), (88, 1, 0, True), (88, 0, 0, False), (88, 2, 2.5, False),
+    (300, 3, 1, False), (300, 4, 1, True), (300, 1, 0.1, False), (300, 2, 0.1, True),
+])  # fmt: skip
+def test_a_drop_is_of_more_than_one_decision(count, lost, most, refused):
+    reference = np.tile([0.9, 0.1], (count, 1))
+    exported = reference.copy()
+    exported[:lost] = [0.1, 0.9]
+    found = parity.compare(reference, exported, np.zeros(count, int))
+    assert bool(found.problems(max_drop=most, min_agreement=0.9)) == refused
 
 
 def test_a_gain_in_accuracy_is_no_drop():
