@@ -6,6 +6,7 @@ from cervix_tf.layers.channel_shuffle import ChannelShuffle
 from cervix_tf.layers.channel_split import ChannelSplit
 from cervix_tf.layers.fuse import fuse, in_float32
 from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization
+from cervix_tf.layers.gelu_dense import GELUDense
 from cervix_tf.layers.grouped_conv2d import GroupedConv2D
 from cervix_tf.layers.inverted_residual_fusion import InvertedResidualFusion
 from cervix_tf.layers.l2_embedding import L2Embedding
@@ -24,6 +25,7 @@ __all__ = [
     "ChannelShuffle",
     "ChannelSplit",
     "FusedBatchNormalization",
+    "GELUDense",
     "GroupedConv2D",
     "InvertedResidualFusion",
     "L2Embedding",

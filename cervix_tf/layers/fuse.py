@@ -10,6 +10,7 @@ import keras
 from cervix_tf.layers.bfloat16_depthwise_conv2d import Bfloat16DepthwiseConv2D
 from cervix_tf.layers.bfloat16_relu6 import Bfloat16ReLU6
 from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization
+from cervix_tf.layers.gelu_dense import GELUDense
 
 _FASTER = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
@@ -21,9 +22,9 @@ _FASTER = {
 def fuse(model: keras.Model, momentum: float | None = None) -> keras.Model:
     """A copy of a functional or sequential model with faster layers, the same weights and the same output.
 
-    Batch normalization becomes one operation, layers that TensorFlow computes slowly in
-    bfloat16 are replaced, and zero padding before a convolution becomes the convolution's
-    own where that is the same. Models inside the model are copied too; layer names stay,
+    Batch normalization becomes one operation, so does GELU, layers that TensorFlow computes
+    slowly in bfloat16 are replaced, and zero padding before a convolution becomes the
+    convolution's own where that is the same. Models inside the model are copied too; layer names stay,
     so weight files fit both. Layers inside a layer of another kind stay as they are.
 
     `momentum` replaces that of every normalization layer: `keras.applications` use
@@ -40,6 +41,8 @@ def fuse(model: keras.Model, momentum: float | None = None) -> keras.Model:
         if any(_padded_as_same(node.operation) for node in _before(layer)):
             config["padding"] = "same"
         kind: Any = type(layer)
+        if kind is keras.layers.Dense and layer.activation is keras.activations.gelu:
+            return GELUDense.from_config(config)
         return _FASTER.get(kind, kind).from_config(config)
 
     return _copy(model, copied)

@@ -47,6 +47,7 @@ CHECKS = {
     "ChannelShuffle": Check(lambda: layers.ChannelShuffle(3), (4, 5, 6), [(4, 5, 6)]),
     "ChannelSplit": Check(lambda: layers.ChannelSplit(3), (4, 5, 6), [(4, 5, 2)] * 3),
     "FusedBatchNormalization": Check(lambda: layers.FusedBatchNormalization(momentum=0.9), (4, 5, 6), [(4, 5, 6)]),
+    "GELUDense": Check(lambda: layers.GELUDense(8, activation="gelu"), (5, 6), [(5, 8)]),
     "GroupedConv2D": Check(lambda: layers.GroupedConv2D(8, 3, strides=2, groups=2), (7, 9, 4), [(3, 4, 8)]),
     "InvertedResidualFusion": Check(
         lambda: layers.InvertedResidualFusion(3, 2, dropout=0.3, seed=5), (4, 5, 6), [(4, 5, 3)]

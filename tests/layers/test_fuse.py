@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cervix_tf.layers import Bfloat16DepthwiseConv2D, Bfloat16ReLU6, fuse, in_float32
+from cervix_tf.layers import Bfloat16DepthwiseConv2D, Bfloat16ReLU6, GELUDense, fuse, in_float32
 from cervix_tf.models import backbones
 from cervix_tf.training import devices
 
@@ -22,11 +22,11 @@ def padded(size=(12, 9), padding=((0, 1), (1, 1)), **convolution):
     return keras.Model(inputs, keras.layers.ReLU(6.0, name="relu")(maps))
 
 
-def gradients(layer, x, upstream):
+def gradients(layer, x, upstream, **how):
     x = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = layer(x)
+        y = layer(x, **how)
         loss = tf.reduce_sum(tf.cast(y, "float32") * upstream)
     return [tf.cast(each, "float32") for each in (y, *tape.gradient(loss, [x, *layer.trainable_variables]))]
 
@@ -38,6 +38,59 @@ def test_relu6_in_bfloat16_and_its_gradient_are_those_of_keras():
     )  # fmt: skip
     for expected, actual in zip(theirs, ours, strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+def gelu_pair(dtype):
+    """Keras' dense layer with GELU and ours, weights alike."""
+    theirs, ours = (kind(5, activation="gelu", dtype=dtype) for kind in (keras.layers.Dense, GELUDense))
+    for layer in (theirs, ours):
+        layer.build((None, 3))
+    theirs.bias.assign([-2.0, -0.5, 0.0, 1.0, 3.0])
+    ours.set_weights(theirs.get_weights())
+    return theirs, ours
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("mixed_bfloat16", 0.02)])  # 8 bits: 0.004
+def test_gelu_in_training_and_its_gradients_are_those_of_keras(dtype, tolerance):
+    x, upstream = images(4, 7, 3) - 3.0, images(4, 7, 5)
+    theirs, ours = (gradients(layer, x, upstream, training=True) for layer in gelu_pair(dtype))
+    for expected, actual in zip(theirs, ours, strict=True):
+        assert expected.shape == actual.shape
+        np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
+
+
+def test_gelu_far_out_and_its_slope_are_zero_or_its_argument_and_one():
+    layer = GELUDense(1, activation="gelu", kernel_initializer="ones")
+    x = np.array([[-1e30], [-40.0], [0.0], [40.0], [1e15]], "float32")
+    y, slope, *_ = gradients(layer, x, 1.0, training=True)
+    np.testing.assert_array_equal(np.ravel(y), [-0.0, -0.0, 0.0, 40.0, np.float32(1e15)])
+    np.testing.assert_array_equal(np.ravel(slope), [0.0, 0.0, 0.5, 1.0, 1.0])
+
+
+def test_outside_training_gelu_is_keras_own_so_that_an_export_holds_nothing_of_xla():
+    theirs, ours = gelu_pair("float32")
+    x = images(2, 3)
+    np.testing.assert_array_equal(ours(x, training=False), theirs(x, training=False))
+    inputs = keras.Input((3,))
+    function = tf.function(keras.Model(inputs, ours(inputs)))
+    graph = function.get_concrete_function(tf.TensorSpec((None, 3)), training=False).graph
+    assert not any("PartitionedCall" in each.type for each in graph.get_operations())
+    graph = function.get_concrete_function(tf.TensorSpec((None, 3)), training=True).graph
+    assert any("PartitionedCall" in each.type for each in graph.get_operations())
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu", None])
+def test_of_dense_layers_those_with_gelu_are_replaced_and_weight_files_load_both_ways(activation, tmp_path):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(5, activation=activation, name="dense")(inputs))
+    fused = fuse(model)
+    assert type(fused.get_layer("dense")) is (GELUDense if activation == "gelu" else keras.layers.Dense)
+    model.save_weights(tmp_path / "plain.weights.h5")
+    fused.set_weights([np.zeros_like(each) for each in fused.get_weights()])
+    fused.load_weights(tmp_path / "plain.weights.h5")
+    np.testing.assert_array_equal(fused.get_weights()[0], model.get_weights()[0])
+    fused.save_weights(tmp_path / "fused.weights.h5")
+    model.load_weights(tmp_path / "fused.weights.h5")
 
 
 @pytest.mark.parametrize("options", [{"padding": "same"}, {}, {"activation": "relu", "kernel_size": 5}])
