@@ -16,7 +16,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     per-replica statistics, no renormalization, at most 32 bit), this layer calls it;
     everywhere else, other Keras backends included, it is Keras' own layer. Numbers
     agree within float tolerance. 16-bit inputs go in as they are: the operation
-    keeps its sums in float32 itself.
+    keeps its sums in float32 itself. Where TensorFlow computes it slowly in bfloat16 they go
+    in as float32, which it would make of them anyway.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -32,6 +33,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         mean = keras.ops.cast(self.moving_mean, "float32")
         variance = keras.ops.cast(self.moving_variance, "float32")
         train = bool(training and self.trainable)
+        if self._slow_in_bfloat16(inputs):
+            inputs = tf.cast(inputs, "float32")
         # The raw operation takes epsilon as it is; tf.compat.v1.nn.fused_batch_norm raises it to 1.001e-5.
         normalized = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -58,6 +61,17 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "float16", "bfloat16")
             and not self.synchronized
             and not self.renorm
+        )
+
+    def _slow_in_bfloat16(self, inputs: keras.KerasTensor) -> bool:
+        # oneDNN has fast code for multiples of 16 maps. Measured for 728 and 24 maps, forward and backward: 7.8 and
+        # 17.7 ms in bfloat16, 3.5 and 3.9 ms in float32 with the casts.
+        import tensorflow as tf
+
+        return (
+            keras.backend.standardize_dtype(inputs.dtype) == "bfloat16"
+            and inputs.shape[-1] % 16 != 0
+            and not tf.config.list_physical_devices("GPU")
         )
 
 

@@ -32,6 +32,14 @@ def uses_fused_operation(layer, inputs, **call):
     return any(operation.type == "FusedBatchNormV3" for operation in graph.get_operations())
 
 
+def outputs_and_gradients(layer, x, upstream, training):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=training)
+        loss = tf.reduce_sum(tf.cast(y, "float32") * upstream)
+    return y, tape.gradient(loss, [x, *layer.trainable_variables])
+
+
 def backbone(seed=0):
     """A small functional network with a network inside, both with normalization."""
     keras.utils.set_random_seed(seed)
@@ -97,14 +105,25 @@ def test_a_frozen_layer_uses_and_keeps_its_moving_statistics():
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.parametrize("channels", [16, 24])
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_sixteen_bit_inputs_stay_fused_and_agree_with_keras(policy):
-    theirs, ours = pair((None, 5, 7, 4), dtype=policy)
-    x = tf.cast(images(3, 5, 7, 4), policy.removeprefix("mixed_"))
-    assert uses_fused_operation(ours, x, training=True)
-    expected, actual = theirs(x, training=True), ours(x, training=True)
+def test_sixteen_bit_inputs_stay_fused_and_agree_with_keras(policy, training, channels):
+    theirs, ours = pair((None, 5, 7, channels), dtype=policy)
+    x = tf.cast(images(3, 5, 7, channels), policy.removeprefix("mixed_"))
+    assert uses_fused_operation(ours, x, training=training)
+    upstream = images(3, 5, 7, channels)
+    (expected, expected_slopes), (actual, slopes) = (
+        outputs_and_gradients(layer, x, upstream, training) for layer in (theirs, ours)
+    )
     assert actual.dtype == expected.dtype == x.dtype
     np.testing.assert_allclose(tf.cast(actual, "float32"), tf.cast(expected, "float32"), rtol=0.01, atol=0.02)
+    for expected, actual in zip(expected_slopes, slopes, strict=True):
+        assert actual.dtype == expected.dtype
+        scale = np.abs(tf.cast(expected, "float32")).max()
+        np.testing.assert_allclose(
+            tf.cast(actual, "float32") / scale, tf.cast(expected, "float32") / scale, atol=0.02
+        )  # 8 bits: 0.004
     for expected, actual in zip(theirs.get_weights(), ours.get_weights(), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
