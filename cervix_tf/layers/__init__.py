@@ -16,6 +16,7 @@ from cervix_tf.layers.resize_pixels import ResizePixels
 from cervix_tf.layers.self_attention import SelfAttention
 from cervix_tf.layers.simclr_projection import SimCLRProjection
 from cervix_tf.layers.soft_split import SoftSplit
+from cervix_tf.layers.strided_pointwise_conv2d import StridedPointwiseConv2D
 from cervix_tf.layers.token_embedding import TokenEmbedding
 from cervix_tf.layers.view_dropout import ViewDropout
 
@@ -35,6 +36,7 @@ __all__ = [
     "SelfAttention",
     "SimCLRProjection",
     "SoftSplit",
+    "StridedPointwiseConv2D",
     "TokenEmbedding",
     "ViewDropout",
     "fuse",

@@ -59,6 +59,9 @@ CHECKS = {
     "SelfAttention": Check(lambda: layers.SelfAttention(2), (5, 24), [(5, 8)]),
     "SimCLRProjection": Check(lambda: layers.SimCLRProjection(8), (12,), [(8,)], precise=True),
     "SoftSplit": Check(lambda: layers.SoftSplit(3, 2, 1), (9, 7, 3), [(20, 27)]),
+    "StridedPointwiseConv2D": Check(
+        lambda: layers.StridedPointwiseConv2D(8, 1, strides=2, activation="relu"), (7, 4, 3), [(4, 2, 8)]
+    ),
     "TokenEmbedding": Check(layers.TokenEmbedding, (5, 8), [(6, 8)]),
     "TokenEmbedding of sines": Check(lambda: layers.TokenEmbedding(sines=True), (5, 8), [(6, 8)]),
     "TokenEmbedding of two learned tokens": Check(lambda: layers.TokenEmbedding(distilled=True), (5, 8), [(7, 8)]),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cervix_tf.layers import Bfloat16DepthwiseConv2D, Bfloat16ReLU6, GELUDense, fuse, in_float32
+from cervix_tf.layers import Bfloat16DepthwiseConv2D, Bfloat16ReLU6, GELUDense, StridedPointwiseConv2D, fuse, in_float32
 from cervix_tf.models import backbones
 from cervix_tf.training import devices
 
@@ -107,6 +107,51 @@ def test_strided_depthwise_convolution_in_bfloat16_is_that_of_keras_with_a_finer
     for theirs_gradient, our_gradient in zip(expected[1:], actual[1:], strict=True):
         scale = np.abs(theirs_gradient).max()
         np.testing.assert_allclose(our_gradient / scale, theirs_gradient / scale, atol=0.01)  # 8 bits: 0.004
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("size", [(12, 9), (11, 10), (1, 2)])
+@pytest.mark.parametrize(
+    "options", [{"strides": 2}, {"strides": (3, 2), "padding": "same", "use_bias": False}, {"activation": "tanh"}]
+)
+def test_a_strided_pointwise_convolution_in_training_and_its_gradients_are_those_of_keras(options, size, dtype):
+    options = {"filters": 4, "kernel_size": 1, "strides": 2, "dtype": dtype, **options}
+    theirs, ours = (kind(**options) for kind in (keras.layers.Conv2D, StridedPointwiseConv2D))
+    x = images(2, *size, 3)
+    for layer in (theirs, ours):
+        layer.build(x.shape)
+    ours.set_weights([each + 0.1 for each in theirs.get_weights()])
+    theirs.set_weights(ours.get_weights())
+    upstream = tf.cast(images(*theirs(x).shape), "float32")
+    expected, actual = (gradients(theirs, x, upstream), gradients(ours, x, upstream, training=True))
+    for their_value, our_value in zip(expected, actual, strict=True):
+        scale = np.abs(their_value).max()
+        np.testing.assert_allclose(
+            our_value / scale, their_value / scale, atol=1e-6 if dtype == "float32" else 0.02
+        )  # 8 bits: 0.004
+    np.testing.assert_array_equal(tf.cast(ours(x), "float32"), tf.cast(theirs(x), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("options", "replaced"),
+    [({"strides": 2}, True), ({}, False), ({"strides": 2, "kernel_size": 3}, False), ({"groups": 3}, False)],
+)
+def test_of_convolutions_strided_pointwise_ones_are_replaced_and_weight_files_load_both_ways(
+    options, replaced, tmp_path
+):
+    inputs = keras.Input((12, 9, 3))
+    layer = keras.layers.Conv2D(**{"filters": 6, "kernel_size": 1, "name": "conv", **options})
+    model = keras.Model(inputs, layer(inputs))
+    fused = fuse(model)
+    assert type(fused.get_layer("conv")) is (StridedPointwiseConv2D if replaced else keras.layers.Conv2D)
+    x = images(2, 12, 9, 3)
+    np.testing.assert_array_equal(fused(x), model(x))
+    model.save_weights(tmp_path / "plain.weights.h5")
+    fused.set_weights([np.zeros_like(each) for each in fused.get_weights()])
+    fused.load_weights(tmp_path / "plain.weights.h5")
+    np.testing.assert_array_equal(fused(x), model(x))
+    fused.save_weights(tmp_path / "fused.weights.h5")
+    model.load_weights(tmp_path / "fused.weights.h5")
 
 
 @pytest.mark.parametrize("size", [(12, 9), (11, 10)])

@@ -1,0 +1,43 @@
+"""Pointwise convolution whose gradient costs little with strides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="cervix_tf", name="StridedPointwiseConv2D")
+class StridedPointwiseConv2D(keras.layers.Conv2D):
+    """The output, weights, gradient and configuration of `keras.layers.Conv2D`, sooner in training with 1 x 1 kernels.
+
+    With strides such a kernel reads one position of many. oneDNN's gradient by the kernel goes through all of them;
+    taken out first, by pooling over 1 x 1 windows, it is the fast one of a convolution without strides (measured,
+    8 x 14 x 19 x 1024 numbers to 2048 maps, forward and backward: 12 ms instead of 31 in bfloat16, 21 instead of 26 in
+    float32, 33 instead of 55 with AVX2). Outside training, with other kernels and on other backends it is Keras' own
+    layer.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """The convolved maps."""
+        if not training or keras.backend.backend() != "tensorflow" or not self.is_pointwise(self):
+            return super().call(inputs)
+        positions = keras.ops.average_pool(inputs, 1, strides=self.strides)
+        outputs = keras.ops.conv(positions, self.kernel)
+        if self.use_bias:
+            outputs = keras.ops.add(outputs, self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    @staticmethod
+    def is_pointwise(layer: keras.layers.Conv2D) -> bool:
+        """Whether a convolution has 1 x 1 kernels and strides, and takes channels last."""
+        return (
+            layer.kernel_size == (1, 1)
+            and layer.strides != (1, 1)
+            and layer.groups == 1
+            and layer.data_format == "channels_last"
+        )
+
+
+# Keras stores weights under a layer's class name; see FusedBatchNormalization.
+StridedPointwiseConv2D.__name__ = "Conv2D"
