@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
+    import rich.console
     import rich.progress
 
 T = TypeVar("T")
@@ -93,6 +94,13 @@ def counted(items: Iterable[T], what: str, total: int, unit: str) -> Iterator[T]
             one.advance()
 
 
+def console() -> rich.console.Console:
+    """What prints tables on standard output; where that has the bars too, above them."""
+    from rich.console import Console
+
+    return (_shown.console() if _shown is not None else None) or Console()
+
+
 @contextlib.contextmanager
 def shown() -> Iterator[None]:
     """Show the stages that begin within the block."""
@@ -129,6 +137,10 @@ class _Display:
 
     def said(self, one: Stage) -> None:
         """It has a note."""
+
+    def console(self) -> rich.console.Console | None:
+        """What prints above what is shown; None: any console does."""
+        return None
 
     def end(self, one: Stage) -> None:
         with self._lock:
@@ -212,6 +224,12 @@ class _Bars(_Display):
 
     def said(self, one: Stage) -> None:
         self.changed(one)
+
+    def console(self) -> rich.console.Console | None:
+        from rich.file_proxy import FileProxy
+
+        # Another console would write where the bars are: it looks through what Rich puts in place of standard output.
+        return self._display.console if self._display is not None and isinstance(sys.stdout, FileProxy) else None
 
     def end(self, one: Stage) -> None:
         super().end(one)

@@ -121,10 +121,12 @@ def test_an_error_is_the_last_that_is_said_while_a_loop_has_not_ended():
     assert (found.returncode, found.stderr) == (2, "drawing ... (2 cases)\nerror: a.png: is empty\n")
 
 
-def in_a_terminal(program):
-    """What a command shows on a terminal, and what it prints on its standard output, which is none."""
+def in_a_terminal(program, *, both=False):
+    """What a command shows on a terminal, and what it prints on its standard output: no terminal, unless `both` are."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", program], stderr=theirs, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stderr=theirs, stdout=theirs if both else subprocess.PIPE, text=True
+    )
     os.close(theirs)
     shown = b""
     try:
@@ -133,7 +135,7 @@ def in_a_terminal(program):
     except OSError:  # how the end of a pseudo-terminal reads
         pass
     assert process.wait() == 0
-    return shown, process.stdout.read()
+    return shown, "" if both else process.stdout.read()
 
 
 @pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
@@ -147,6 +149,20 @@ def test_a_terminal_shows_a_bar_while_a_stage_runs_and_keeps_only_what_is_printe
     assert printed == "found\n"
     assert b"reading" in shown and b"1 of 2 images" in shown
     assert b"\x1b[2K" in shown.split(b"1 of 2 images")[-1]  # the bar is wiped away
+
+
+@pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
+def test_a_table_is_printed_above_the_bars_and_not_behind_one():
+    shown, _ = in_a_terminal(
+        "import time\nfrom cervix_tf import errors, progress\n"
+        "with errors.exit_cleanly():\n"
+        " with progress.stage('writing tables'):\n"
+        "  time.sleep(0.5); progress.console().print('Table one'); time.sleep(0.5)\n"
+        " progress.console().print('Table two')\n",
+        both=True,
+    )
+    for table in (b"Table one", b"Table two"):
+        assert b"writing tables" not in shown[: shown.index(table)].rpartition(b"\x1b[2K")[2]
 
 
 @pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from cervix_tf import atomic, errors
+from cervix_tf import atomic, errors, progress
 from cervix_tf.data import importers
 
 if TYPE_CHECKING:
@@ -254,11 +254,10 @@ def _write(manifest: Manifest, out: Path) -> None:
 def _print_counts(manifest: Manifest, title: str) -> None:
     """Tables of images, groups and cases a class, and of images by split, view, site and device if there are any."""
     import pandas as pd
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = progress.console()
     rows = manifest.rows
     print(title)
     counts = Table("class")

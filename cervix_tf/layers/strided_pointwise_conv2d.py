@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from cervix_tf.layers.on_cpu import on_cpu
+
 
 @keras.saving.register_keras_serializable(package="cervix_tf", name="StridedPointwiseConv2D")
 class StridedPointwiseConv2D(keras.layers.Conv2D):
@@ -14,16 +16,16 @@ class StridedPointwiseConv2D(keras.layers.Conv2D):
     With strides such a kernel reads one position of many. oneDNN's gradient by the kernel goes through all of them;
     taken out first, by pooling over 1 x 1 windows, it is the fast one of a convolution without strides (measured,
     8 x 14 x 19 x 1024 numbers to 2048 maps, forward and backward: 12 ms instead of 31 in bfloat16, 21 instead of 26 in
-    float32, 33 instead of 55 with AVX2). Outside training, with other kernels and on other backends it is Keras' own
-    layer.
+    float32, 33 instead of 55 with AVX2). Outside training, with other kernels, on GPUs and on other backends it is
+    Keras' own layer.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The convolved maps."""
-        if not training or keras.backend.backend() != "tensorflow" or not self.is_pointwise(self):
+        if training is not True or not self.is_pointwise(self) or not on_cpu():
             return super().call(inputs)
-        positions = keras.ops.average_pool(inputs, 1, strides=self.strides)
-        outputs = keras.ops.conv(positions, self.kernel)
+        positions = keras.ops.average_pool(inputs, 1, strides=self.strides, data_format=self.data_format)
+        outputs = keras.ops.conv(positions, self.kernel, data_format=self.data_format)
         if self.use_bias:
             outputs = keras.ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)

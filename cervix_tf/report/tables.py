@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from cervix_tf import run_dir
+from cervix_tf import progress, run_dir
 from cervix_tf.errors import InputError
 from cervix_tf.metrics.intervals import Interval
 from cervix_tf.report import formatting
@@ -159,11 +159,10 @@ def has_paper(table: Table) -> bool:
 def console(tables: Sequence[Table], to: Console | None = None) -> None:
     """Print every table: a cell holds the paper's number, below it ours, below that its interval; then the legend."""
     import rich.box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table as Grid
 
-    to, legend = to or Console(), Legend()
+    to, legend = to or progress.console(), Legend()
     for table in tables:
         paper = has_paper(table)
         note = legend.mark(table.get("note", ""))

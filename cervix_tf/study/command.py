@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import tyro
 
-from cervix_tf import durable, file_names, ranges, run_lock, start, tuning
+from cervix_tf import durable, file_names, progress, ranges, run_lock, start, tuning
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
@@ -139,7 +139,6 @@ def _of_worker(execution: tuning.Execution) -> str:
 def _print(out: RunDir, rows: Sequence[RowStatus]) -> None:
     """The rows of a study, one per line."""
     import rich.box
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -148,7 +147,7 @@ def _print(out: RunDir, rows: Sequence[RowStatus]) -> None:
         grid.add_column(column, no_wrap=column == "row")
     for row in rows:
         grid.add_row(*map(escape, row))
-    Console().print(grid)
+    progress.console().print(grid)
 
 
 def _preset(arguments: Sequence[str], presets: Mapping[str, Any]) -> str:

@@ -79,6 +79,33 @@ def test_outside_training_gelu_is_keras_own_so_that_an_export_holds_nothing_of_x
     assert any("PartitionedCall" in each.type for each in graph.get_operations())
 
 
+def test_whether_it_trains_may_be_known_only_while_it_runs():
+    inputs = keras.Input((8, 8, 3))
+    maps = keras.layers.Conv2D(4, 1, strides=2)(inputs)
+    model = fuse(keras.Model(inputs, keras.layers.Dense(5, activation="gelu")(maps)))
+    assert {type(layer) for layer in model.layers} > {GELUDense, StridedPointwiseConv2D}
+    x = images(2, 8, 8, 3)
+    answer = tf.function(lambda x, training: model(x, training=training))(x, tf.constant(True))
+    np.testing.assert_allclose(answer, model(x, training=False), rtol=1e-6)
+
+
+def test_gelu_in_float64_stays_precise():
+    theirs, ours = gelu_pair("float64")
+    x = tf.cast(images(4, 3), "float64")
+    np.testing.assert_allclose(ours(x, training=True), theirs(x), rtol=1e-14)
+
+
+def test_channels_last_may_be_a_layers_own_choice():
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        layer = StridedPointwiseConv2D(5, 1, strides=2, data_format="channels_last")
+        x = images(2, 6, 6, 3)
+        np.testing.assert_allclose(layer(x, training=True), layer(x), rtol=1e-6, atol=1e-6)
+    finally:
+        keras.config.set_image_data_format(before)
+
+
 @pytest.mark.parametrize("activation", ["gelu", "relu", None])
 def test_of_dense_layers_those_with_gelu_are_replaced_and_weight_files_load_both_ways(activation, tmp_path):
     inputs = keras.Input((3,))
