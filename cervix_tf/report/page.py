@@ -152,11 +152,13 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         gate=gate,
         **texts,
     )
+    there_are = [path for path in (run.tables, run.tables_of_seeds) if path.exists()]
+    printed = [table for path in there_are for table in tables.read(path)]
     drawn = _curves(run, str(config.get("criterion", "")), "test" if published else "validation")
     return {
         "title": title,
         "missing": missing,
-        "banners": summary_cards.banners(metrics, contract, published),
+        "banners": summary_cards.banners(metrics, contract, config),
         "contract": contract,
         "metrics": metrics,
         "cards": summary_cards.cards(metrics),
@@ -175,9 +177,8 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
             for by, parts in (metrics.get("strata") or {}).items()
             if parts
         },
-        "tables_beside": [
-            table for path in (run.tables, run.tables_of_seeds) if path.exists() for table in tables.read(path)
-        ],
+        "printed_tables": printed,
+        "papers": any(map(tables.has_paper, printed)),
         "legend": tables.Legend(),
         "curves": [each for each in drawn if each.source not in there],
         "figures": [

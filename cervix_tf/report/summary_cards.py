@@ -137,13 +137,17 @@ def majority(metrics: Mapping[str, Any]) -> str:
     return f"Always answering {name}, the majority class, would be right in {100 * share:.1f} %."
 
 
-def banners(metrics: Mapping[str, Any], contract: Mapping[str, Any], published: bool) -> list[tuple[str, str]]:
+def banners(
+    metrics: Mapping[str, Any], contract: Mapping[str, Any], config: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """Warnings that belong above every number, each a word and a sentence."""
     found = []
     drawn = "The images were drawn by a program. These numbers say nothing about patients."
     other = "Not the data of the paper: its numbers and ours do not measure the same thing."
     chosen = "As published, the epoch was chosen on the test part, so these numbers are too good."
-    if metrics.get("synthetic") or contract.get("synthetic"):
+    # A study that deploys nothing has neither metrics nor contract, only the number of what it drew.
+    number = next((value for key, value in config.items() if key.startswith("synthetic_")), 0)
+    if metrics.get("synthetic") or contract.get("synthetic") or number:
         found.append(("SYNTHETIC DATA", drawn))
     if metrics.get("stand_in") or contract.get("stand_in"):
         found.append(("STAND-IN DATA", other))
@@ -154,6 +158,6 @@ def banners(metrics: Mapping[str, Any], contract: Mapping[str, Any], published: 
         many = "More than half" if quality["alarms"]["value"] > 0.5 else "A third or more"
         at_fault = f"({percent(quality['alarms'])}) are {' or '.join(quality['by'])}"
         found.append(("QUALITY", f"{many} of these images {at_fault}: do not trust its answers here."))
-    if published:
+    if config.get("protocol") == "as_published":
         found.append(("SELECTED ON THE TEST PART", chosen))
     return found

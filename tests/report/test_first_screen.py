@@ -164,7 +164,7 @@ def test_what_the_gate_warned_about_is_a_sentence_and_from_a_third_on_a_banner(s
     metrics = metrics_of(made_up()) | {"quality": quality}
     said = first_screen.screen(metrics, (), (), gate=True).silent[-1]
     assert said.endswith("It did so for 10.0 % [5.0, 20.0] of images here.") is (not many)
-    banners = [told for word, told in summary_cards.banners(metrics, {}, published=False) if word == "QUALITY"]
+    banners = [told for word, told in summary_cards.banners(metrics, {}, {}) if word == "QUALITY"]
     assert [told.startswith(many) for told in banners] == [True] * bool(many)
     reasons = "are too dark or unlike the training images: do not trust its answers here."
     assert all(told.endswith(reasons) for told in banners)

@@ -56,6 +56,17 @@ def test_the_page_shows_what_the_run_holds(template, whole_page):
         assert part in whole_page.text, part
 
 
+def test_a_study_that_deploys_nothing_says_that_its_images_were_drawn_and_claims_no_paper(tmp_path):
+    run = RunDir(tmp_path)
+    table = {"number": 1, "title": "Accuracy", "columns": ["5 %"], "rows": [{"name": "Random", "ours": [{"value": 9}]}]}
+    write_json(run.tables, [table])
+    write_json(run.config, {"seed": 0, "synthetic_cells": 60})
+    drawn = checked(page.run(run)).text
+    assert "SYNTHETIC DATA" in drawn and "The paper's tables" not in drawn and "Table 1" in drawn
+    write_json(run.config, {"seed": 0, "synthetic_cells": 0})
+    assert "SYNTHETIC DATA" not in checked(page.run(run)).text
+
+
 def test_cases_come_with_one_picture_of_their_images_and_heat_maps(whole_page):
     shown = whole_page.text.count("What the network reacted to, in coarse cells; not an outline")
     assert 4 < shown <= 12
