@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             written.rename(Path(parent) / version)
             with server.start(Path(parent), options.port) as serving:
                 print(f"http://localhost:{serving.server_port}/{version}/ (end with Ctrl-C)", flush=True)
-                serving.serve_forever()
+                with contextlib.suppress(KeyboardInterrupt):  # how the line above says to end it
+                    serving.serve_forever()
 
 
 if __name__ == "__main__":

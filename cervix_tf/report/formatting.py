@@ -34,14 +34,18 @@ _SHORT = {
     "tnr": "TNR",
     "tpr": "TPR",
 }
+_AT_SPECIFICITY = re.compile(r"_at_(\d+)_specificity$")
 UNDEFINED = "not defined"
 
 
 def title(name: str) -> str:
     """A key such as `macro_f1` as a person would write it: `Macro F1`."""
+    # The threshold was chosen elsewhere: "specificity at 90 specificity" would contradict itself.
+    name, at = (*_AT_SPECIFICITY.split(name), "")[:2]
     words = [_SHORT.get(word, word) for word in name.replace("-", "_").split("_") if word]
     text = " ".join(words) or name
-    return text[:1].upper() + text[1:]
+    text = text[:1].upper() + text[1:]
+    return f"{text} at the threshold for {at} % specificity on validation" if at else text
 
 
 def is_share(name: str) -> bool:

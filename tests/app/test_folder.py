@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from cervix_tf.app import __main__ as command
 from cervix_tf.app import folder, server
 from cervix_tf.errors import InputError
 from cervix_tf.export import associated_files, flatbuffer, runtime, web
@@ -140,3 +141,13 @@ def test_the_command_writes_the_folder_or_serves_it(single_run, tmp_path):
         with urllib.request.urlopen(url) as answer:
             assert "<h1>colors</h1>" in answer.read().decode()
         serving.terminate()
+
+
+def test_ending_the_server_as_it_says_is_no_interruption(single_run, monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server.ThreadingHTTPServer, "serve_forever", interrupted)
+    command.main([str(single_run.root), "--port", "0"])
+    printed = capsys.readouterr()
+    assert "(end with Ctrl-C)" in printed.out and "interrupted" not in printed.err

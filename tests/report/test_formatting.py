@@ -60,6 +60,9 @@ def test_nested_configurations_become_dotted_names():
 def test_keys_become_words():
     assert formatting.title("macro_f1") == "Macro F1"
     assert formatting.title("auc") == "AUC"
+    assert formatting.title("specificity_at_90_specificity") == (
+        "Specificity at the threshold for 90 % specificity on validation"
+    )
     assert formatting.title("near-duplicate") == "Near duplicate"
 
 
