@@ -47,10 +47,13 @@ class Stage:
     note: str = ""
     done: int = 0
     started: float = field(default_factory=time.monotonic)
+    first: tuple[float, int] | None = None
+    """When the first was done, and how many it was: a training's step waits until its network is traced."""
 
     def advance(self, count: int = 1) -> None:
         """So much more is done."""
         self.done += count
+        self.first = self.first or (time.monotonic(), self.done)
         if _shown is not None:
             _shown.changed(self)
 
@@ -65,9 +68,10 @@ class Stage:
         if not self.total:
             return ""
         words = f"{self.done} of {self.total} {self.unit}"
-        seconds = time.monotonic() - self.started
-        if 0 < self.done < self.total and seconds > FIRST_LINE:
-            words += f", about {duration(seconds / self.done * (self.total - self.done))} left"
+        if self.first is not None and self.first[1] < self.done < self.total:
+            seconds = time.monotonic() - self.first[0]
+            if seconds > FIRST_LINE:
+                words += f", about {duration(seconds / (self.done - self.first[1]) * (self.total - self.done))} left"
         return words
 
 

@@ -42,6 +42,18 @@ def test_a_long_stage_says_now_and_then_how_far_it_is_and_how_long_it_will_take(
     assert len(lines) >= 2 and all("of 100 images, about" in line and line.endswith("s left") for line in lines[1:])
 
 
+def test_how_long_it_will_take_is_reckoned_without_what_comes_before_the_first(monkeypatch):
+    monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stage = progress.Stage("training", 100, "steps", started=0.0)
+    stage.advance()
+    assert stage.how_far() == "1 of 100 steps"
+    now[0] += 9.0
+    stage.advance(9)
+    assert stage.how_far() == "10 of 100 steps, about 1.5 min left"
+
+
 def test_where_nothing_can_be_counted_the_log_says_for_how_long_it_has_been_going_on():
     found = said("with progress.stage('tracing'): time.sleep(3)\n", FIRST_LINE=0.2, LONGEST_SILENCE=0.8)
     assert found.stderr.splitlines()[1].startswith("tracing: for ")
