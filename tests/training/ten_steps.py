@@ -3,8 +3,9 @@
 The study's `training.py` makes networks, losses, optimizers, callbacks and batches as it does in a run; only the loop
 of epochs in `fit.fit` is replaced, by one of ten steps, each from weights of its own that are drawn in NumPy. (Left
 alone, a deep network makes so much of a rounding that after ten steps two trainings have nothing to do with each
-other, on one backend either: 15 to 110 % of the way moved.) Optimizers, class weights and batches go on from step to
-step. Augmentation and dropout are off, numbers are float32. OUT.npz has, by the name of the training's folder,
+other, on one backend either: 15 to 110 % of the way moved.) Class weights and batches go on from step to
+step, optimizers from every other one: where a ReLU or a maximum is decided by a rounding, momentum carries it no
+further. Augmentation and dropout are off, numbers are float32. OUT.npz has, by the name of the training's folder,
 `<training>/loss` of each step and `<training>/<variable>`: how far each variable moved in each step.
 """
 
@@ -65,12 +66,15 @@ def start(variables: Sequence[keras.Variable], step: int = 0, rounding: float = 
 class Steps(keras.callbacks.Callback):
     """Sets the weights before each step, an epoch each, and writes down the loss and how far every variable moved."""
 
-    def __init__(self, training: str, rounding: float) -> None:
+    def __init__(self, training: str, rounding: float, optimizer: list[np.ndarray]) -> None:
         super().__init__()
-        self.training, self.rounding = training, rounding
+        self.training, self.rounding, self.optimizer = training, rounding, optimizer
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.before = start(self.model.variables, epoch, self.rounding)
+        if epoch % 2 == 0:
+            for variable, value in zip(self.model.optimizer.variables, self.optimizer, strict=True):
+                variable.assign(value)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         moved = {"loss": np.array(logs["loss"])}
@@ -100,9 +104,7 @@ def ten_steps(
     network.optimizer.build(network.trainable_variables)
     initial = [fit.value(variable).copy() for variable in network.optimizer.variables]
     for name, rounding in ((out.root.name, 0.0), (f"{out.root.name}, rounded", 2.0**-24)):
-        for variable, value in zip(network.optimizer.variables, initial, strict=True):
-            variable.assign(value)
-        own = [Steps(name, rounding), *(copy.copy(each) for each in callbacks or [])]
+        own = [Steps(name, rounding, initial), *(copy.copy(each) for each in callbacks or [])]
         network.fit(training(0), callbacks=own, epochs=STEPS, steps_per_epoch=1, shuffle=False, verbose=0)
     start(network.variables)
     return pd.DataFrame()
@@ -169,7 +171,7 @@ def federated_ssl(folder: Path, out: RunDir) -> None:
     averaged = training.pretrained(networks, Row("csfssl", 8, 2), sites, "a", ("a", "b"), out)
     _FOUND["round/loss"] = pd.read_csv(out.row("csfssl-e2-pretraining").history)["loss"].to_numpy()
     for variable, value, was in zip(networks.encoder.variables, averaged, networks.random, strict=True):
-        _FOUND[f"round/{variable.path}"] = value - was
+        _FOUND[f"round/{variable.path}"] = (value - was)[None]
 
 
 def metric_learning(folder: Path, out: RunDir) -> None:

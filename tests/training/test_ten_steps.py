@@ -38,11 +38,14 @@ def ten_steps(backend, study, file):
 
 
 def apart(one, other):
-    """How far the variables of `other` are from those of `one`, as a share of how far these moved."""
+    """How far the variables of `other` are from those of `one`, as a share of how far these moved; in each step."""
     assert list(one) == list(other)
     moved = [name for name in one if name != "loss"]
-    difference = sum(np.square(one[name] - other[name], dtype="f8").sum() for name in moved)
-    return np.sqrt(difference / sum(np.square(one[name], dtype="f8").sum() for name in moved))
+
+    def squares(values):
+        return np.square(values, dtype="f8").reshape(len(values), -1).sum(axis=1)
+
+    return np.sqrt(sum(squares(one[name] - other[name]) for name in moved) / sum(squares(one[name]) for name in moved))
 
 
 @pytest.mark.parametrize(
@@ -54,10 +57,11 @@ def test_ten_steps_on_jax_are_those_on_tensorflow_as_far_as_rounding_lets_them(s
     for training in (name for name in ours if not name.endswith(", rounded")):
         one, other, rounded = ours[training], theirs[training], ours.get(f"{training}, rounded")
         if rounded is None:
-            assert apart(one, other) < ROUND, training
+            assert np.all(apart(one, other) < ROUND), training
             continue
         np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-4, err_msg=training)
-        unavoidable = apart(one, rounded)
-        print(f"{study} {training}: rounded {unavoidable:.2g}, JAX {apart(one, other):.2g}")
+        # Of ten steps the middle one: in a few a ReLU or a maximum hangs on a rounding, in others on other processors.
+        unavoidable, difference = np.median(apart(one, rounded)), np.median(apart(one, other))
+        print(f"{study} {training}: rounded {unavoidable:.2g}, JAX {difference:.2g}")
         assert unavoidable < 0.01, training  # else there would be nothing left to compare
-        assert apart(one, other) < MOST * unavoidable, training
+        assert difference < MOST * unavoidable, training
