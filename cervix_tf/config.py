@@ -6,9 +6,10 @@ states its own in its `config.py`, each with the section it comes from.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cervix_tf.ranges import (
     BelowOne,
@@ -146,3 +147,11 @@ class StudyConfig:
     seed: Seed = 0
     devices: Devices = "all"
     """all, cpu, or a number: several are mirrored."""
+
+
+def is_drawn(config: Mapping[str, Any]) -> bool:
+    """Whether a study draws its images, by its fields or what config.json has of them.
+
+    The first field that begins with `synthetic_` is the number of what is drawn.
+    """
+    return bool(next((value for name, value in config.items() if name.startswith("synthetic_")), 0))

@@ -133,6 +133,7 @@ class _Display:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def begin(self, one: Stage) -> None:
+        """It runs from now on, within those that run already."""
         with self._lock:
             self._running.append(one)
 
@@ -147,11 +148,13 @@ class _Display:
         return None
 
     def end(self, one: Stage) -> None:
+        """It is over, well or with an error."""
         with self._lock:
             self._running.remove(one)
             self._standby.expect()
 
     def close(self) -> None:
+        """Nothing is shown any more."""
         with self._lock:
             self._closed.set()
             self._standby.close()

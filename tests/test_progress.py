@@ -12,16 +12,21 @@ import pytest
 from cervix_tf import progress
 
 
-def said(code, **quick):
-    """Standard output and error of a command that runs `code`; `quick` are seconds to set."""
+def command(code, **quick):
+    """The words of a command that runs `code`; `quick` are seconds to set."""
     settings = "".join(f"progress.{name} = {value}\n" for name, value in quick.items())
     program = (
-        "import time\nfrom cervix_tf import errors, progress\n"
+        "import time\nfrom cervix_tf import errors, progress, quiet\n"
         + settings
         + "with errors.exit_cleanly():\n"
         + textwrap.indent(code, "    ")
     )
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return [sys.executable, "-c", program]
+
+
+def said(code, **quick):
+    """Its standard output and error."""
+    return subprocess.run(command(code, **quick), capture_output=True, text=True, check=True)
 
 
 def test_a_stage_that_lasts_is_a_line_of_the_log_and_a_short_one_is_none():
@@ -42,7 +47,7 @@ def test_a_long_stage_says_now_and_then_how_far_it_is_and_how_long_it_will_take(
     assert len(lines) >= 2 and all("of 100 images, about" in line and line.endswith("s left") for line in lines[1:])
 
 
-def test_how_long_it_will_take_is_reckoned_without_what_comes_before_the_first(monkeypatch):
+def test_estimates_leave_out_what_comes_before_the_first_step(monkeypatch):
     monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
@@ -133,11 +138,11 @@ def test_an_error_is_the_last_that_is_said_while_a_loop_has_not_ended():
     assert (found.returncode, found.stderr) == (2, "drawing ... (2 cases)\nerror: a.png: is empty\n")
 
 
-def in_a_terminal(program, *, both=False):
+def in_a_terminal(code, *, both=False, **quick):
     """What a command shows on a terminal, and what it prints on its standard output: no terminal, unless `both` are."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stderr=theirs, stdout=theirs if both else subprocess.PIPE, text=True
+        command(code, **quick), stderr=theirs, stdout=theirs if both else subprocess.PIPE, text=True
     )
     os.close(theirs)
     shown = b""
@@ -153,8 +158,7 @@ def in_a_terminal(program, *, both=False):
 @pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
 def test_a_terminal_shows_a_bar_while_a_stage_runs_and_keeps_only_what_is_printed():
     shown, printed = in_a_terminal(
-        "import time\nfrom cervix_tf import errors, progress, quiet\n"
-        "with errors.exit_cleanly(), progress.stage('reading', 2, 'images') as stage, quiet.libraries():\n"
+        "with progress.stage('reading', 2, 'images') as stage, quiet.libraries():\n"
         "    stage.advance(); time.sleep(0.5)\n"
         "    print('found')\n"
     )
@@ -166,11 +170,9 @@ def test_a_terminal_shows_a_bar_while_a_stage_runs_and_keeps_only_what_is_printe
 @pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
 def test_a_table_is_printed_above_the_bars_and_not_behind_one():
     shown, _ = in_a_terminal(
-        "import time\nfrom cervix_tf import errors, progress\n"
-        "with errors.exit_cleanly():\n"
-        " with progress.stage('writing tables'):\n"
-        "  time.sleep(0.5); progress.console().print('Table one'); time.sleep(0.5)\n"
-        " progress.console().print('Table two')\n",
+        "with progress.stage('writing tables'):\n"
+        "    time.sleep(0.5); progress.console().print('Table one'); time.sleep(0.5)\n"
+        "progress.console().print('Table two')\n",
         both=True,
     )
     for table in (b"Table one", b"Table two"):
@@ -179,9 +181,6 @@ def test_a_table_is_printed_above_the_bars_and_not_behind_one():
 
 @pytest.mark.skipif(not hasattr(pty, "openpty"), reason="this system has no pseudo-terminals")
 def test_a_terminal_goes_on_while_a_library_stops_every_thread():
-    shown, _ = in_a_terminal(
-        "import time\nfrom cervix_tf import errors, progress\nprogress.LONGEST_STANDSTILL = 0.3\n"
-        "with errors.exit_cleanly():\n" + textwrap.indent(HOLDING, " ")
-    )
+    shown, _ = in_a_terminal(HOLDING, LONGEST_STANDSTILL=0.3)
     assert shown.count(b"converting: for ") >= 2
     assert b"\x1b[2K" in shown.split(b"converting: for ")[-1]

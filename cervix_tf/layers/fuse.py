@@ -11,7 +11,7 @@ from cervix_tf.layers.bfloat16_depthwise_conv2d import Bfloat16DepthwiseConv2D
 from cervix_tf.layers.bfloat16_relu6 import Bfloat16ReLU6
 from cervix_tf.layers.fused_batch_normalization import FusedBatchNormalization
 from cervix_tf.layers.gelu_dense import GELUDense
-from cervix_tf.layers.strided_pointwise_conv2d import StridedPointwiseConv2D
+from cervix_tf.layers.strided_pointwise_conv2d import StridedPointwiseConv2D, is_strided_pointwise
 
 _FASTER = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
@@ -25,8 +25,9 @@ def fuse(model: keras.Model, momentum: float | None = None) -> keras.Model:
 
     Batch normalization becomes one operation, so does GELU, layers that TensorFlow computes
     slowly in bfloat16 or with strides are replaced, and zero padding before a convolution
-    becomes the convolution's own where that is the same. Models inside the model are copied too; layer names stay,
-    so weight files fit both. Layers inside a layer of another kind stay as they are.
+    becomes the convolution's own where that is the same. Models inside the model are copied
+    too; layer names stay, so weight files fit both. Layers inside a layer of another kind
+    stay as they are.
 
     `momentum` replaces that of every normalization layer: `keras.applications` use
     0.999 or 0.99, too slow for a few hundred steps; PyTorch's default is 0.9 in
@@ -44,7 +45,7 @@ def fuse(model: keras.Model, momentum: float | None = None) -> keras.Model:
         kind: Any = type(layer)
         if kind is keras.layers.Dense and layer.activation is keras.activations.gelu:
             return GELUDense.from_config(config)
-        if kind is keras.layers.Conv2D and StridedPointwiseConv2D.is_pointwise(layer):
+        if kind is keras.layers.Conv2D and is_strided_pointwise(layer):
             return StridedPointwiseConv2D.from_config(config)
         return _FASTER.get(kind, kind).from_config(config)
 

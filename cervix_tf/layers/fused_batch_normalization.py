@@ -18,8 +18,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     per-replica statistics, no renormalization, at most 32 bit), this layer calls it;
     everywhere else, other Keras backends included, it is Keras' own layer. Numbers
     agree within float tolerance. 16-bit inputs go in as they are: the operation
-    keeps its sums in float32 itself. Where TensorFlow computes it slowly in bfloat16 they go
-    in as float32, which it would make of them anyway.
+    keeps its sums in float32 itself. Where it is slow in bfloat16 they are cast to float32
+    before, and its output back.
     """
 
     def call(self, inputs, training=None, mask=None):

@@ -27,7 +27,7 @@ class GELUDense(keras.layers.Dense):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """activation(inputs @ kernel + bias)."""
         if (
-            training is not True
+            training is not True  # a tensor has no truth while a graph is built
             or self.activation is not keras.activations.gelu
             or self.quantization_mode is not None
             or self.compute_dtype == "float64"

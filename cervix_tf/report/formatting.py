@@ -41,11 +41,11 @@ UNDEFINED = "not defined"
 def title(name: str) -> str:
     """A key such as `macro_f1` as a person would write it: `Macro F1`."""
     # The threshold was chosen elsewhere: "specificity at 90 specificity" would contradict itself.
-    name, at = (*_AT_SPECIFICITY.split(name), "")[:2]
-    words = [_SHORT.get(word, word) for word in name.replace("-", "_").split("_") if word]
+    at = _AT_SPECIFICITY.search(name)
+    words = [_SHORT.get(word, word) for word in _AT_SPECIFICITY.sub("", name).replace("-", "_").split("_") if word]
     text = " ".join(words) or name
     text = text[:1].upper() + text[1:]
-    return f"{text} at the threshold for {at} % specificity on validation" if at else text
+    return f"{text} at the threshold for {at[1]} % specificity on validation" if at else text
 
 
 def is_share(name: str) -> bool:

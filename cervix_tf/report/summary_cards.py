@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cervix_tf.config import is_drawn
 from cervix_tf.report import formatting
 
 _MAIN = ("accuracy", "macro_f1", "harmonic_mean_tpr")
@@ -145,9 +146,8 @@ def banners(
     drawn = "The images were drawn by a program. These numbers say nothing about patients."
     other = "Not the data of the paper: its numbers and ours do not measure the same thing."
     chosen = "As published, the epoch was chosen on the test part, so these numbers are too good."
-    # A study that deploys nothing has neither metrics nor contract, only the number of what it drew.
-    number = next((value for key, value in config.items() if key.startswith("synthetic_")), 0)
-    if metrics.get("synthetic") or contract.get("synthetic") or number:
+    # A study that deploys nothing has neither metrics nor contract.
+    if metrics.get("synthetic") or contract.get("synthetic") or is_drawn(config):
         found.append(("SYNTHETIC DATA", drawn))
     if metrics.get("stand_in") or contract.get("stand_in"):
         found.append(("STAND-IN DATA", other))

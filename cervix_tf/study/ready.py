@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from cervix_tf.config import Images
+from cervix_tf.config import Images, is_drawn
 from cervix_tf.errors import InputError
 from cervix_tf.models import backbones
 from cervix_tf.run_dir import RunDir
@@ -60,9 +60,8 @@ def check(config: Any, needs: Needs, out: RunDir) -> None:
 
 def _source(config: Any) -> None:
     """Raise `InputError` where images are to be read and neither a folder nor a manifest is given."""
-    drawn = next((getattr(config, each.name) for each in fields(config) if each.name.startswith("synthetic_")), 0)
     source = getattr(config, "data", None)
-    if source is not None and not drawn and source.manifest is None:
+    if source is not None and not is_drawn(vars(config)) and source.manifest is None:
         data.root_of(source)
 
 
