@@ -245,6 +245,7 @@ PUBLISHED_SMALL = replace(
     contrastive=_sgd(20, 0.01, cosine=True),
     n_pair=_sgd(20, 0.01, cosine=True),
     batch_hard=_sgd(20, 0.01, cosine=True),
+    precision="auto",
 )
 """The paper's networks, whose first weights are ImageNet's there; from random ones they train longer than those of the
 preset public."""
