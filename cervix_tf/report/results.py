@@ -1,8 +1,9 @@
 """Results of runs in the documentation, so that the printed numbers are the measured ones; nobody types a result.
 
-`python -m cervix_tf.report.results RUN FOLDER NAME` writes `FOLDER/NAME.json`, what a run found, and
-`FOLDER/README.md`, the page of all results there. A single number elsewhere stands between
-`<!-- cell FILE; TABLE; ROW; COLUMN -->` and `<!-- end -->`; `--cells PAGE` writes these again. A test compares both.
+`python -m cervix_tf.report.results RUN FOLDER NAME` writes `FOLDER/NAME.json`, what a run found, `FOLDER/NAME/`,
+histories and test predictions (see `cervix_tf.report.archive`), and `FOLDER/README.md`, the page of all results there.
+A single number elsewhere stands between `<!-- cell FILE; TABLE; ROW; COLUMN -->` and `<!-- end -->`; `--cells PAGE`
+writes these again. A test compares both.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tyro
 
 from cervix_tf import atomic, shown_paths
 from cervix_tf.errors import InputError, exit_cleanly
-from cervix_tf.report import tables
+from cervix_tf.report import archive, tables
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
 _CELL = re.compile(r"<!-- cell ([^;>]+); ([^;>]+); ([^;>]+); ([^;>]+?) -->(.*?)<!-- end -->")
@@ -72,10 +73,11 @@ def page(folder: Path) -> str:
 
 
 def update(run: RunDir, folder: Path, name: str) -> None:
-    """Write a run's result into the folder, and the folder's page again."""
+    """Write a run's result and its archive into the folder, and the folder's page again."""
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise InputError(f"{name!r}: give lower-case letters, digits and hyphens")
     write_json(folder / f"{name}.json", of_run(run))
+    archive.write(run, folder / name)
     atomic.write_text(folder / "README.md", page(folder))
 
 

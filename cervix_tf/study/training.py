@@ -67,10 +67,14 @@ class ReusableNetwork:
         return self.tested
 
 
+def tested(network: keras.Model) -> keras.Model:
+    """A trained network in float32: itself where it was trained in that, else a copy."""
+    return network if network.dtype_policy.name == "float32" else in_float32(network)
+
+
 def reusable(compiled: keras.Model) -> ReusableNetwork:
     """`compiled`, ready for one training after the other."""
-    tested = compiled if compiled.dtype_policy.name == "float32" else in_float32(compiled)
-    return ReusableNetwork(compiled, tested, [fit.value(variable) for variable in compiled.variables])
+    return ReusableNetwork(compiled, tested(compiled), [fit.value(variable) for variable in compiled.variables])
 
 
 def train(

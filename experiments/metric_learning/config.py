@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from cervix_tf import ranges
-from cervix_tf.config import Augmentation, Images, SGDConfig, StudyConfig
+from cervix_tf.config import Augmentation, Images, Precision, SGDConfig, StudyConfig
 from cervix_tf.data import datasheet
 from cervix_tf.ranges import Count, CountOrNone, Different, FileOr, NotNegative, Positive, Range, Share
 from cervix_tf.run_dir import RunDir
@@ -162,6 +162,9 @@ class Config(StudyConfig):
     """Share of all groups for the choice of K, where the source prescribes none."""
     test_share: Share = 0.2
     """Share of all groups held out, where the source prescribes none."""
+    precision: Precision = "float32"
+    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
+    computes in float32."""
     similar: bool = False
     """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
     tensorboard: bool = False

@@ -50,7 +50,7 @@ def initial_networks(config: Config, train: Inputs) -> InitialNetwork:
 
     @functools.cache
     def built(name: str) -> tuple[keras.Model, list]:
-        with study_training.building(config.devices, seed_of(config.seed, name)):
+        with study_training.building(config.devices, seed_of(config.seed, name)), devices.precision(config.precision):
             network = model.embedding(config, name)
         if config.weights == "random":
             # Without them its embeddings differ by less than they are rounded: nothing could be read from them.
@@ -66,7 +66,7 @@ def initial_networks(config: Config, train: Inputs) -> InitialNetwork:
 
 
 def train(config: Config, row: Row, inputs: Mapping[str, Inputs], initial: InitialNetwork, out: RunDir) -> keras.Model:
-    """The row's embedding network with its best weights; a finished training is not repeated.
+    """The row's embedding network with its best weights, in float32; a finished training is not repeated.
 
     Source: sec. IV-B; baselines: sec. IV-C.
     """
@@ -76,7 +76,7 @@ def train(config: Config, row: Row, inputs: Mapping[str, Inputs], initial: Initi
         fine_tune(config, Row(row.network, "fine_tuned"), network, inputs, out)
     if learns:
         learn(config, row, network, inputs, out.row(row.name))
-    return network
+    return study_training.tested(network)
 
 
 def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, Inputs], out: RunDir) -> None:
@@ -99,7 +99,8 @@ def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[st
     )
     own = out.row(row.classifier)
     if not own.metrics.exists():
-        test, val2 = (evaluation.predict(classifier, inputs[part], config.images) for part in ("test", "val2"))
+        trained = study_training.tested(classifier)
+        test, val2 = (evaluation.predict(trained, inputs[part], config.images) for part in ("test", "val2"))
         _write(config, own, test, val2)
 
 

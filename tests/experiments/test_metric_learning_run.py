@@ -161,3 +161,14 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(tmp_path, capsys, ar
     assert stopped.value.code == 2
     said = capsys.readouterr().err
     assert words in said and "Traceback" not in said
+
+
+def test_a_network_trained_in_16_bits_is_tested_and_exported_in_float32(plain_backbone, tmp_path):
+    run(tmp_path, "--only", "mobilenet-fine_tuned", "mobilenet-batch_hard", "--precision", "bfloat16")
+    out = RunDir(tmp_path / "metric_learning" / "demo")
+    with h5py.File(out.row("mobilenet-batch_hard").best_weights) as weights:
+        assert weights  # it was trained
+    assert {layer.compute_dtype for layer in runs.model(out).layers if layer.weights} == {"float32"}
+    values = embeddings.read(out.row("mobilenet-fine_tuned").embeddings).values
+    rounded = np.frombuffer((values.view(np.uint32) & 0xFFFF0000).tobytes(), np.float32).reshape(values.shape)
+    assert (values != rounded).mean() > 0.9  # numbers of 16 bits would stay as they are

@@ -25,6 +25,8 @@ def run(tmp_path):
             "data_root": "/secret/place",
         },
     )
+    out.manifest.write_text("path,sha256\na.png,\n")
+    write_json(out.config, {})
     history = out.row("acetic").history
     history.parent.mkdir(parents=True)
     history.write_text("epoch,seconds\n1,30\n2,60\n")
