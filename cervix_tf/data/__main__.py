@@ -105,6 +105,7 @@ def audit(
     if out is not None and exclusions is not None and out.resolve() == exclusions.resolve():
         raise errors.InputError(f"{out}: findings and exclusions are two files; give each a name of its own")
     table = manifests.read(manifest, root)
+    _check_root(table, manifest)
     report = audits.audit(table, workers=workers, max_megapixels=max_megapixels, threshold=near_bits)
     for (severity, kind), count in report.counts().items():
         print(f"{severity:8} {kind:32} {count}")
@@ -230,6 +231,15 @@ def show(
     else:
         print("-o sheet.png draws a contact sheet")
     return 0
+
+
+def _check_root(listed: Manifest, file: Path) -> None:
+    """Raise `InputError` when the folder holds none of the images, and is thus the wrong one."""
+    if not any(Path(path).exists() for path in listed.paths()):
+        raise errors.InputError(
+            f"{file}: {listed.root} has none of its images ({len(listed)}): give the folder that their paths start in "
+            "with --root"
+        )
 
 
 def _write(manifest: Manifest, out: Path) -> None:

@@ -66,14 +66,16 @@ def grouped(manifest: Manifest, fractions: Mapping[str, float], seed: int) -> di
     Groups come in random order, those with several labels first; each goes to the part
     that lacks most rows of the group's labels. For groups of one label this keeps every
     part within (parts - 1) x the largest group of fraction x rows, class by class; large
-    groups are as likely in a small part as their number allows.
+    groups are as likely in a small part as their number allows. Where a part got nothing of a
+    class, one group of it is moved there, if that leaves no other part without a class.
+
     Raises `InputError` when a part would stay empty.
     """
     _check_fractions(fractions)
     ordered = _by_path(manifest)
     names = list(fractions)
     groups = group_numbers(ordered)
-    _, classes = np.unique(ordered.rows["label"].to_numpy(dtype=str), return_inverse=True)
+    labels, classes = np.unique(ordered.rows["label"].to_numpy(dtype=str), return_inverse=True)
     counts = np.zeros((groups.max() + 1, classes.max() + 1))  # rows of each group and class
     np.add.at(counts, (groups, classes), 1)
     lacking = np.outer([fractions[name] for name in names], counts.sum(0))
@@ -84,14 +86,39 @@ def grouped(manifest: Manifest, fractions: Mapping[str, float], seed: int) -> di
     for unit in sorted(order, key=lambda unit: -np.count_nonzero(counts[unit])):
         chosen[unit] = np.argmax(lacking @ (counts[unit] * weights))
         lacking[chosen[unit]] -= counts[unit]
+    _complete(chosen, counts, [at for at, label in enumerate(labels) if label], lacking)
     parts = _parts(ordered, np.array(names, dtype=object)[chosen[groups]], names)
     empty = [name for name, part in parts.items() if not len(part)]
     if empty:
         raise InputError(
-            f"part {empty[0]!r} gets no rows: {len(counts)} groups are too few for "
+            f"part {empty[0]!r} gets no rows: too few groups ({len(counts)}) for "
             f"{_shares(fractions)}; ask for fewer parts or a larger share"
         )
     return parts
+
+
+def _complete(chosen: np.ndarray, counts: np.ndarray, classes: Iterable[int], lacking: np.ndarray) -> None:
+    """Give each part that lacks a class a group of it, where another part can spare one without losing a class.
+
+    `chosen` is the part of each group and is changed; `counts` are the rows of each group and class, `lacking` those
+    that each part has too few of, (parts, classes). The part furthest above its share gives its smallest such group.
+    """
+    parts = range(len(lacking))
+    for label in classes:
+        for part in parts:
+            if (counts[chosen == part, label] > 0).any():
+                continue
+            groups_of = np.array([((counts > 0) & (chosen == each)[:, None]).sum(0) for each in parts])
+            spare = [
+                (lacking[chosen[unit], label], counts[unit].sum(), unit)
+                for unit in np.flatnonzero(counts[:, label])
+                if (groups_of[chosen[unit]][counts[unit] > 0] > 1).all()
+            ]
+            if spare:
+                _, _, unit = min(spare)
+                lacking[chosen[unit]] += counts[unit]
+                lacking[part] -= counts[unit]
+                chosen[unit] = part
 
 
 def folds(manifest: Manifest, k: int, seed: int) -> list[tuple[Manifest, Manifest]]:

@@ -1,21 +1,22 @@
 """Test predictions and histories of a published run, without the data set's file names and labels, and back again.
 
 `write` puts beside a result what its numbers are made of: of each row of the run the history of its training, and for
-every test image the probabilities, under the first 16 hex digits of the SHA-256 of the image's bytes. That gives nobody
-an image, a name or a label; who has the same files finds them by it. `restore`, and
-`python -m cervix_tf.report.archive RESULT MANIFEST -o RUN`, join the predictions with a manifest of those files: then
-the metrics can be computed again, and another model compared with the published one, pair by pair.
+every test image the probabilities, under the first 16 hex digits of the SHA-256 of the image's bytes and in the order
+of these, which says nothing of the image. Which images belong to one group (woman, slide, near-duplicates) is kept,
+since intervals need it. `restore`, and `python -m cervix_tf.report.archive RESULT MANIFEST -o RUN`, join the
+predictions with a manifest of the same files: the metrics are computed again (their intervals from other resamples),
+and another model can be compared with the published one, pair by pair.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import pandas as pd
 import tyro
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _DIGITS = 16
 _ABOUT = "rows.json"
 _LABELS = ("data", "synthetic", "stand_in")
+_USE_THE_RUNS = "give the manifest.csv that the study's own command writes into its run before it trains"
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,11 @@ class Options:
     manifests: tyro.conf.Positional[tuple[Path, ...]]
     """Manifests of the images, from `python -m cervix_tf.data import`, or a run's own."""
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
-    """Folder for predictions, histories and metrics, laid out as a run."""
+    """Folder for predictions, histories and metrics, laid out as a run; one of its own."""
 
 
-def write(run: RunDir, folder: Path) -> list[str]:
-    """Write the archive of a finished run into `folder`; gives back the names of its rows, "" for the run itself.
+def write(run: RunDir, folder: Path) -> None:
+    """Write the archive of a finished run as `folder`, whole or not at all; an older archive there is replaced.
 
     Raises `InputError` when the run's manifest does not know what was predicted.
     """
@@ -57,38 +59,61 @@ def write(run: RunDir, folder: Path) -> list[str]:
     listed = manifest.read(run.manifest)
     seed = read_object(run.config).get("seed", 0)
     about: dict[str, Any] = {}
-    for name, row in {"": run, **run.rows}.items():
-        kept = _row(RunDir(folder), name)
-        if row.history.exists():
-            atomic.write_text(kept.history, history_file.as_text(history_file.read(row.history)))
-        if row.predictions.exists() and row.metrics.exists():
-            found = manifest.read(row.manifest) if row.manifest.exists() else listed
-            atomic.write_text(kept.predictions, tables.csv_text(_anonymous(predictions.read(row.predictions), found)))
-            metrics = read_object(row.metrics)
-            positive = (metrics["binary"] or {"positive": []})["positive"]
-            about[name] = {"positive": positive, "seed": seed, **{key: metrics[key] for key in _LABELS}}
-    write_json(folder / _ABOUT, about)
-    return list(about)
+    with atomic.replacing(folder) as part:
+        for name, row in {"": run, **run.rows}.items():
+            kept = _row(RunDir(part), name)
+            if row.history.exists():
+                atomic.write_text(kept.history, history_file.as_text(history_file.read(row.history)))
+            if row.predictions.exists() and row.metrics.exists():
+                known = _digests(manifest.read(row.manifest) if row.manifest.exists() else listed)
+                atomic.write_text(
+                    kept.predictions, tables.csv_text(_anonymous(predictions.read(row.predictions), known))
+                )
+                metrics = read_object(row.metrics)
+                about[name] = {
+                    "positive": (metrics["binary"] or {"positive": []})["positive"],
+                    "seed": seed,
+                    **{key: metrics[key] for key in _LABELS},
+                    "n": metrics["n"],
+                    "accuracy": metrics["metrics"]["accuracy"]["value"],
+                }
+        write_json(part / _ABOUT, about)
 
 
 def restore(folder: Path, manifests: Sequence[Path], out: RunDir) -> dict[str, dict[str, Any]]:
-    """Write the archived rows into `out` as a run has them; gives back each row's metrics by its name.
+    """Write the archived rows as `out`, laid out as a run; gives back each row's metrics by its name, "" for the run.
 
     Thresholds chosen on validation are not among them: only test predictions are kept.
 
-    Raises `InputError` when an image that was predicted is in none of the manifests, or there under an unknown class.
+    Raises `InputError` when an image that was predicted is in none of the manifests, when their labels are not those
+    that the row was tested with, and when `out` holds anything else.
     """
     from cervix_tf.data import manifest
 
     about = read_object(folder / _ABOUT)
-    known = [manifest.read(path) for path in manifests]
-    found = {name: _named(_row(RunDir(folder), name).predictions, known) for name in about}
-    metrics = {name: classification.summary(found[name], **said) for name, said in about.items()}
-    for history in sorted(folder.rglob(RunDir(folder).history.name)):
-        atomic.write_text(out.root / history.relative_to(folder), history.read_text(encoding="utf-8"))
-    for name in about:
-        predictions.write(found[name], _row(out, name).predictions)
-        write_json(_row(out, name).metrics, metrics[name])
+    if out.root.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{out.root}: is in the archive itself, which holds no names; choose another folder")
+    atomic.check_target(out.root, folder=True)
+    having = _having({path: manifest.read(path) for path in manifests})
+    found, metrics = {}, {}
+    for name, said in about.items():
+        path = _row(RunDir(folder), name).predictions
+        found[name] = _named(path, having)
+        settings = {key: said[key] for key in ("positive", "seed", *_LABELS)}
+        metrics[name] = classification.summary(found[name], **settings)
+        accuracy = metrics[name]["metrics"]["accuracy"]["value"]
+        if metrics[name]["n"] != said["n"] or not math.isclose(accuracy, said["accuracy"], abs_tol=1e-9):
+            raise InputError(
+                f"{path}: was right on {said['accuracy']:.2%} of {said['n']} labeled images, and by the manifests' "
+                f"labels it is {accuracy:.2%} of {metrics[name]['n']}: they are not the run's labels; {_USE_THE_RUNS}"
+            )
+    with atomic.replacing(out.root) as part:
+        for history in sorted(folder.rglob(RunDir(folder).history.name)):
+            atomic.write_text(part / history.relative_to(folder), history.read_text(encoding="utf-8"))
+        for name in about:
+            row = _row(RunDir(part), name)
+            predictions.write(found[name], row.predictions)
+            write_json(row.metrics, metrics[name])
     return metrics
 
 
@@ -96,45 +121,67 @@ def _row(run: RunDir, name: str) -> RunDir:
     return run.row(name) if name else run
 
 
-def _anonymous(predicted: Predictions, listed: Manifest) -> pd.DataFrame:
-    """Columns image, group and p_<class>; groups are numbered in their order, so that they are resampled as before."""
-    digests = _digests(listed)
+def _anonymous(predicted: Predictions, digests: Mapping[str, str]) -> pd.DataFrame:
+    """Columns image, group (a number) and p_<class>, sorted by image."""
     if lacking := [name for name in predicted.table["id"] if name not in digests]:
         raise InputError(
-            f"{lacking[0]!r}: was predicted and is neither an image with a SHA-256 nor a case of the run's manifest"
+            f"{lacking[0]!r}: was predicted and is neither an image with a SHA-256 nor a case of the run's manifest; "
+            "import the images again without --no-hash"
         )
-    _, group = np.unique(predicted.groups.astype(str), return_inverse=True)
-    width = len(str(group.max()))
-    probabilities = {f"p_{name}": [f"{p:.6f}" for p in predicted.table[f"p_{name}"]] for name in predicted.classes}
-    return pd.DataFrame(
-        {
-            "image": predicted.table["id"].map(digests),
-            "group": [f"{number:0{width}}" for number in group],
-            **probabilities,
-        }
-    )
+    columns = {f"p_{name}": [f"{p:.9g}" for p in predicted.table[f"p_{name}"]] for name in predicted.classes}
+    image = predicted.table["id"].map(digests)
+    made = pd.DataFrame({"image": image, "group": predicted.groups, **columns}).sort_values("image", ignore_index=True)
+    numbers = pd.factorize(made["group"])[0]
+    width = len(str(numbers.max()))
+    return made.assign(group=[f"{number:0{width}}" for number in numbers])
 
 
-def _named(path: Path, known: Sequence[Manifest]) -> Predictions:
+def _having(manifests: Mapping[Path, Manifest]) -> dict[str, list[dict[str, Any]]]:
+    """Digest -> what the manifests say of each image, or case, that has it; several where files have the same bytes."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    homes: dict[str, tuple[str, Path]] = {}
+    for path, listed in manifests.items():
+        images: dict[str, Any] = {row["path"]: row for row in listed.rows.to_dict("records")}
+        cases: dict[str, Any] = {}
+        for row in images.values():
+            if row["case"] and (row["case"] not in cases or not cases[row["case"]]["label"]):
+                cases[row["case"]] = {**row, "view": ""}
+        for name, digest in _digests(listed).items():
+            before, home = homes.setdefault(name, (digest, path))
+            if before != digest:
+                raise InputError(
+                    f"{name!r}: is one image in {home} and another in {path}; "
+                    "import both data sets from the folder above, so that their paths differ"
+                )
+            if home == path:
+                found.setdefault(digest, []).append({**(images.get(name) or cases[name]), "id": name})
+    return found
+
+
+def _named(path: Path, having: Mapping[str, list[dict[str, Any]]]) -> Predictions:
     """The predictions with id, label and whatever else the manifests say of their images."""
     table = tables.read(path, ["image", "group"], exact=True)
     classes = [name[2:] for name in table.header if name.startswith("p_")]
-    having: dict[str, list[dict[str, Any]]] = {}  # files of the same bytes: several
-    for listed in known:
-        images: dict[str, Any] = {row["path"]: row for row in listed.rows.to_dict("records")}
-        cases = {row["case"]: {**row, "view": ""} for row in reversed(images.values()) if row["case"]}
-        for name, digest in _digests(listed).items():
-            having.setdefault(digest, []).append({**(images.get(name) or cases[name]), "id": name})
+    left = {digest: list(rows) for digest, rows in having.items()}
     rows, lacking = [], []
     for digest, group in zip(table.column("image"), table.column("group"), strict=True):
-        if having.get(digest):
-            rows.append({**having[digest].pop(0), "group": group})
-        else:
+        if not left.get(digest):
             lacking.append(digest)
+            continue
+        if len({row["label"] for row in having[digest]}) > 1:
+            same = " and ".join(repr(row["id"]) for row in having[digest])
+            raise InputError(f"{path}: {same} have the same bytes and different labels; leave the wrong one out")
+        rows.append({**left[digest].pop(0), "group": group})
     if lacking:
         raise InputError(
             f"{path}: {len(lacking)} of {len(table)} images are in no manifest ({tables.listed(lacking, 'images')}); "
-            "give manifests of all data sets of the run, of files with the same bytes"
+            "give manifests of all data sets of the run, of files with the same bytes and of whole cases; or "
+            f"{_USE_THE_RUNS}"
+        )
+    if other := sorted({row["label"] for row in rows} - {*classes, ""}):
+        raise InputError(
+            f"{path}: its classes are {', '.join(classes)}, and the manifest calls an image {other[0]!r}: "
+            f"{_USE_THE_RUNS}"
         )
     cells = dict(zip(table.header, table.cells, strict=True))
     columns = [[tables.number(cell) for cell in cells[f"p_{name}"]] for name in classes]
@@ -157,7 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.report.archive")
         for name, metrics in restore(options.result, options.manifests, RunDir(options.out)).items():
             accuracy = metrics["metrics"]["accuracy"]
-            print(f"{name or 'run'}: accuracy {value('accuracy', accuracy)} {interval('accuracy', accuracy)}")
+            right = f"{value('accuracy', accuracy)} {interval('accuracy', accuracy)}".rstrip()
+            print(f"{name or 'run'}: accuracy {right}, n = {metrics['n']}")
         print(f"written to {options.out}")
 
 

@@ -61,12 +61,16 @@ def page(folder: Path) -> str:
     legend = tables.Legend()
     parts = [
         f"# Results of {folder.parent.name}",
-        "Generated from the JSON files beside this page by `python -m cervix_tf.report.results`: each is one run.",
+        "Generated from the JSON files beside this page by `python -m cervix_tf.report.results`: each is one run. "
+        "Where test predictions are kept, `python -m cervix_tf.report.archive` joins them with your copy of the images "
+        "([guide](../../../docs/guides/use_a_model.md#compare-with-a-published-run)).",
     ]
     for file in sorted(folder.glob("*.json")):
         found = read_json(file)
-        how = f"{found['training_minutes']:g} minutes of training on {found['processor']}"
-        parts.append(f"## {file.stem}\n\n`{found['command']}` at commit {found['commit']}; {how}.")
+        how = f"{found['training_minutes']:g} minutes of training on {found['processor']}."
+        if file.with_suffix("").is_dir():
+            how += f" Kept: [histories and test predictions]({file.stem}/)."
+        parts.append(f"## {file.stem}\n\n`{found['command']}` at commit {found['commit']}; {how}")
         parts.append(tables.markdown(found["tables"], legend).rstrip())
     parts.append("\n".join(["## Notes", "", *(f"{line}  " for line in legend.lines())]))
     return "\n\n".join(parts) + "\n"
@@ -76,8 +80,9 @@ def update(run: RunDir, folder: Path, name: str) -> None:
     """Write a run's result and its archive into the folder, and the folder's page again."""
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise InputError(f"{name!r}: give lower-case letters, digits and hyphens")
-    write_json(folder / f"{name}.json", of_run(run))
+    found = of_run(run)
     archive.write(run, folder / name)
+    write_json(folder / f"{name}.json", found)
     atomic.write_text(folder / "README.md", page(folder))
 
 

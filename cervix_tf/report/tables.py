@@ -126,6 +126,8 @@ class Legend:
     def __init__(self) -> None:
         """Nothing is said yet."""
         self.texts: list[str] = []
+        self.dashes: dict[str, None] = {}
+        """What a dash stands for, a line each, in the order of the tables."""
 
     def mark(self, text: str) -> str:
         """The number of a text, from 1, in superscript digits; empty for an empty text."""
@@ -136,8 +138,9 @@ class Legend:
         return str(self.texts.index(text) + 1).translate(_SUPERSCRIPT)
 
     def lines(self) -> list[str]:
-        """What the numbers mean, a line each."""
-        return [f"{str(at).translate(_SUPERSCRIPT)} {text}" for at, text in enumerate(self.texts, 1)]
+        """What the numbers, and the dashes, mean, a line each."""
+        lines = [f"{str(at).translate(_SUPERSCRIPT)} {text}" for at, text in enumerate(self.texts, 1)]
+        return [*lines, *self.dashes]
 
 
 def marked(table: Table, legend: Legend) -> list[tuple[str, list[tuple[str, str, str]]]]:
@@ -147,6 +150,10 @@ def marked(table: Table, legend: Legend) -> list[tuple[str, list[tuple[str, str,
     for row in table["rows"]:
         marks = [legend.mark(_method(each)) for each in row.get("ours") or nothing]
         pairs = cells(table, row)
+        if any(ours == "–" for _, ours in pairs):
+            legend.dashes["– of ours: not measured in this run, or not defined"] = None
+        if has_paper(table) and any(theirs == "–" for theirs, _ in pairs):
+            legend.dashes["– of the paper: not given"] = None
         found.append((row["name"], [(*pair, mark) for pair, mark in zip(pairs, marks, strict=True)]))
     return found
 

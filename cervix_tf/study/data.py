@@ -254,7 +254,10 @@ def check_classes(parts: Mapping[str, Manifest], classes: Collection[str], where
     for name, part in parts.items():
         lacking = sorted(set(classes) - set(part.rows["label"]))
         if lacking:
-            raise InputError(f"{where}split {name} ({len(part)} images) has no {lacking[0]}; ask for larger shares")
+            raise InputError(
+                f"{where}split {name} ({len(part)} images) has no {lacking[0]}; ask for larger shares, or leave the "
+                "class out if it has fewer groups than there are splits"
+            )
 
 
 def prescribed(images_used: Manifest, *allowed: Sequence[str], where: str = "") -> Splits:

@@ -69,7 +69,8 @@ class ReusableNetwork:
 
 def tested(network: keras.Model) -> keras.Model:
     """A trained network in float32: itself where it was trained in that, else a copy."""
-    return network if network.dtype_policy.name == "float32" else in_float32(network)
+    computes = {layer.compute_dtype for layer in network.layers if layer.weights}
+    return network if computes <= {"float32"} else in_float32(network)
 
 
 def reusable(compiled: keras.Model) -> ReusableNetwork:

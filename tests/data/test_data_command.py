@@ -98,6 +98,20 @@ def test_audit_ends_with_0_when_clean_and_1_when_errors_were_found(
     assert pd.read_csv(exclusions)["path"].tolist() == ["normal/00.png"]
 
 
+def test_an_audit_that_looks_in_the_wrong_folder_says_so_and_names_the_option(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    moved = elsewhere / "manifest.csv"
+    moved.write_bytes(manifest.read_bytes())
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", str(moved)])
+    assert ended.value.code == 2
+    assert f"{elsewhere} has none of its images (20): give the folder" in capsys.readouterr().err
+    assert main(["audit", str(moved), "--root", str(manifest.parent)]) == 0
+
+
 def test_split_by_group_leaves_out_what_is_excluded_and_fills_the_split_column(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

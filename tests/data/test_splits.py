@@ -102,6 +102,27 @@ def test_grouped_class_counts_stay_within_the_promised_distance_of_their_shares(
             assert abs((part.rows["label"] == label).sum() - share) <= 2 * max(groups)
 
 
+@given(
+    sizes=st.dictionaries(st.sampled_from("abcdef"), st.lists(st.integers(1, 30), min_size=3, max_size=12), min_size=1),
+    seed=st.integers(0, 2**32),
+)
+def test_a_class_of_as_many_groups_as_there_are_parts_is_in_each(sizes: dict[str, list[int]], seed: int) -> None:
+    for part in splits.grouped(of_groups(sizes), FRACTIONS, seed).values():
+        assert set(part.rows["label"]) == set(sizes)
+
+
+def test_a_part_that_lacks_a_class_gets_the_smallest_group_that_can_be_spared() -> None:
+    sizes = {"common": [5] * 40, "rare": [3, 9, 2, 25]}
+    found = splits.grouped(of_groups(sizes), FRACTIONS, seed=0)
+    validation = found["validation"].rows
+    assert validation.loc[validation["label"] == "rare", "group"].unique().tolist() == ["rare-2"]
+
+
+def test_a_class_of_fewer_groups_than_parts_is_not_torn_apart() -> None:
+    found = splits.grouped(of_groups({"common": [5] * 40, "rare": [3, 9]}), FRACTIONS, seed=0)
+    assert sum("rare" in set(part.rows["label"]) for part in found.values()) == 2
+
+
 @pytest.mark.parametrize("how", [splits.grouped, splits.random_by_class])
 def test_the_same_seed_gives_the_same_split_whatever_the_order_of_rows(how) -> None:
     sizes = {"a": [1, 2, 3] * 10, "b": [2] * 15}
@@ -205,8 +226,8 @@ def test_a_shared_case_or_image_stops_too(column: str, noun: str) -> None:
 
 
 def test_a_part_without_rows_is_refused() -> None:
-    with pytest.raises(InputError, match="part 'test' gets no rows: 2 groups are too few"):
-        splits.grouped(of_groups({"a": [5, 5]}), {"train": 0.9, "test": 0.1}, 0)
+    with pytest.raises(InputError, match="part 'test' gets no rows: too few groups \\(1\\)"):
+        splits.grouped(of_groups({"a": [5]}), {"train": 0.9, "test": 0.1}, 0)
 
 
 @pytest.mark.parametrize("fractions", [{}, {"train": 0.5}, {"train": 1.2, "test": -0.2}, {"a": float("nan")}])

@@ -384,7 +384,7 @@ def test_a_manifest_of_another_task_is_refused_with_its_labels_and_the_option_to
 
 
 def test_a_split_that_lacks_a_class_is_refused():
-    everything = images({"abnormal": 40, "normal": 3})
+    everything = images({"abnormal": 40, "normal": 2})
     with pytest.raises(InputError, match=r"split \w+ \(\d+ images\) has no normal"):
         data.split(everything, replace(DEMO, task="herlev", validation_share=0.05, test_share=0.05))
 

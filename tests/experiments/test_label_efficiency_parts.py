@@ -63,7 +63,7 @@ def test_an_image_without_a_label_is_in_no_share():
 
 def test_a_share_that_lacks_a_class_is_refused():
     with pytest.raises(InputError, match=r"split 5 % of the labels \(\d+ images\) has no Type_"):
-        data.labeled(listed(60), MOBILEODT, draw=0)
+        data.labeled(listed(30), MOBILEODT, draw=0)
 
 
 def test_images_without_a_label_are_learned_from_unless_they_resemble_a_test_image():

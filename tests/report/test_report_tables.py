@@ -129,6 +129,19 @@ def test_what_the_paper_lacks_or_was_not_run_is_a_dash():
     assert tables.cells(table(), row) == [("–", "–"), ("–", "–")]
 
 
+@pytest.mark.parametrize(
+    ("ours", "said"), [([measured(), None], True), (None, True), ([measured(), measured()], False)]
+)
+def test_a_dash_among_ours_is_explained_once_at_the_end(ours, said):
+    text = tables.markdown([table(rows=[{"name": "r", "ours": ours}])] * 2)
+    assert text.count("– of ours: not measured in this run, or not defined") == said
+
+
+def test_a_dash_of_the_papers_is_explained_too():
+    rows = [{"name": "r", "paper": [1.0, None], "ours": [measured(), measured()]}]
+    assert tables.markdown([table(rows=rows)]).rstrip().endswith("– of the paper: not given")
+
+
 def test_an_undefined_number_says_why():
     none = measured(None, None, None, 0, "undefined: no row of cancer")
     row = {"name": "r", "paper": [None, 3.0], "ours": [none, None]}
@@ -150,7 +163,7 @@ def test_each_method_and_note_is_said_once_and_numbers_point_to_it():
 
 def test_where_the_paper_has_no_number_its_column_is_left_out():
     rows = [{"name": "a", "paper": [None, None], "ours": [measured(), None]}]
-    assert tables.markdown([table(rows=rows, note="")]).count("–") == 1
+    assert "paper" not in tables.markdown([table(rows=rows, note="")])
     assert "paper" not in printed([table(rows=rows)])
     assert "paper" in printed([table()])
 
