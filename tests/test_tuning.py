@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from cervix_tf import processor, tuning
 from cervix_tf.processor import Processor
@@ -182,3 +183,15 @@ def test_operations_stay_fused_where_onednn_does_not_compute_or_is_fast(monkeypa
     with tuning.single_input():
         assert tf.config.optimizer.get_experimental_options().get("remapping", True) is fused
     assert tf.config.optimizer.get_experimental_options().get("remapping", True) is True
+
+
+def test_scikit_learn_computes_on_one_thread_where_asked_and_on_as_many_as_before_afterwards():
+    import sklearn.linear_model  # noqa: F401
+
+    def threads():
+        return {each["filepath"]: each["num_threads"] for each in threadpool_info()}
+
+    before = threads()
+    with tuning.one_thread():
+        assert set(threads().values()) == {1}
+    assert before and threads() == before

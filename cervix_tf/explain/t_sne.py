@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cervix_tf import progress
+from cervix_tf import progress, tuning
 from cervix_tf.errors import InputError
 
 _EQUAL = 1e-15  # differences whose squares float32 cannot hold well
@@ -37,5 +37,5 @@ def t_sne(embeddings: np.ndarray, seed: int, perplexity: float = 30.0, dimension
         return np.zeros((len(values), dimensions), np.float32)
     start = "pca" if values.shape[1] >= dimensions else "random"
     drawn = TSNE(dimensions, perplexity=min(perplexity, (len(values) - 1) / 3), init=start, random_state=seed)
-    with progress.stage(f"t-SNE of {len(values)} embeddings"):
+    with progress.stage(f"t-SNE of {len(values)} embeddings"), tuning.one_thread():
         return drawn.fit_transform(values)

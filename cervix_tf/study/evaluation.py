@@ -111,7 +111,8 @@ def probe(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray
     from sklearn.preprocessing import StandardScaler
 
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
-    return classifier.fit(train, labels).predict_proba(test)
+    with tuning.one_thread():
+        return classifier.fit(train, labels).predict_proba(test)
 
 
 def forward_pass(network: keras.Model, passes: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from cervix_tf import tuning
 from cervix_tf.data.groups import groups_of
 from cervix_tf.metrics.embeddings import Embeddings
 from experiments.label_efficiency.config import Config, Probe
@@ -65,7 +66,7 @@ def linear(
         scoring="balanced_accuracy",
         cv=StratifiedGroupKFold(folds, shuffle=True, random_state=seed),
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tuning.one_thread():
         warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")  # a fold of few labels may lack one
         chosen.fit(known.values, known.labels, groups=groups_of(known.table, "id"))
-    return chosen.predict_proba(test)
+        return chosen.predict_proba(test)

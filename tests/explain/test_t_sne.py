@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from cervix_tf.errors import InputError
 from cervix_tf.explain.t_sne import t_sne
@@ -64,3 +65,12 @@ def test_embeddings_that_are_no_numbers_are_counted_with_a_remedy(value):
     values[3:5, 2] = value
     with pytest.raises(InputError, match=r"2 of 12 embeddings hold NaN or infinite values.*lower learning rate"):
         t_sne(values, seed=0)
+
+
+def test_the_points_do_not_depend_on_the_number_of_threads():
+    values = np.random.default_rng(0).normal(size=(500, 200)).astype(np.float32)
+    t_sne(values[:10], seed=0)  # what computes on threads is loaded now, and can be told how many
+    with threadpool_limits(1):
+        one = t_sne(values, seed=0)
+    with threadpool_limits(2):
+        np.testing.assert_array_equal(t_sne(values, seed=0), one)
