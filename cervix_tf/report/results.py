@@ -68,8 +68,9 @@ def page(folder: Path) -> str:
     for file in sorted(folder.glob("*.json")):
         found = read_json(file)
         how = f"{found['training_minutes']:g} minutes of training on {found['processor']}."
-        if file.with_suffix("").is_dir():
-            how += f" Kept: [histories and test predictions]({file.stem}/)."
+        if (kept := file.with_suffix("")).is_dir():
+            what = "histories and test predictions" if any(kept.rglob(RunDir(kept).predictions.name)) else "histories"
+            how += f" Kept: [{what}]({file.stem}/)."
         parts.append(f"## {file.stem}\n\n`{found['command']}` at commit {found['commit']}; {how}")
         parts.append(tables.markdown(found["tables"], legend).rstrip())
     parts.append("\n".join(["## Notes", "", *(f"{line}  " for line in legend.lines())]))

@@ -42,6 +42,16 @@ def test_a_runs_tables_stand_on_the_page_of_results_beside_those_of_other_runs(t
     assert "80.0 [70.0, 90.0]" in text and "81.25" in text and "1.5 minutes" in text
 
 
+def test_the_page_says_what_is_kept_of_each_run(tmp_path, run):
+    folder = tmp_path / "study" / "results"
+    results.update(run, folder, "demo")
+    assert "Kept: [histories](demo/)." in (folder / "README.md").read_text()
+    (folder / "demo" / "predictions.csv").write_text("")
+    assert "Kept: [histories and test predictions](demo/)." in results.page(folder)
+    (folder / "older.json").write_bytes((folder / "demo.json").read_bytes())
+    assert results.page(folder).count("Kept:") == 1
+
+
 def test_where_data_and_weights_lie_is_not_published(tmp_path, run):
     results.update(run, tmp_path, "demo")
     text = (tmp_path / "README.md").read_text()
