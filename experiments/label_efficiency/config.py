@@ -85,8 +85,8 @@ class Config(StudyConfig):
     temperature: Positive = 0.1
     """As lightly's SimCLR benchmark."""
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=20, learning_rate=5e-4, weight_decay=0.01))
-    """Of self-supervised learning, as cross_dataset from the same weights; 3 to 5 minutes on two cores. The learning rate
-    stays, so that a federation, which has no schedule, differs in nothing else."""
+    """Of self-supervised learning, as cross_dataset from the same weights; 3 to 5 minutes on two cores. The learning
+    rate stays, so that a federation, which has no schedule, differs in nothing else."""
     sites: Annotated[int, Range(2)] = 2
     """Sites of the federation: the groups of the training images (slides, near-duplicates) are dealt out to them."""
     neighbors: Count = 200
