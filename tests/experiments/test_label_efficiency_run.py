@@ -119,7 +119,7 @@ def test_the_list_says_how_far_the_rows_are_and_what_they_cost(finished, tmp_pat
     main(study.STUDY, ["--out", str(tmp_path), "--list", "--weights", __file__])
     listed = capsys.readouterr().out
     assert listed.count("not begun") == 20
-    assert listed.count("about 24.0 min") == 6 and listed.count("about 1 min, no training") == 6
+    assert listed.count("about 4.6 min") == 6 and listed.count("about 1 min, no training") == 6
 
 
 def test_an_initialization_without_all_its_draws_has_no_numbers_yet(finished, tmp_path_factory):
