@@ -53,7 +53,7 @@ def fuse(model: keras.Model, momentum: float | None = None) -> keras.Model:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """A copy of a functional or sequential model that computes in float32, with the same weights.
+    """A functional or sequential model in float32: itself where it computes in that, else a copy with the same weights.
 
     For a network that was trained under a mixed-precision policy: its weights are float32
     already, its arithmetic is not.
@@ -66,7 +66,16 @@ def in_float32(model: keras.Model) -> keras.Model:
             config["dtype"] = "float32"
         return type(layer).from_config(config)
 
-    return _copy(model, copied)
+    return model if _computes_in_float32(model) else _copy(model, copied)
+
+
+def _computes_in_float32(model: keras.Model) -> bool:
+    """Whether its layers do; the model's own policy is that of the moment when it was put together."""
+    return all(
+        _computes_in_float32(layer) if isinstance(layer, keras.Model) else layer.compute_dtype == "float32"
+        for layer in model.layers
+        if layer.weights
+    )
 
 
 def _copy(model: keras.Model, copied: Callable[[keras.layers.Layer], keras.layers.Layer]) -> keras.Model:

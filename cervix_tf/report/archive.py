@@ -25,7 +25,7 @@ from cervix_tf.data import tables
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.metrics import classification, predictions
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.report.formatting import interval, value
+from cervix_tf.report.formatting import headline
 from cervix_tf.run_dir import RunDir, read_object, write_json
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _DIGITS = 16
 _ABOUT = "rows.json"
 _LABELS = ("data", "synthetic", "stand_in")
+_SAID = frozenset({"positive", "seed", *_LABELS, "n", "accuracy"})
 _USE_THE_RUNS = "give the manifest.csv that the study's own command writes into its run before it trains"
 
 
@@ -91,6 +92,11 @@ def restore(folder: Path, manifests: Sequence[Path], out: RunDir) -> dict[str, d
     from cervix_tf.data import manifest
 
     about = read_object(folder / _ABOUT)
+    for name, said in about.items():
+        if not isinstance(said, dict) or not said.keys() >= _SAID or not isinstance(said["accuracy"], int | float):
+            raise InputError(f"{folder / _ABOUT}: {name!r}: needs {', '.join(sorted(_SAID))}; restore the file")
+    if not about:
+        raise InputError(f"{folder}: keeps no test predictions; those of this result are on its page as tables alone")
     if out.root.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out.root}: is in the archive itself, which holds no names; choose another folder")
     atomic.check_target(out.root, folder=True)
@@ -203,9 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_cleanly():
         options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.report.archive")
         for name, metrics in restore(options.result, options.manifests, RunDir(options.out)).items():
-            accuracy = metrics["metrics"]["accuracy"]
-            right = f"{value('accuracy', accuracy)} {interval('accuracy', accuracy)}".rstrip()
-            print(f"{name or 'run'}: accuracy {right}, n = {metrics['n']}")
+            print(f"{name or 'run'}: {headline(metrics)}")
         print(f"written to {options.out}")
 
 

@@ -90,6 +90,14 @@ def interval(name: str, measured: Mapping[str, Any] | None) -> str:
     return f"[{number(low, share)}, {number(high, share)}]"
 
 
+def headline(metrics: Mapping[str, Any]) -> str:
+    """The accuracy in a metrics.json and of what: `accuracy 90.0 % [80.0, 96.0], n = 50 (SYNTHETIC, visits)`."""
+    accuracy = metrics["metrics"]["accuracy"]
+    label = "SYNTHETIC, " if metrics["synthetic"] else "STAND-IN, " if metrics["stand_in"] else ""
+    right = f"{value('accuracy', accuracy)} {interval('accuracy', accuracy)}".rstrip()
+    return f"accuracy {right}, n = {metrics['n']} ({label}{metrics['data']})"
+
+
 def difference(name: str, measured: Mapping[str, Any]) -> str:
     """How far one metric lies above another, with its interval: `+3.2 points [-1.0, +7.4]`, or as a plain number."""
     if not defined(measured):

@@ -21,18 +21,8 @@ def write_report(title: str, found: Sequence[Table], out: RunDir, *words: str) -
     if out.contract.exists() and out.metrics.exists():
         model_card.write(out)
     report = page.run(out)
-    print("\n".join([title, *words, *_headline(out), f"run {out.root}", f"report {report}"]))
+    own = [formatting.headline(read_object(out.metrics))] if out.metrics.exists() else []
+    print("\n".join([title, *words, *own, f"run {out.root}", f"report {report}"]))
     for name, path in (("SavedModel", out.saved_model), ("TFLite", out.tflite()), ("neighbors", out.neighbors)):
         if path.exists():
             print(f"{name} {path}")
-
-
-def _headline(out: RunDir) -> list[str]:
-    """The test accuracy of the run's own model, and on what; nothing where the run has none."""
-    if not out.metrics.exists():
-        return []
-    found = read_object(out.metrics)
-    accuracy = found["metrics"]["accuracy"]
-    label = "SYNTHETIC, " if found["synthetic"] else "STAND-IN, " if found["stand_in"] else ""
-    right = f"{formatting.value('accuracy', accuracy)} {formatting.interval('accuracy', accuracy)}".rstrip()
-    return [f"accuracy {right}, n = {found['n']} ({label}{found['data']})"]

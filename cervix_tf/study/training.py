@@ -67,15 +67,9 @@ class ReusableNetwork:
         return self.tested
 
 
-def tested(network: keras.Model) -> keras.Model:
-    """A trained network in float32: itself where it was trained in that, else a copy."""
-    computes = {layer.compute_dtype for layer in network.layers if layer.weights}
-    return network if computes <= {"float32"} else in_float32(network)
-
-
 def reusable(compiled: keras.Model) -> ReusableNetwork:
     """`compiled`, ready for one training after the other."""
-    return ReusableNetwork(compiled, tested(compiled), [fit.value(variable) for variable in compiled.variables])
+    return ReusableNetwork(compiled, in_float32(compiled), [fit.value(variable) for variable in compiled.variables])
 
 
 def train(

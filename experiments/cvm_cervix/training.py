@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from cervix_tf.config import Augmentation
 from cervix_tf.data.inputs import Inputs, joined
+from cervix_tf.layers import in_float32
 from cervix_tf.metrics import embeddings, predictions
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.run_dir import RunDir, write_json
@@ -66,7 +67,7 @@ def train(config: Config, row: Row, splits: Splits, out: RunDir) -> keras.Model:
         cosine=config.cosine,
         tensorboard=config.tensorboard,
     )
-    return study_training.tested(network)
+    return in_float32(network)
 
 
 def evaluate_row(config: Config, row: Row, folds: list[Splits], out: RunDir) -> None:

@@ -14,6 +14,7 @@ from cervix_tf.config import Augmentation
 from cervix_tf.data import pipeline, samplers
 from cervix_tf.data.inputs import Inputs
 from cervix_tf.errors import InputError
+from cervix_tf.layers import in_float32
 from cervix_tf.metrics import embeddings, neighbors, predictions, retrieval, strata
 from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.metrics.predictions import Predictions
@@ -76,7 +77,7 @@ def train(config: Config, row: Row, inputs: Mapping[str, Inputs], initial: Initi
         fine_tune(config, Row(row.network, "fine_tuned"), network, inputs, out)
     if learns:
         learn(config, row, network, inputs, out.row(row.name))
-    return study_training.tested(network)
+    return in_float32(network)
 
 
 def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[str, Inputs], out: RunDir) -> None:
@@ -99,7 +100,7 @@ def fine_tune(config: Config, row: Row, network: keras.Model, inputs: Mapping[st
     )
     own = out.row(row.classifier)
     if not own.metrics.exists():
-        trained = study_training.tested(classifier)
+        trained = in_float32(classifier)
         test, val2 = (evaluation.predict(trained, inputs[part], config.images) for part in ("test", "val2"))
         _write(config, own, test, val2)
 

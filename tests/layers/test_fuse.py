@@ -245,3 +245,15 @@ def test_a_trunk_whose_colors_are_swapped_between_its_layers_is_copied_in_full_p
     reference.set_weights(trunk.get_weights())
     x = np.random.default_rng(2).integers(0, 256, (1, 64, 64, 3)).astype("float32")
     np.testing.assert_allclose(precise(x), reference(x), rtol=1e-3, atol=1e-3 * np.max(reference(x)))
+
+
+def test_a_head_of_float32_does_not_hide_layers_of_16_bits():
+    with devices.precision("bfloat16"):
+        pixels = keras.Input((3,))
+        inner = keras.Input((3,))
+        trunk = keras.Model(inner, keras.layers.Dense(4)(inner))
+    classifier = keras.Model(pixels, keras.layers.Dense(2, dtype="float32")(trunk(pixels)))
+    assert classifier.dtype_policy.name == "float32"  # says nothing of its layers
+    found = in_float32(classifier)
+    assert found is not classifier and found.layers[1].layers[1].compute_dtype == "float32"
+    assert in_float32(found) is found

@@ -200,6 +200,22 @@ def test_a_run_of_ones_own_and_the_archive_itself_are_never_written_over(tmp_pat
     assert "secret" not in (tmp_path / "kept" / "predictions.csv").read_text()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "keeps no test predictions"),
+        ('{"": {"n": 24}}', r"rows.json: '': needs accuracy, data, n, positive"),
+        ('{"other": 3}', "rows.json: 'other': needs"),
+    ],
+)
+def test_an_archive_without_predictions_or_with_half_its_facts_is_refused(tmp_path, run, text, said):
+    archive.write(run, tmp_path / "kept")
+    (tmp_path / "kept" / "rows.json").write_text(text)
+    with pytest.raises(InputError, match=said):
+        archive.restore(tmp_path / "kept", [run.manifest], RunDir(tmp_path / "back"))
+    assert not (tmp_path / "back").exists()
+
+
 def test_a_prediction_of_nothing_in_the_manifest_is_not_kept(tmp_path, run):
     listed = manifest.read(run.manifest)
     manifest.write(listed.where(listed.rows.index != 20), run.manifest)
@@ -211,7 +227,7 @@ def test_the_command_says_what_it_found(tmp_path, run):
     archive.write(run, tmp_path / "kept")
     command = [sys.executable, "-m", "cervix_tf.report.archive", tmp_path / "kept", run.manifest, "-o", tmp_path / "b"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert re.fullmatch(r"run: accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\], n = 24", said[0])
+    assert re.fullmatch(r"run: accuracy \d+\.\d % \[\d+\.\d, \d+\.\d\], n = 24 \(drawn\)", said[0])
     assert said[1].startswith("other: accuracy") and said[2] == f"written to {tmp_path / 'b'}"
     shutil.rmtree(tmp_path / "kept")
     broken = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,6 @@ import tensorflow as tf
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import training
-from cervix_tf.training import devices
 
 EPOCHS, STEPS = 3, 2
 
@@ -62,14 +61,3 @@ def test_a_damaged_history_is_named_with_what_to_do(tmp_path, left):
     (tmp_path / "history.csv").write_text(left)
     with pytest.raises(InputError, match=r"history\.csv: is missing, damaged .*copy the run again as a whole"):
         train(tmp_path)
-
-
-def test_what_is_tested_computes_in_float32_also_below_a_head_that_was_put_on_later():
-    with devices.precision("bfloat16"):
-        pixels = keras.Input((3,))
-        features = keras.layers.Dense(4)(pixels)
-    classifier = keras.Model(pixels, keras.layers.Dense(2, dtype="float32")(features))
-    assert classifier.dtype_policy.name == "float32"  # says nothing of its layers
-    found = training.tested(classifier)
-    assert {layer.compute_dtype for layer in found.layers if layer.weights} == {"float32"}
-    assert training.tested(found) is found
