@@ -2,8 +2,8 @@
 
 `python -m cervix_tf.report.results RUN FOLDER NAME` writes `FOLDER/NAME.json`, what a run found, `FOLDER/NAME/`,
 histories and test predictions (see `cervix_tf.report.archive`), and `FOLDER/README.md`, the page of all results there.
-A single number elsewhere stands between `<!-- cell FILE; TABLE; ROW; COLUMN -->` and `<!-- end -->`; `--cells PAGE`
-writes these again. A test compares both.
+A single number elsewhere stands between `<!-- cell FILE; TABLE; ROW; COLUMN -->` and `<!-- end -->`; TABLE is `6`, or
+`6 over seeds` for the means over several seeds. `--cells PAGE` writes these again. A test compares both.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cervix_tf.report import archive, tables
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
 _CELL = re.compile(r"<!-- cell ([^;>]+); ([^;>]+); ([^;>]+); ([^;>]+?) -->(.*?)<!-- end -->")
+_OVER_SEEDS = " over seeds"
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ def of_run(run: RunDir) -> dict[str, Any]:
         raise InputError(f"{run.environment}: has no {', '.join(missing)}; give the folder of a finished run")
     histories = [row.history for row in (run, *run.rows.values()) if row.history.exists()]
     seconds = sum(history_file.read(path)["seconds"].sum() for path in histories)
+    of_seeds = {"tables_of_seeds": read_json(run.tables_of_seeds)} if run.tables_of_seeds.exists() else {}
     return {
         "command": shown_paths.published_command(environment["command_line"], str(environment.get("data_root", ""))),
         "commit": environment["commit"],
         "processor": environment["processor"],
         "training_minutes": round(float(seconds) / 60, 1),
         "tables": read_json(run.tables),
+        **of_seeds,
     }
 
 
@@ -72,7 +75,7 @@ def page(folder: Path) -> str:
             what = "histories and test predictions" if any(kept.rglob(RunDir(kept).predictions.name)) else "histories"
             how += f" Kept: [{what}]({file.stem}/)."
         parts.append(f"## {file.stem}\n\n`{found['command']}` at commit {found['commit']}; {how}")
-        parts.append(tables.markdown(found["tables"], legend).rstrip())
+        parts.append(tables.markdown([*found["tables"], *found.get("tables_of_seeds", ())], legend).rstrip())
     parts.append("\n".join(["## Notes", "", *(f"{line}  " for line in legend.lines())]))
     return "\n\n".join(parts) + "\n"
 
@@ -101,8 +104,9 @@ def with_cells(text: str, root: Path) -> str:
 
 
 def _cell(file: Path, number: str, name: str, column: str) -> str:
-    for table in read_json(file)["tables"]:
-        if str(table.get("number")) == number and column in table["columns"]:
+    which = "tables_of_seeds" if number.endswith(_OVER_SEEDS) else "tables"
+    for table in read_json(file).get(which, ()):
+        if str(table.get("number")) == number.removesuffix(_OVER_SEEDS) and column in table["columns"]:
             for row in table["rows"]:
                 if name in (row["name"], row.get("row")):
                     _, ours = tables.cells(table, row)[table["columns"].index(column)]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from cervix_tf.errors import InputError
-from cervix_tf.report import results
+from cervix_tf.report import results, seeds
 from cervix_tf.run_dir import RunDir, read_json, write_json
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,23 @@ def test_a_marked_number_is_written_from_its_result(tmp_path, run):
     assert results.with_cells(page, tmp_path) == page.replace("99.9", "80.0 [70.0, 90.0]")
 
 
-@pytest.mark.parametrize("pointer", ["7; Ensemble; Accuracy", "6; Ensembles; Accuracy", "6; Ensemble; F1"])
+def test_the_mean_over_seeds_is_published_beside_the_first_seeds_own_number(tmp_path, run):
+    """80, and 84 of the second seed: mean 82, standard deviation 2.8."""
+    first = read_json(run.tables)
+    second = [{**first[0], "rows": [{**first[0]["rows"][0], "ours": [{"value": 84.0}]}]}]
+    write_json(run.tables_of_seeds, seeds.over({0: first, 1: second}))
+    results.update(run, tmp_path, "demo")
+    text = (tmp_path / "README.md").read_text()
+    assert text.index("80.0 [70.0, 90.0]") < text.index("Rows, over seeds 0, 1") < text.index("82.0 ± 2.8")
+    page = "<!-- cell demo.json; {}; Ensemble; Accuracy -->{}<!-- end -->"
+    for table, number in (("6", "80.0 [70.0, 90.0]"), ("6 over seeds", "82.0 ± 2.8")):
+        assert results.with_cells(page.format(table, ""), tmp_path) == page.format(table, number)
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    ["6 over seeds; Ensemble; Accuracy", "7; Ensemble; Accuracy", "6; Ensembles; Accuracy", "6; Ensemble; F1"],
+)
 def test_a_marked_number_that_no_result_has_is_an_error(tmp_path, run, pointer):
     results.update(run, tmp_path, "demo")
     with pytest.raises(InputError, match=r"demo.json: has no table"):
