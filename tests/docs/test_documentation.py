@@ -176,10 +176,10 @@ STUDIES = [page.parent.name for page in sorted(PROJECT.glob("experiments/*/READM
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_a_studys_page_says_where_each_of_the_papers_numbers_stands(study):
+def test_a_studys_page_says_where_each_of_the_papers_numbers_is(study):
     page = (PROJECT / "experiments" / study / "README.md").read_text(encoding="utf-8")
     assert len(page.splitlines()) <= 150
-    section = page.partition("## Where the paper's numbers stand\n")[2].partition("\n## ")[0]
+    section = page.partition("## Where the paper's numbers are\n")[2].partition("\n## ")[0]
     named = set(re.findall(r"`((?:config|tables|figures|model)\.[\w.]+)`", section))
     for name in named:
         module, _, attribute = name.partition(".")
