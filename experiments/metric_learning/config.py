@@ -80,8 +80,8 @@ SEC_IV_B = SGDConfig(epochs=50, learning_rate=0.002, momentum=0.9, weight_decay=
 class Batches:
     """What a mini-batch of each loss holds."""
 
-    pairs: Annotated[int, Range(2)] = 8
-    """Contrastive: pairs a batch, half of them positive (not stated: sec. III-A reads as one)."""
+    pairs: Count = 8
+    """Contrastive: pairs per batch, positive and negative by turns (not stated: sec. III-A reads as one)."""
     n_pairs: Count = 4
     """N-pair: so many times one pair of every class. Sec. III-B: once, which is four images."""
     classes: CountOrNone = 0

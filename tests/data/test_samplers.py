@@ -86,12 +86,13 @@ def test_n_pairs_alternate_anchors_and_positives_of_n_different_classes():
     assert (np.sort(labels[..., 0]) == [0, 1, 2]).all()
 
 
-def test_pairs_are_by_turns_positive_and_negative():
+@pytest.mark.parametrize("pairs", [1, 3])
+def test_pairs_are_by_turns_positive_and_negative(pairs):
     inputs = women()
-    drawn = samplers.pairs(inputs, rng(), pairs=3, batches=40)
+    drawn = samplers.pairs(inputs, rng(), pairs=pairs, batches=40)
     labels = inputs.labels[drawn].reshape(-1, 2)
-    assert drawn.shape == (40, 6)
-    np.testing.assert_array_equal(labels[:, 0] == labels[:, 1], [True, False] * 60)
+    assert drawn.shape == (40, 2 * pairs)
+    np.testing.assert_array_equal(labels[:, 0] == labels[:, 1], [True, False] * (20 * pairs))
 
 
 @pytest.mark.parametrize("sizes", [(1, 2, 3), (5, 1, 1, 1), (2,)], ids=["mixed", "large and single", "twins"])

@@ -110,7 +110,7 @@ metric_learning --margins.m-pos -1
 metric_learning --margins.batch-hard 0
 metric_learning --batches.classes 1
 metric_learning --batches.images 1
-metric_learning --batches.pairs 1
+metric_learning --batches.pairs 0
 metric_learning --batches.n-pairs 0
 metric_learning --networks resnet50 resnet50
 metric_learning --contrastive.momentum 1.5
