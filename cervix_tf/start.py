@@ -139,7 +139,6 @@ def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dic
     """
     import importlib.metadata
     import platform
-    import subprocess
 
     names = (
         "cervix_tf",
@@ -156,17 +155,10 @@ def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dic
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     return {
         "command_line": shown_paths.command(command_line),
         "seed": seed,
-        "commit": git.stdout.strip() or "not a git checkout",
+        "commit": _commit(Path(__file__)),
         "python": platform.python_version(),
         "system": platform.platform(),
         "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
@@ -174,6 +166,24 @@ def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dic
         "devices": _devices(),
         "versions": versions,
     }
+
+
+def _commit(file: Path) -> str:
+    """The git commit that holds this file, `-dirty` where the checkout is changed; in words where none can be named.
+
+    An installed package may lie in the checkout of another project, whose commit says nothing of it.
+    """
+    import subprocess
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=file.parent, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    try:
+        found = git("ls-files", file.name) and git("describe", "--always", "--dirty", "--abbrev=12")
+    except OSError:
+        return "not known: git cannot be run"
+    return found or "not a git checkout"
 
 
 def _devices() -> str:
