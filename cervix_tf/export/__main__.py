@@ -72,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out = RunDir(options.run)
         contract.read(out.contract)  # of a folder that is no run nothing is touched
         with run_lock.held(out.root), quiet.libraries():  # the converter tells a long story otherwise
-            formats.check(out, options.formats)
-            # Before the decisions, which take the exported files away: the gate does not depend on them.
+            formats.check(out, options.formats, options.root)
+            # Both before the decisions, which take the exported files away: the gate does not depend on them.
             if options.quality and not quality_gate.write(out, runs.manifest(out, options.root)):
                 few = quality.FEWEST_IMAGES
                 raise InputError(

@@ -90,7 +90,7 @@ def run(
     from cervix_tf import runs
     from cervix_tf.export import latency, parity, resampling, runtime
 
-    check(out, formats)
+    check(out, formats, root)
     contract = runs.contract(out)
     listed = runs.manifest(out, root)
     tests, expected = runs.tested_inputs(out, listed, contract)
@@ -188,8 +188,13 @@ class _Source:
         return tflite.convert(self._graph(sized), self.contract, variant, images, sized=sized)
 
 
-def check(out: RunDir, formats: Sequence[Format]) -> None:
-    """Raise `InputError` unless every one of `formats` can be written, and has a place in the run."""
+def check(out: RunDir, formats: Sequence[Format], root: Path | None = None) -> None:
+    """Raise `InputError` unless every one of `formats` can be written and has a place in the run, and the test images
+    that it is to be compared on are there, below `root` or where they were when the run was made.
+    """
+    from cervix_tf import runs
+    from cervix_tf.data.images import MISSING
+
     for name in formats:
         if name == "onnx":
             from cervix_tf.export import onnx_file
@@ -197,6 +202,10 @@ def check(out: RunDir, formats: Sequence[Format]) -> None:
             onnx_file.check_installed()
         atomic.check_target(target_of(out, name), folder=name == "saved_model")
     atomic.check_target(out.exports)
+    tests, _ = runs.tested_inputs(out, runs.manifest(out, root), runs.contract(out))
+    for file in (file for each in tests.files for file in each):
+        if file != MISSING and not Path(file).is_file():
+            raise InputError(f"{file}: no such file, but the run was tested on it; put it back, or give --root")
 
 
 def remove(out: RunDir) -> None:

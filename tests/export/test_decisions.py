@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -138,6 +139,27 @@ def test_files_of_the_model_before_do_not_stay(run):
         target.touch()
     decisions.decide(run, "temperature")
     assert not [path for path in (*targets, run.exports) if path.exists()]
+
+
+@pytest.mark.parametrize("lost", ["folder", "last test image"])
+def test_what_cannot_be_exported_anew_is_not_taken_away(run, capsys, lost):
+    exported(run)
+    images = runs.data_root(run)
+    moved = shutil.copytree(images, run.root / "moved")
+    if lost == "folder":
+        run.environment.write_text(json.dumps({"data_root": str(run.root / "nowhere")}))
+    else:
+        tests, _ = runs.tested_inputs(run, runs.manifest(run), runs.contract(run))
+        (moved / Path(*Path(tests.files[-1][0]).parts[-2:])).unlink()
+    kept = (run.contract, run.model, run.tflite(), run.exports)
+    before = [path.read_bytes() for path in kept]
+    with pytest.raises(SystemExit):
+        exported(run, "--calibrate", "temperature", *(("--root", str(moved)) if lost != "folder" else ()))
+    assert "--root" in capsys.readouterr().err
+    assert [path.read_bytes() for path in kept] == before
+    if lost == "folder":
+        exported(run, "--calibrate", "temperature", "--root", str(moved))
+        assert cervix_tf.load(run.tflite()).contract.calibration.method == "temperature"
 
 
 def test_a_killed_calibration_is_found_and_ended_by_the_same_command(run, monkeypatch):
