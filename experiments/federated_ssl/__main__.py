@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache, partial
-from typing import Any
 
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Needs, RunRequest, Study, main
@@ -31,19 +30,20 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     sites = sites_of(everything)
     labeled = [name for name, site in sites.items() if site.labeled]
     chosen = wanted(config, labeled, request)
-    if not chosen:  # Table I alone
+    results = cache(partial(training.finished, config, labeled, out))  # asked for once the rows are
+    if not chosen and not results():  # Table I alone
         return tables.write_counts(config, everything, out)
     check_sites(config, sites, chosen)
     networks = cache(lambda: training.Networks(config, sites[labeled[0]].images["train"]))
-    results: dict[Row, dict[str, Any]] = {}
 
     def evaluate(row: Row) -> None:
-        results[row] = {site: training.evaluate_row(networks, row, sites, site, config, out) for site in labeled}
+        for site in labeled:
+            training.evaluate_row(networks, row, sites, site, config, out)
 
     def deploy() -> None:
-        if results:
+        if results():
             site = labeled[0]
-            best = min(results, key=lambda row: gains.validation_loss(out.row(row.classifier(site))))
+            best = min(results(), key=lambda row: gains.validation_loss(out.row(row.classifier(site))))
             trained = out.row(best.classifier(site))
             training.copy_results(trained, out)
             about = described(config, best, f"classifier of site {site}")
@@ -51,9 +51,9 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
             deployment.deploy(out, contract, lambda: networks().trained_classifier(trained), site=site)
 
     def report() -> None:
-        if results:
-            figures.draw(config, results, out)
-            conclusion.write_report(TITLE, tables.of_run(config, request, everything, labeled, results, out), out)
+        if results():
+            figures.draw(config, results(), out)
+            conclusion.write_report(TITLE, tables.of_run(config, request, everything, labeled, results(), out), out)
 
     stages.run({row.name: partial(evaluate, row) for row in chosen}, deploy, report)
 

@@ -30,7 +30,7 @@ from cervix_tf.study import training as study_training
 from cervix_tf.training import batch_statistics, devices, fit
 from cervix_tf.training.global_batch import GlobalBatch
 from experiments.federated_ssl import model
-from experiments.federated_ssl.config import Config, Row
+from experiments.federated_ssl.config import Config, Row, every
 from experiments.federated_ssl.data import Site, described
 
 
@@ -88,13 +88,23 @@ class Networks:
         return self.encoder.get_weights()
 
 
+def finished(config: Config, sites: Sequence[str], out: RunDir) -> dict[Row, dict[str, Any]]:
+    """Row -> site -> metrics.json of what is finished at all these sites, by whichever command, in Table II's order."""
+    found = {row: {site: out.row(row.classifier(site)).metrics for site in sites} for row in every(config, sites)}
+    return {
+        row: {site: read_json(path) for site, path in of_site.items()}
+        for row, of_site in found.items()
+        if all(path.exists() for path in of_site.values())
+    }
+
+
 def evaluate_row(
     lent: Callable[[], Networks], row: Row, sites: Mapping[str, Site], name: str, config: Config, out: RunDir
-) -> dict[str, Any]:
-    """The metrics of a site's classifier that starts as the row says, trained first where that is not done yet."""
+) -> None:
+    """Train a site's classifier that starts as the row says, and write its metrics, where that is not done yet."""
     result, site = out.row(row.classifier(name)), sites[name]
     if result.metrics.exists():
-        return read_json(result.metrics)
+        return
     networks = lent()
     around = sorted(sites, key=lambda other: not sites[other].labeled)  # the ring: sites without labels come last
     fine_tune(networks, pretrained(networks, row, sites, name, around, out), site, name, result)
@@ -102,7 +112,6 @@ def evaluate_row(
     metrics = evaluation.evaluate(networks.exported, site.labeled, config.images, result, about, config.seed)
     area = metrics["binary"]["metrics"]["auc"]
     print(f"{row.name} {name}: AUC {area['value']:.3f} [{area['low'] or 0:.3f}, {area['high'] or 1:.3f}]", flush=True)
-    return metrics
 
 
 def copy_results(best: RunDir, out: RunDir) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Needs, RunRequest, Study, main
-from experiments.metric_learning.config import PRESETS, TABLES, TASKS, TITLE, Config, Row, rows, wanted
+from experiments.metric_learning.config import PRESETS, TABLES, TASKS, TITLE, Config, rows, wanted
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
@@ -19,7 +19,8 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
 
     parts = split(read(config, out), config)
     inputs = inputs_of(config, parts, out)
-    if not (chosen := wanted(config, request)):  # Table 1 alone
+    results = cache(partial(training.finished, config, out))  # asked for once the rows are
+    if not (chosen := wanted(config, request)) and not results():  # Table 1 alone
         return tables.write_counts(config, parts, out)
     training.check_batches(config, chosen, inputs)
     if config.second_reader is not None:
@@ -27,15 +28,11 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
         ids = parts["test"].rows["group" if of_women else "path"]
         second_reader.decisions(config.second_reader, tuple(TASKS[config.task].label_map), list(ids))
     initial = training.initial_networks(config, inputs["train"])
-    results: dict[Row, training.Result] = {}
-
-    def evaluate(row: Row) -> None:
-        results[row] = training.evaluate_row(config, row, inputs, initial, out)
 
     def deploy() -> None:
-        if results:
-            best = training.best(results)
-            embedded, k = results[best].embeddings, results[best].retrieval["k"]
+        if found := results():
+            best = training.best(found)
+            embedded, k = found[best].embeddings, found[best].retrieval["k"]
             training.classify(config, embedded, k, out)
             train = embedded.part("train")
             fitted = neighbors.fit(train.values, train.labels, embedded.classes, k)
@@ -46,14 +43,16 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
             deployment.deploy(out, contract, network, neighbors=fitted)
 
     def report() -> None:
-        if results:
-            best = training.best(results)
-            figures.draw({row: result.embeddings for row, result in results.items()}, out, config.seed)
-            made = tables.of_run(config, request.tables or (7,), parts, results, best, out)
-            words = f"best on val2: {best.name}, K = {results[best].retrieval['k']}"
+        if found := results():
+            best = training.best(found)
+            figures.draw({row: result.embeddings for row, result in found.items()}, out, config.seed)
+            made = tables.of_run(config, request.tables or (7,), parts, found, best, out)
+            words = f"best on val2: {best.name}, K = {found[best].retrieval['k']}"
             conclusion.write_report(TITLE, made, out, words)
 
-    stages.run({row.name: partial(evaluate, row) for row in chosen}, deploy, report)
+    stages.run(
+        {row.name: partial(training.evaluate_row, config, row, inputs, initial, out) for row in chosen}, deploy, report
+    )
 
 
 def needs(config: Config, out: RunDir, request: RunRequest) -> Needs:

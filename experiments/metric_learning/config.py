@@ -282,12 +282,17 @@ class Row(NamedTuple):
         return f"{self.network}-classifier"
 
 
+def every_row(config: Config) -> dict[str, Row]:
+    """All rows by name, in the order of the tables."""
+    return {(row := Row(network, method)).name: row for network in config.networks for method in METHODS}
+
+
 def wanted(config: Config, request: RunRequest) -> list[Row]:
     """The rows that a command runs: those it names, else all if it wants tables, else the paper's best.
 
     Tables 7 and 8 need all rows too, since what they show is the row that is best on val2; Table 1 needs none.
     """
-    available = {(row := Row(network, method)).name: row for network in config.networks for method in METHODS}
+    available = every_row(config)
     trained = [name for name in available if set(request.tables) - {1}]
     return study_rows.selected(available, request, trained if request.tables else [main_row(config).name])
 

@@ -18,14 +18,14 @@ from cervix_tf.layers import in_float32
 from cervix_tf.metrics import embeddings, neighbors, predictions, retrieval, strata
 from cervix_tf.metrics.embeddings import Embeddings
 from cervix_tf.metrics.predictions import Predictions
-from cervix_tf.run_dir import RunDir, write_json
+from cervix_tf.run_dir import RunDir, read_json, write_json
 from cervix_tf.seeds import seed_of
 from cervix_tf.study import evaluation
 from cervix_tf.study import training as study_training
 from cervix_tf.training import batch_statistics, devices, fit
 from cervix_tf.training.global_batch import GlobalBatch
 from experiments.metric_learning import model
-from experiments.metric_learning.config import METRIC_LEARNING, NEIGHBORS, Config, Row
+from experiments.metric_learning.config import METRIC_LEARNING, NEIGHBORS, Config, Row, every_row
 from experiments.metric_learning.data import described
 
 InitialNetwork = Callable[[str], keras.Model]
@@ -191,9 +191,7 @@ def sampler(config: Config, method: str, inputs: Inputs, same_group: bool, round
     return functools.partial(draw, inputs, batches=steps, same_group=same_group), steps
 
 
-def evaluate_row(
-    config: Config, row: Row, inputs: Mapping[str, Inputs], initial: InitialNetwork, out: RunDir
-) -> Result:
+def evaluate_row(config: Config, row: Row, inputs: Mapping[str, Inputs], initial: InitialNetwork, out: RunDir) -> None:
     """Train the row's network as far as that is not done; write its embeddings and what is measured of them."""
     result = out.row(row.name)
     if not result.embeddings.exists():
@@ -201,7 +199,17 @@ def evaluate_row(
         embeddings.write(evaluation.embed(network, inputs, config.images), result.embeddings)
     embedded = embeddings.read(result.embeddings)
     found = evaluate_retrieval(config, embedded, result)
-    return Result(embedded, found, classify(config, embedded, found["k"], result))
+    classify(config, embedded, found["k"], result)
+
+
+def finished(config: Config, out: RunDir) -> dict[Row, Result]:
+    """What is finished of the run, by whichever command, in the order of the tables."""
+    found = {row: out.row(row.name) for row in every_row(config).values()}
+    return {
+        row: Result(embeddings.read(each.embeddings), read_json(each.retrieval), predictions.read(each.predictions))
+        for row, each in found.items()
+        if each.embeddings.exists() and each.metrics.exists()
+    }
 
 
 def evaluate_retrieval(config: Config, embedded: Embeddings, out: RunDir) -> dict[str, Any]:
@@ -228,11 +236,9 @@ def best(results: Mapping[Row, Result]) -> Row:
     return max(results, key=score)
 
 
-def classify(config: Config, embedded: Embeddings, k: int, result: RunDir) -> Predictions:
-    """The predictions of the hold-out split by K neighbors; written with those of val2 and their metrics."""
-    test = classified(embedded, "test", k)
-    _write(config, result, test, classified(embedded, "val2", k))
-    return test
+def classify(config: Config, embedded: Embeddings, k: int, result: RunDir) -> None:
+    """Write the predictions of val2 and the hold-out split by K neighbors, and their metrics."""
+    _write(config, result, classified(embedded, "test", k), classified(embedded, "val2", k))
 
 
 def classified(embedded: Embeddings, part: str, k: int) -> Predictions:

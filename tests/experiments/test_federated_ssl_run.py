@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -106,6 +107,18 @@ def test_pre_training_changes_what_the_classifier_starts_from_and_a_finished_row
     capsys.readouterr()
     run(finished.root.parents[1], "--tables", "2", "--list")
     assert capsys.readouterr().out.count("finished") == 7
+
+
+def test_a_command_for_fewer_rows_leaves_the_best_row_deployed_and_all_finished_rows_in_the_tables(finished, tmp_path):
+    shutil.copytree(finished.root.parents[1], tmp_path, dirs_exist_ok=True)
+    out = RunDir(tmp_path / "federated_ssl" / "demo")
+    kept = (out.model, out.contract, out.predictions, out.metrics, out.exports)
+    before = [path.read_bytes() for path in kept]
+    for asked in (("--only", "random"), ("--only", "ssl-8"), ("--tables", "1")):
+        run(tmp_path, *asked)
+        assert [path.read_bytes() for path in kept] == before
+        of_table_2 = [each for each in json.loads(out.tables.read_text()) if each["number"] == "Table 2, NHS"]
+        assert [row["row"] for row in of_table_2[0]["rows"]] == [f"{name}-nhs" for name in SEVEN]
 
 
 def test_rows_that_are_not_begun_are_listed_with_what_they_train(tmp_path, capsys):

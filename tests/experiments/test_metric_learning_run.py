@@ -1,6 +1,7 @@
 """The whole study, tiny: one plain network, 60 synthetic women, every table."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -134,6 +135,18 @@ def test_an_interrupted_study_goes_on_and_ends_with_the_same_tables(finished, ca
     assert {path: path.read_bytes() for path in before} == before
     assert row.embeddings.exists() and row.best_weights.stat().st_mtime_ns == weights
     assert "mobilenet-contrastive:" not in capsys.readouterr().out  # finished rows are not even built
+
+
+def test_a_command_for_fewer_rows_leaves_the_best_row_deployed_and_all_finished_rows_in_the_tables(finished, tmp_path):
+    shutil.copytree(finished.root.parents[1], tmp_path, dirs_exist_ok=True)
+    out = RunDir(tmp_path / "metric_learning" / "demo")
+    kept = (out.model, out.contract, out.neighbors, out.predictions, out.metrics, out.exports)
+    before = [path.read_bytes() for path in kept]
+    whole = json.loads(out.tables.read_text())[-1]
+    for asked in (("--only", EVERY[0]), ("--only", EVERY[2]), ("--tables", "1")):
+        run(tmp_path, *asked)
+        assert [path.read_bytes() for path in kept] == before
+        assert json.loads(out.tables.read_text())[-1] == whole
 
 
 def test_the_list_says_how_far_every_row_is(finished, tmp_path, capsys):
