@@ -6,7 +6,18 @@ from functools import partial
 
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Needs, RunRequest, Study, main
-from experiments.resnet50_types.config import CLASSES, PRESETS, TABLES, TITLE, Config, rows, unfinished, wanted
+from experiments.resnet50_types.config import (
+    CLASSES,
+    PRESETS,
+    PROTOCOLS,
+    TABLES,
+    TITLE,
+    Config,
+    result_dir,
+    rows,
+    unfinished,
+    wanted,
+)
 
 
 def run(config: Config, out: RunDir, request: RunRequest) -> None:
@@ -16,12 +27,13 @@ def run(config: Config, out: RunDir, request: RunRequest) -> None:
     from experiments.resnet50_types.data import described, read, split
     from experiments.resnet50_types.model import INTENDED_USE
 
-    images = read(config, out)
-    parts = {protocol: split(images[protocol], protocol, config) for protocol in wanted(request)}
+    images, asked = read(config, out), wanted(request)
+    kept = [each for each in PROTOCOLS if each in asked or result_dir(config, out, each).metrics.exists()]
+    parts = {protocol: split(images[protocol], protocol, config) for protocol in kept}
     network = training.network(config)
 
     def deploy() -> None:
-        if (main_row := config.deployed) in parts and out.metrics.exists():
+        if (main_row := config.deployed) in asked and out.metrics.exists():
             about, folder = described(config, main_row), out.row(main_row)
             contract = deployment.terms(STUDY.name, CLASSES, config.images, about, INTENDED_USE, out)
             deployment.deploy(out, contract, lambda: training.train(config, main_row, parts[main_row], network, folder))

@@ -118,6 +118,12 @@ def test_a_finished_run_is_not_trained_again_and_an_interrupted_one_ends_the_sam
     assert "training images" not in capsys.readouterr().out
 
 
+def test_a_command_for_one_row_leaves_the_other_one_in_the_tables(finished):
+    before = finished.tables.read_bytes()
+    run(finished.root.parents[1], "--only", "leak_free")
+    assert finished.tables.read_bytes() == before
+
+
 def test_the_list_says_how_far_both_rows_are(finished, tmp_path, capsys):
     run(finished.root.parents[1], "--list")
     lines = capsys.readouterr().out.splitlines()
