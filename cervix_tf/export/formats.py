@@ -118,21 +118,22 @@ def run(
                         hanging = {"resampling": resampling.hanging(model, arrived, answers)}
                     with progress.stage(f"{name}: measuring its latency"):
                         times = latency.milliseconds(part, repeats=repeats)
-                    rows.append(
-                        {
-                            "format": name,
-                            "file": target.name,
-                            "bytes": latency.size(part),
-                            "latency_ms_1": times[0],
-                            "latency_ms_all": times[1],
-                            **found.summary(),
-                            "forced": bool(problems),
-                            **hanging,
-                        }
-                    )
+                    row = {
+                        "format": name,
+                        "file": target.name,
+                        "bytes": latency.size(part),
+                        "latency_ms_1": times[0],
+                        "latency_ms_all": times[1],
+                        **found.summary(),
+                        "forced": bool(problems),
+                        **hanging,
+                    }
+                    _note(out, name)  # at no moment are its figures those of another file
             except parity.Refused as error:
                 refused.append(str(error))
-    _write(out, rows)
+            else:
+                _note(out, name, row)
+                rows.append(row)
     if refused:
         raise InputError("\n".join([*refused, "refused files are not kept; --force keeps them anyway"]))
     return rows
@@ -249,8 +250,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _write(out: RunDir, rows: Sequence[dict[str, Any]]) -> None:
-    """Write exports.json: these rows, and those of other formats exported before."""
+def _note(out: RunDir, name: Format, row: dict[str, Any] | None = None) -> None:
+    """Write exports.json: this row of a format, or none, and the other formats' as they were."""
     before = read_json(out.exports) if out.exports.is_file() else []
-    by_format = {row["format"]: row for row in [*before, *rows]}
-    write_json(out.exports, [by_format[name] for name in get_args(Format) if name in by_format])
+    by_format = {each["format"]: each for each in before} | {name: row}
+    found = [by_format.get(each) for each in get_args(Format)]
+    write_json(out.exports, [each for each in found if each is not None])

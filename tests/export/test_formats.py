@@ -73,6 +73,23 @@ def test_int8_calibrated_on_black_images_is_refused_with_the_figures_unless_forc
     assert [row["format"] for row in read_json(copy.exports)] == ["tflite-float32", "tflite-int8"]
 
 
+def test_figures_are_those_of_the_files_that_stand_there_also_where_an_export_ends_early(copy, quick, monkeypatch):
+    export.run(copy, ("tflite-float32", "tflite-float16"))
+    monkeypatch.setattr(latency, "milliseconds", lambda path, repeats: [2.0, 2.0])
+    written = formats._Source.write
+
+    def failing(source, name, target):
+        written(source, name, target) if name == "tflite-float32" else 1 / 0
+
+    monkeypatch.setattr(formats._Source, "write", failing)
+    with pytest.raises(ZeroDivisionError):
+        export.run(copy, ("tflite-float32", "tflite-float16"))
+    assert [(row["format"], row["latency_ms_1"]) for row in read_json(copy.exports)] == [
+        ("tflite-float32", 2.0),
+        ("tflite-float16", 1.0),
+    ]
+
+
 def test_predictions_of_another_model_are_noticed(copy, quick):
     table = pd.read_csv(copy.predictions)
     columns = ["p_red", "p_green", "p_blue"]
