@@ -75,7 +75,8 @@ def deploy(
 ) -> None:
     """Write the model that `network` gives with its contract and gate, and export it; nothing where it stands there.
 
-    `calibrate` it on the run's validation predictions too (see `decisions.decide`); None leaves what there is. The
+    `calibrate` it on the run's validation predictions too (see `decisions.decide`); None leaves what there is: a model
+    that a user has calibrated, or given an operating point, stays, and lacks no more than some of `kinds`. The
     gate is of the images of a `site`, where one is named: that of a model that was trained there alone. The contract is
     removed first and written before gate and exports, which need it: without it the rest is another model's, or half of
     one. A model that an earlier version deployed stays as it is, without a gate.
@@ -83,10 +84,8 @@ def deploy(
     Raises `InputError` when an exported file is refused, when a user's files stand in an exported one's place, and when
     validation does not allow the calibration.
     """
-    files = [out.model, out.exports, *(formats.target_of(out, kind) for kind in kinds)]
-    if neighbors is not None:
-        files.append(out.neighbors)
-    if not _stands(out, files, wanted):
+    exported = [out.exports, *(formats.target_of(out, kind) for kind in kinds)]
+    if not _stands(out, [out.model, *([out.neighbors] if neighbors is not None else [])], exported, wanted):
         for path in (out.contract, out.quality, out.decisions):
             path.unlink(missing_ok=True)
         formats.remove(out)
@@ -99,12 +98,15 @@ def deploy(
         quality_gate.write(out, listed.where(listed.rows["site"] == site) if site else listed)
     if calibrate is not None:
         decisions.decide(out, calibrate)
-    if not out.exports.exists():
-        formats.run(out, kinds)
+    lacking = [kind for kind in kinds if not formats.target_of(out, kind).exists()]
+    if lacking or not out.exports.exists():
+        formats.run(out, lacking or kinds)
 
 
-def _stands(out: RunDir, files: Sequence[Path], wanted: Contract) -> bool:
-    """Whether the model of this contract was written and exported before, decisions added to it or not."""
-    if not all(path.exists() for path in (out.contract, *files)):
+def _stands(out: RunDir, model: Sequence[Path], exported: Sequence[Path], wanted: Contract) -> bool:
+    """Whether the model of this contract was written before, and exported or, later, decisions added to it."""
+    if not all(path.exists() for path in (out.contract, *model)):
         return False
-    return replace(contract.read(out.contract), calibration=None, operating_point=None) == wanted
+    there = contract.read(out.contract)
+    plain = replace(there, calibration=None, operating_point=None)
+    return plain == wanted and (there != plain or all(path.exists() for path in exported))

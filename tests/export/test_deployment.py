@@ -6,7 +6,8 @@ import pytest
 
 from cervix_tf import runs
 from cervix_tf.errors import InputError
-from cervix_tf.export import formats
+from cervix_tf.export import decisions, formats, runtime
+from cervix_tf.metrics import predictions
 from cervix_tf.models import keras_file
 from cervix_tf.study import deployment
 
@@ -30,6 +31,22 @@ def test_no_file_that_was_exported_of_the_model_before_stays_beside_another(run,
     deployment.deploy(run, *another, kinds=("tflite-float32",))
     assert run.tflite().is_file() and runs.contract(run).data == "other images"
     assert not any(path.exists() for path in (*requested, run.saved_model))
+
+
+def test_a_study_that_goes_on_keeps_the_operating_point_that_a_user_has_chosen(run):
+    wanted = replace(runs.contract(run), digest="")
+    deployment.deploy(run, wanted, lambda: keras_file.load(run.model).layers[2], kinds=("tflite-float32",))
+    tested = predictions.read(run.predictions)
+    names = [f"validation {at}" for at in range(len(tested))]
+    validated = predictions.from_arrays(names, tested.probabilities, tested.classes, labels=tested.table["label"])
+    predictions.write(validated, run.validation_predictions)
+    decisions.decide(run, operating_point="youden")
+    formats.run(run, ("tflite-int8",), force=True)
+    chosen = runs.contract(run).operating_point
+    deployment.deploy(run, wanted, lambda: 1 / 0, kinds=("tflite-float32",))
+    assert chosen is not None and runs.contract(run).operating_point == chosen
+    assert runtime.load(run.tflite()).contract.operating_point == chosen
+    assert run.tflite("int8").exists() and run.decisions.exists()
 
 
 @pytest.mark.parametrize("name", ["saved_model", "onnx", "mobile-float32", "web-int8"])
