@@ -305,6 +305,18 @@ def test_every_input_has_a_heat_map_of_its_own_whatever_its_name(mapped, tmp_pat
     command.main([str(mapped), "a b.png", "--heatmap", "maps"])  # drawn again, since it is ours
 
 
+def test_heat_maps_go_to_no_folder_whose_pictures_are_predicted(mapped, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    paint(Path("cells/a.png"), 0)
+    for inside in ("cells", "cells/maps", str(tmp_path / "cells" / "deep" / "maps"), "maps/../cells/maps"):
+        with pytest.raises(SystemExit) as ended:
+            command.main([str(mapped), "cells", "--heatmap", inside])
+        assert ended.value.code == 2
+        assert f"--heatmap {inside}: lies in cells, whose pictures are predicted" in capsys.readouterr().err
+    command.main([str(mapped), "cells", "--heatmap", "cells maps"])
+    assert len([*Path("cells maps").glob("*.png")]) == 1
+
+
 def test_heat_maps_replace_no_picture_of_somebody_else(mapped, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     paint(Path("a.jpg"), 0)

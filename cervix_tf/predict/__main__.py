@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise InputError("--batch-size must be at least 1")
         if options.margin is not None and not -1 <= options.margin <= 1:
             raise InputError(f"--margin {options.margin:g}: must be from -1 to 1")
+        if options.heatmap is not None:
+            _check_apart(options.heatmap, options.inputs)
         from cervix_tf.data import images
         from cervix_tf.export import runtime
         from cervix_tf.predict import files
@@ -90,6 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 drawn = pictures.draw(network, model.contract, found, options.heatmap)
             for path in drawn:
                 print(path, file=sys.stderr)
+
+
+def _check_apart(heatmap: Path, inputs: Sequence[Path]) -> None:
+    """Raise `InputError` where the next command on these inputs would take heat maps for images."""
+    for path in inputs:
+        if path.is_dir() and heatmap.resolve().is_relative_to(path.resolve()):
+            raise InputError(
+                f"--heatmap {heatmap}: lies in {path}, whose pictures are predicted, the heat maps too the next time; "
+                "choose a folder outside it"
+            )
 
 
 def as_table(
