@@ -170,6 +170,19 @@ def test_damaged_images_end_it_or_are_left_out_named_and_counted(single, tmp_pat
     assert ended.value.code == 2 and "none of 1 inputs can be read" in capsys.readouterr().err
 
 
+def test_skipping_what_cannot_be_read_skips_formats_that_are_not_read_too(single, tmp_path, capsys):
+    paint(tmp_path / "a.png", 0)
+    photo = tmp_path / "from a phone.HEIC"
+    photo.write_bytes(b"....ftypheic")
+    with pytest.raises(SystemExit) as ended:
+        command.main([str(single), str(tmp_path)])
+    assert ended.value.code == 2 and f"{photo}: image in a format that is not read" in capsys.readouterr().err
+    _, found = predicted(capsys, single, tmp_path, "--damaged", "skip")
+    assert [Path(each["input"]).name for each in found["predictions"]] == ["a.png"]
+    (gone,) = found["left_out"]
+    assert gone == {"input": str(photo), "reason": f"{photo}: image in a format that is not read; convert it to PNG"}
+
+
 def test_a_case_with_a_damaged_view_is_left_out_whole_and_a_missing_file_is_no_damage(three_views, tmp_path, capsys):
     for case in ("one", "two"):
         for view in range(3):

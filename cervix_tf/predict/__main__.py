@@ -73,14 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             network = runtime.keras_model(model) if options.heatmap is not None else None
         if options.margin is not None and not model.contract.positive:
             raise InputError(f"--margin: {model.contract.task} has no positive classes; leave it out")
-        found = files.inputs_of(options.inputs, model.contract)
+        left_out: dict[str, str] = {}
+        skip = options.damaged == "skip"
+        found = files.inputs_of(options.inputs, model.contract, left_out if skip else None)
         if options.heatmap is not None:
             from cervix_tf.predict import pictures
 
             atomic.check_results(options.heatmap, [pictures.file_name(name) for name, _ in found])
-        left_out: dict[str, str] = {}
-        if options.damaged == "skip":
-            found, left_out = files.sound(found)
+        if skip:
+            found, damaged = files.sound(found)
+            left_out |= damaged
         elif len(found) > 1:  # all damaged images at once, and before the work
             images.check_files((file for _, each in found for file in each), skippable=True)
         probabilities, problems = runtime.answers(model, [each for _, each in found], options.batch_size)

@@ -13,12 +13,14 @@ Input = tuple[str, list[str]]
 """Name and image files."""
 
 
-def inputs_of(paths: Sequence[Path], contract: Contract) -> list[Input]:
+def inputs_of(paths: Sequence[Path], contract: Contract, left_out: dict[str, str] | None = None) -> list[Input]:
     """Name and image files of every input that `paths` stand for, in order.
 
     A model of single images takes image files and folders of them, subfolders included.
     A model of several views takes case folders, or folders of case folders; `views` says which image of a case is
     which view. Where the contract lets views be missing, `images.MISSING` stands for those.
+    What is called like an image in a folder of single ones and cannot be read, such as a .heic file, is refused; with
+    `left_out` it is left out, and the reason noted there by its name.
 
     Raises `InputError` for a path that is missing, holds no image or does not fit the model, and for a case whose
     file names leave open which view is which.
@@ -29,7 +31,7 @@ def inputs_of(paths: Sequence[Path], contract: Contract) -> list[Input]:
             raise InputError(f"{path}: no such file or folder: check the path")
         if not path.is_dir() and not path.is_file():
             raise InputError(f"{path}: is a pipe or a device, no image; give files or folders")
-        found += _cases(path, contract) if contract.views else _images(path)
+        found += _cases(path, contract) if contract.views else _images(path, left_out)
     return found
 
 
@@ -54,10 +56,10 @@ def sound(found: Sequence[Input]) -> tuple[list[Input], dict[str, str]]:
     return kept, left_out
 
 
-def _images(path: Path) -> list[Input]:
+def _images(path: Path, left_out: dict[str, str] | None) -> list[Input]:
     if not path.is_dir():
         return [(str(path), [str(path)])]
-    files = [path / name for name in _images_in(path)]
+    files = [path / name for name in _images_in(path, left_out)]
     if not files:
         raise InputError(f"{path}: no image in this folder ({', '.join(walk.SUFFIXES)}); check the path")
     return [(str(file), [str(file)]) for file in files]
@@ -83,10 +85,15 @@ def _cases(path: Path, contract: Contract) -> list[Input]:
     return [(str(path), [str(path / file_of[view]) for view in contract.views])]
 
 
-def _images_in(path: Path) -> list[str]:
-    """The images below a folder, relative to it; what is called like one and is none is refused, thumbnails are not."""
-    names, left_out = walk.images(path)
-    for name, reason in left_out:
-        if not walk.strange(PurePosixPath(name).parts):
-            raise InputError(f"{path / name}: {reason}")
+def _images_in(path: Path, left_out: dict[str, str] | None = None) -> list[str]:
+    """The images below a folder, relative to it; what is called like one and is none is refused or noted in `left_out`,
+    thumbnails are passed over."""
+    names, others = walk.images(path)
+    for name, reason in others:
+        if walk.strange(PurePosixPath(name).parts):
+            continue
+        problem = f"{path / name}: {reason}"
+        if left_out is None:
+            raise InputError(problem)
+        left_out[str(path / name)] = problem
     return names
