@@ -15,6 +15,7 @@ from tyro.conf import Positional
 
 import experiments
 from cervix_tf import atomic
+from cervix_tf.arguments import once
 from cervix_tf.errors import InputError, exit_cleanly
 
 FOLDER = Path(experiments.__path__[0])
@@ -25,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """List the studies, or begin another one; wrong input ends with exit code 2 and a message."""
     with exit_cleanly():
         tyro.extras.subcommand_cli_from_dict(
-            {"list": list_, "new": new}, prog="python -m experiments", description=__doc__, args=arguments or ["list"]
+            {"list": list_, "new": new},
+            prog="python -m experiments",
+            description=__doc__,
+            args=once(arguments) or ["list"],
         )
 
 

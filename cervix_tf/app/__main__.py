@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tyro
 
+from cervix_tf.arguments import once
 from cervix_tf.errors import InputError, exit_cleanly
 
 
@@ -33,7 +34,7 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write or serve the page as the command line says; wrong input ends with exit code 2 and a message."""
     with exit_cleanly():
-        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.app")
+        options = tyro.cli(Options, args=once(arguments), prog="python -m cervix_tf.app")
         if not 0 <= options.port < 1 << 16:
             raise InputError(f"--port {options.port}: a port is 0 to {(1 << 16) - 1}")
         from cervix_tf import quiet

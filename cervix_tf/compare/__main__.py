@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from cervix_tf import atomic, progress
+from cervix_tf.arguments import once
 from cervix_tf.data import tables
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, read_object, write_json
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Compare as the command line says; wrong input ends with exit code 2 and a message."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with exit_cleanly():
-        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.compare")
+        options = tyro.cli(Options, args=once(arguments), prog="python -m cervix_tf.compare")
         print(run(options))
 
 

@@ -14,6 +14,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from cervix_tf import atomic, errors, progress
+from cervix_tf.arguments import once
 from cervix_tf.data import importers
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     with errors.exit_cleanly():
         return tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m cervix_tf.data", description=__doc__, args=argv
+            commands, prog="python -m cervix_tf.data", description=__doc__, args=once(argv)
         )
 
 

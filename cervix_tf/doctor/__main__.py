@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import tyro
 
 from cervix_tf import processor, progress, shown_paths, tuning
+from cervix_tf.arguments import once
 from cervix_tf.doctor import checks, machine
 from cervix_tf.doctor.checks import Finding
 from cervix_tf.errors import exit_cleanly
@@ -27,7 +28,7 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do as the command line says."""
     with exit_cleanly():
-        tyro.cli(Options, args=arguments, prog="python -m cervix_tf.doctor")
+        tyro.cli(Options, args=once(arguments), prog="python -m cervix_tf.doctor")
         here, graphics = processor.here(), machine.graphics()
         memory = machine.memory()
         _print(

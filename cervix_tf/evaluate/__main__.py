@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import tyro
 
 from cervix_tf import atomic, progress, quiet, released, shown_paths
+from cervix_tf.arguments import once
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, write_json
 
@@ -104,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Evaluate as the command line says; wrong input ends with exit code 2 and a message."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with exit_cleanly():
-        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.evaluate")
+        options = tyro.cli(Options, args=once(arguments), prog="python -m cervix_tf.evaluate")
         command = shown_paths.command(["python", "-m", "cervix_tf.evaluate", *arguments])
         print(evaluate(options, command))
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from cervix_tf import run_lock
+from cervix_tf.arguments import once
 from cervix_tf.decision import Method
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.export.formats import FORMATS, Format
@@ -61,7 +62,7 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export as the command line says; wrong input or a refused file ends with exit code 2 and a message."""
     with exit_cleanly():
-        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.export")
+        options = tyro.cli(Options, args=once(arguments), prog="python -m cervix_tf.export")
         if options.calibration < 1 or options.repeats < 1:
             raise InputError("--calibration and --repeats must be at least 1")
         if not options.run.is_dir():

@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from cervix_tf import errors
+from cervix_tf.arguments import once
 from cervix_tf.models import catalog
 
 
@@ -19,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands: dict[str, Callable[..., int]] = {"convert": convert, "list": list_}
     with errors.exit_cleanly():
         return tyro.extras.subcommand_cli_from_dict(
-            commands, prog="python -m cervix_tf.models", description=__doc__, args=argv
+            commands, prog="python -m cervix_tf.models", description=__doc__, args=once(argv)
         )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from cervix_tf import atomic, quiet
+from cervix_tf.arguments import once
 from cervix_tf.errors import InputError, exit_cleanly
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Predict as the command line says; wrong input ends with exit code 2 and a message."""
     with exit_cleanly():
-        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.predict")
+        options = tyro.cli(Options, args=once(arguments), prog="python -m cervix_tf.predict")
         if not options.inputs:
             raise InputError("nothing to predict: give images, folders or case folders after the model")
         if options.batch_size < 1:

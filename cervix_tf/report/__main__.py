@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from cervix_tf import run_lock
+from cervix_tf.arguments import once
 from cervix_tf.errors import exit_cleanly
 from cervix_tf.run_dir import RunDir
 
@@ -34,4 +35,4 @@ def report(
 
 if __name__ == "__main__":
     with exit_cleanly():
-        tyro.cli(report, prog="python -m cervix_tf.report")
+        tyro.cli(report, args=once(), prog="python -m cervix_tf.report")

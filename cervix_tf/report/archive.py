@@ -21,6 +21,7 @@ import pandas as pd
 import tyro
 
 from cervix_tf import atomic, history_file
+from cervix_tf.arguments import once
 from cervix_tf.data import tables
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.metrics import classification, predictions
@@ -207,7 +208,7 @@ def _digests(listed: Manifest) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do as the command line says; wrong input ends with exit code 2 and a message."""
     with exit_cleanly():
-        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.report.archive")
+        options = tyro.cli(Options, args=once(arguments), prog="python -m cervix_tf.report.archive")
         for name, metrics in restore(options.result, options.manifests, RunDir(options.out)).items():
             print(f"{name or 'run'}: {headline(metrics)}")
         print(f"written to {options.out}")

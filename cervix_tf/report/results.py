@@ -17,6 +17,7 @@ from typing import Any
 import tyro
 
 from cervix_tf import atomic, shown_paths
+from cervix_tf.arguments import once
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.report import archive, tables
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
@@ -117,7 +118,7 @@ def _cell(file: Path, number: str, name: str, column: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do as the command line says; wrong input ends with exit code 2 and a message."""
     with exit_cleanly():
-        options = tyro.cli(Options, args=arguments, prog="python -m cervix_tf.report.results")
+        options = tyro.cli(Options, args=once(arguments), prog="python -m cervix_tf.report.results")
         update(RunDir(options.run), options.folder, options.name)
         for path in options.cells:
             atomic.write_text(path, with_cells(path.read_text(encoding="utf-8"), Path()))

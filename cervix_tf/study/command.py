@@ -13,6 +13,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 import tyro
 
 from cervix_tf import durable, file_names, progress, ranges, run_lock, start, tuning
+from cervix_tf.arguments import once
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study.rows import RowStatus
@@ -71,7 +72,7 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with exit_cleanly():
-        preset = _preset(arguments, study.presets)
+        preset = _preset(once(arguments), study.presets)
         command: Any = tyro.cli(
             _command(study, preset),
             args=arguments,
@@ -153,13 +154,11 @@ def _print(out: RunDir, rows: Sequence[RowStatus]) -> None:
 def _preset(arguments: Sequence[str], presets: Mapping[str, Any]) -> str:
     """The preset that the command names, by default the first: the other options' defaults depend on it."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--preset", action="append", nargs="?", default=[])  # without a value: tyro says so
-    named = [name for name in parser.parse_known_args(arguments)[0].preset if name is not None]
-    if len(named) > 1:
-        raise InputError(f"--preset is given {len(named)} times ({', '.join(named)}); give one")
-    if named and named[0] not in presets:
-        raise InputError(f"--preset {named[0]!r}: choose from {', '.join(presets)}")
-    return named[0] if named else next(iter(presets))
+    parser.add_argument("--preset", nargs="?")  # without a value: tyro says so
+    named = parser.parse_known_args(arguments)[0].preset or next(iter(presets))
+    if named not in presets:
+        raise InputError(f"--preset {named!r}: choose from {', '.join(presets)}")
+    return named
 
 
 def _command(study: Study[Any], preset: str) -> type:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from cervix_tf import durable, ranges, run_lock, start, tuning
+from cervix_tf.arguments import once
 from cervix_tf.config import AdamConfig, Augmentation, Images, Precision
 from cervix_tf.contract import TEXT
 from cervix_tf.decision import Method
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         execution: Annotated[tuning.Execution, tyro.conf.arg(name="")] = field(default_factory=tuning.Execution)
 
     with exit_cleanly():
-        command = tyro.cli(Command, args=arguments, prog="python -m cervix_tf.train", description=Config.__doc__)
+        command = tyro.cli(Command, args=once(arguments), prog="python -m cervix_tf.train", description=Config.__doc__)
         ranges.check(command.execution, command.config)
         from cervix_tf.data import manifest
 

@@ -137,7 +137,7 @@ def test_a_run_that_another_process_has_is_refused_before_anything_else(tmp_path
     ("arguments", "said"),
     [
         (["--preset", "nope"], "choose from paper, demo"),
-        (["--preset", "demo", "--preset=paper"], "--preset is given 2 times (demo, paper); give one"),
+        (["--preset", "demo", "--preset=paper"], "--preset is given 2 times; give it once"),
         (["--net.epochs", "many"], "many"),
         (["--run", "../../x"], "--run '../../x': has a separator"),
     ],
