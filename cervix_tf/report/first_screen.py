@@ -198,6 +198,8 @@ def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]], g
         whole, kept = by[0.0], by[_SHOWN_DEFERRAL]
         names = len(metrics["classes"])
         wrong = "It is wrong" if names == 2 else f"It names the wrong one of {names} classes"
+        if names == 2 and (metrics.get("operating_point") or {}).get("threshold") is not None:
+            wrong = f"{summary_cards.BY_MOST_PROBABLE.capitalize()} it is wrong"
         told = "; its doubt tells little here" if kept["value"] > 0.95 * whole["value"] else ""
         found.append(
             f"When it is unsure. {wrong} in {percent(whole)}; if the {100 * _SHOWN_DEFERRAL:.0f} % that it is least "

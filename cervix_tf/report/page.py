@@ -155,6 +155,7 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     there_are = [path for path in (run.tables, run.tables_of_seeds) if path.exists()]
     printed = [table for path in there_are for table in tables.read(path)]
     drawn = _curves(run, str(config.get("criterion", "")), "test" if published else "validation")
+    models = _models(run, metrics)
     return {
         "title": title,
         "missing": missing,
@@ -171,7 +172,8 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         "majority": summary_cards.majority(metrics),
         "point": metrics.get("operating_point") or {},
         "calibrated": _calibrated(metrics.get("calibration_measures") or {}),
-        "models": _models(run, metrics),
+        "models": models,
+        "models_read_as": _read_as(models),
         "strata": {
             by: [(name, summary_cards.cards(part)) for name, part in parts.items()]
             for by, parts in (metrics.get("strata") or {}).items()
@@ -227,11 +229,23 @@ def _calibrated(measures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _models(run: RunDir, metrics: Mapping[str, Any]) -> list[tuple[str, list[summary_cards.Card]]]:
-    """The headline numbers of every evaluated model of the run, the main one first; [] for a single one."""
-    found = [(MAIN, summary_cards.cards(metrics))]
+    """The headline numbers of every evaluated model of the run, the main one first; [] for a single one.
+
+    All by the most probable class: only the main model has an operating point.
+    """
+    found = [(MAIN, summary_cards.cards({**metrics, "operating_point": None}))]
     found += [(name, summary_cards.cards(_json(row.metrics, dict))) for name, row in run.rows.items()]
     found = [(name, cards) for name, cards in found if cards]
     return found if len(found) > 1 else []
+
+
+def _read_as(models: Sequence[tuple[str, list[summary_cards.Card]]]) -> str:
+    """What counts as positive, with the models' names where it is not the same for all; empty where nothing does."""
+    found: dict[str, list[str]] = {}
+    for name, cards in models:
+        for of in {card.of for card in cards if card.of}:
+            found.setdefault(of, []).append(name)
+    return "; ".join(of if len(found) == 1 else f"{of} ({', '.join(names)})" for of, names in found.items())
 
 
 def _curves(run: RunDir, criterion: str, held_out: str) -> list[figures.Picture]:

@@ -13,6 +13,8 @@ _MAIN = ("accuracy", "macro_f1", "harmonic_mean_tpr")
 _BINARY = ("sensitivity", "specificity", "auc")
 _WITHOUT_BINARY = ("macro_auc", "balanced_accuracy", "cohens_kappa")
 _MANY_ALARMS = 1 / 3
+BY_MOST_PROBABLE = "by the most probable class"
+"""What is said of a number beside those of an operating point, which decides otherwise."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Card:
 
     name: str
     of: str
-    """What a binary metric counts as positive; empty for the others."""
+    """What a binary metric counts as positive, and what decided; empty where nothing has to be said."""
     value: str
     """With unit, or `not defined (why)`."""
     interval: str
@@ -41,10 +43,10 @@ def cards(metrics: Mapping[str, Any]) -> list[Card]:
     whole = metrics.get("metrics") or {}
     binary = metrics.get("binary") or {}
     read_as = f"positive = {' or '.join(binary['positive'])}" if binary.get("positive") else ""
-    found = [card(name, whole[name]) for name in _MAIN if name in whole]
+    point = metrics.get("operating_point") or {}
+    at = {} if point.get("threshold") is None else point["metrics"]  # what the sentence above the cards counts
+    found = [card(name, whole[name], BY_MOST_PROBABLE if at else "") for name in _MAIN if name in whole]
     if binary:
-        point = metrics.get("operating_point") or {}
-        at = {} if point.get("threshold") is None else point["metrics"]  # what the sentence above the cards counts
         of = {name: f"{read_as}; at its operating point" if name in at else read_as for name in _BINARY}
         measured = {name: binary["metrics"][name] for name in _BINARY if name in binary["metrics"]}
         return [card(name, at.get(name, each), of[name]) for name, each in measured.items()] + found

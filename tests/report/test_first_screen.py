@@ -97,6 +97,15 @@ def test_silence_is_what_the_deferral_curve_says(shown):
     assert "shows no cervix" in shown.silent[-1]
 
 
+def test_the_error_of_the_most_probable_class_is_not_taken_for_that_of_the_operating_point():
+    found = made_up()
+    point = operating_points.at(found, OperatingPoint("sensitivity:0.95", 0.25), positive=["cancer"], resamples=50)
+    metrics = metrics_of(found) | {"operating_point": point}
+    shown = first_screen.screen(metrics, (), first_screen.deferral(metrics, found))
+    assert shown.in_cases.endswith("of 30 cases without, it raised a false alarm in 30.")
+    assert "By the most probable class it is wrong in 12.5 %" in shown.silent[0]
+
+
 def test_doubt_that_finds_no_errors_is_said_to_tell_little():
     curve = [{"deferred": share, "n": 9, "error": {"value": 0.5, "low": 0.4, "high": 0.6}} for share in (0.0, 0.2)]
     assert first_screen.screen(metrics_of(made_up()), (), curve).silent[0].endswith("its doubt tells little here.")

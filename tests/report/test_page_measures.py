@@ -7,7 +7,7 @@ import pytest
 
 from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import calibration, operating_points, predictions, uncertainty
+from cervix_tf.metrics import calibration, classification, operating_points, predictions, uncertainty
 from cervix_tf.report import page
 from cervix_tf.run_dir import read_json, write_json
 from tests.report.checked_page import checked
@@ -89,6 +89,39 @@ def test_calibration_before_and_after_and_the_operating_point_of_a_run_are_shown
     assert "Operating point: cost:10" in text
     missed, ill = point["counts"]["missed"], point["counts"]["positive"]
     assert f"At its operating point (cost:10), of {ill} cases with" in text and f"it missed {missed};" in text
+
+
+def headed_cells(shown, model):
+    """Heading -> cell of a model's line in the table of every model."""
+    lines = re.search(r'aria-label="Main metrics by Model">.*?</table>', shown, re.DOTALL)[0].split("<tr>")[1:]
+    told = [[re.sub(r"<[^>]+>", "", cell).strip() for cell in re.split(r"</t[hd]>", line)[:-1]] for line in lines]
+    return next(dict(zip(told[0], line, strict=True)) for line in told[1:] if line[0] == model)
+
+
+def test_each_number_of_a_model_stands_under_its_own_heading_though_another_is_read_in_another_way(whole_run):
+    found = predictions.read(whole_run.rows["green"].predictions)
+    metrics = classification.summary(found, resamples=50)  # no positive classes, unlike the other rows
+    write_json(whole_run.rows["green"].metrics, metrics)
+    cells = headed_cells(page.run(whole_run).read_text(), "green")
+    assert cells["Accuracy"].startswith(f"{100 * metrics['metrics']['accuracy']['value']:.1f} %")
+    assert cells["Macro AUC"].startswith(f"{metrics['metrics']['macro_auc']['value']:.3f}")
+    assert cells["Sensitivity"] == cells["AUC"] == "–"
+
+
+def test_models_beside_each_other_are_decided_by_the_same_rule_and_read_as_is_said(whole_run):
+    found, metrics = predictions.read(whole_run.predictions), read_json(whole_run.metrics)
+    positive = metrics["binary"]["positive"]
+    point = operating_points.at(found, OperatingPoint("sensitivity:0.9", 0.01), positive=positive, resamples=50)
+    write_json(whole_run.decisions, {"operating_point": point})
+    shown = page.run(whole_run).read_text()
+    by_class = metrics["binary"]["metrics"]["specificity"]["value"]
+    assert point["metrics"]["specificity"]["value"] != by_class
+    assert headed_cells(shown, "main model")["Specificity"].startswith(f"{100 * by_class:.1f} %")
+    assert "AUC, sensitivity and specificity: positive = cin2_3 or cancer; by the most probable class." in shown
+    other = classification.summary(found, positive=("cancer",), resamples=50)
+    write_json(whole_run.rows["green"].metrics, other)
+    told = "positive = cin2_3 or cancer (main model, acetic, iodine); positive = cancer (green); by the most probable"
+    assert told in page.run(whole_run).read_text()
 
 
 def test_a_page_says_which_rows_chose_the_threshold_and_what_makes_it_optimistic(whole_run):

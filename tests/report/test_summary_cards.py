@@ -50,3 +50,6 @@ def test_the_cards_have_the_rates_of_the_operating_point_that_the_sentence_count
     point = operating_points.at(tested, OperatingPoint("youden", 0.25), positive=["cancer"], resamples=100)
     first = summary_cards.cards(metrics | {"operating_point": point})[0]
     assert first.value == "100.0 %" and first.of == "positive = cancer; at its operating point"
+    of_accuracy = [card.of for card in summary_cards.cards(metrics | {"operating_point": point}) if "acc" in card.key]
+    assert of_accuracy == ["by the most probable class"]  # another decision than that of the rates beside it
+    assert not next(card.of for card in summary_cards.cards(metrics) if card.key == "accuracy")
