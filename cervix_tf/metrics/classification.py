@@ -180,7 +180,7 @@ def _statistics(rows: _Rows, weights: Array) -> dict[Key, Array]:
 
     found: dict[Key, Array] = {
         ("metrics", "accuracy"): confusion.accuracy(matrix),
-        ("metrics", "balanced_accuracy"): confusion.balanced_accuracy(matrix),
+        ("metrics", "balanced_accuracy"): whole(confusion.balanced_accuracy(matrix)),
         ("metrics", "harmonic_mean_tpr"): confusion.harmonic_mean_tpr(matrix),
         ("metrics", "macro_precision"): whole(confusion.macro(precision)),
         ("metrics", "macro_recall"): whole(confusion.macro(sensitivity)),
@@ -225,7 +225,7 @@ def _binary(rows: _Rows, weights: Array, matrix: Array) -> dict[Key, Array]:
         "precision": confusion.precision(two)[:, 1],
         "negative_predictive_value": confusion.precision(two)[:, 0],
         "f1": confusion.f1(two)[:, 1],
-        "balanced_accuracy": confusion.balanced_accuracy(two),
+        "balanced_accuracy": confusion.sensitivity(two).mean(axis=1),
         "macro_precision": confusion.precision(two).mean(axis=1),
         "macro_recall": confusion.sensitivity(two).mean(axis=1),
         "macro_f1": confusion.f1(two).mean(axis=1),
@@ -309,6 +309,8 @@ def _reason(key: Key, absent: list[str]) -> str:
         return "no row is called this class" if section != "binary" else "no row is called positive"
     if metric == "negative_predictive_value":
         return "no row is called negative"
+    if (section, metric) == ("binary", "macro_precision"):
+        return "no row is called positive, or none negative"
     if metric.endswith("kappa"):
         return "truth and decisions are all one class"
     if section == "metrics":

@@ -278,6 +278,27 @@ def test_resamples_without_one_of_the_classes_are_left_out_of_macro_metrics():
     assert "the same in over 95%" in found["method"]
 
 
+def test_the_mean_of_both_rates_has_one_interval_by_either_of_its_names():
+    labels = ["b"] * 2 + ["a"] * 78  # one group of b: a third of the resamples have none
+    called = np.where(np.arange(80) % 20 == 9, 0.9, 0.1)
+    groups = [f"g{at // 2}" for at in range(80)]
+    p = predictions.from_arrays(map(str, range(80)), np.c_[1 - called, called], "ab", labels=labels, groups=groups)
+    found = classification.summary(p, positive=["b"], resamples=300)
+    for metrics in (found["metrics"], found["binary"]["metrics"]):
+        assert metrics["balanced_accuracy"] == metrics["macro_recall"]
+        assert metrics["balanced_accuracy"]["high"] <= 0.5  # b is never found
+
+
+def test_the_mean_of_both_rates_is_not_defined_where_a_side_has_no_row():
+    p = predictions.from_arrays(["1", "2"], [[0.9, 0.1], [0.2, 0.8]], ("a", "b"), labels=["a", "a"])
+    found = classification.summary(p, positive=["b"], resamples=100)["binary"]["metrics"]
+    assert found["balanced_accuracy"]["value"] is None
+    assert found["balanced_accuracy"]["method"] == "undefined: no row of one side"
+    quiet = predictions.from_arrays(["1", "2"], [[0.9, 0.1], [0.8, 0.2]], ("a", "b"), labels=["a", "b"])
+    found = classification.summary(quiet, positive=["b"], resamples=100)["binary"]["metrics"]
+    assert found["macro_precision"]["method"] == "undefined: no row is called positive, or none negative"
+
+
 def test_unlabeled_rows_are_counted_and_left_out():
     p = random_predictions(0, 30)
     half = predictions.Predictions(p.table.assign(label=[*p.table["label"][:20], *[""] * 10]), p.classes)
