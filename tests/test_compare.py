@@ -117,6 +117,14 @@ def test_delong_needs_two_rows_of_each_side():
     assert (test.p, test.method) == (1.0, "DeLong: under two rows of one side")
 
 
+@pytest.mark.parametrize(("rows", "p"), [(2, 0.5), (10, 2 / 1024)])
+def test_two_areas_that_do_not_vary_are_not_certain_to_differ_on_few_rows(rows, p):
+    truth = np.arange(2 * rows) < rows
+    difference, _, test = significance.delong(truth.astype(float), np.full(2 * rows, 0.5), truth)
+    assert (difference, test.p) == (0.5, pytest.approx(p))
+    assert test.method == f"DeLong: no variance; sign test of {rows} rows"
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 @settings(max_examples=500, deadline=None)
 def test_corrections_equal_statsmodels(p_values):
@@ -172,6 +180,26 @@ def test_rows_that_share_a_group_are_tested_by_group():
     assert by_accuracy["pairs"][0]["test"].startswith("sign flips")
     assert by_area["pairs"][0]["test"] == "bootstrap, 200 resamples"
     assert "30 groups" in by_accuracy["pairs"][0]["difference"]["method"]
+
+
+@pytest.mark.parametrize("metric", ["auc", "macro_f1"])
+@pytest.mark.parametrize("images", [60, 10])
+def test_few_groups_that_agree_are_no_proof_of_a_difference(metric, images):
+    models = {"a": model(3, 1, images=images), "b": model(0.3, 2, images=images)}
+    (pair,) = comparison.compare(models, metric, positive=["case"], resamples=200)["pairs"]
+    assert (pair["p"], pair["p_corrected"]) == (1.0, 1.0)
+    assert pair["test"] == f"no test: {120 // images} groups, a bootstrap needs 20"
+
+
+def test_the_groups_of_a_test_of_auc_are_those_of_the_rarer_class():
+    found = model(2, 1, images=2)  # 60 groups, of which 5 have all cases
+    ids = found.table["id"].to_numpy()
+    rare = found.where((found.labels == 0) | (ids < "0010"))
+    other = model(0.3, 2, images=2).of(rare.table["id"])
+    groups = len(set(rare.groups[rare.labels == 1]))
+    (pair,) = comparison.compare({"a": rare, "b": other}, "auc", positive=["case"], resamples=200)["pairs"]
+    assert groups < 6 and len(set(rare.groups)) > 20
+    assert pair["test"] == f"no test: {groups} groups, a bootstrap needs 20"
 
 
 def test_auc_of_independent_rows_is_tested_by_delong():

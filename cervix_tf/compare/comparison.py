@@ -42,7 +42,8 @@ def compare(
     groups where groups hold several rows. AUC of the `positive` classes: DeLong, or the
     bootstrap where groups hold several rows; without `positive` the mean of the
     one-versus-rest AUCs, always by bootstrap. Macro F1: the
-    bootstrap. Kappa is of the two models' decisions.
+    bootstrap. A bootstrap of fewer than `intervals.FEW_GROUPS` groups (of the side that
+    has the fewer) tests nothing: p is 1. Kappa is of the two models' decisions.
     """
     names = list(models)
     first = models[names[0]]
@@ -164,9 +165,11 @@ def _test(
     if metric == "auc" and independent and positive:
         truth, _, score = one.positive(positive)
         return significance.delong(score, two.positive(positive)[2], truth)[2]
-    known = draws[~np.isnan(draws)]
-    if len(known) == 0:
+    known = int((~np.isnan(draws)).sum())
+    if known == 0:
         return Test(1.0, "no resample has every class")
-    tail = min((known <= 0).sum(), (known >= 0).sum())
-    p = min(1.0, 2 * (tail + 1) / (len(known) + 1))
-    return Test(float(p), f"bootstrap, {len(known)} resamples")
+    truth = one.positive(positive)[0] if metric == "auc" and positive else np.ones(len(one), bool)
+    groups = min(len(set(one.groups[side])) for side in (truth, ~truth) if side.any())
+    if groups < intervals.FEW_GROUPS:  # two groups that agree would have the smallest p there is
+        return Test(1.0, f"no test: {groups} groups, a bootstrap needs {intervals.FEW_GROUPS}")
+    return Test(multiplicity.bootstrap_p(draws), f"bootstrap, {known} resamples")

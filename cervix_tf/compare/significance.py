@@ -67,7 +67,8 @@ def sign_flip(differences: ArrayLike, groups: ArrayLike, *, draws: int = 10_000,
 def delong(first: ArrayLike, second: ArrayLike, positive: ArrayLike) -> tuple[float, float, Test]:
     """AUC of the first scores minus AUC of the second, its standard error, and the test that it is zero.
 
-    All arguments are (rows,) and the rows must be independent. NaN and p = 1 when a side has under two rows.
+    All arguments are (rows,) and the rows must be independent. NaN and p = 1 when a side has under two rows. Where all
+    rows say the same, so that nothing varies, each row of the smaller side counts as one trial of a sign test.
 
     Source: DeLong et al. 1988; by ranks: Sun and Xu 2014, algorithm 2.
     """
@@ -84,7 +85,9 @@ def delong(first: ArrayLike, second: ArrayLike, positive: ArrayLike) -> tuple[fl
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     error = float(np.sqrt(max(variance, 0.0)))
     if error < 1e-12:
-        return difference, 0.0, Test(1.0 if abs(difference) < 1e-12 else 0.0, "DeLong: no variance")
+        trials = int(min(truth.sum(), (~truth).sum()))
+        p = 1.0 if abs(difference) < 1e-12 else 2 * 0.5**trials
+        return difference, 0.0, Test(p, f"DeLong: no variance; sign test of {trials} rows")
     return difference, error, Test(float(2 * norm.sf(abs(difference) / error)), "DeLong")
 
 
