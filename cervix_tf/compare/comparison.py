@@ -121,7 +121,7 @@ def independent_difference(
 
     (one, draws_one), (two, draws_two) = resampled(first, seed), resampled(second, seed + 1)
     groups, draws = (len(set(first.groups)), len(set(second.groups))), (draws_one, draws_two)
-    return intervals.independent_difference((one, two), draws, groups, len(first) + len(second))
+    return intervals.independent_difference((one, two), draws, groups, len(first) + len(second), seed=seed)
 
 
 def _metric(model: Predictions, metric: Metric, positive: Sequence[str]) -> Statistic:

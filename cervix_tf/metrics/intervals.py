@@ -15,6 +15,7 @@ LEVEL = 0.95
 FEW_GROUPS = 20
 _CHUNK = 250_000  # weights held at a time: 2 MB, so that they stay in the processor's cache
 _FEWEST_DRAWS = 16  # together at least: sorting the rows costs as much as several draws
+_ROUNDING = 1e-12
 
 Array = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
@@ -117,7 +118,7 @@ def percentile(value: float, draws: Array, n: int, groups: int, rows: int) -> In
     if len(known) == 0:
         return Interval(value, None, None, n, f"no interval: undefined in every resample ({method})")
     low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    if high - low < 1e-12:
+    if high - low < _ROUNDING:
         return Interval(value, None, None, n, f"no interval: the same in over 95% of the resamples ({method})")
     if len(known) < len(draws):
         method += f" ({len(draws) - len(known)} undefined, left out)"
@@ -128,20 +129,37 @@ def percentile(value: float, draws: Array, n: int, groups: int, rows: int) -> In
 
 def share(value: float, draws: Array, n: int, groups: int, rows: int) -> Interval:
     """As `percentile`, of a share: where all rows agree no resample differs, and each group counts as one trial."""
-    if value not in (0.0, 1.0):
+    if _ROUNDING < value < 1 - _ROUNDING:
         return percentile(value, draws, n, groups, rows)
-    whole = clopper_pearson(groups if value else 0, groups)
-    return Interval(value, whole.low, whole.high, n, f"{whole.method} of {groups} groups: all rows agree")
+    whole = clopper_pearson(groups if value > 0.5 else 0, groups)
+    return Interval(whole.value, whole.low, whole.high, n, f"{whole.method} of {groups} groups: all rows agree")
+
+
+def as_trials(value: float, groups: int, draws: int, generator: np.random.Generator) -> Array:
+    """Draws of a share that all rows agree on, 0 or 1, where no resample differs: each group counts as one trial.
+
+    Their outer 2.5 % end where the interval of Clopper and Pearson does.
+    """
+    below_one = generator.beta(groups, 1, draws)
+    return below_one if value == 1 else 1 - below_one
 
 
 def independent_difference(
-    values: tuple[float, float], draws: tuple[Array, Array], groups: tuple[int, int], n: int
+    values: tuple[float, float], draws: tuple[Array, Array], groups: tuple[int, int], n: int, *, seed: int = 0
 ) -> Interval:
-    """How far the first of two values lies above the second, each with bootstrap draws of groups of its own.
+    """How far the first of two values in [0, 1] lies above the second, each with draws of groups of its own.
 
-    Resamples in which either is NaN are left out, and the method says how many.
+    Resamples in which either is NaN are left out, and the method says how many. A value of 0 or 1 has the draws of
+    `as_trials`; no interval is given when a side is one group.
     """
-    apart = draws[0] - draws[1]
+    if min(groups) < 2:
+        return Interval(values[0] - values[1], None, None, n, "no interval: a side is one group only")
+    generator = np.random.default_rng([seed, 2])  # not that of the draws
+    one, two = (
+        as_trials(value, units, len(drawn), generator) if value in (0.0, 1.0) else drawn
+        for value, drawn, units in zip(values, draws, groups, strict=True)
+    )
+    apart = one - two
     method = f"difference of two independent cluster bootstraps {LEVEL:.0%}, {groups[0]} and {groups[1]} groups"
     method += f", {len(apart)} resamples"
     known = apart[~np.isnan(apart)]

@@ -86,7 +86,7 @@ def differences(
             found[at, name] = asdict(intervals.undefined(why, n))
             continue
         apart = [
-            _as_trials(value, unit, resamples, generator) if value in (0.0, 1.0) else draws[at, name, part]
+            intervals.as_trials(value, unit, resamples, generator) if value in (0.0, 1.0) else draws[at, name, part]
             for part, (value, unit) in enumerate(zip(both, units, strict=True))
         ]
         shared = len(set(groups[used & sides[0]]) & set(groups[used & sides[1]]))
@@ -146,12 +146,3 @@ def _metrics(known: Predictions, positive: Sequence[str], threshold: float | Non
         found["specificity"] = _Metric(~truth, ~called)
         found["auc"] = _Metric(everyone, truth, score)
     return found
-
-
-def _as_trials(value: float, groups: int, draws: int, generator: np.random.Generator) -> Array:
-    """Draws of a share that all rows agree on, where no resample differs: each group counts as one trial.
-
-    Their outer 2.5 % end where the interval of Clopper and Pearson does.
-    """
-    below_one = generator.beta(groups, 1, draws)
-    return below_one if value == 1 else 1 - below_one

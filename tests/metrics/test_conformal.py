@@ -77,6 +77,17 @@ def test_coverage_and_size_count_each_woman_once():
         conformal.summary(validation, validation, 0.1)
 
 
+def test_full_coverage_of_women_with_several_images_counts_each_woman_once():
+    counts = np.random.default_rng(1).integers(1, 8, 25)  # votes of 1/2, 1/3, ... do not sum to a whole number
+    groups = [f"woman {at}" for at in np.repeat(np.arange(25), counts)]
+    labels = np.arange(len(groups)) % len(CLASSES)
+    tested = of(np.eye(len(CLASSES))[labels], labels, groups)
+    validation = of(np.full((60, len(CLASSES)), 1 / len(CLASSES)), np.arange(60) % len(CLASSES), prefix="other")
+    found = conformal.summary(tested, validation, 0.1, resamples=50)["overall"]["coverage"]
+    assert (found["value"], found["high"]) == (1.0, 1.0)
+    assert found["method"] == "Clopper-Pearson 95% of 25 groups: all rows agree"
+
+
 def test_deferring_the_least_sure_leaves_fewer_errors_where_doubt_is_honest():
     generator = np.random.default_rng(1)
     sure = generator.uniform(0.4, 1, 400)

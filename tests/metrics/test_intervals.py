@@ -140,6 +140,28 @@ def test_one_group_gives_no_interval_and_few_groups_a_warning():
     assert "too narrow" in intervals.percentile(0.5, np.linspace(0, 1, 9), 60, 8, 60).method
 
 
+@pytest.mark.parametrize("value", [1 + 2e-16, 1 - 1e-16])
+def test_a_share_that_all_rows_agree_on_but_for_rounding_counts_each_group_once(value):
+    found = intervals.share(value, np.full(100, value), 60, 20, 60)
+    assert (found.value, found.low) == (1.0, intervals.clopper_pearson(20, 20).low)
+
+
+def test_a_difference_of_two_sides_on_which_all_rows_agree_is_not_certain():
+    ones = np.ones(20_000)
+    found = intervals.independent_difference((1.0, 1.0), (ones, ones), (20, 20), 40)
+    alone = 1 - intervals.clopper_pearson(20, 20).low
+    assert found.high == pytest.approx(-found.low, abs=0.01)
+    assert 0.7 * alone < found.high < alone  # less than adding both ends
+    wider = intervals.independent_difference((1.0, 0.5), (ones, np.linspace(0.4, 0.6, 20_000)), (20, 20), 40)
+    assert wider.low < 0.5 - 0.1 - 0.02 and wider.high < 0.6
+
+
+def test_a_difference_of_a_side_that_is_one_group_has_no_interval():
+    found = intervals.independent_difference((0.8, 0.6), (np.full(9, 0.8), np.linspace(0, 1, 9)), (1, 30), 60)
+    assert (found.value, found.low) == (pytest.approx(0.2), None)
+    assert found.method == "no interval: a side is one group only"
+
+
 def test_cluster_bootstrap_covers_the_true_accuracy_of_correlated_images_and_the_naive_interval_does_not():
     # 300 studies of 80 women with 6 images; a woman's own accuracy is Beta-distributed around 0.8
     # (correlation of her images 1 / (2 + 0.5 + 1) = 0.29), so 0.8 is the truth for the next woman's image.
