@@ -52,13 +52,39 @@ def expected_calibration_error(
     return np.abs([np.bincount(member, row * apart, bins) for row in weights]).sum(1) / weights.sum(1)
 
 
-def reliability(confidence: Array, correct: NDArray[np.bool_], bins: int = BINS) -> list[dict[str, Any]]:
-    """One entry a bin that holds rows: low, high, n, mean confidence, accuracy and its Wilson interval."""
+def reliability(
+    confidence: Array,
+    correct: NDArray[np.bool_],
+    groups: NDArray[np.object_],
+    bins: int = BINS,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> list[dict[str, Any]]:
+    """One entry a bin that holds rows: low, high, n, mean confidence, accuracy, its interval and the method.
+
+    `confidence`, `correct` and `groups` are (rows,). Intervals are Wilson's where each row is a group of its own, else
+    by resampling groups; low and high are None where a bin has none.
+    """
     member = bin_of(confidence, bins)
+    there, hits = np.unique(member), correct.astype(np.float64)
+    held = (member[:, None] == there).astype(np.float64)
+    alone = len(set(groups)) == len(groups)
+
+    def statistics(weights: Array) -> dict[int, Array]:
+        shares = ratio(weights @ (held * hits[:, None]), weights @ held)
+        return dict(enumerate(shares.T))
+
+    draws = {} if alone else intervals.cluster_bootstrap(groups, statistics, resamples=resamples, seed=seed)
     entries = []
-    for at in np.unique(member):
+    for place, at in enumerate(there.tolist()):
         inside = member == at
-        share = intervals.wilson(int(correct[inside].sum()), int(inside.sum()))
+        n, units = int(inside.sum()), len(set(groups[inside]))
+        share = (
+            intervals.wilson(int(correct[inside].sum()), n)
+            if alone
+            else intervals.share(float(hits[inside].mean()), draws[place], n, units, n)
+        )
         entries.append(
             {
                 "low": round(at / bins, 6),
@@ -68,6 +94,7 @@ def reliability(confidence: Array, correct: NDArray[np.bool_], bins: int = BINS)
                 "accuracy": share.value,
                 "accuracy_low": share.low,
                 "accuracy_high": share.high,
+                "method": share.method,
             }
         )
     return entries

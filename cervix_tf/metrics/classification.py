@@ -70,6 +70,7 @@ def summary(
 
     correct = tested.decisions == tested.labels
     confidence = tested.probabilities.max(axis=1)
+    bins = calibration.reliability(confidence, correct, tested.groups, seed=seed, resamples=resamples)
     binary = None
     binary_roc = None
     if positive:
@@ -91,7 +92,7 @@ def summary(
         "binary": binary,
         "per_class": {name: section(f"class:{name}") for name in classes},
         "confusion": matrix.tolist(),
-        "calibration": {"bins": calibration.reliability(confidence, correct), "of": "most probable class"},
+        "calibration": {"bins": bins, "of": "most probable class"},
         "roc": {
             "per_class": {
                 name: roc.curve(tested.probabilities[:, at], tested.labels == at) for at, name in enumerate(classes)

@@ -199,7 +199,9 @@ def reliability(bins: Sequence[Mapping[str, Any]], caption: str) -> Picture | No
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
     said, right = ([each[key] for each in dots] for key in ("confidence", "accuracy"))
-    axes.vlines(said, [each["accuracy_low"] for each in dots], [each["accuracy_high"] for each in dots], color=SKY)
+    for each in dots:
+        if each["accuracy_low"] is not None:
+            axes.plot([each["confidence"]] * 2, [each["accuracy_low"], each["accuracy_high"]], color=SKY)
     axes.plot(said, right, "o-", color=BLUE, ms=5, lw=1)
     axes.set(ylabel="share of right predictions", ylim=(-0.03, 1.03), xlim=(0, 1))
     lows, widths = [each["low"] for each in bins], [each["high"] - each["low"] for each in bins]

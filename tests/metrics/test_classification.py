@@ -373,5 +373,18 @@ def test_a_summary_is_plain_json_and_the_same_every_time():
     assert '"synthetic": true' in once
 
 
+def test_reliability_bins_of_women_with_several_images_resample_women():
+    women = np.repeat(np.arange(20), 10)  # all ten images of a woman are decided alike
+    right = np.random.default_rng(0).random(20) < 0.6
+    confidence, groups = np.full(200, 0.65), women.astype(str).astype(object)
+    (clustered,) = calibration.reliability(confidence, right[women], groups, resamples=500)
+    (of_women,) = calibration.reliability(confidence[:20], right, groups[::10])
+    assert (clustered["n"], of_women["n"], clustered["accuracy"]) == (200, 20, of_women["accuracy"])
+    width = of_women["accuracy_high"] - of_women["accuracy_low"]
+    assert clustered["accuracy_high"] - clustered["accuracy_low"] == pytest.approx(width, rel=0.2)
+    assert clustered["method"] == "cluster bootstrap 95%, 20 groups, 500 resamples"
+    assert of_women["method"] == "Wilson 95%"
+
+
 def test_bins_are_closed_above_so_that_certainty_is_in_the_last():
     assert calibration.bin_of(np.array([0.0, 0.1, 0.1000001, 0.5, 1.0]), bins=10).tolist() == [0, 0, 1, 4, 9]

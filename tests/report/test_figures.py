@@ -94,6 +94,8 @@ def test_reliability_tells_each_bin():
     entry |= {"accuracy": 0.5, "accuracy_low": 0.15, "accuracy_high": 0.85}
     assert figures.reliability([entry], "Calibration.").alt == "Reliability diagram: 0.84 said, 0.50 right."
     assert figures.reliability([], "") is None
+    alone = entry | {"accuracy_low": None, "accuracy_high": None}  # all its rows are of one group
+    assert figures.reliability([alone], "Calibration.").alt == "Reliability diagram: 0.84 said, 0.50 right."
 
 
 def test_a_reliability_diagram_has_no_dot_for_fewer_than_five_cases():
