@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cervix_tf.errors import InputError
@@ -27,51 +28,50 @@ def summary(
 
     `decisions` are indices into `names`, (rows,). {cases, images, of, metrics}: kappa of pairs of images of one case,
     each image weighing the same (Fleiss' kappa where all cases have as many images), and the share of cases whose
-    images are not all decided alike; intervals by resampling groups.
+    images are not all decided alike, whose n are cases; intervals by resampling groups.
 
     Source: Fleiss, Psychological Bulletin 76, 1971; unequal numbers of images: the coincidences of Krippendorff 2004.
 
     Raises `InputError` when no case has two images.
     """
     named = (predictions.table["case"] != "").any()
-    case = (predictions.table["case"] if named else predictions.table["group"]).to_numpy(object)
-    members = [np.flatnonzero(case == name) for name in dict.fromkeys(case) if name]
-    members = [rows for rows in members if len(rows) > 1]
-    if not members:
+    case = predictions.table["case" if named else "group"]
+    several = (case != "") & case.duplicated(keep=False)
+    if not several.any():
         raise InputError(
             "--repeatability: no case has two images; fill the column case (or group) of the manifest with what the "
             "images of one visit share"
         )
-    pairs = [(i, j, 1 / (len(rows) - 1)) for rows in members for i in rows for j in rows if i != j]
-    one, two = (np.array([pair[at] for pair in pairs]) for at in (0, 1))
-    shared = np.array([pair[2] for pair in pairs])
-    # One pair stands for its case.
-    starts = np.cumsum([0, *(len(rows) * (len(rows) - 1) for rows in members[:-1])])
-    first, both_ways = np.zeros(len(pairs)), np.zeros(len(pairs))
-    first[starts] = 1
-    both_ways[starts] = [len(set(decisions[rows])) > 1 for rows in members]
-    groups = predictions.groups[one]
+    of_case, _ = pd.factorize(case[several])
+    cases, images = int(of_case.max()) + 1, len(of_case)
+    votes = np.zeros((cases, len(names)))  # images of each case that are decided for each class
+    np.add.at(votes, (of_case, decisions[several]), 1)
+    size = votes.sum(axis=1)
+    unlike = size - (votes * (votes - 1)).sum(axis=1) / (size - 1)  # pairs of an image and another, the mean per image
+    both_ways = (unlike > 0).astype(np.float64)
+    groups = predictions.groups[several][np.unique(of_case, return_index=True)[1]]
 
     def statistics(weights: Array) -> dict[str, Array]:
-        matrix = confusion.counts(decisions[one], decisions[two], len(names), weights * shared)
+        total, shares = weights @ size, weights @ votes
+        chance = total**2 - (shares**2).sum(axis=1)
         return {
-            "kappa": confusion.kappa(matrix),
-            "share_of_cases_decided_both_ways": confusion.ratio(weights @ both_ways, weights @ first),
+            "kappa": 1 - confusion.ratio(weights @ unlike * total, chance),
+            "share_of_cases_decided_both_ways": weights @ both_ways / weights.sum(axis=1),
         }
 
-    values = statistics(np.ones((1, len(pairs))))
+    values = statistics(np.ones((1, cases)))
     draws = intervals.cluster_bootstrap(groups, statistics, resamples=resamples, seed=seed)
-    units, images = len(set(groups)), sum(map(len, members))
+    units = len(set(groups))
     found = {}
     for name, value in values.items():
         if np.isnan(value[0]):
             found[name] = intervals.undefined("all decisions are one class", images)
-        elif name != "kappa" and value[0] in (0.0, 1.0):  # as if it were known for certain
-            found[name] = intervals.clopper_pearson(round(value[0] * units), units)
-        else:
+        elif name == "kappa":
             found[name] = intervals.percentile(float(value[0]), draws[name], images, units, images)
+        else:
+            found[name] = intervals.share(float(value[0]), draws[name], cases, units, images)
     return {
-        "cases": len(members),
+        "cases": cases,
         "images": images,
         "of": " or ".join(names),
         "metrics": {name: asdict(each) for name, each in found.items()},
