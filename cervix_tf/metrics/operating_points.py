@@ -253,6 +253,10 @@ def _of_ends(name: str, value: float, rates: list[dict[str, Any]], prevalence: f
     if np.isnan(value):
         nobody = "no negative row is called positive" if name.startswith("pos") else "no row is called so"
         return intervals.undefined(nobody, n)
+    for rate, of in zip(rates, ("sensitivity", "specificity"), strict=True):
+        if rate["low"] is None:
+            why = rate["method"].removeprefix("no interval: ")
+            return Interval(value, None, None, n, f"no interval: {of} has none ({why})")
     ends = [
         float(values_at(np.array(rates[0][end]), np.array(rates[1][end]), prevalence)[name]) for end in ("low", "high")
     ]

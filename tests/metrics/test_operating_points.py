@@ -89,6 +89,20 @@ def test_without_a_false_alarm_the_predictive_value_is_not_certain():
     assert found["positive_likelihood_ratio"]["value"] is None
 
 
+def test_a_rate_without_an_interval_leaves_what_follows_from_it_without_one():
+    truth = np.arange(14) < 10  # every positive is found; all negatives are images of one woman
+    groups = [f"woman {min(at, 10)}" for at in range(14)]
+    called = truth | (np.arange(14) == 12)
+    found = operating_points.measured(
+        of(called / 2, truth, groups), called, positive=POSITIVE, prevalence=0.1, resamples=100
+    )
+    assert found["specificity"]["low"] is None
+    ratio = found["positive_likelihood_ratio"]
+    assert (ratio["value"], ratio["low"], ratio["high"]) == (pytest.approx(4), None, None)
+    assert ratio["method"] == "no interval: specificity has none (there is one group only)"
+    assert found["ppv_at_prevalence"]["low"] is None
+
+
 def test_women_with_several_images_make_the_intervals_wider():
     scores, truth = drawn(5, 60)
     women = [f"w{at}" for at in range(60) for _ in range(6)]
