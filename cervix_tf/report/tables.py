@@ -7,6 +7,7 @@ and a row that the paper does not have, stay empty rather than being left out.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -181,16 +182,17 @@ def console(tables: Sequence[Table], to: Console | None = None) -> None:
         if sum(_widths(texts)) > room:  # an interval on two lines rather than a number cut off
             texts = [[text.replace(",", ",\n") for text in row] for row in texts]
         widths, share = _widths(texts), room // max(len(table["columns"]), 1)
-        title = escape(heading(table)) + note
-        grid = Grid(title=title, box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+        grid = Grid(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         grid.add_column("", min_width=14, overflow="fold")
         grid.add_column("", style="dim", no_wrap=True)
         for at, column in enumerate(table["columns"]):  # a long heading gives way to the numbers
             width = max(widths[at] if widths else 0, share, 3) - 2
-            grid.add_column(escape(column), justify="right", overflow="fold", max_width=width)
+            broken = "\n".join(textwrap.wrap(column, width))  # between words and after hyphens, then anywhere
+            grid.add_column(escape(broken), justify="right", overflow="fold", max_width=width)
         kinds = ("paper\n" if paper else "") + f"ours\n{escape(spread(table))}"
         for (name, _), of_row in zip(rows, texts, strict=True):
             grid.add_row(escape(name), kinds, *map(escape, of_row), end_section=True)
+        to.print(escape(heading(table)) + note, style="table.title", highlight=False)
         to.print(grid)
     for line in legend.lines():
         to.print(escape(line), style="dim")

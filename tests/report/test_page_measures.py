@@ -98,6 +98,13 @@ def headed_cells(shown, model):
     return next(dict(zip(told[0], line, strict=True)) for line in told[1:] if line[0] == model)
 
 
+def test_in_a_narrow_window_no_method_is_squeezed_to_a_word_a_line(whole_run):
+    shown = page.run(whole_run).read_text()
+    last = re.findall(r"<td(?: class=\"(\w+)\")?>[^<]*</td>\n</tr>", shown)
+    assert len(last) > 30 and set(last) == {"method"}
+    assert re.search(r"td\.method { min-width: 3\dch; }", shown)
+
+
 def test_each_number_of_a_model_stands_under_its_own_heading_though_another_is_read_in_another_way(whole_run):
     found = predictions.read(whole_run.rows["green"].predictions)
     metrics = classification.summary(found, resamples=50)  # no positive classes, unlike the other rows

@@ -88,6 +88,15 @@ def test_no_number_of_the_studies_results_is_cut_off(path):
         assert not wanted - there, each["title"]
 
 
+def test_a_heading_breaks_after_a_hyphen_and_a_title_at_the_edge_of_the_terminal_alone():
+    title = "Accuracy of each class by the nearest neighbors, of one network"
+    row = {"name": "ImageNet", "paper": None, "ours": [measured()], "row": ""}
+    lines = printed([table(title=title, columns=["Superficial-intermediate"], rows=[row])], width=160).splitlines()
+    assert lines[0].startswith(f"Table 6. {title}")
+    text = printed([table(columns=["Superficial-intermediate"] * 6, rows=[row | {"ours": [measured()] * 6}])], 120)
+    assert re.search(r"( +Superficial-){6} *\n( +intermediate){6}", text)
+
+
 @pytest.mark.parametrize("width", [20, 80])
 def test_a_table_without_rows_is_its_heading(width):
     assert "Table 6" in printed([table(rows=[])], width)
