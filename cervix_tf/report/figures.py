@@ -300,7 +300,8 @@ def histogram(scores: np.ndarray, positive: np.ndarray, name: str) -> Picture:
     figure = new_figure(4.2, 3.0)
     axes = figure.subplots()
     edges = np.linspace(0, 1, 21)
-    groups = [scores[~positive], scores[positive]]
+    within = scores.clip(0, 1)  # a sum of probabilities may be above 1 by rounding, and would have no bar
+    groups = [within[~positive], within[positive]]
     labels = [f"truly negative (n = {len(groups[0])})", f"truly positive (n = {len(groups[1])})"]
     below = np.zeros(len(edges) - 1)
     for group, label, color, hatch in zip(groups, labels, (BLUE, ORANGE), ("", "////"), strict=True):

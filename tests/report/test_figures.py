@@ -1,9 +1,11 @@
 import base64
+from unittest import mock
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 from cervix_tf.report import decision_figures, figures
 
@@ -87,6 +89,12 @@ def test_bars_say_value_and_undefined():
     picture = figures.bars({"normal": {"value": 0.75, "low": 0.5, "high": 0.9, "n": 8}, "cancer": {"value": None}})
     assert picture.alt == "Sensitivity by class: normal 75 %; cancer not defined."
     assert figures.bars({"cancer": {"value": None}}) is None
+
+
+def test_a_histogram_counts_scores_that_rounding_lifts_above_one():
+    with mock.patch.object(Axes, "bar", autospec=True, side_effect=Axes.bar) as bar:
+        figures.histogram(np.array([0.1, 0.9, 1 + 1e-7, 1.0]), np.array([False, True, True, True]), "cancer")
+    assert [call.args[2].sum() for call in bar.call_args_list] == [1, 3]
 
 
 def test_reliability_tells_each_bin():
