@@ -137,8 +137,8 @@ def _table(found: dict[str, Any]) -> list[str]:
 def _numbers(value: dict[str, Any]) -> str:
     if value["value"] is None:
         return "-"
-    ends = "" if value["low"] is None else f" [{value['low']:.3f}, {value['high']:.3f}]"
-    return f"{value['value']:.3f}{ends}"
+    ends = "" if value["low"] is None else f" [{value['low']:z.3f}, {value['high']:z.3f}]"
+    return f"{value['value']:z.3f}{ends}"
 
 
 if __name__ == "__main__":

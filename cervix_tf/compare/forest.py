@@ -80,7 +80,7 @@ def _panel(axes: Axes, title: str, entries: list[tuple[str, Mapping[str, Any], s
 
 
 def _short(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
+    return f"{value:z.3f}".replace("-", "−")
 
 
 def _p(value: float) -> str:

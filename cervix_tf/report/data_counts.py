@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cervix_tf.data import groups
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -33,7 +35,7 @@ class Counts:
     """Class and its counts a split, the last row for all together."""
     groups: int
     shared_groups: list[str]
-    """Groups (women, visits, slides) that stand in more than one split: leaks."""
+    """Groups (women, visits, slides), or cases without a group, that stand in more than one split: leaks."""
 
 
 def counted(manifest: Manifest, classes: Sequence[str]) -> Counts:
@@ -50,12 +52,11 @@ def counted(manifest: Manifest, classes: Sequence[str]) -> Counts:
         return [*(_count(chosen[chosen["split"] == split]) for split in splits), _count(chosen)]
 
     table = [(label or UNLABELED, row(rows[rows["label"] == label])) for label in labels]
-    grouped = rows[rows["group"] != ""].groupby("group")["split"].nunique()
     return Counts(
         [*(split or UNASSIGNED for split in splits), TOTAL],
         [*table, (TOTAL, row(rows))],
-        len(grouped),
-        [str(group) for group in grouped.index[grouped > 1]],
+        len(set(groups.groups_of(rows)) - {""}),
+        [group for group, _ in groups.in_several_splits(rows)],
     )
 
 

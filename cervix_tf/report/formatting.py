@@ -69,7 +69,7 @@ def number(value: float | None, share: bool) -> str:
     """A share as a percentage with one decimal (no sign), else a number with three; en dash for none."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{100 * value:.1f}" if share else f"{value:.3f}"
+    return f"{100 * value:z.1f}" if share else f"{value:z.3f}"  # z: what rounds to zero has no sign
 
 
 def value(name: str, measured: Mapping[str, Any] | None) -> str:

@@ -301,7 +301,7 @@ def _digits(value: float | None, most: int) -> str:
     """`value` with at most `most` decimals, at least one; an en dash for none."""
     if value is None or not math.isfinite(value):
         return "–"
-    text = f"{value:.{most}f}"
+    text = f"{value:z.{most}f}"
     return text[:-1] if most > 1 and text.endswith("0") else text
 
 

@@ -35,6 +35,12 @@ def test_a_group_in_two_parts_is_named():
     assert found.shared_groups == ["w1"]
 
 
+def test_a_case_without_a_group_in_two_parts_is_named_and_rows_of_no_part_are_no_leak():
+    rows = [("a", "train", "", "c1"), ("a", "test", "", "c1"), ("a", "train", "w1", ""), ("", "", "w1", "")]
+    found = data_counts.counted(listed(*rows), ["a"])
+    assert (found.groups, found.shared_groups) == (2, ["c1"])
+
+
 def test_unlabeled_images_and_those_of_no_part_come_last():
     found = data_counts.counted(listed(("", "", "", ""), ("odd", "extra", "", ""), ("a", "train", "", "")), ["a", "b"])
     assert found.splits == ["train", "extra", "no split", "all"]

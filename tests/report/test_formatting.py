@@ -73,3 +73,8 @@ def test_a_difference_of_shares_is_in_points_and_of_other_metrics_a_number():
     assert formatting.difference("auc", {**apart, "low": None, "high": None}) == "+0.032"
     assert formatting.difference("auc", {"value": None, "method": "undefined: too few"}) == "not defined (too few)"
     assert [formatting.p_value(each) for each in (None, 0.0004, 0.0314, 1.0)] == ["", "< 0.001", "0.031", "1"]
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert (formatting.number(-0.0001, share=True), formatting.number(-0.0001, share=False)) == ("0.0", "0.000")
+    assert formatting.number(-0.0006, share=True) == "-0.1"
