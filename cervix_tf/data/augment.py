@@ -25,7 +25,8 @@ def augmented(
     """
     finer = (supersampling * target[0], supersampling * target[1])
     matrix = affine(rng, augmentation, image.shape[:2], finer)
-    if supersampling > 1:  # in an enlarged image the outermost samples lie beyond the last pixel's center
+    enlarged = finer[0] > image.shape[0] or finer[1] > image.shape[1]
+    if enlarged or supersampling > 1:  # the outermost samples may lie beyond the last pixel's center
         image = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
         matrix[:, 2] += 1
     changed = averaged(warp(image, matrix, finer, augmentation.mirror_outside), supersampling)

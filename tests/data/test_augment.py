@@ -4,6 +4,7 @@ import pytest
 
 from cervix_tf.config import Augmentation
 from cervix_tf.data import augment
+from cervix_tf.data.resizing import resized
 
 TABLE_1 = Augmentation((0.0, 45.0), (1.0, 2.0), (0.0, 30.0), horizontal_flip=0.5)
 
@@ -116,6 +117,14 @@ def test_an_augmented_image_is_warped_and_then_toned():
     setting = Augmentation(horizontal_flip=1.0, brightness=(0.5, 0.5))
     found = augment.augmented(pixels, np.random.default_rng(0), setting, (30, 40))
     np.testing.assert_array_equal(found, np.rint(pixels[:, ::-1] / 255 * 0.5 * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("target", [(224, 224), (30, 160), (90, 40)])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_an_image_that_is_enlarged_gets_no_dark_frame_that_evaluation_does_not_show(target, mirror):
+    pixels = np.linspace(100, 200, 60 * 80 * 3).reshape(60, 80, 3).astype(np.uint8)
+    found = augment.augmented(pixels, np.random.default_rng(0), Augmentation(mirror_outside=mirror), target)
+    np.testing.assert_allclose(found, resized(pixels, *target), atol=2)
 
 
 def test_quarter_turns_are_the_four_turns_of_the_stretched_image():
