@@ -235,11 +235,18 @@ def check(images_used: Manifest, out: RunDir, damaged: Literal["fail", "skip"] =
 
     Damaged ones are refused, or with `damaged="skip"` left out, which is said and counted.
 
-    Raises `InputError` that names each broken file.
+    Raises `InputError` that names each broken file, and where every image of a class would be left out.
     """
     kept, left_out = readable.only(images_used, damaged)
     for problem in left_out:
         print(f"note: left out: {problem}")
+    if lost := sorted(set(images_used.rows["label"]) - set(kept.rows["label"]) - {""}):
+        files = set(images_used.where(images_used.rows["label"] == lost[0]).paths())
+        first = next(problem for problem in left_out if problem.name in files)
+        raise InputError(
+            f"{images_used.root}: none of the {len(files)} images of class {lost[0]} can be read; the first: {first}; "
+            "mend or convert them, or take the class out of the data"
+        )
     if not out.audit.exists():
         counts = audit.audit(kept).counts()
         found = [{"kind": f"{kind} ({how})", "count": count} for (how, kind), count in counts.items()]

@@ -162,3 +162,13 @@ def test_images_of_another_kind_of_view_are_not_read(tmp_path):
     found = Imported(manifest.from_records(views, tmp_path), [], [])
     kept = data.read(Source(root=tmp_path), "IARC", lambda root: found, LABEL_MAP, out, view="acetic")
     assert list(kept.rows["label"]) == ["control", "case"]
+
+
+def test_a_class_of_which_no_image_can_be_read_is_not_left_out_without_a_word(tmp_path):
+    records = [{"path": f"{label}_{at}.png", "label": label} for label in ("normal", "cin2") for at in range(2)]
+    for record in records:
+        kind = np.uint16 if record["label"] == "cin2" else np.uint8  # as of another scanner
+        cv2.imwrite(str(tmp_path / record["path"]), np.full((8, 8, 3), 200, kind))
+    images, out = manifest.from_records(records, tmp_path), RunDir(tmp_path / "run")
+    with pytest.raises(InputError, match=r"none of the 2 images of class cin2 can be read; the first: .*cin2_0.* 16 b"):
+        data.check(images, out, "skip")
