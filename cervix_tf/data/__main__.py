@@ -191,6 +191,8 @@ def split(
         splits.check_disjoint(parts)
     except errors.InputError as error:
         print(f"warning: {str(error).splitlines()[-1]}", file=sys.stderr)
+    for sentence in splits.lacking(parts, set(table.rows["label"]) - {""}):
+        print(f"warning: {sentence}; training refuses this split", file=sys.stderr)
     if dry_run:
         print("nothing was written: --dry-run")
         return 0

@@ -171,6 +171,16 @@ def check_disjoint(parts: Mapping[str, Manifest]) -> None:
     raise InputError("\n".join(lines))
 
 
+def lacking(parts: Mapping[str, Manifest], classes: Iterable[str]) -> list[str]:
+    """One sentence on each class that a part has no image of, with the remedy; an empty list where all have all."""
+    return [
+        f"split {name} ({len(part)} images) has no {label}; ask for larger shares or another seed, or leave the class "
+        "out if it has fewer groups than there are splits"
+        for name, part in parts.items()
+        for label in sorted(set(classes) - set(part.rows["label"]))
+    ]
+
+
 def with_split_column(parts: Mapping[str, Manifest]) -> Manifest:
     """One manifest of all parts, their names in its `split` column."""
     return manifests.joined([replace(part, rows=part.rows.assign(split=name)) for name, part in parts.items()])

@@ -258,13 +258,8 @@ def check(images_used: Manifest, out: RunDir, damaged: Literal["fail", "skip"] =
 
 def check_classes(parts: Mapping[str, Manifest], classes: Collection[str], where: str = "") -> None:
     """Raise `InputError` when one of the splits lacks a class; `where` begins the message."""
-    for name, part in parts.items():
-        lacking = sorted(set(classes) - set(part.rows["label"]))
-        if lacking:
-            raise InputError(
-                f"{where}split {name} ({len(part)} images) has no {lacking[0]}; ask for larger shares, or leave the "
-                "class out if it has fewer groups than there are splits"
-            )
+    if lacking := splits.lacking(parts, classes):
+        raise InputError(f"{where}{lacking[0]}")
 
 
 def prescribed(images_used: Manifest, *allowed: Sequence[str], where: str = "") -> Splits:

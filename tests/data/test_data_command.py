@@ -140,6 +140,22 @@ def test_split_by_class_warns_that_it_leaks(manifest: Path, capsys: pytest.Captu
     }
 
 
+@pytest.mark.parametrize("by", ["group", "class"])
+def test_split_warns_of_a_class_that_a_part_is_left_without(
+    by: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_groups = ["common"] * 9, ["common"] * 9, ["common"] * 9, ["common", "rare"]
+    records = [
+        {"path": f"{group}_{at}.png", "label": label, "group": f"woman {group}"}
+        for group, labels in enumerate(of_groups)
+        for at, label in enumerate(labels)
+    ]
+    manifests.write(manifests.from_records(records, tmp_path), tmp_path / "m.csv")
+    assert main(["split", str(tmp_path / "m.csv"), "--by", by, "--dry-run"]) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if " has no " in line]
+    assert len(warnings) == 1 and "images) has no rare; ask for larger shares or another seed" in warnings[0]
+
+
 def test_split_puts_near_duplicates_into_one_group_when_asked(
     manifest: Path, picture: Picture, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,5 +170,7 @@ def test_a_class_of_which_no_image_can_be_read_is_not_left_out_without_a_word(tm
         kind = np.uint16 if record["label"] == "cin2" else np.uint8  # as of another scanner
         cv2.imwrite(str(tmp_path / record["path"]), np.full((8, 8, 3), 200, kind))
     images, out = manifest.from_records(records, tmp_path), RunDir(tmp_path / "run")
+    out.root.mkdir()
+    write_json(out.environment, {})
     with pytest.raises(InputError, match=r"none of the 2 images of class cin2 can be read; the first: .*cin2_0.* 16 b"):
         data.check(images, out, "skip")
