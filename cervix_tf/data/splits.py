@@ -171,6 +171,23 @@ def check_disjoint(parts: Mapping[str, Manifest]) -> None:
     raise InputError("\n".join(lines))
 
 
+def copies(parts: Mapping[str, Manifest]) -> list[str]:
+    """One sentence on each two parts that have files of the same bytes, by the manifest's sha256; most often none."""
+    first: dict[str, tuple[str, str]] = {}
+    shared: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name, part in parts.items():
+        for path, digest in zip(part.rows["path"], part.rows["sha256"], strict=True):
+            home, original = first.setdefault(digest, (name, path)) if digest else (name, path)
+            if home != name:
+                shared.setdefault((name, home), []).append((path, original))
+    return [
+        f"{len(pairs)} images of {name} have the same bytes as images of {home} ({pairs[0][0]} and {pairs[0][1]}, for "
+        "one): what is measured on them says nothing about new patients; `python -m cervix_tf.data split --similar` "
+        "keeps copies in one split"
+        for (name, home), pairs in shared.items()
+    ]
+
+
 def lacking(parts: Mapping[str, Manifest], classes: Iterable[str]) -> list[str]:
     """One sentence on each class that a part has no image of, with the remedy; an empty list where all have all."""
     return [

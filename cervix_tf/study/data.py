@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -283,7 +284,8 @@ def prescribed(images_used: Manifest, *allowed: Sequence[str], where: str = "") 
 def split(images_used: Manifest, shares: Mapping[str, float], seed: int, where: str = "") -> Splits:
     """train and a split for each of `shares`: as the source prescribes them, else drawn with no group in two of them.
 
-    Where it prescribes train and test alone, validation comes out of train.
+    Where it prescribes train and test alone, validation comes out of train. Splits that have copies of the same file
+    are warned of.
 
     Raises `InputError` when a group is in two splits, or other splits are prescribed.
     """
@@ -294,6 +296,8 @@ def split(images_used: Manifest, shares: Mapping[str, float], seed: int, where: 
         inner = {"train": 1 - shares["validation"], "validation": shares["validation"]}
         parts |= splits.grouped(parts["train"], inner, seed)
     splits.check_disjoint(parts)
+    for sentence in splits.copies(parts):
+        print(f"warning: {where}{sentence}", file=sys.stderr)
     return parts
 
 

@@ -143,6 +143,18 @@ def test_a_prescribed_split_with_a_group_in_two_parts_is_refused():
         data.split(women(4, split=["train", "test", "train", "validation"]), {"validation": 0.2, "test": 0.3}, seed=0)
 
 
+@pytest.mark.parametrize("split", [["train"] * 4 + ["test"] * 4, [""] * 8])
+def test_splits_that_have_copies_of_one_file_are_warned_of_with_their_number(split, capsys):
+    shares = {"validation": 0.25, "test": 0.5}
+    data.split(women(8, split=split, sha256=[f"{at:064}" for at in range(8)]), shares, seed=0)
+    data.split(women(8, split=split), shares, seed=0)
+    assert capsys.readouterr().err == ""
+    parts = data.split(women(8, split=split, sha256=["a" * 64] * 8), shares, seed=0, where="site a: ")
+    said = capsys.readouterr().err
+    assert f"warning: site a: {len(parts['test'])} images of test have the same bytes as images of train (" in said
+    assert len(said.splitlines()) == 2  # and of validation
+
+
 def test_a_split_that_is_prescribed_for_some_images_only_is_refused_with_their_number():
     images = women(4, split=["train", "", "test", ""])
     with pytest.raises(InputError, match="site a: the column split names test, train and, for 2 images, none; give"):
