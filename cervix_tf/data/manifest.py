@@ -205,7 +205,7 @@ def _validated(
 
     rows = pd.DataFrame({column: pd.Series(columns[column], dtype=object) for column in COLUMNS})
     remedies = {at: path_remedy(path) for at, path in enumerate(columns["path"]) if not _SOUND_PATH(path)}
-    repeats = np.flatnonzero(rows["path"].duplicated()).tolist()
+    repeats = set(np.flatnonzero(rows["path"].duplicated()).tolist())
     first = {path: at for at, path in reversed(list(enumerate(columns["path"])))} if repeats else {}
     for at in sorted({*remedies, *repeats}):
         remedy = remedies.get(at, "")
@@ -234,10 +234,15 @@ def _validated(
 def _spelt_twice(column: str, values: Sequence[str], name: str, where: Callable[[int], str]) -> list[str]:
     """One line for each name that is spelt in several ways which a reader cannot tell apart, with its rows."""
     problems = []
-    for same in names.alike(values, names.plain):
+    alike = names.alike(values, names.plain)
+    rows_of: dict[str, list[int]] = {value: [] for same in alike for value in same}
+    for at, value in enumerate(values if alike else ()):
+        if value in rows_of:
+            rows_of[value].append(at)
+    for same in alike:
         told = []
         for value in same:
-            rows = [at for at, other in enumerate(values) if other == value]
+            rows = rows_of[value]
             shown = ", ".join(_briefly(where(at), name) for at in rows[:_MOST_NAMED])
             told.append(f"{value!r} ({len(rows)} rows: {shown}{', ...' if len(rows) > _MOST_NAMED else ''})")
         problems.append(

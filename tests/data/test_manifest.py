@@ -227,3 +227,24 @@ def test_a_manifest_is_read_in_time_and_memory_in_proportion_to_its_rows(csv: Pa
 
     cost(1000)
     assert cost(80_000) < 12 * max(cost(20_000), 0.05)  # four times the rows; quadratic would take sixteen times
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "first"),
+    [
+        (40_000, "i{0}.jpg,x\ni{0}.jpg,x\n", "line 3: path 'i0.jpg': stands on line 2 already"),
+        (8_000, "a{0}.jpg,x{0}\nb{0}.jpg,X{0}\n", "label 'X0' \\(1 rows: line 3\\) and 'x0'"),
+    ],
+)
+def test_a_manifest_of_wrong_rows_is_refused_in_time_in_proportion_to_its_rows(
+    csv: Path, rows: int, line: str, first: str
+) -> None:
+    def cost(rows: int) -> float:
+        csv.write_text("path,label\n" + "".join(line.format(at) for at in range(rows)))
+        start = time.process_time()
+        with pytest.raises(InputError, match=first):
+            manifest.read(csv)
+        return time.process_time() - start
+
+    cost(100)
+    assert cost(rows) < 12 * max(cost(rows // 4), 0.05)  # four times the rows; quadratic would take sixteen times
