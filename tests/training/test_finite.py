@@ -89,6 +89,18 @@ def test_the_last_good_state_stays(network, inputs, tmp_path):
     assert (tmp_path / "checkpoints" / "epoch-1.npz").exists() and RunDir(tmp_path).best_weights.exists()
 
 
+def test_weights_that_the_last_step_spoils_are_not_kept_where_nothing_is_validated(inputs, tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(fit.sgd(SGDConfig(1, 3e38, 0.0, 0.0)), loss)
+    with pytest.raises(InputError, match=r"kernel is not finite after epoch 1, .* no epoch was finished: lower the l"):
+        fit.fit(
+            *(model, lambda first: training(inputs, 1, first).take(1), None),
+            **{"epochs": 1, "steps_per_epoch": 1, "criterion": "loss", "out": RunDir(tmp_path)},
+        )
+    assert not RunDir(tmp_path).history.exists() and not RunDir(tmp_path).best_weights.exists()
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_files_of_a_batch_are_those_that_the_pipeline_reads(inputs, first):
     numbered = Inputs(inputs.files, np.arange(12, dtype=np.int32), inputs.rows, inputs.classes)
