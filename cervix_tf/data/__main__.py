@@ -182,7 +182,8 @@ def split(
         print(f"near-duplicates grouped: {before} groups before, {len(set(splits.group_numbers(table)))} now")
     for doubt in groups.doubts(table):
         print(f"warning: {doubt}", file=sys.stderr)
-    shares = {"train": 1 - test - validation, "validation": validation, "test": test}
+    # Rounded, since 1 - 0.7 - 0.3 is not 0, and a part of however small a share gets a group.
+    shares = {"train": round(1 - test - validation, 9), "validation": validation, "test": test}
     shares = {name: share for name, share in shares.items() if share != 0}
     parts = (splits.grouped if by == "group" else splits.random_by_class)(table, shares, seed)
     whole = splits.with_split_column(parts)

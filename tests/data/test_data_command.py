@@ -156,6 +156,15 @@ def test_split_warns_of_a_class_that_a_part_is_left_without(
     assert len(warnings) == 1 and "images) has no rare; ask for larger shares or another seed" in warnings[0]
 
 
+@pytest.mark.parametrize(("test", "validation"), [("0.7", "0.3"), ("0.9", "0.1")])
+def test_nothing_is_left_for_train_where_test_and_validation_make_one(
+    test: str, validation: str, manifest: Path
+) -> None:
+    out = manifest.parent / "split.csv"
+    assert main(["split", str(manifest), "--test", test, "--validation", validation, "-o", str(out)]) == 0
+    assert set(manifests.read(out).rows["split"]) == {"validation", "test"}
+
+
 def test_split_puts_near_duplicates_into_one_group_when_asked(
     manifest: Path, picture: Picture, capsys: pytest.CaptureFixture[str]
 ) -> None:
