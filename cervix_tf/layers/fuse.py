@@ -92,7 +92,8 @@ def _padded_as_same(layer: keras.layers.Layer) -> bool:
     if len(after) != 1 or not isinstance(after[0].operation, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
         return False
     convolution = after[0].operation
-    if convolution.padding != "valid" or convolution.dilation_rate != (1, 1):
+    shared = len(convolution._inbound_nodes) > 1  # it reads other maps too, which would be padded with these
+    if shared or convolution.padding != "valid" or convolution.dilation_rate != (1, 1):
         return False
     sides = zip(layer.input.shape[1:3], convolution.kernel_size, convolution.strides, layer.padding, strict=True)
     for size, kernel, stride, padding in sides:

@@ -209,6 +209,15 @@ def test_padding_that_something_else_reads_too_stays():
     assert type(fuse(both).get_layer("pad")) is keras.layers.ZeroPadding2D
 
 
+def test_padding_stays_before_a_convolution_that_reads_other_maps_without_it():
+    shared = keras.layers.DepthwiseConv2D(3, strides=2, name="shared")
+    small, large = keras.Input((11, 9, 3)), keras.Input((13, 11, 3))
+    model = keras.Model([small, large], [shared(keras.layers.ZeroPadding2D(1)(small)), shared(large)])
+    inputs = [images(2, 11, 9, 3), images(2, 13, 11, 3)]
+    for expected, actual in zip(model(inputs), fuse(model)(inputs), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_weight_files_of_strided_depthwise_convolutions_load_both_ways(tmp_path):
     plain, fused = padded(), fuse(padded())
     plain.save_weights(tmp_path / "plain.weights.h5")
