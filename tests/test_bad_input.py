@@ -13,6 +13,7 @@ from cervix_tf.data import __main__ as data_command
 from cervix_tf.data import manifest
 from cervix_tf.study import main
 from experiments.mobilenetv2_ensemble.__main__ import STUDY
+from tests import options
 
 HEADER = "path,sha256,label,group,case,view,site,split,age,width,height\n"
 
@@ -192,10 +193,9 @@ def half_written(folder):
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_study_names_what_is_wrong_in_one_line_and_ends_with_code_2(kind, tmp_path, visits, capfd):
     wrong, said = kind(tmp_path, visits)
-    small = ["--images.height", "64", "--images.width", "64", "--weights", "random"]
-    out = [] if "--out" in wrong else ["--out", str(tmp_path / "runs")]
+    usual = ["--out", tmp_path / "runs", "--images.height", 64, "--images.width", 64, "--weights", "random"]
     with pytest.raises(SystemExit) as ended:
-        main(STUDY, [*out, *small, *map(str, wrong)])
+        main(STUDY, options.replacing(usual, wrong))
     printed = capfd.readouterr().err
     assert ended.value.code == 2
     (line,) = [line for line in printed.splitlines() if line.startswith("error: ")]

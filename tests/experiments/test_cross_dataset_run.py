@@ -11,6 +11,7 @@ from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.cross_dataset import __main__ as study
+from tests import options
 
 SMALL = [
     *("--preset", "demo", "--synthetic-cells", "36", "--images.height", "24", "--images.width", "24"),
@@ -20,7 +21,7 @@ ROWS = ("sipakmed", "sipakmed-reinhard", "cric_crops", "cric_crops-reinhard")
 
 
 def run(out, *arguments):
-    main(study.STUDY, [*SMALL, "--out", str(out), *arguments])
+    main(study.STUDY, options.replacing([*SMALL, "--out", out], arguments))
 
 
 @pytest.fixture(scope="module")

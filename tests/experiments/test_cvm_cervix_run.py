@@ -10,6 +10,7 @@ from cervix_tf.metrics import embeddings, predictions
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.cvm_cervix.__main__ import STUDY
+from tests import options
 
 TINY = [
     *("--preset", "demo", "--main", "resnet18", "--synthetic-cells", "16", "--similar"),
@@ -19,7 +20,7 @@ TINY = [
 
 
 def run(out, *arguments):
-    main(STUDY, [*TINY, "--out", str(out), *arguments])
+    main(STUDY, options.replacing([*TINY, "--out", out], arguments))
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from cervix_tf.study import RunRequest, main
 from experiments.federated_ssl import __main__ as study
 from experiments.federated_ssl import config, data, tables
 from experiments.federated_ssl.config import PAPER, Row
+from tests import options
 
 TINY = [
     *("--preset", "demo", "--synthetic-women", "40", "--synthetic-labeled", "12"),
@@ -28,7 +29,7 @@ SEVEN = ["random", "imagenet", "ssl-8", "cssl-8", "csfssl", "ppfssl-alts", "ppfs
 
 
 def run(out, *arguments):
-    words = [*TINY, "--out", str(out), *arguments]
+    words = options.replacing([*TINY, "--out", out], arguments)
     main(study.STUDY, words)
 
 

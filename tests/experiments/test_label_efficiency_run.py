@@ -11,6 +11,7 @@ from cervix_tf.metrics import embeddings, predictions
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.label_efficiency import __main__ as study
+from tests import options
 
 SMALL = [
     *("--preset", "demo", "--synthetic-cells", "36", "--images.size", "24", "--images.batch-size", "16"),
@@ -24,7 +25,7 @@ ROWS = [
 
 
 def run(out, *arguments):
-    main(study.STUDY, [*SMALL, "--out", str(out), *arguments])
+    main(study.STUDY, options.replacing([*SMALL, "--out", out], arguments))
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.metric_learning import __main__ as study
 from experiments.metric_learning.config import METHODS, TABLES
+from tests import options
 
 SMALL = [
     *("--preset", "paper", "--networks", "nasnet_mobile", "--images.size", "32", "--batches.images", "4"),
@@ -56,7 +57,7 @@ def folder(tmp_path_factory, rows):
 
 
 def run(folder, out, *more):
-    main(study.STUDY, [*SMALL, "--data.root", str(folder), "--out", str(out), *more])
+    main(study.STUDY, options.replacing([*SMALL, "--data.root", folder, "--out", out], more))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.metric_learning import __main__ as study
 from experiments.metric_learning.config import METHODS, SPLITS, TABLES
+from tests import options
 
 TINY = [
     *("--preset", "demo", "--networks", "mobilenet", "--main", "mobilenet", "--synthetic-women", "60"),
@@ -26,7 +27,7 @@ EVERY = [f"mobilenet-{method}" for method in METHODS]
 
 
 def run(out, *arguments):
-    words = [*TINY, "--out", str(out), *arguments]
+    words = options.replacing([*TINY, "--out", out], arguments)
     main(study.STUDY, words)
 
 

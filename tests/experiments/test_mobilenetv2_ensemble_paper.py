@@ -15,6 +15,7 @@ from cervix_tf.study import main
 from cervix_tf.study import training as study_training
 from experiments.mobilenetv2_ensemble import config, data, model, training
 from experiments.mobilenetv2_ensemble.__main__ import STUDY
+from tests import options
 
 NETWORKS = ("--weights", *(f"--baselines.{name.replace('_', '-')}" for name in config.BASELINES))
 SMALL = [
@@ -77,7 +78,7 @@ def one_convolution(monkeypatch):
 
 def arguments(copy, out, *more):
     root, table, _ = copy
-    return [*SMALL, "--data.root", str(root), "--data.overrides", str(table), "--out", str(out), *more]
+    return options.replacing([*SMALL, "--data.root", root, "--data.overrides", table, "--out", out], more)
 
 
 RANDOM = [word for option in NETWORKS for word in (option, "random")]

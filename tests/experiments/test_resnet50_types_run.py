@@ -13,6 +13,7 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study import main
 from experiments.resnet50_types import __main__ as study
 from experiments.resnet50_types.config import CLASSES, PROTOCOLS
+from tests import options
 
 SMALL = [
     *("--preset", "demo", "--synthetic-women", "170", "--images.height", "48", "--images.width", "48"),
@@ -21,7 +22,7 @@ SMALL = [
 
 
 def run(out, *arguments):
-    words = [*SMALL, "--out", str(out), *arguments]
+    words = options.replacing([*SMALL, "--out", out], arguments)
     main(study.STUDY, words)
 
 

@@ -15,6 +15,7 @@ from cervix_tf.export import latency
 from cervix_tf.metrics import predictions
 from cervix_tf.run_dir import RunDir
 from cervix_tf.train.__main__ import main
+from tests import options
 
 SMALL = [
     *("--network", "resnet10_narrow", "--weights", "random", "--images.size", "32", "--images.batch-size", "8"),
@@ -44,7 +45,7 @@ def folder(tmp_path_factory):
 
 
 def command(folder, *words):
-    return [str(folder / "manifest.csv"), "--root", str(folder / "pictures"), *SMALL, *words]
+    return [str(folder / "manifest.csv"), "--root", str(folder / "pictures"), *options.replacing(SMALL, words)]
 
 
 @pytest.fixture(scope="module")
