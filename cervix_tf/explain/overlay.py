@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 def told(shape: Sequence[int]) -> str:
     """What a heat map of this shape, (rows, columns), shows, in words for a caption."""
-    return f"what the network reacted to, {shape[0] * shape[1]} cells an image; not an outline"
+    return f"what the network reacted to, {shape[0] * shape[1]} cells per image; not an outline"
 
 
 def overlay(image: ArrayLike, heat_map: ArrayLike, strength: float = 0.45) -> np.ndarray:

@@ -9,8 +9,8 @@ NOT_A_DEVICE = (
     "Not a medical device. Not evaluated, cleared or approved for diagnosis, screening or triage of patients; "
     "no decision about a person may rest on it."
 )
-ANY_IMAGE = "It answers for any image, also for one that shows no cervix or no cell."
-IN_ORDER = "Views given in another order than stated give wrong answers without a warning."
+ANY_IMAGE = "It answers for any image, even one that shows no cervix or cell."
+IN_ORDER = "Views given in a different order from the one stated lead to wrong answers without a warning."
 FEWEST = 20
 """Test inputs of a class below which its rates say next to nothing."""
 _FIRST = 3
@@ -21,8 +21,8 @@ def any_image(gate: bool) -> str:
     if not gate:
         return ANY_IMAGE
     return (
-        f"{ANY_IMAGE} predict, evaluate and the page warn about images that are too dark, too bright, cut off, blurred "
-        "or, by color and texture, unlike the training images (quality_gate.json); other programs do not."
+        f"{ANY_IMAGE} predict, evaluate and the browser page warn about images that are too dark, too bright, cut off, "
+        "blurred or, by color and texture, unlike the training images (quality_gate.json); other programs do not."
     )
 
 
@@ -34,9 +34,10 @@ def of(metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"Measured on {metrics['n']} inputs of {metrics['groups']} groups from one source; other cameras, clinics and "
         "populations will differ.",
-        *([f"Without a test input, so not tested: {', '.join(untested)}."] if untested else []),
+        *([f"No test input, so not tested: {', '.join(untested)}."] if untested else []),
         *([f"Fewer than {FEWEST} test inputs of {', '.join(few)}: their rates are very uncertain."] if few else []),
-        "Probabilities are a network's, as calibrated as the report shows; they are not a patient's risk of disease.",
+        "Probabilities are the network's own, only as well calibrated as the report shows; they are not a patient's "
+        "risk of disease.",
     ]
 
 

@@ -71,9 +71,9 @@ def chosen(predictions: Predictions, most: int = MOST_CASES) -> dict[str, list[i
     gaps = np.argsort(two[:, 1] - two[:, 0], kind="stable")
     uncertain = [int(row) for row in gaps if row not in confident and row not in wrong][:most]
     return {
-        "Right, and most confident: the clearest case of each class": confident,
-        "Wrong, and most confident: where to look first": wrong,
-        "Least certain: the two likeliest classes lie closest": uncertain,
+        "Correct and most confident: the clearest case of each class": confident,
+        "Wrong and most confident: look at these first": wrong,
+        "Least certain: the two likeliest classes are closest": uncertain,
     }
 
 

@@ -17,7 +17,7 @@ from cervix_tf.report.checklist_answers import ANSWERS, MISSING, Facts
 
 _ITEMS = Path(__file__).with_name("checklists.yaml")
 ANSWERED, PARTLY, NOT_REPORTED = "answered", "partly", "not reported"
-AUTHORS = "the authors must say it"
+AUTHORS = "the authors must report it"
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def _markdown(title: str, found: Sequence[Checklist]) -> Iterator[str]:
     yield f"# Reporting checklists: {title}"
     yield ""
     yield (
-        "Generated from the run's files: an answer says what they hold and where; nothing was filled in by hand. What "
-        "a run cannot know is *not reported*. Topics are in our words: the guidelines' own text is what counts. Item "
-        "numbers were compared with independent transcriptions of the published lists, not with the publishers' pages."
+        "Generated from the run's files: an answer says what they contain and where; nothing was filled in by hand. "
+        "What a run cannot know is *not reported*. Topics are in our words: the guidelines' own text is what counts. "
+        "Item numbers were compared with independent transcriptions of the published lists, not with the publishers' pages."
     )
     for each in found:
         yield from ("", f"## {each.name}", "", f"{each.source}. {each.tally}.", "")

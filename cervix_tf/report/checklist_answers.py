@@ -143,7 +143,7 @@ def _training(facts: Facts) -> str:
 
 def _selection(facts: Facts) -> str:
     criterion = facts.config.get("criterion")
-    return f"The epoch that is best by {criterion}. (Report, Training)" if criterion else ""
+    return f"The best epoch by {criterion}. (Report, Training)" if criterion else ""
 
 
 def _initial_weights(facts: Facts) -> str:
@@ -155,7 +155,11 @@ def _ensemble(facts: Facts) -> str:
     views = facts.contract.get("views") or ()
     if not facts.contract:
         return ""
-    return f"One model of {len(views)} views, fused inside it." if views else "None: one network of single images."
+    return (
+        f"One model that takes {len(views)} views and fuses them inside."
+        if views
+        else "None: one network for single images."
+    )
 
 
 def _measures(facts: Facts) -> str:
@@ -171,7 +175,7 @@ def _measures(facts: Facts) -> str:
 def _uncertainty(facts: Facts) -> str:
     methods = {each.get("method", "") for each in facts.metrics.get("metrics", {}).values() if formatting.defined(each)}
     first = min((method for method in methods if method), key=len, default="")
-    return f"95 % intervals, for example {first}; groups are resampled whole. (Report, All metrics)" if first else ""
+    return f"95 % intervals, for example {first}; whole groups are resampled. (Report, All metrics)" if first else ""
 
 
 def _performance(facts: Facts) -> str:
@@ -187,7 +191,7 @@ def _performance_of_subgroups(facts: Facts) -> str:
 def _strata(facts: Facts) -> str:
     strata = facts.metrics.get("strata") or {}
     differences = any((facts.metrics.get("strata_differences") or {}).values())
-    apart = ", each also compared with the others, p values by Holm" if differences else ""
+    apart = ", each also compared with the others, p values after Holm" if differences else ""
     return f"By {', '.join(strata)}{apart}. (Report, Numbers)" if strata else ""
 
 
@@ -195,7 +199,7 @@ def _output(facts: Facts) -> str:
     classes = f"Probabilities of {len(facts.metrics['classes'])} classes"
     if facts.point:
         return (
-            f"{classes}; positive from {facts.point['threshold']:.3g}, chosen by {facts.point['rule']} on "
+            f"{classes}; positive at {facts.point['threshold']:.3g} or more, chosen by {facts.point['rule']} on "
             f"{facts.point.get('chosen_on', 'validation')}."
         )
     return f"{classes}; the most probable class decides, no threshold was chosen."
@@ -224,7 +228,7 @@ def _robustness(facts: Facts) -> str:
     if resampled:
         said.append(
             f"{resampled['changed']} of {resampled['n']} decisions by the most probable class depend on an image's "
-            "size or on who resizes it"
+            "size or on how it is resized"
         )
         if at := resampled.get("at_point"):
             said.append(f"at the operating point {at['changed']} of {resampled['n']} do")
@@ -241,7 +245,7 @@ def _class_shares(facts: Facts) -> str:
 
 
 def _demographics(facts: Facts) -> str:
-    return f"Age of {facts.ages} images (manifest.csv)." if facts.ages else ""
+    return f"Age known for {facts.ages} images (manifest.csv)." if facts.ages else ""
 
 
 def _sites(facts: Facts) -> str:
@@ -294,7 +298,9 @@ ANSWERS: dict[str, Callable[[Facts], str]] = {
         "Development and internal test of a classifier." if facts.config else "Evaluation of a model."
     ),
     "imbalance": _imbalance,
-    "indeterminate": lambda facts: "None: every case gets a class; errors when unsure ones are deferred. (Report)",
+    "indeterminate": lambda facts: (
+        "None: every case gets a class; errors with unsure cases deferred are shown. (Report)"
+    ),
     "initial_weights": _initial_weights,
     "input": _input,
     "intended_use": lambda facts: str(facts.contract.get("intended_use") or ""),
@@ -304,7 +310,7 @@ ANSWERS: dict[str, Callable[[Facts], str]] = {
     "missing_data": _missing_data,
     "model": _model,
     "model_files": _model_files,
-    "no_reader": lambda facts: "No person reads anything in: the model takes pixels alone.",
+    "no_reader": lambda facts: "No person interprets the input: the model takes pixels alone.",
     "numbers": _numbers,
     "outcome": _outcome,
     "output": _output,

@@ -27,7 +27,7 @@ def decision_curve(points: Sequence[Mapping[str, Any]], caption: str) -> Picture
     axes.plot(x, everyone, color=ORANGE, ls="--", label="treat all")
     axes.axhline(0, color=INK, ls=":", lw=1, label="treat none")
     top = max(*model, *everyone, 0.01)
-    axes.set(xlabel="probability from which one would treat", ylabel="net benefit", ylim=(-0.3 * top, 1.15 * top))
+    axes.set(xlabel="threshold probability for treating", ylabel="net benefit", ylim=(-0.3 * top, 1.15 * top))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
     said = "; ".join(f"from {each['threshold']:g}: {each['model']['value']:.3f}" for each in known)
     return picture(figure, f"Decision curve. Net benefit {said}.", caption)
@@ -45,10 +45,10 @@ def deferral(points: Sequence[Mapping[str, Any]]) -> Picture | None:
     for at, each in zip(deferred, points, strict=True):
         if each["error"]["low"] is not None:
             axes.plot([at, at], [100 * each["error"]["low"], 100 * each["error"]["high"]], color=SKY, zorder=0)
-    axes.set(xlabel="percent deferred, the least sure first", ylabel="percent wrong of the rest")
+    axes.set(xlabel="percent deferred, least sure first", ylabel="percent wrong among the rest")
     axes.set_ylim(bottom=0)
     said = "; ".join(f"{at:g} % deferred, {error:.1f} % wrong" for at, error in zip(deferred, errors, strict=True))
-    return picture(figure, f"Deferral: {said}.", "Errors among what is kept when the least sure cases are deferred.")
+    return picture(figure, f"Deferral: {said}.", "Errors among the cases kept when the least sure ones are deferred.")
 
 
 @styled
@@ -67,11 +67,11 @@ def uncertainty(methods: Sequence[Mapping[str, Any]]) -> Picture | None:
                 axes.plot([100 * at for at in deferred], [100 * at for at in error], line, color=color, label=label)
                 at = min(range(len(deferred)), key=lambda point: abs(deferred[point] - 0.1))
                 said.append(f"{label}: {100 * error[0]:.1f} % wrong, {100 * error[at]:.1f} % with 10 % deferred")
-    axes.set(xlabel="percent deferred, the least sure first", ylabel="percent wrong of the rest")
+    axes.set(xlabel="percent deferred, least sure first", ylabel="percent wrong among the rest")
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=7)
     caption = (
-        "Errors among what is kept, by each measure of doubt: the lower its curve, the better it knows its errors."
+        "Errors among the cases kept, by measure of doubt: the lower its curve, the better a measure spots errors."
     )
     return picture(figure, f"Risk and coverage. {'; '.join(said)}.", caption)
 

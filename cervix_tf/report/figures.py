@@ -53,7 +53,7 @@ _STYLE: Any = {
 FEWEST_IN_BIN = 5
 """Rows that a dot of a reliability diagram rests on at least: the share of fewer says next to nothing."""
 _COLLAPSED = "all embeddings are equal"
-_FOUND = "Found among those of each class (sensitivity, true positive rate), 95 % intervals."
+_FOUND = "Share found of each class (sensitivity, true positive rate), with 95 % intervals."
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], caption: str) -> Picture | No
         if each["accuracy_low"] is not None:
             axes.plot([each["confidence"]] * 2, [each["accuracy_low"], each["accuracy_high"]], color=SKY)
     axes.plot(said, right, "o-", color=BLUE, ms=5, lw=1)
-    axes.set(ylabel="share of right predictions", ylim=(-0.03, 1.03), xlim=(0, 1))
+    axes.set(ylabel="share of correct predictions", ylim=(-0.03, 1.03), xlim=(0, 1))
     lows, widths = [each["low"] for each in bins], [each["high"] - each["low"] for each in bins]
     below.bar(lows, [each["n"] for each in bins], widths, align="edge", color=GREY, edgecolor="white")
     below.set(xlabel="probability given to the prediction", ylabel="n")

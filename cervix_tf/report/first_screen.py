@@ -19,8 +19,8 @@ EXAMPLE = 0.05
 _RARE = 0.005
 _SHOWN_DEFERRAL = 0.2
 _WORDS = {
-    "sensitivity": ("Found, of those with it", "found", "missed"),
-    "specificity": ("Cleared, of those without", "cleared", "given a false alarm"),
+    "sensitivity": ("Found, among cases with it", "found", "missed"),
+    "specificity": ("Cleared, among cases without it", "cleared", "given a false alarm"),
 }
 
 
@@ -31,7 +31,7 @@ class Rate:
     words: str
     card: Card
     of_100: str
-    """`Of 100 such cases about 85 are found (79 to 90), 15 are missed.`; empty where it is not defined."""
+    """`Of 100 such cases, about 85 are found (79 to 90) and 15 are missed.`; empty where it is not defined."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _asked(metrics: Mapping[str, Any], views: Sequence[str]) -> str:
 
 def _tested(metrics: Mapping[str, Any]) -> str:
     counts, n = summary_cards.counts(metrics), sum(map(sum, metrics["confusion"]))
-    with_ = f": {counts['positive']} with, {counts['negative']} without" if counts else ""
+    with_ = f": {counts['positive']} positive, {counts['negative']} negative" if counts else ""
     groups, unlabeled = metrics.get("groups"), metrics.get("unlabeled")
     more = f" {unlabeled} more have no label." if unlabeled else ""
     of = f" of {groups} groups (women, visits, slides or fields)" if groups and groups != n else ""
@@ -114,7 +114,7 @@ def _left_out(rows: Mapping[str, Any]) -> str:
     more = skipped["images"] - len(skipped["first"])
     names = [*skipped["first"], *([f"and {more} more"] if more else [])]
     count = "1 image" if skipped["images"] == 1 else f"{skipped['images']} images"
-    return f" Left out as damaged: {count}: {', '.join(names)}."
+    return f" Left out as damaged: {count} ({', '.join(names)})."
 
 
 def _threshold(point: Mapping[str, Any]) -> str:
@@ -128,8 +128,8 @@ def _threshold(point: Mapping[str, Any]) -> str:
         found = f"; here it {_WORDS[name][1]} {percent(here)}" if formatting.defined(here) else ""
         return f"Threshold chosen for a {name} of {100 * float(value):g} % on {on}{found}."
     goals = {
-        "cost": f"so that a missed positive weighs {value} false alarms",
-        "youden": "for the best sum of both rates",
+        "cost": f"so that a missed positive counts as much as {value} false alarms",
+        "youden": "for the highest sum of sensitivity and specificity",
     }
     return f"Threshold chosen {goals.get(name, f'by {name}')} on {on}."
 
@@ -153,7 +153,7 @@ def _rates(metrics: Mapping[str, Any]) -> list[Rate]:
     if known:
         least = min(known, key=lambda name: known[name]["value"])
         card = summary_cards.card("sensitivity", known[least], f"of {least}")
-        found.append(Rate(f"The class found least: {least}", card, _of_100(card, "found", "missed")))
+        found.append(Rate(f"The class found least often: {least}", card, _of_100(card, "found", "missed")))
     return found
 
 
@@ -161,7 +161,7 @@ def _of_100(card: Card, yes: str, no: str) -> str:
     if card.bar is None:
         return ""
     low, value, high = (round(each) for each in card.bar)
-    return f"Of 100 such cases about {value} are {yes} ({low} to {high}), {100 - value} are {no}."
+    return f"Of 100 such cases, about {value} are {yes} ({low} to {high}) and {100 - value} are {no}."
 
 
 def alarms(metrics: Mapping[str, Any]) -> str:
@@ -182,11 +182,11 @@ def alarms(metrics: Mapping[str, Any]) -> str:
     counts = summary_cards.counts(metrics)
     share = counts["positive"] / max(counts["positive"] + counts["negative"], 1) if counts else 0.0
     text = (
-        f"Where {ill} of {people:,} such cases have it{' (an example)' if stated is None else ''}, it would raise "
+        f"If {ill} of {people:,} such cases have it{' (an example)' if stated is None else ''}, the model would raise "
         f"{right + wrong:,} alarms, {right} of them right and {wrong:,} false, and miss {ill - right}."
     )
     if share > 2 * prevalence:
-        text += f" In this test {100 * share:.0f} % have it, so alarms look more reliable here than there."
+        text += f" In this test, {100 * share:.0f} % have it, so alarms look more reliable here than they would there."
     return text
 
 
@@ -200,25 +200,25 @@ def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]], g
         wrong = "It is wrong" if names == 2 else f"It names the wrong one of {names} classes"
         if names == 2 and (metrics.get("operating_point") or {}).get("threshold") is not None:
             wrong = f"{summary_cards.BY_MOST_PROBABLE.capitalize()} it is wrong"
-        told = "; its doubt tells little here" if kept["value"] > 0.95 * whole["value"] else ""
+        told = "; its doubt says little here" if kept["value"] > 0.95 * whole["value"] else ""
         found.append(
-            f"When it is unsure. {wrong} in {percent(whole)}; if the {100 * _SHOWN_DEFERRAL:.0f} % that it is least "
-            f"sure of go to a person, in {percent(kept)} of the rest{told}."
+            f"When it is unsure. {wrong} in {percent(whole)} of cases; if the {100 * _SHOWN_DEFERRAL:.0f} % that it is "
+            f"least sure of go to a person, in {percent(kept)} of the rest{told}."
         )
     else:
-        found.append("When it is unsure. How much deferring helps was not measured here.")
+        found.append("When it is unsure. How much it helps to defer such cases was not measured here.")
     sets = metrics.get("prediction_sets")
     if sets:
         alone = sets["overall"]["share_of_one_class"]
         found.append(
-            f"When more than one class is possible at an error of {100 * sets['error']:g} %: it commits itself to one "
+            f"When more than one class is possible at an error of {100 * sets['error']:g} %: it commits to one "
             f"class in {percent(alone)} of cases."
         )
     alarmed = (metrics.get("quality") or {}).get("alarms")
     warns = " It warns about images that are too dark, blurred or unlike its training images." if gate else ""
     if alarmed and not summary_cards.many_alarms(alarmed):
         warns += f" It did so for {percent(alarmed)} of images here."
-    found.append(f"When the image is of another kind than those it was tested on. {limits.ANY_IMAGE}{warns}")
+    found.append(f"When the image is of a different kind from those it was tested on. {limits.ANY_IMAGE}{warns}")
     return found
 
 

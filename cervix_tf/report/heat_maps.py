@@ -51,14 +51,14 @@ def _measured_here(run: RunDir) -> str:
     return (
         f"What heat maps are worth here: {_share(heat)} of the heat lies in the box around the drawn lesion; "
         f"{_share(even)} would if it were spread evenly. They "
-        + ("point to it, coarsely." if better else "do not point to it: read nothing from them.")
+        + ("point to it, coarsely." if better else "do not point to it: read nothing into them.")
     )
 
 
 def _measured_elsewhere() -> str:
     found: dict[str, Any] = yaml.safe_load(MEASURED.read_text(encoding="utf-8")) if MEASURED.is_file() else {}
     text = (
-        "What heat maps are worth here was not measured: nobody outlined on these images what the network should "
+        "What heat maps are worth here was not measured: nobody outlined in these images what the network should "
         "have seen."
     )
     if found:
@@ -66,10 +66,10 @@ def _measured_elsewhere() -> str:
         no_better = (found["pointing"]["low"] or 0.0) <= middle
         text += (
             f" On {found['images']} drawn images with a known lesion, {found['method']} of a {found['network']} had "
-            f"its warmest point in the lesion in {_share(found['pointing'])}; chance would in "
-            f"{_share(found['chance'])}, always pointing to the middle in {_share(found['middle'])}"
-            f"{': it is not known to beat that guess' if no_better else ''}. Maps of networks from other seeds agreed "
-            f"with a rank correlation of {found['agreement']['value']:.2f}."
+            f"its warmest point in the lesion in {_share(found['pointing'])} of them; chance would in "
+            f"{_share(found['chance'])}, and always pointing to the middle in {_share(found['middle'])}"
+            f"{': it is not known to beat that guess' if no_better else ''}. Maps of networks trained with other seeds "
+            f"agreed with a rank correlation of {found['agreement']['value']:.2f}."
         )
     return text
 

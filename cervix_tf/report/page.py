@@ -190,7 +190,7 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         ],
         "figures_beside": beside,
         "sections": sections,
-        "images": _images_note(listed, root) if images else "Patients' images are left out, as was asked for.",
+        "images": _images_note(listed, root) if images else "Patients' images are left out, as requested.",
         "counts": counts,
         "audit": audit,
         "exports": _exports(exports),
@@ -278,9 +278,9 @@ def _figures(
     found.append(_roc(metrics, positive))
     error = metrics["metrics"].get("expected_calibration_error", {})
     said = (
-        "Calibration: dots are shares observed with 95 % intervals, the dotted line is perfect; "
-        f"no dot for fewer than {figures.FEWEST_IN_BIN} cases. "
-        f"Expected error {summary_cards.text('expected_calibration_error', error)}."
+        "Calibration: dots are observed shares with 95 % intervals, the dotted line is perfect calibration; "
+        f"fewer than {figures.FEWEST_IN_BIN} cases get no dot. "
+        f"Expected calibration error {summary_cards.text('expected_calibration_error', error)}."
     )
     found.append(figures.reliability((metrics.get("calibration") or {}).get("bins", ()), said))
     at = (metrics.get("operating_point") or {}).get("prevalence")
@@ -342,9 +342,9 @@ def _cases(
 def _images_note(listed: Manifest | None, root: str) -> str:
     """Why the page shows no images; empty when it can."""
     if listed is None:
-        return "No manifest stands beside the predictions, so the images themselves are not shown."
+        return "There is no manifest beside the predictions, so the images themselves are not shown."
     if not root:
-        return "The run does not say where its images are (data_root in environment.json): not shown."
+        return "The run does not say where its images are (data_root in environment.json), so they are not shown."
     gone = "The images are no longer where they were (data_root in environment.json); put them back and redo this page."
     return "" if listed.root.is_dir() else gone
 
@@ -361,7 +361,7 @@ _EXPORT_HEADS = {
     "latency_ms_1": "ms, 1 thread",
     "latency_ms_all": "ms, all threads",
     "agreement": "Same predictions",
-    "widest_change": "Widest lead lost",
+    "widest_change": "Largest lead lost",
     "point_agreement": "Same at operating point",
     "widest_point_change": "Furthest from threshold",
     "max_difference": "Largest difference",

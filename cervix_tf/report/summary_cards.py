@@ -83,12 +83,12 @@ def in_cases(metrics: Mapping[str, Any]) -> str:
     by = counts(metrics)
     if by is None:
         wrong = total - sum(row[at] for at, row in enumerate(matrix))
-        return f"Of {_cases(total)} it classified {total - wrong} correctly and {wrong} incorrectly."
+        return f"Of {_cases(total)}, it classified {total - wrong} correctly and {wrong} incorrectly."
     point = metrics.get("operating_point") or {}
     at = "" if point.get("threshold") is None else f"At its operating point ({point['rule']}), "
     return (
-        f"{at}{'of' if at else 'Of'} {_cases(by['positive'])} with {' or '.join(metrics['binary']['positive'])} it "
-        f"missed {by['missed']}; of {_cases(by['negative'])} without, it raised a false alarm in {by['alarmed']}."
+        f"{at}{'of' if at else 'Of'} {_cases(by['positive'])} with {' or '.join(metrics['binary']['positive'])}, "
+        f"it missed {by['missed']}; of {_cases(by['negative'])} without, it raised a false alarm in {by['alarmed']}."
     )
 
 
@@ -137,7 +137,7 @@ def majority(metrics: Mapping[str, Any]) -> str:
     if not sum(rows):
         return ""
     name, share = metrics["classes"][rows.index(max(rows))], max(rows) / sum(rows)
-    return f"Always answering {name}, the majority class, would be right in {100 * share:.1f} %."
+    return f"Always answering {name}, the majority class, would be right in {100 * share:.1f} % of cases."
 
 
 def banners(
@@ -146,8 +146,8 @@ def banners(
     """Warnings that belong above every number, each a word and a sentence."""
     found = []
     drawn = "The images were drawn by a program. These numbers say nothing about patients."
-    other = "Not the data of the paper: its numbers and ours do not measure the same thing."
-    chosen = "As published, the epoch was chosen on the test part, so these numbers are too good."
+    other = "Not the paper's data: its numbers and ours do not measure the same thing."
+    chosen = "As published, the epoch was chosen on the test split, so these numbers are too good."
     # A study that deploys nothing has neither metrics nor contract.
     if metrics.get("synthetic") or contract.get("synthetic") or is_drawn(config):
         found.append(("SYNTHETIC DATA", drawn))
@@ -159,7 +159,7 @@ def banners(
     if quality and many_alarms(quality["alarms"]):
         many = "More than half" if quality["alarms"]["value"] > 0.5 else "A third or more"
         at_fault = f"({percent(quality['alarms'])}) are {' or '.join(quality['by'])}"
-        found.append(("QUALITY", f"{many} of these images {at_fault}: do not trust its answers here."))
+        found.append(("QUALITY", f"{many} of these images {at_fault}: do not trust the model's answers here."))
     if config.get("protocol") == "as_published":
-        found.append(("SELECTED ON THE TEST PART", chosen))
+        found.append(("SELECTED ON THE TEST SPLIT", chosen))
     return found

@@ -51,7 +51,7 @@ def test_every_answer_is_used_and_every_item_has_a_known_one():
 def test_what_no_run_can_know_is_left_to_the_authors(metrics):
     tripod = lines(Facts(metrics), "TRIPOD+AI")
     for item in ("17", "18a", "18d", "19"):
-        assert tripod[item].text == "not reported: the authors must say it"
+        assert tripod[item].text == "not reported: the authors must report it"
     assert lines(Facts(metrics), "STARD-AI")["6"].status == checklist.NOT_REPORTED
 
 
@@ -75,7 +75,7 @@ def test_numbers_are_the_runs_own(metrics, tested):
     assert lines(Facts(strata), "TRIPOD+AI")["23a"].status == checklist.ANSWERED
     point = operating_points.at(tested, OperatingPoint("youden", 0.25), positive=["cancer"], resamples=50)
     said = lines(Facts(metrics | {"operating_point": point}), "STARD-AI")["15c"].text
-    assert said == "Probabilities of 2 classes; positive from 0.25, chosen by youden on validation."
+    assert said == "Probabilities of 2 classes; positive at 0.25 or more, chosen by youden on validation."
 
 
 def test_an_evaluation_does_not_claim_the_files_of_a_run(metrics):

@@ -31,29 +31,29 @@ def shown():
 
 def test_it_asks_counts_and_gives_rates_of_a_hundred(shown):
     assert shown.asked == "Does an image show cancer, or only normal?"
-    assert shown.tested == "Tested on 40 cases: 10 with, 30 without."
+    assert shown.tested == "Tested on 40 cases: 10 positive, 30 negative."
     assert shown.counts == {"positive": 10, "missed": 2, "negative": 30, "alarmed": 3}
     assert [rate.of_100 for rate in shown.rates] == [
-        "Of 100 such cases about 80 are found (44 to 97), 20 are missed.",
-        "Of 100 such cases about 90 are cleared (73 to 98), 10 are given a false alarm.",
+        "Of 100 such cases, about 80 are found (44 to 97) and 20 are missed.",
+        "Of 100 such cases, about 90 are cleared (73 to 98) and 10 are given a false alarm.",
     ]
 
 
 def test_alarms_are_counted_at_five_percent_where_no_prevalence_is_stated(shown):
     # by hand: of 50 with it 0.8 are found; of 950 without it 0.1 alarm
     assert shown.alarms.startswith(
-        "Where 50 of 1,000 such cases have it (an example), it would raise 135 alarms, 40 of them right and 95 false, "
-        "and miss 10."
+        "If 50 of 1,000 such cases have it (an example), the model would raise 135 alarms, 40 of them right and 95 "
+        "false, and miss 10."
     )
-    assert "In this test 25 % have it" in shown.alarms
+    assert "In this test, 25 % have it" in shown.alarms
 
 
 def test_a_stated_prevalence_is_no_example():
     found = made_up()
     point = operating_points.at(found, OperatingPoint("youden", 0.5), positive=["cancer"], prevalence=0.2, resamples=50)
     said = first_screen.alarms(metrics_of(found) | {"operating_point": point})
-    assert said.startswith("Where 200 of 1,000 such cases have it, it would raise 240 alarms, 160 of them right and ")
-    assert said.endswith(" 80 false, and miss 40.")
+    assert said.startswith("If 200 of 1,000 such cases have it, the model would raise 240 alarms, 160 of them right")
+    assert said.endswith(" and 80 false, and miss 40.")
 
 
 def test_a_rare_disease_is_counted_among_a_hundred_thousand():
@@ -64,7 +64,7 @@ def test_a_rare_disease_is_counted_among_a_hundred_thousand():
     said = first_screen.alarms(metrics_of(found) | {"operating_point": point})
     # by hand: 8 of 10 found, a tenth of 99,990 alarmed
     assert said.startswith(
-        "Where 10 of 100,000 such cases have it, it would raise 10,007 alarms, 8 of them right and 9,999 false"
+        "If 10 of 100,000 such cases have it, the model would raise 10,007 alarms, 8 of them right and 9,999 false"
     )
 
 
@@ -78,7 +78,7 @@ def test_groups_of_several_cases_are_counted():
         groups=[str(at // 4) for at in range(40)],
     )
     said = first_screen.screen(metrics_of(grouped), (), ()).tested
-    assert said == "Tested on 40 cases of 10 groups (women, visits, slides or fields): 10 with, 30 without."
+    assert said == "Tested on 40 cases of 10 groups (women, visits, slides or fields): 10 positive, 30 negative."
 
 
 def test_without_positive_classes_it_names_the_class_that_is_found_least():
@@ -86,8 +86,8 @@ def test_without_positive_classes_it_names_the_class_that_is_found_least():
     shown = first_screen.screen(metrics_of(found, positive=()), ("acetic", "iodine"), ())
     assert shown.asked == "Which of 2 classes do the 2 views of a case show: normal, cancer?"
     assert shown.counts is None and shown.alarms == ""
-    assert [rate.words for rate in shown.rates] == ["Classified correctly", "The class found least: cancer"]
-    assert shown.rates[1].of_100.startswith("Of 100 such cases about 80 are found")
+    assert [rate.words for rate in shown.rates] == ["Classified correctly", "The class found least often: cancer"]
+    assert shown.rates[1].of_100.startswith("Of 100 such cases, about 80 are found")
 
 
 def test_silence_is_what_the_deferral_curve_says(shown):
@@ -106,11 +106,11 @@ def test_the_error_of_the_most_probable_class_is_not_taken_for_that_of_the_opera
     assert "By the most probable class it is wrong in 12.5 %" in shown.silent[0]
 
 
-def test_doubt_that_finds_no_errors_is_said_to_tell_little():
+def test_doubt_that_finds_no_errors_is_said_to_say_little():
     curve = [{"deferred": share, "n": 9, "error": {"value": 0.5, "low": 0.4, "high": 0.6}} for share in (0.0, 0.2)]
-    assert first_screen.screen(metrics_of(made_up()), (), curve).silent[0].endswith("its doubt tells little here.")
+    assert first_screen.screen(metrics_of(made_up()), (), curve).silent[0].endswith("its doubt says little here.")
     unknown = first_screen.screen(metrics_of(made_up()), (), ())
-    assert unknown.silent[0] == "When it is unsure. How much deferring helps was not measured here."
+    assert unknown.silent[0] == "When it is unsure. How much it helps to defer such cases was not measured here."
 
 
 def test_a_gate_is_told_also_before_anybody_evaluated_with_it():
@@ -135,7 +135,7 @@ def test_what_the_makers_of_the_model_say_comes_first_and_three_limits_are_shown
 
 def test_a_class_without_inputs_is_said_to_be_untested_and_not_uncertain():
     found = limits.of(metrics_of(made_up(ill=0, right_of_ill=0)))
-    assert "Without a test input, so not tested: cancer." in found and not any("uncertain" in each for each in found)
+    assert "No test input, so not tested: cancer." in found and not any("uncertain" in each for each in found)
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_a_class_without_inputs_is_said_to_be_untested_and_not_uncertain():
             "specificity:0.9",
             "for a specificity of 90 % on the validation rows of A; here it cleared 90.0 % [73.5, 97.9].",
         ),
-        ("youden", "for the best sum of both rates on the validation rows of A."),
-        ("cost:10", "so that a missed positive weighs 10 false alarms on the validation rows of A."),
+        ("youden", "for the highest sum of sensitivity and specificity on the validation rows of A."),
+        ("cost:10", "so that a missed positive counts as much as 10 false alarms on the validation rows of A."),
     ],
 )
 def test_beside_the_threshold_stands_where_it_was_chosen_and_what_became_of_the_rate(rule, said):
@@ -175,7 +175,7 @@ def test_what_the_gate_warned_about_is_a_sentence_and_from_a_third_on_a_banner(s
     assert said.endswith("It did so for 10.0 % [5.0, 20.0] of images here.") is (not many)
     banners = [told for word, told in summary_cards.banners(metrics, {}, {}) if word == "QUALITY"]
     assert [told.startswith(many) for told in banners] == [True] * bool(many)
-    reasons = "are too dark or unlike the training images: do not trust its answers here."
+    reasons = "are too dark or unlike the training images: do not trust the model's answers here."
     assert all(told.endswith(reasons) for told in banners)
 
 
@@ -184,8 +184,8 @@ def test_the_rows_say_what_was_left_out_and_that_none_had_a_split():
         rows = {"split": "all", "remarks": remarks, "left_out": {"images": images, "first": first}}
         return first_screen.screen(metrics_of(made_up()) | {"rows": rows}, (), ()).tested
 
-    assert tested(1, ["x.png"]).endswith("30 without. Left out as damaged: 1 image: x.png.")
-    assert tested(9, ["a", "b", "c"]).endswith("Left out as damaged: 9 images: a, b, c, and 6 more.")
+    assert tested(1, ["x.png"]).endswith("30 negative. Left out as damaged: 1 image (x.png).")
+    assert tested(9, ["a", "b", "c"]).endswith("Left out as damaged: 9 images (a, b, c, and 6 more).")
     assert tested(0, [], ["no row has a split: all 40 are tested"]).endswith(" No row has a split: all 40 are tested.")
 
 

@@ -51,7 +51,7 @@ def test_the_page_shows_what_the_run_holds(template, whole_page):
         "9.42 MB",
         "versions.tensorflow",
         "train.epochs",
-        "24 groups (women, visits or slides); none stands in more than one split.",
+        "24 groups (women, visits or slides); none is in more than one split.",
     ):
         assert part in whole_page.text, part
 
@@ -77,14 +77,14 @@ def test_cases_come_with_one_picture_of_their_images_and_heat_maps(whole_page):
 def test_heat_maps_are_called_what_they_are_with_their_cells_and_what_they_are_worth(whole_run):
     write_json(whole_run.heat_maps, {"method": "Grad-CAM++", "cells": [3, 4]})
     text = checked(page.run(whole_run)).text
-    assert "Grad-CAM++: what the network reacted to, 12 cells an image; not an outline" in text
+    assert "Grad-CAM++: what the network reacted to, 12 cells per image; not an outline" in text
     assert "What heat maps are worth here was not measured" in text
     share = {"low": 0.30, "high": 0.40, "n": 20, "method": "bootstrap"}
     write_json(whole_run.evidence, {"heat": {"value": 0.35, **share}, "even": {"value": 0.35, **share}})
     assert (
         "35.0 % [30.0, 40.0] of the heat lies in the box around the drawn lesion" in checked(page.run(whole_run)).text
     )
-    assert "read nothing from them" in checked(whole_run.report).text
+    assert "read nothing into them" in checked(whole_run.report).text
     write_json(whole_run.evidence, {"heat": {"value": 0.35, **share}, "even": {"value": 0.1, **share}})
     assert "They point to it, coarsely" in checked(page.run(whole_run)).text
 
@@ -99,7 +99,7 @@ def test_heat_maps_that_were_not_measured_come_with_what_was_found_where_lesions
     heat_maps.MEASURED.write_text(yaml.safe_dump(found))
     said = heat_maps.told(RunDir(tmp_path), True).worth
     assert said.startswith("What heat maps are worth here was not measured")
-    assert "in the lesion in 80.0 % [70.0, 90.0]; chance would in 20.0 % [10.0, 30.0]" in said
+    assert "in the lesion in 80.0 % [70.0, 90.0] of them; chance would in 20.0 % [10.0, 30.0]" in said
     assert "to the middle in 60.0 % [50.0, 70.0]. Maps" in said and "correlation of 0.40." in said
     heat_maps.MEASURED.write_text(yaml.safe_dump(found | {"middle": share(0.9)}))
     assert "[80.0, 100.0]: it is not known to beat that guess. Maps" in heat_maps.told(RunDir(tmp_path), True).worth
@@ -115,13 +115,13 @@ def test_the_first_screen_stands_before_everything_else(template, whole_page):
     text = " ".join(whole_page.text.split())
     order = [
         "Do the 7 views of a case show cin2_3 or cancer, or only normal or cin1?",
-        "cases with cin2_3 or cancer it missed",
+        "cases with cin2_3 or cancer, it missed",
         "Sensitivity, 95 % interval",
         "Specificity, 95 % interval",
-        "When it should stay silent",
+        "When a person should decide instead",
         "Limits",
         "Not a medical device. Not evaluated",
-        "Behind it: for those who check",
+        "Details, for those who want to check",
         "Accuracy",
     ]
     places = [text.index(part) for part in order]
@@ -144,7 +144,7 @@ def test_the_checklists_stand_beside_the_page_and_are_linked(template, whole_pag
         "## CLAIM 2024",
         "## STARD-AI",
     ]
-    assert "none in more than one partition" in text and "not reported: the authors must say it" in text
+    assert "none in more than one partition" in text and "not reported: the authors must report it" in text
 
 
 def test_a_papers_roc_curves_take_the_place_of_the_pages(whole_run):

@@ -13,15 +13,15 @@ METRICS = {
 
 def test_the_first_sentence_counts_what_was_missed_and_false_alarms():
     said = summary_cards.in_cases(METRICS)
-    assert said == "Of 23 cases with cin1 or cin2 it missed 3; of 24 cases without, it raised a false alarm in 4."
+    assert said == "Of 23 cases with cin1 or cin2, it missed 3; of 24 cases without, it raised a false alarm in 4."
 
 
 def test_without_positive_classes_it_counts_right_and_wrong():
     assert (
         summary_cards.in_cases(METRICS | {"binary": None})
-        == "Of 47 cases it classified 35 correctly and 12 incorrectly."
+        == "Of 47 cases, it classified 35 correctly and 12 incorrectly."
     )
-    assert summary_cards.in_cases({"classes": ["a"], "confusion": [[1]]}).startswith("Of 1 case it")
+    assert summary_cards.in_cases({"classes": ["a"], "confusion": [[1]]}).startswith("Of 1 case, it")
     assert summary_cards.in_cases({}) == ""
 
 
@@ -37,7 +37,7 @@ def test_with_an_operating_point_the_first_sentence_counts_by_it():
     point = {"rule": "sensitivity:0.95", "threshold": 0.2, "counts": counts}
     said = summary_cards.in_cases(METRICS | {"operating_point": point})
     assert said == (
-        "At its operating point (sensitivity:0.95), of 23 cases with cin1 or cin2 it missed 1; "
+        "At its operating point (sensitivity:0.95), of 23 cases with cin1 or cin2, it missed 1; "
         "of 24 cases without, it raised a false alarm in 9."
     )
 
