@@ -96,7 +96,7 @@ def card(
         "grouping": sheet.grouping.strip(),
         "protocol": split(listed),
     }
-    said = f"{resampling.told(hanging)}; give images in the size of those it learned from, as they were taken."
+    said = f"{resampling.told(hanging)}; give images of the same size as the training images, as they were taken."
     found["limits"] = [found["limits"][0], *(limit.strip() for limit in about["limits"]), said, *found["limits"][1:]]
     found["resampling"] = hanging
     found["files"] = exports

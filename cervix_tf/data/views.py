@@ -101,13 +101,13 @@ def assign(files: Sequence[str], views: Sequence[str], where: str) -> dict[str, 
             continue
         exact = {file: f"{name}_{index}" for file, index in some}
         if len(some) > len(of_kind) or not silent or not _one_to_one(exact, of_kind):
-            raise untold(f"{len(some)} names say {name}, {len(of_kind)} should")
+            raise untold(f"names that say {name}: {len(some)} instead of {len(of_kind)}")
         assigned |= exact
     left = [view for view in views if view not in assigned.values()]
     if len(silent) != len(left):
         raise untold(f"there are {len(files)} images for {len(views)} views")
     if assigned and len({kind(view) for view in left}) > 1:
-        raise untold(f"{silent[0]!r} says no view, others do, and {', '.join(left)} are left")
+        raise untold(f"{silent[0]!r} does not name a view, others do, and {', '.join(left)} are left")
     return assigned | dict(zip(_in_order([(file, "") for file in silent], untold), left, strict=True))
 
 
@@ -115,7 +115,7 @@ def _untold(where: str, remedy: str) -> Callable[[str], InputError]:
     """What turns a reason why the views of a case cannot be told into the error that says so."""
 
     def untold(why: str) -> InputError:
-        return InputError(f"{where}: it cannot be told which image is which view: {why}; {remedy}")
+        return InputError(f"{where}: cannot tell which image is which view: {why}; {remedy}")
 
     return untold
 
@@ -149,7 +149,7 @@ def _in_order(files: Sequence[tuple[str, str]], untold: Callable[[str], InputErr
     ordered = sorted((names.natural(PurePath(file).stem), file) for file, _ in files)
     for (one, first), (other, second) in pairwise(ordered):
         if one == other:
-            raise untold(f"{first!r} and {second!r} are equal but for case, zeros or the form of letters")
+            raise untold(f"{first!r} and {second!r} differ only in case, zeros or the form of letters")
     return [file for _, file in ordered]
 
 

@@ -19,7 +19,7 @@ from cervix_tf.run_dir import RunDir, read_json, write_json
 
 __all__ = ["NOT_A_DEVICE", "STAND_IN", "SYNTHETIC", "as_markdown", "card", "write"]
 SYNTHETIC = "SYNTHETIC: trained and tested on drawn images. Its figures say nothing about real patients."
-STAND_IN = "STAND-IN: trained and tested on another data set than the paper's. Its figures are not the paper's."
+STAND_IN = "STAND-IN: trained and tested on a different data set from the paper's. Its figures are not the paper's."
 
 
 def write(out: RunDir) -> None:
@@ -118,7 +118,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield f"- Output: {model['output']}"
     yield f"- License: {model['license']}"
     if "first_weights" in model:
-        yield f"- First weights: {model['first_weights']}"
+        yield f"- Initial weights: {model['first_weights']}"
     yield f"- Made by: `{model['made_by']}` (commit {model['commit']})"
     yield from (
         "",
@@ -139,7 +139,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## Metrics", "")
     yield from _table(metrics["overall"])
     if metrics["binary"]:
-        yield from ("", f"### Read as {' or '.join(metrics['binary']['positive'])} against the rest", "")
+        yield from ("", f"### Positive = {' or '.join(metrics['binary']['positive'])}, against the rest", "")
         yield from _table(metrics["binary"]["metrics"])
     for name, found in metrics["per_class"].items():
         yield from ("", f"### Class {name}", "")
@@ -159,7 +159,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
             )
         resampled = [row for row in card["files"] if "resampling" in row]
         if resampled:
-            yield from ("", f"Files named mobile or web take images resized before {model['resizing']}:", "")
+            yield from ("", f"Files named mobile or web take images already resized {model['resizing']}:", "")
         for row in resampled:
             yield f"- {row['format']}: {resampling.told(row['resampling'])}."
 
@@ -179,10 +179,10 @@ def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def _input(contract: Contract) -> str:
     one = f"an RGB image, uint8, any size (made for {contract.native_width} x {contract.native_height})"
-    inside = f"resized inside {contract.resizing}"
+    inside = f"resized inside the model {contract.resizing}"
     if not contract.views:
         return f"{one}, {inside}"
-    missing = "; a black image stands for a view that is missing" if contract.missing_views else ""
+    missing = "; a black image takes the place of a missing view" if contract.missing_views else ""
     return f"{len(contract.views)} views in the order {', '.join(contract.views)}, each {one}, {inside}{missing}"
 
 
@@ -193,7 +193,7 @@ def _output(contract: Contract) -> str:
             given += f", calibrated by {contract.calibration.method} scaling on validation"
         if point := contract.operating_point:
             positive = " or ".join(contract.positive)
-            given += f"; positive: {positive} together at least {point.threshold:.4g} ({point.rule} on validation)"
+            given += f"; positive: {positive} together reach {point.threshold:.4g} ({point.rule} on validation)"
         return given
     return (
         f"embeddings; neighbors.npz beside the model turns them into each class's share of the nearest training "

@@ -92,7 +92,7 @@ def told(found: dict[str, Any]) -> str:
     """What `hanging` gives, in a sentence that says which decisions it is of."""
     share = f"{found['changed']} of {found['n']} decisions by the most probable class"
     share += " depend on the size of the incoming image and on how it is resized"
-    share += _most(found, "they led by up to")
+    share += _most(found, "their leads were up to")
     if (at := found.get("at_point")) is None:
         return share
     called = f"{share}; at the operating point ({at['rule']}) {at['changed']} of {found['n']} do"
@@ -103,7 +103,7 @@ def _most(found: dict[str, Any], before: str, after: str = "") -> str:
     if not found["changed"]:
         return ""
     most = max(found["by"], key=lambda name: found["by"][name])
-    return f" ({before} {found['widest_change']:.3f}{after}; most with {most}: {found['by'][most]})"
+    return f" ({before} {found['widest_change']:.3f}{after}; most changed with {most}: {found['by'][most]})"
 
 
 def _every_way(pixels: np.ndarray, contract: Contract) -> dict[str, np.ndarray]:

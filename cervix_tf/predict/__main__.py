@@ -212,9 +212,9 @@ def _notes(contract: Contract) -> list[str]:
         positive = " or ".join(contract.positive)
         notes.append(f"Positive: {positive} together at least {point.threshold:.4g} ({point.rule} on validation rows).")
     if contract.synthetic:
-        notes.append("SYNTHETIC: this model has learned from drawn images; what it says of real ones means nothing.")
+        notes.append("SYNTHETIC: this model was trained on drawn images; what it says about real ones means nothing.")
     elif contract.stand_in:
-        notes.append("STAND-IN: this model has learned from another data set than the paper's.")
+        notes.append("STAND-IN: this model was trained on a different data set from the paper's.")
     return notes
 
 

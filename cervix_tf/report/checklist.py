@@ -74,7 +74,8 @@ def _markdown(title: str, found: Sequence[Checklist]) -> Iterator[str]:
     yield (
         "Generated from the run's files: an answer says what they contain and where; nothing was filled in by hand. "
         "What a run cannot know is *not reported*. Topics are in our words: the guidelines' own text is what counts. "
-        "Item numbers were compared with independent transcriptions of the published lists, not with the publishers' pages."
+        "Item numbers were compared with independent transcriptions of the published lists, not with the publishers' "
+        "pages."
     )
     for each in found:
         yield from ("", f"## {each.name}", "", f"{each.source}. {each.tally}.", "")

@@ -90,7 +90,7 @@ def test_a_folder_of_visits_is_screened_at_once_but_for_those_whose_order_nobody
     until_told(page, "Screened 2 of 2.")
     told = page.locator("#cases tbody tr").all_inner_texts()
     assert [re.search(r"case \d+", row)[0] for row in told] == ["case 9", "case 10", "case 11", "case 12"]
-    assert "1 names say acetic, 2 should" in told[2] and "2 images in this folder, a visit has 3" in told[3]
+    assert "names that say acetic: 1 instead of 2" in told[2] and "2 images in this folder; a visit has 3" in told[3]
     expected = runtime.probabilities(
         runtime.load(visit_run.tflite()), [[str(file) for file in files] for files in whole]
     )

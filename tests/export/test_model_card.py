@@ -41,9 +41,9 @@ def test_the_card_states_use_data_metrics_and_limits(run, single_run):
         "# Model card: colors 1.2.3",
         "SYNTHETIC: trained and tested on drawn images",
         "Not a medical device. Not evaluated, cleared or approved",
-        "uint8, any size (made for 64 x 48), resized inside to 32 x 24 pixels (width x height)",
+        "uint8, any size (made for 64 x 48), resized inside the model to 32 x 24 pixels (width x height)",
         "60 inputs of 60 groups (red 20, green 20, blue 20)",
-        "### Read as red against the rest",
+        "### Positive = red, against the rest",
         "### Class blue",
         "| tflite-int8 | model_int8.tflite | 1.23 | 2.0 | 1.0 | 97.5 % of 40, kept by --force |",
         "`python -m made_up`",
@@ -70,7 +70,7 @@ def test_a_stand_in_and_strata_and_undefined_metrics_are_shown(run):
     assert "SYNTHETIC" not in text
     assert "### By age: under 30" in text
     assert "| accuracy | - | - | 0 | undefined: no rows |" in text
-    assert "Views given in another order" in text
+    assert "Views given in a different order" in text
 
 
 def test_the_card_names_no_folder_of_the_machine_it_was_made_on(run):

@@ -74,7 +74,7 @@ def test_where_nothing_changes_nothing_is_told_of_leads(pictures):
     arrived = resampling.arrive(pictures[1:], FINE)
     found = resampling.hanging(MODEL, arrived, as_it_is(pictures[1:]))
     assert (found["changed"], found["widest_change"]) == (0, 0)
-    assert "led by" not in resampling.told(found)
+    assert "leads were" not in resampling.told(found)
 
 
 def test_so_many_images_are_looked_at_and_no_more():
