@@ -11,14 +11,14 @@ COMMANDS = {
     "data audit": "Is the data sound: broken, duplicate, conflictingly labeled, leaking images?",
     "data split": "What is trained on, what is tested on, with no group in both?",
     "train": "How well does a network of the zoo learn my own classes?",
-    "predict": "What does a model say of these images?",
+    "predict": "What does a model say about these images?",
     "evaluate": "How good is a model on this data, with intervals?",
     "compare": "Which of several models is better on the same cases, and is it chance?",
     "export": "How do I take a run's model to a server or a phone, and does it decide the same there?",
     "app": "How do I screen images in a browser or on a phone, offline and without sending them anywhere?",
     "report": "What did a run find, on one page?",
-    "models list": "Which networks are there, and where do their weights come from?",
-    "doctor": "What hardware is here, what is chosen for it, what would be faster, is the installation complete?",
+    "models list": "Which networks are available, and where do their weights come from?",
+    "doctor": "What hardware is here, what settings does it get, what would be faster, is the installation complete?",
 }
 
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runpy.run_module(f"cervix_tf.{command}", run_name="__main__", alter_sys=True)
         return
     if command not in ("", "-h", "--help"):
-        print(f"error: {command}: no such command; python -m cervix_tf lists them", file=sys.stderr)
+        print(f"error: {command}: no such command; python -m cervix_tf lists all", file=sys.stderr)
         sys.exit(2)
     width = max(map(len, COMMANDS))
     for command, question in COMMANDS.items():

@@ -47,19 +47,19 @@ class Augmentation:
     vertical_flip: Probability = 0.0
     """Probability."""
     quarter_turns: bool = False
-    """Also turn by 0, 90, 180 or 270 degrees, a stretched image too: for cells, which have no upper side."""
+    """Also turn by 0, 90, 180 or 270 degrees, even a stretched image: for cells, which have no upright."""
     mirror_outside: bool = False
-    """Continue the image beyond its edges by its mirror image instead of black."""
+    """Fill the area beyond the image's edges with its mirror image instead of black."""
     shift: Annotated[tuple[float, float], Range(-1, 1), Rising()] = (0.0, 0.0)
-    """Shares of the width and of the height, uniform between the two, each drawn for itself."""
+    """Shares of the width and of the height, uniform between the two, each drawn independently."""
     gamma: Annotated[tuple[float, float], Range(0, 100, above=True), Rising()] = (1.0, 1.0)
     """Exponent of pixels in [0, 1], its logarithm uniform between the two; above 1 darkens."""
     brightness: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
-    """Factor of the pixels after that, uniform between the two; what exceeds white is white."""
+    """Factor applied to the pixels after that, uniform between the two; what exceeds white is white."""
     contrast: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
-    """Factor of the distance to the image's mean gray, uniform between the two."""
+    """Factor applied to the distance from the image's mean gray, uniform between the two."""
     saturation: Annotated[tuple[float, float], Range(0, 100), Rising()] = (1.0, 1.0)
-    """Factor of the distance to each pixel's gray, uniform between the two."""
+    """Factor applied to the distance from each pixel's gray, uniform between the two."""
 
 
 _SIDE = Range(8, 8192)
@@ -74,15 +74,15 @@ class Images:
     width: Annotated[int, _SIDE] = 224
     """Pixels."""
     batch_size: Count = 32
-    """Images (or cases) a step, over all devices together."""
+    """Images (or cases) per step, over all devices together."""
     cache: Literal["none", "memory", "disk"] = "none"
-    """Keep decoded images (about 0.9 MB each at 480 x 640): every epoch after the first skips decoding. On disk they
-    lie in the user's cache folder (~/.cache/cervix_tf, or CERVIX_TF_CACHE), which nobody else can read."""
+    """Keep decoded images (about 0.9 MB each at 480 x 640), so that every epoch after the first skips decoding. On
+    disk, they are in the user's cache folder (~/.cache/cervix_tf, or CERVIX_TF_CACHE), which nobody else can read."""
     supersampling: Annotated[int, Range(1, 8)] = 1
-    """Resize bilinearly to so many times the network's size, then average blocks of that many pixels a side. 1: plain
+    """Resize bilinearly to this many times the network's size, then average blocks of that many pixels a side. 1: plain
     bilinear, which skips most pixels of a photograph of several megapixels."""
     size: Annotated[int, ZeroOr(_SIDE)] = 0
-    """Pixels of both sides at once; 0: as height and width say."""
+    """Pixels of both sides at once; 0: use height and width."""
 
     def __post_init__(self) -> None:
         """Height and width are what networks ask for, so that `size` is written there."""
@@ -112,7 +112,7 @@ class SGDConfig:
     momentum: BelowOne = 0.0
     weight_decay: NotNegative = 0.0
     cosine: bool = False
-    """Let the learning rate fall to nothing over the epochs, along a cosine."""
+    """Let the learning rate fall to zero over the epochs, along a cosine."""
 
 
 _FOLDER = Written(".+", "the name of a folder")
@@ -125,7 +125,7 @@ class Source:
     root: Path | None = None
     """Folder of the images in their original layout."""
     manifest: Path | None = None
-    """Manifest CSV made before with `python -m cervix_tf.data import`; without it the root is imported."""
+    """Manifest CSV from `python -m cervix_tf.data import`; without one, the root is imported."""
     labels: tuple[tuple[str, str], ...] = ()
     """Class folder or label in the source, then the class it stands for, and so on: healthy normal grade_1 cin1."""
     train_folder: Annotated[str, _FOLDER] = "train"
@@ -133,10 +133,10 @@ class Source:
     test_folder: Annotated[str, _FOLDER] = "test"
     """Cervigram visits: folder of the test visits, relative to the root."""
     overrides: Path | None = None
-    """Cervigram visits: CSV with columns visit, file, view for visits that the order of names gets wrong."""
+    """Cervigram visits: CSV with columns visit, file, view for visits whose file names give the wrong order."""
     damaged: Literal["fail", "skip"] = "fail"
-    """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
-    named and counted in the report."""
+    """What to do with images that are damaged or otherwise cannot be read: stop and name them, or leave them out, named
+    and counted in the report."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class StudyConfig:
     data: Source = Source()
     seed: Seed = 0
     devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
+    """all, cpu, or a number; several devices are mirrored."""
 
 
 def is_drawn(config: Mapping[str, Any]) -> bool:

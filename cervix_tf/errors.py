@@ -64,7 +64,7 @@ def exit_cleanly() -> Iterator[None]:
     except BrokenPipeError:
         _leave(_CLOSED_PIPE)
     except KeyboardInterrupt:
-        print("\ninterrupted; start the same command again to go on", file=sys.stderr)
+        print("\ninterrupted; run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
     except Exception as error:
         code = system_code(error)

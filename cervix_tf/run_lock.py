@@ -43,7 +43,7 @@ def held(folder: Path) -> Iterator[None]:
         except OSError as error:
             print(
                 f"warning: {folder}: this file system has no locks ({error.strerror}); "
-                "see to it that no other process uses this run",
+                "make sure that no other process uses this run",
                 file=sys.stderr,
             )
         else:

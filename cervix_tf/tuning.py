@@ -27,9 +27,9 @@ class Execution:
 
     threads: Annotated[int, Range(0, 1024)] = 0
     """Compute threads; the same number gives the same results on any number of cores of the same kind. 0: as many as
-    the run was started with, at first one per core."""
+    the run was started with, or one per core for a new run."""
     deterministic: bool = False
-    """Use only operations that give the same results every time, on a GPU too; slower."""
+    """Use only operations that give the same results every time, even on a GPU; slower."""
 
 
 class Choice(NamedTuple):

@@ -42,10 +42,10 @@ def list_() -> None:
 
 
 def new(name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME")]) -> None:
-    """Write a study of its own below `experiments`, which runs as it is, to fill in.
+    """Create a new study in `experiments`, which runs as it is and is ready to fill in.
 
     Args:
-        name: of the package: lower-case letters, digits and underscores
+        name: name of the package: lower-case letters, digits and underscores
     """
     if not name.isidentifier() or name != name.lower() or name.startswith("_") or keyword.iskeyword(name):
         raise InputError(f"{name!r}: give lower-case letters, digits and underscores, such as smith2026")

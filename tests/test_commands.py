@@ -33,7 +33,7 @@ def test_a_command_may_follow_the_name_of_the_package_and_an_unknown_one_is_refu
     told = subprocess.run([*words, "train", "none.csv", "-o", out], capture_output=True, text=True, check=False)
     assert told.returncode == 2 and "none.csv: no such file" in told.stderr
     told = subprocess.run([*words, "learn", "none.csv"], capture_output=True, text=True, check=False)
-    assert told.returncode == 2 and told.stderr == "error: learn: no such command; python -m cervix_tf lists them\n"
+    assert told.returncode == 2 and told.stderr == "error: learn: no such command; python -m cervix_tf lists all\n"
 
 
 def test_the_networks_are_listed_with_the_weights_there_are_and_without_a_library_s_own_lines():

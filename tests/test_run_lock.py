@@ -90,7 +90,7 @@ def test_where_there_are_no_locks_a_warning_says_so_and_nothing_is_cleared(tmp_p
     (tmp_path / ".part-01234567-half.csv").write_text("perhaps another's")
     with run_lock.held(tmp_path):
         assert (tmp_path / ".part-01234567-half.csv").exists()
-    assert "has no locks (Operation not supported); see to it that no other process" in capsys.readouterr().err
+    assert "has no locks (Operation not supported); make sure that no other process" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path):

@@ -16,7 +16,7 @@ from cervix_tf.errors import InputError, exit_cleanly
 
 @dataclass(frozen=True)
 class Options:
-    """A model as a page for a browser or a phone: images in, probabilities out, no image leaves the device.
+    """Turn a model into a page for a browser or a phone: images in, probabilities out, no image leaves the device.
 
     Research only: not a medical device.
     """
@@ -24,9 +24,9 @@ class Options:
     model: tyro.conf.Positional[Path]
     """Run directory, one .tflite file that `python -m cervix_tf.export` wrote, or a released model's name."""
     out: Path | None = None
-    """Write the page to this folder, for any web server (https), and do not serve it."""
+    """Write the page to this folder, for any web server (https), instead of serving it."""
     port: int = 8000
-    """Of this machine, where the page is served; 0 = any that is free."""
+    """Port on this machine where the page is served; 0 = any free one."""
     strings: Path | None = None
     """A translation of the page: every text of cervix_tf/app/web/strings.json in another language."""
 

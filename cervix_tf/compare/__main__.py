@@ -20,7 +20,8 @@ from cervix_tf.run_dir import RunDir, read_object, write_json
 
 @dataclass(frozen=True)
 class Options:
-    """Compare finished runs on the cases that all of them predicted; a network of single images by its cases' means.
+    """Compare finished runs on the cases that all of them predicted; networks of single images by the mean over each
+    case.
 
     Writes comparison.json, comparison.csv and a forest plot, forest.png and forest.svg.
     """
@@ -28,9 +29,9 @@ class Options:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Two or more run directories, rows of one (RUN/rows/NAME) or predictions.csv files."""
     metric: Literal["accuracy", "auc", "macro_f1"] = "accuracy"
-    """What is compared."""
+    """The metric to compare."""
     positive: tuple[str, ...] = ()
-    """Classes that AUC counts as positive; as the runs' metrics.json say if not given."""
+    """Classes that AUC counts as positive; if not given, those in the runs' metrics.json."""
     correction: Literal["holm", "bh"] = "holm"
     """For many pairs: Holm (any false alarm) or Benjamini-Hochberg (share of false alarms)."""
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("comparison")
@@ -38,7 +39,7 @@ class Options:
     resamples: int = 2000
     """Bootstrap resamples."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
 
 
 def main(arguments: list[str] | None = None) -> None:

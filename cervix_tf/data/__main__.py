@@ -48,12 +48,12 @@ def import_(
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="CSV")],
     importer: OmitArgPrefixes[importers.Options] = importers.Options(),  # noqa: B008 (frozen)
 ) -> int:
-    """Make a manifest of a folder in its original layout; say what it holds and what was left out.
+    """Make a manifest of a folder in its original layout; say what it contains and what was left out.
 
     Args:
         root: folder of the images
         out: manifest to write
-        importer: what an importer may need to be told
+        importer: settings that only some importers need
     """
     atomic.check_target(out)
     imported = importers.load(name, root, importer)
@@ -88,11 +88,11 @@ def audit(
     Args:
         manifest: manifest CSV
         root: folder that its paths are relative to; default: the manifest's own
-        out: write the findings there: path, kind, severity, reason, other
-        exclusions: write the images to leave out there: path, reason
+        out: file for the findings: path, kind, severity, reason, other
+        exclusions: file for the list of images to leave out: path, reason
         workers: threads; 0 = one per core
         max_megapixels: larger images are errors and are not decoded; default: as everywhere, 50 or CERVIX_TF_MAX_PIXELS
-        near_bits: most differing bits, of 64, of the perceptual hashes of near-duplicates
+        near_bits: most bits, of 64, in which the perceptual hashes of near-duplicates may differ
     """
     from cervix_tf.data import audit as audits
     from cervix_tf.data import groups
@@ -104,7 +104,7 @@ def audit(
         if target is not None:
             atomic.check_target(target, inputs=[manifest])
     if out is not None and exclusions is not None and out.resolve() == exclusions.resolve():
-        raise errors.InputError(f"{out}: findings and exclusions are two files; give each a name of its own")
+        raise errors.InputError(f"{out}: findings and exclusions are two files; give them different names")
     table = manifests.read(manifest, root)
     _check_root(table, manifest)
     report = audits.audit(table, workers=workers, max_megapixels=max_megapixels, threshold=near_bits)
@@ -121,7 +121,7 @@ def audit(
     if len(near):
         at = f" --root {shlex.quote(str(root))}" if root else ""
         command = f"python -m cervix_tf.data split {shlex.quote(str(manifest))}{at} --similar"
-        print(f"{len(near)} such pairs; this keeps each in one split: {command}")
+        print(f"{len(near)} such pairs; to keep each in one split: {command}")
     for doubt in groups.doubts(table):
         print(f"warning: {doubt}")
     if out is not None:
@@ -153,7 +153,7 @@ def split(
 
     Args:
         manifest: manifest CSV
-        by: group: stratified by class, no group in two parts; class: at random within each class, may leak
+        by: group: stratified by class, no group in two splits; class: at random within each class, may leak
         test: share of the images, 0 to 1
         validation: share of the images, 0 to 1
         seed: the same seed gives the same split, whatever the order of the rows
@@ -199,7 +199,7 @@ def split(
         return 0
     held = Counter(name for name in table.rows["split"] if name)
     if held:
-        print(f"before, the split column held {', '.join(f'{name} ({n} rows)' for name, n in held.items())}")
+        print(f"the split column previously held {', '.join(f'{name} ({n} rows)' for name, n in held.items())}")
     _write(whole, out or manifest)
     return 0
 
@@ -217,7 +217,7 @@ def show(
         manifest: manifest CSV
         root: folder that its paths are relative to; default: the manifest's own
         out: contact sheet to write; without it none is drawn
-        columns: most images in a line of the sheet
+        columns: most images in a row of the sheet
         seed: which images the sheet shows
     """
     from cervix_tf.data import contact_sheet
@@ -256,7 +256,7 @@ def _write(manifest: Manifest, out: Path) -> None:
     if out.resolve().parent != manifest.root.resolve():
         print(f"paths in it are relative to {manifest.root}: read it with --root {folder}")
         root = f" --data.root {folder}"
-    print(f"a study takes it by --data.manifest {shlex.quote(str(out))}{root}")
+    print(f"to use it in a study: --data.manifest {shlex.quote(str(out))}{root}")
     own = root.replace("--data.root", "--root")
     classes = len(set(manifest.rows["label"]) - {""})
     if classes > 1:

@@ -40,11 +40,11 @@ def _without(rows: pd.DataFrame) -> str:
     groups = groups_of(rows)
     missing = int((groups == "").sum())
     if missing == len(rows):
-        return f"no row names a group or a case, so every image counts as a woman of its own: {_FILL}"
+        return f"no row names a group or a case, so every image counts as a different woman: {_FILL}"
     if missing:
-        return f"{missing} of {len(rows)} rows name neither group nor case, each counts as a woman of its own: {_FILL}"
+        return f"{missing} of {len(rows)} rows name neither group nor case; each counts as a different woman: {_FILL}"
     if len(rows) > 1 and groups.nunique() == len(rows):
-        return f"every row is a group of its own; if a woman has several images here, {_FILL}"
+        return f"every row is its own group; if a woman has several images here, {_FILL}"
     return ""
 
 
@@ -67,6 +67,4 @@ def _shared_bytes(rows: pd.DataFrame) -> str:
         return ""
     first = known[known["sha256"] == shared[0]].drop_duplicates("group")
     shown = " and ".join(f"{path} of {group!r}" for path, group in zip(first["path"], first["group"], strict=True))
-    return (
-        f"{len(shared)} files stand under several groups with the same bytes ({shown}): `--similar` keeps them together"
-    )
+    return f"{len(shared)} files with the same bytes are in several groups ({shown}): `--similar` keeps them together"

@@ -92,7 +92,7 @@ class PixelCache:
 
     def _say(self, error: OSError) -> None:
         print(
-            f"note: {self._folder}: {error.strerror}: images that are not kept there yet are decoded again in each "
+            f"note: {self._folder}: {error.strerror}: images that are not stored there yet are decoded again in each "
             f"epoch; free some space or set {FOLDER} to another folder",
             file=sys.stderr,
         )

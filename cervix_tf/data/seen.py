@@ -151,7 +151,7 @@ def overlap(seen: Seen, tested: Manifest, *, read: bool = True) -> Overlap:
 def remarks(seen: Seen | None, overlap: Overlap | None) -> list[str]:
     """Warnings of what was seen before, and what cannot be known about it."""
     if seen is None or overlap is None:
-        return ["the model does not say what it was trained on: whether these images are among that is not known"]
+        return ["the model does not say what it was trained on: whether these images are among it is not known"]
     unsaid = [
         f"the model's run does not say which images it was {verb} on"
         for verb, part in (("trained", seen.trained), ("chosen", seen.chosen))
@@ -159,7 +159,7 @@ def remarks(seen: Seen | None, overlap: Overlap | None) -> list[str]:
     ]
     unread = []
     if overlap.unknown_files:
-        unread = [f"{overlap.unknown_files} of these files could not be read to see whether the model knows them"]
+        unread = [f"{overlap.unknown_files} of these files could not be read to check whether the model has seen them"]
     return [*(f"WARNING: {each}" for each in overlap.warnings()), *unsaid, *unread]
 
 

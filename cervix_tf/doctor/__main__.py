@@ -19,9 +19,9 @@ from cervix_tf.version import __version__
 
 @dataclass(frozen=True)
 class Options:
-    """Print what hardware there is, what is chosen for it, and what would be faster; check the installation.
+    """Print the hardware found, the settings chosen for it and what would be faster; check the installation.
 
-    Ends with exit code 1 where something is wrong.
+    Ends with exit code 1 if something is wrong.
     """
 
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "--precision auto": tuning.precision(here, found.gpus),
             "--threads 0": tuning.Choice(str(here.cores), "one for each core that this process may use"),
         }
-        _print("\nChosen here", ((name, str(choice)) for name, choice in chosen.items()))
+        _print("\nChosen settings", ((name, str(choice)) for name, choice in chosen.items()))
         hints = list(checks.faster(here, found, graphics, os.environ)) or ["nothing known"]
         _print("\nWould be faster", ((str(at), hint) for at, hint in enumerate(hints, 1)))
         needed = list(checks.installation(found))

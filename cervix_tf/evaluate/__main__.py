@@ -29,66 +29,65 @@ ROW = "row.json"
 
 @dataclass(frozen=True)
 class Options:
-    """Evaluate a finished model on the images of a manifest, or of several.
+    """Evaluate a finished model on the images of one or more manifests.
 
-    Writes predictions.csv, metrics.json and report.html. Nothing but the model's own
-    files and the manifest is needed.
+    Writes predictions.csv, metrics.json and report.html. Needs only the model's own files and the manifest.
     """
 
     model: tyro.conf.Positional[Path]
     """Run directory, SavedModel folder, .tflite file, or a released model's name (saved_models/README.md)."""
     manifest: tuple[Path, ...]
-    """CSV with one row per image, from `python -m cervix_tf.data import`. Of several, such as the data of other
-    hospitals, each one's results are written to a folder of its own, and row.json compares them."""
+    """CSV with one row per image, from `python -m cervix_tf.data import`. Given several, such as the data of other
+    hospitals, the results of each are written to a folder of its own, and row.json compares them."""
     root: tuple[Path, ...] = ()
-    """Folder that the manifest's paths are relative to; the manifest's own folder if not given. Of several manifests
-    one folder for all, or one for each."""
+    """Folder that the manifest's paths are relative to; the manifest's own folder if not given. For several manifests,
+    one folder for all or one for each."""
     split: str = "test"
     """Rows to evaluate: those with this value in the column split; "all" = every row. Where no row has a split,
     all are evaluated too."""
     view: str = ""
     """For a model of single images: only this kind of view, such as green or acetic."""
     by: tuple[Literal["age", "site", "device", "view"], ...] = ()
-    """Metrics also for each age group, site, device (scanner, camera) or kind of view, and how far each is from the
-    others."""
+    """Also give metrics for each age group, site, device (scanner, camera) or kind of view, and how far apart they
+    are."""
     damaged: Literal["fail", "skip"] = "fail"
-    """What to do with images that are damaged or otherwise cannot be read: end with their names, or leave them out,
-    named and counted."""
+    """What to do with images that are damaged or otherwise cannot be read: stop and name them, or leave them out, named
+    and counted."""
     aggregate: Literal["mean", "max"] | None = None
     """One prediction per case (a group, where cases are not named) instead of one per image."""
     validation_split: str = "validation"
     """Rows on which thresholds for a fixed specificity are chosen; never those of --split."""
     margin: float | None = None
-    """Also how good it is to call positive what is ahead by more than this: the likeliest of the model's positive
-    classes against the likeliest other one, -1 (every row is positive) to 1 (none)."""
+    """Also measure how good it is to call positive whatever has a margin above this: the lead of the likeliest of the
+    model's positive classes over the likeliest other one, -1 (every row is positive) to 1 (none)."""
     operating_point: str = ""
-    """Also how good the model is at a threshold chosen on the validation rows: sensitivity:0.95 or specificity:0.9
-    (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive weighs ten false alarms).
-    Of several manifests it is chosen once, on the first one's, and tested on all. Without it, at the threshold of the
-    model's contract, where `python -m cervix_tf.export` has put one."""
+    """Also measure how good the model is at a threshold chosen on the validation rows: sensitivity:0.95 or
+    specificity:0.9 (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive costs as
+    much as ten false alarms). With several manifests, it is chosen once, on the first, and tested on all. Without this
+    option, the threshold in the model's contract is used, if `python -m cervix_tf.export` has put one there."""
     prevalence: float | None = None
-    """Share of positives among the cases it is for (cells or women: what one answer is about), such as 0.05:
-    predictive values at that prevalence, of the operating point, else of the most probable class."""
+    """Share of positives where the model is to be used (among cells or women: whatever one answer is about), such as
+    0.05: gives predictive values at that prevalence, for the operating point or else the most probable class."""
     set_error: float | None = None
-    """Also sets of classes that miss the true one in at most this share of each class, such as 0.1, by the validation
-    rows; and the error that is left when the least sure images are deferred to a person."""
+    """Also give sets of classes that miss the true one in at most this share of each class, such as 0.1, based on the
+    validation rows, and the error that remains when the least sure images are deferred to a person."""
     repeatability: bool = False
-    """Also how far the model says the same of several images of one case (column case, else group): kappa, and the
-    share of cases decided both ways. For images that show the same, not for cells of one slide."""
+    """Also measure how consistently the model decides on several images of one case (column case, else group): kappa,
+    and the share of cases decided both ways. For images that show the same thing, not for cells of one slide."""
     uncertainty: tuple[Literal["flips", "turns", "dropout"], ...] = ()
-    """Also what the spread of several answers to one image is worth as a measure of doubt, beside the probability of
-    the most probable class: of flipped images, of those also turned by a quarter (cells, not photographs with an
-    upright), or of passes with dropout (needs the run's Keras model)."""
+    """Also measure what the spread of several answers to one image is worth as a measure of doubt, compared with the
+    probability of the most probable class: flipped images, images also turned by a quarter (for cells, not for
+    photographs with an upright), or passes with dropout (needs the run's Keras model)."""
     ensemble: tuple[Path, ...] = ()
-    """The same for models of one study from other seeds, together with this one."""
+    """The same for models of one study trained with other seeds, together with this one."""
     samples: int = 20
-    """Passes with dropout."""
+    """Number of passes with dropout."""
     data: str = ""
-    """Name of the data in the results; the manifest's file name and the split if not given."""
+    """Name of the data in the results; if not given, the manifest's file name and the split."""
     synthetic: bool | None = None
-    """Label the results as synthetic; as the model's contract says if not given."""
+    """Label the results as synthetic; if not given, as the model's contract says."""
     stand_in: bool | None = None
-    """Label the results as resting on a stand-in data set; as the model's contract says if not given."""
+    """Label the results as resting on a stand-in data set; if not given, as the model's contract says."""
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("evaluation")
     """Folder for the results."""
     batch_size: int = 32
@@ -96,7 +95,7 @@ class Options:
     resamples: int = 2000
     """Bootstrap resamples."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     no_images: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show no patients' images in the report."""
 

@@ -62,7 +62,7 @@ def _overall(summary: Mapping[str, Any]) -> Iterator[str]:
     yield _line("accuracy", accuracy, accuracy["method"])
     yield from _each(_some(summary["metrics"], _MAIN))
     if summary["binary"]:
-        yield f"read as {' or '.join(summary['binary']['positive'])} against the rest:"
+        yield f"positive = {' or '.join(summary['binary']['positive'])}, against the rest:"
         decided = () if summary.get("operating_point") else ("sensitivity", "specificity")
         yield from _each(_some(summary["binary"]["metrics"], ("auc", *decided)))
     if above := summary.get("at_margin"):
@@ -88,7 +88,7 @@ def _silence(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"prediction sets that may miss {100 * held['error']:g} % of each class:"
         yield from _each(held["overall"])
         yield from _each({f"coverage of {name}": found["coverage"] for name, found in held["per_class"].items()})
-        yield "error of what is kept when the least sure are deferred:"
+        yield "error among the cases kept when the least sure are deferred:"
         yield from _each({f"{100 * each['deferred']:g} % deferred": each["error"] for each in summary["deferral"]})
 
 
@@ -113,7 +113,7 @@ def _repeatability(summary: Mapping[str, Any]) -> Iterator[str]:
 def _quality(summary: Mapping[str, Any]) -> Iterator[str]:
     if gate := summary.get("quality"):
         reasons = ", ".join(f"{words}: {count}" for words, count in gate["by"].items())
-        yield f"images that the model should not be asked about{f' ({reasons})' if reasons else ''}:"
+        yield f"images that the quality gate warned about{f' ({reasons})' if reasons else ''}:"
         yield _line("share with alarm", gate["alarms"])
         yield from (_line(f"accuracy, {name}", gate["accuracy"][name]) for name in ("without alarm", "with alarm"))
 

@@ -26,10 +26,10 @@ _SETS = "prediction sets"
 _CALIBRATION = "calibration"
 _FIXED = "thresholds for a fixed specificity"
 _ELSEWHERE = {
-    _POINT: "the threshold may reach less than what was asked",
-    _SETS: "the sets may miss more than what was asked",
+    _POINT: "the threshold may reach less than asked",
+    _SETS: "the sets may miss more than asked",
     _CALIBRATION: "probabilities may be less well calibrated",
-    _FIXED: "the specificity may be lower than what was asked",
+    _FIXED: "the specificity may be lower than asked",
 }
 """What may come of it on other data, where results on the rows that it was chosen on look better than they are."""
 
@@ -137,7 +137,7 @@ def _of_rows(chosen: list[str], on: str, rows: Manifest | None, known: Seen | No
     what = " and ".join(chosen)
     before = seen.overlap(known, rows) if known and rows else None
     misleading = (
-        "on such rows results look better than they are, so that elsewhere "
+        "on such rows, results look better than they are, so elsewhere "
         f"{' and '.join(_ELSEWHERE[each] for each in chosen)}"
     )
     if before and before.trained_files:
@@ -158,7 +158,7 @@ def _of_rows(chosen: list[str], on: str, rows: Manifest | None, known: Seen | No
         return "remarks", ""
     return (
         "remarks",
-        f"{what}: chosen on {on}, {which} chose the model itself too (its epoch, for example); {misleading}",
+        f"{what}: chosen on {on}, {which} also chose the model itself (its epoch, for example); {misleading}",
     )
 
 

@@ -21,42 +21,44 @@ from cervix_tf.run_dir import RunDir
 class Options:
     """Export a finished run as files that others can use, each checked against the run's own predictions.
 
-    Images go in as uint8, of any size but for the mobile and web files, probabilities come out; class names, the
+    Images go in as uint8, of any size except for the mobile and web files; probabilities come out. Class names, the
     input's description, license and intended use travel inside.
     """
 
     run: tyro.conf.Positional[Path]
     """Run directory, saved_models/<paper>/<run>."""
     formats: tuple[Format, ...] = FORMATS
-    """What to write. The mobile and web ones are for images of the network's own size, which whoever runs them resizes;
+    """What to write. The mobile and web files take images already resized to the network's size by whoever runs them;
     onnx needs the extra of that name."""
     max_drop: float = 1.0
-    """Refuse a file that loses more points of accuracy (percent) on the run's test inputs, and more than one decision;
-    0 allows none."""
+    """Refuse a file that loses more than this many points of accuracy (percent) on the run's test inputs, and more than
+    one decision; 0 allows no loss."""
     min_agreement: float = 0.95
-    """Refuse a file that decides as the run did, by the most probable class and at the contract's operating point, on
-    a smaller share of the test inputs."""
+    """Refuse a file that makes the same decisions as the run, by the most probable class and at the contract's
+    operating point, on a smaller share of the test inputs than this."""
     force: bool = False
-    """Keep refused files all the same."""
+    """Keep refused files anyway."""
     calibrate: Method | Literal["none"] | None = None
-    """Calibrate the model on the run's validation predictions, so that of what it is 80 % sure of about 80 % is right:
-    temperature (one number; decisions stay), platt (and a bias a class), vector (two numbers a class), or none (take
-    the calibration away). Model and contract keep it."""
+    """Calibrate the model on the run's validation predictions, so that about 80 % of what it is 80 % sure of is right:
+    temperature (one number; decisions stay the same), platt (plus one bias per class), vector (two numbers per class),
+    or none (remove the calibration). Stored in the model and the contract."""
     operating_point: str = ""
-    """Call positive what reaches a threshold chosen on the run's validation predictions: sensitivity:0.95 or
-    specificity:0.9 (reach that rate there), youden (best sum of both), cost:10 (a missed positive weighs ten false
-    alarms), or none (what is most probable). The contract keeps it, and every way of using the model decides by it."""
+    """Call positive whatever reaches a threshold chosen on the run's validation predictions: sensitivity:0.95 or
+    specificity:0.9 (reach that rate there), youden (best sum of both), cost:10 (a missed positive costs as much as ten
+    false alarms), or none (the most probable class decides). The contract stores it, and every way of using the model
+    decides by it."""
     quality: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Measure the run's training and validation images again and write quality_gate.json: limits by which predict,
-    evaluate and the page say of an image that it is too dark, blurred, cut off or unlike those. New runs have it."""
+    evaluate and the browser page report an image as too dark, blurred, cut off or unlike those images. New runs have
+    one."""
     root: Path | None = None
     """Folder of the run's images, if they have moved."""
     calibration: int = 100
-    """Training inputs, balanced over the classes, that the 8-bit ranges of the int8 files come from."""
+    """Number of training inputs, balanced over the classes, from which the 8-bit ranges of the int8 files are taken."""
     seed: int = 0
-    """Of the choice of calibration inputs."""
+    """Seed of the choice of calibration inputs."""
     repeats: int = 30
-    """Latency is the median of so many."""
+    """Number of repeats whose median is the latency."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -244,7 +244,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             + ("  (forced)" if row["forced"] else "")
         )
         if "point_agreement" in row:
-            lines.append(f"{'':<15} at the operating point {100 * row['point_agreement']:.1f} % are called alike")
+            lines.append(f"{'':<15} at the operating point, {100 * row['point_agreement']:.1f} % of decisions agree")
         if "resampling" in row:
             lines.append(f"{'':<15} {resampling.told(row['resampling'])}")
     return "\n".join(lines)

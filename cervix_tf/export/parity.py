@@ -57,13 +57,13 @@ class Parity:
         if self.agreement < min_agreement:
             found.append(
                 f"only {100 * self.agreement:.1f} % of {self.n} decisions agree (largest difference of a "
-                f"probability {self.max_difference:.3f}; decisions changed that led by up to "
+                f"probability {self.max_difference:.3f}; changed decisions had led by up to "
                 f"{self.widest_change:.3f}), less than --min-agreement {min_agreement:g}"
             )
         if self.point_agreement is not None and self.point_agreement < min_agreement:
             found.append(
-                f"only {100 * self.point_agreement:.1f} % of {self.n} inputs are called alike at the operating point "
-                f"(scores up to {self.widest_point_change:.3f} from its threshold changed sides), less than "
+                f"only {100 * self.point_agreement:.1f} % of {self.n} decisions agree at the operating point "
+                f"(scores up to {self.widest_point_change:.3f} from the threshold changed sides), less than "
                 f"--min-agreement {min_agreement:g}"
             )
         return found

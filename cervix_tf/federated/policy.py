@@ -19,22 +19,22 @@ class Policy:
     rounds: Count = 50
     """Client-server: broadcast, local training, averaging. Ring: once around."""
     local_epochs: Count = 1
-    """E: epochs that a client trains on its own data before it hands the weights on."""
+    """E: epochs that a client trains on its own data before it passes the weights on."""
     weighting: Literal["plain", "by_size"] = "plain"
-    """Client-server: every client counts alike, or by its number of training images."""
+    """Client-server: whether every client counts equally, or by its number of training images."""
     batch_norm: Literal["average", "local", "recalibrate"] = "average"
-    """Moving statistics of batch normalization: averaged (handed on in the ring) like weights; kept by each client, so
-    that they never leave it; or, after the last round, measured again with the final weights on every client's data
-    and averaged."""
+    """Moving statistics of batch normalization: averaged (passed on in the ring) like weights; kept by each client, so
+    that they never leave it; or, after the last round, measured again with the final weights on every client's data and
+    averaged."""
     optimizer: Literal["reset", "persist"] = "reset"
-    """A client's optimizer starts again each round, or goes on where it stood."""
+    """Whether a client's optimizer starts again each round, or continues where it stopped."""
     minimum: CountOrNone = 0
-    """Clients whose update a round needs; 0 = all. Those that fail beyond that end the federation."""
+    """Clients whose update a round needs; 0 = all. With fewer, the federation ends."""
     deadline: NotNegative = 0.0
     """Seconds of local training after which an update comes too late and is left out; 0 = none."""
     norm_bound: Annotated[float, ZeroOr(Range(1))] = 10.0
-    """An update that changes the weights more than so many times as much as the other clients' updates do (median of
-    their L2 norms) is refused, whatever is made of the rest; 0 = none."""
+    """Refuse an update that changes the weights more than this many times as much as the other clients' updates do
+    (median of their L2 norms), whatever is made of the rest; 0 = no limit."""
 
 
 def ring(clients: Sequence[str], start: str = "") -> tuple[str, ...]:

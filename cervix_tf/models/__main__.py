@@ -29,13 +29,13 @@ def convert(
     network: Annotated[str, tyro.conf.arg(metavar="NAME")],
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE.weights.h5")],
 ) -> int:
-    """Make a weights file of a checkpoint of torchvision, timm, facenet-pytorch or T2T-ViT, for --weights.
+    """Convert a checkpoint of torchvision, timm, facenet-pytorch or T2T-ViT to a weights file for --weights.
 
-    What lies above the network's features, its head, is left out. `list` says which networks have checkpoints.
+    The layers above the network's features, its head, are left out. `list` says which networks have checkpoints.
 
     Args:
         checkpoint: a .pth file (needs PyTorch) or a .safetensors file (does not)
-        network: which network it is of
+        network: the network that the checkpoint is of
         out: weights file to write
     """
     from cervix_tf.models import checkpoint as checkpoints

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Class probabilities of images, or of cases whose images are a model's views.
+    """Predict class probabilities of images, or of cases whose images are a model's views.
 
     Research only: not a medical device.
     """
@@ -35,19 +35,19 @@ class Options:
     """Run directory, SavedModel folder, .tflite file, a run's model.keras beside its contract.json, or a released
     model's name (saved_models/README.md)."""
     inputs: tyro.conf.Positional[tuple[Path, ...]]
-    """Images, folders of images, or, for a model of several views, case folders: one image a view, by name in
-    the order of the views; fewer where its contract says so and each file's name says its view."""
+    """Images, folders of images, or, for a model of several views, case folders with one image per view, in the order
+    of the views by name; fewer images if the model's contract allows it and each file's name says its view."""
     json: bool = False
     """Print JSON instead of a table."""
     heatmap: Path | None = None
-    """Folder for pictures of where the evidence lies (Grad-CAM++), one per input; the model must be a run directory or
-    a .keras file."""
+    """Folder for pictures of where the evidence is (Grad-CAM++), one per input; the model must be a run directory or a
+    .keras file."""
     margin: float | None = None
     """Also say of each input whether it is positive: whether the likeliest of the model's positive classes is ahead of
-    the likeliest other one by more than this, -1 (always) to 1 (never). Without it a model whose contract has an
-    operating point says so by that."""
+    the likeliest other one by more than this, -1 (always) to 1 (never). Without this option, a model whose contract has
+    an operating point decides by that."""
     damaged: Literal["fail", "skip"] = "fail"
-    """What to do with inputs whose images are damaged or otherwise cannot be read: end with their names, or leave them
+    """What to do with inputs whose images are damaged or otherwise cannot be read: stop and name them, or leave them
     out, named and counted."""
     batch_size: int = 1
     """Inputs at a time; more only helps on a GPU."""

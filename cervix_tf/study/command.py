@@ -178,7 +178,7 @@ def _command(study: Study[Any], preset: str) -> type:
         ("only", Annotated[tuple[str, ...], tyro.conf.arg(help="Only these rows, and what they need; see --list.")],
          dataclasses.field(default=())),
         ("seeds", Annotated[tuple[int, ...], tyro.conf.arg(
-            help="Run once per seed, each in a run directory of its own; tables then have mean and deviation too.")],
+            help="Run once per seed, each in a run directory of its own; tables then also have mean and deviation.")],
          dataclasses.field(default=())),
         ("list", Annotated[bool, tyro.conf.arg(help="Print the rows, their state and cost; run nothing.")],
          dataclasses.field(default=False)),

@@ -214,7 +214,7 @@ def labeled(
             "rows: is this another data set's manifest, or a mixture? Take these rows out, or rename their labels"
         )
     if len(strange):
-        print(f"note: {len(strange)} images left out: their label is none of {', '.join(classes)}")
+        print(f"note: {len(strange)} images left out: their label is not one of {', '.join(classes)}")
     if empty.any():
         print(f"note: {empty.sum()} images left out: they have no label")
     kept = imported.manifest.where(known)

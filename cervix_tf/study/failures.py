@@ -35,7 +35,7 @@ def collected() -> Iterator[Attempt]:
                 raise
             known = isinstance(error, InputError)
             said = str(error) if known else "does not fit into memory; lower --images.batch-size, or use fewer pixels"
-            print(f"note: row {row} failed, the others go on: {said}", flush=True)
+            print(f"note: row {row} failed, the others continue: {said}", flush=True)
             failed.append(f"row {row}: {said}")
 
     yield attempt

@@ -31,7 +31,7 @@ class Config:
     """Train a classifier of single images on a manifest: classes, groups and splits come from its columns.
 
     Writes a run like a study's: predictions and metrics with intervals, a Keras model, SavedModel and TFLite, a model
-    card and a report. The same command given again goes on where it stopped.
+    card and a report. Repeat the command to continue where it stopped.
     """
 
     manifest: tyro.conf.Positional[Path]
@@ -39,15 +39,16 @@ class Config:
     root: Path | None = None
     """Folder that the manifest's paths are relative to; the manifest's own folder if not given."""
     damaged: Literal["fail", "skip"] = "fail"
-    """What to do with damaged images: end with their names, or leave them out, named and counted in the report."""
+    """What to do with damaged images: stop and name them, or leave them out, named and counted in the report."""
     data_description: Annotated[str, Written(TEXT, "one line of text, not too long, without control characters")] = ""
-    """What the images are: name, source, terms; contract and model card say it. The manifest's name if not given."""
+    """What the images are: name, source, terms; shown in the contract and the model card. If not given, the manifest's
+    name."""
     network: str = "mobilenet_v2"
-    """One of those that `python -m cervix_tf.models list` prints."""
+    """A network from `python -m cervix_tf.models list`."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights: imagenet, random, or a weights file without top."""
     positive: tuple[str, ...] = ()
-    """Classes that count as positive; with them come sensitivity, specificity and the area under the ROC curve."""
+    """Classes that count as positive; they add sensitivity, specificity and the area under the ROC curve."""
     images: Images = field(default_factory=Images)
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(rotation=(-20.0, 20.0), scale=(1.0, 1.2), horizontal_flip=0.5)
@@ -55,19 +56,19 @@ class Config:
     """Random changes of the training images."""
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=15, learning_rate=3e-4, weight_decay=0.01))
     cosine: bool = True
-    """Let the learning rate fall to nothing over the epochs, along a cosine."""
+    """Let the learning rate fall to zero over the epochs, along a cosine."""
     validation_share: Share = 0.15
-    """Share of the images that choose the epoch, where the manifest prescribes no split."""
+    """Share of the images for choosing the epoch, if the manifest prescribes no split."""
     test_share: Share = 0.2
-    """Share of the images that are tested on, where the manifest prescribes no split."""
+    """Share of the images for testing, if the manifest prescribes no split."""
     precision: Precision = "float32"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
-    computes in float32."""
+    """Precision of the arithmetic in training (auto: bfloat16 where the hardware supports it); testing and exported
+    files use float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs (needs TensorBoard, which `make venv` installs)."""
     seed: Seed = 0
     devices: Devices = "all"
-    """all, cpu, or a number: several are mirrored."""
+    """all, cpu, or a number; several devices are mirrored."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
@@ -88,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         calibrate: Annotated[
             Method | None,
             tyro.conf.arg(
-                help="Calibrate the exported model on the validation images: temperature (one number, the least that "
-                "can go wrong), platt or vector. Metrics and tables stay those of the network as trained; the report "
+                help="Calibrate the exported model on the validation images: temperature (one number, the "
+                "safest), platt or vector. Metrics and tables stay those of the network as trained; the report "
                 "has both. Given after training, it calibrates the finished run."
             ),
         ] = None

@@ -66,7 +66,7 @@ class EpochStates:
         self._check_best(about["best"], record)
         self.best = self._before = about["best"]
         if lost:
-            print(f"warning: {lost}; training goes on after {self.unit} {len(history)}", file=sys.stderr, flush=True)
+            print(f"warning: {lost}; training continues after {self.unit} {len(history)}", file=sys.stderr, flush=True)
         if arrays is None:
             self.clear()
         return Restored(history, arrays)

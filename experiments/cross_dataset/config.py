@@ -99,42 +99,43 @@ class Config(StudyConfig):
     synthetic_cells: CountOrNone = 0
     """Draw this many synthetic cells per class, in the layouts of SIPaKMeD and CRIC, instead of reading a data root."""
     data_sets: Annotated[tuple[DataSet, ...], Different()] = DATA_SETS
-    """Those that are trained and tested on, mobileodt trained on alone: folders of these names below the data root."""
+    """Data sets to train and test on (mobileodt only to train on): folders of these names below the data root."""
     main: Literal[Cells, Photographs] = "sipakmed"
-    """The data set whose network is exported and whose own test heads the report."""
+    """The data set whose network is exported and whose own test comes first in the report."""
     network: Literal["mobilenet_v2", "resnet10_narrow"] = "mobilenet_v2"
-    """Of all rows; with its initial weights it also gives the features that domains are compared by."""
+    """Network of all rows; with its initial weights it also gives the features by which domains are compared."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
     """Initial weights: imagenet, random, or a weights file without top."""
     images: Images = field(default_factory=lambda: Images(height=96, width=96, batch_size=16, cache="memory"))
-    """About what CRIC's crops have; small enough for two CPU cores. The smallest training split has 80 images."""
+    """About the size of CRIC's crops; small enough for two CPU cores. The smallest training split has 80 images."""
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             rotation=(-20.0, 20.0), scale=(1.0, 1.2), horizontal_flip=0.5, vertical_flip=0.5, mirror_outside=True
         )
     )
-    """Geometry alone: changed colors would hide what normalization does."""
+    """Geometry only: changed colors would hide what normalization does."""
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=15, learning_rate=5e-4, weight_decay=0.01))
-    """As the public preset of cvm_cervix. SGD at 0.01, tried before, did not settle: training loss above 0.6."""
+    """As in the public preset of cvm_cervix. SGD at 0.01, tried earlier, did not settle: training loss above 0.6."""
     cosine: bool = True
-    """Let the learning rate fall to nothing over the epochs, along a cosine."""
+    """Let the learning rate fall to zero over the epochs, along a cosine."""
     normalization: bool = True
-    """Also train and test on images whose colors are moved to those of the training images (Reinhard)."""
+    """Also train and test on images whose colors are shifted to those of the training images (Reinhard)."""
     most_training_images: Count = 1000
-    """Whole groups are left out of a larger training split, at random."""
+    """Largest training split; from a larger one, whole groups are left out at random."""
     validation_share: Share = 0.15
-    """Share of the groups of each data set that chooses the epoch of its network."""
+    """Share of each data set's groups for choosing the epoch of its network."""
     test_share: Share = 0.3
-    """Share of the groups of each data set held out: the test images of every network."""
+    """Share of each data set's groups held out: the test images of every network."""
     distance_images: Annotated[int, Range(2, 100_000)] = 500
-    """Of each of two domains whose distance is taken: at most so many, and as many as the smallest split has."""
+    """Images of each domain for measuring the distance between two: at most this many, and no more than the smallest
+    split has."""
     local_cases: Annotated[int, Range(20, 1000)] = 20
     """Cases of the tested data set, half of them positive, on which a network is recalibrated."""
     recalibrations: Count = 50
     """Draws of such cases, over which recalibrated results are averaged."""
     precision: Precision = "auto"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
-    computes in float32."""
+    """Precision of the arithmetic in training (auto: bfloat16 where the hardware supports it); testing and exported
+    files use float32."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

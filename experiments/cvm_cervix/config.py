@@ -99,30 +99,30 @@ class Config(StudyConfig):
     """CVM-Cervix, a CNN and a visual transformer whose features an MLP joins, and the 22 networks of Table 3."""
 
     task: Task = "combined"
-    """combined (eleven classes, sec. 4.1), sipakmed (its five alone), herlev (sec. 4.7.3), herlev_seven (its
-    seven classes, not in the paper), blood (sec. 4.7.4)."""
+    """combined (eleven classes, sec. 4.1), sipakmed (only its five), herlev (sec. 4.7.3), herlev_seven (its seven
+    classes, not in the paper), blood (sec. 4.7.4)."""
     sipakmed: FolderName = "sipakmed"
     """Folder of SIPaKMeD below the data root, for the combined data."""
     cric: FolderName = "cric_crops"
     """Folder of CRIC's crops below the data root, for the combined data."""
     cric_cells: Literal["published", "all"] = "published"
-    """published: of each class as many cells as Table 1 has, drawn by the seed, or all where there are fewer."""
+    """published: as many cells of each class as Table 1 has, drawn by the seed, or all if there are fewer."""
     herlev: FolderName = "herlev"
-    """Folder of Herlev below the data root, where Table 4 is asked for beside another task."""
+    """Folder of Herlev below the data root, if Table 4 is asked for along with another task."""
     blood: FolderName = "pbc"
-    """Folder of the blood cells below the data root, where Table 5 is asked for beside another task."""
+    """Folder of the blood cells below the data root, if Table 5 is asked for along with another task."""
     synthetic_cells: CountOrNone = 0
     """Draw this many synthetic cells per class, of the combined data, instead of reading a data root."""
     main: Annotated[str, OneOf(CVM, *COMPARED)] = CVM
     """The row that runs without --tables and is exported: cvm, or one of the compared networks."""
     weights: Annotated[str, FileOr("random", "imagenet")] = "random"
-    """Initial weights: random, imagenet, or a weights file without top (of a single network). Not stated: Table 3's
+    """Initial weights: random, imagenet, or a weights file without top (for a single network). Not stated: Table 3's
     BoTNet suggests random ones, its ViT and sec. 3.1's "official model" pre-trained ones."""
     weights_folder: Annotated[Path | None, Folder()] = None
-    """Folder of initial weights without top, one file per network: `<network>.weights.h5`, of CVM's two modules
-    `xception.weights.h5` and `deit_tiny.weights.h5`. With --weights imagenet Keras' download where there is no file."""
+    """Folder of initial weights without top, one file per network: `<network>.weights.h5`; for CVM's two modules,
+    `xception.weights.h5` and `deit_tiny.weights.h5`. With --weights imagenet, Keras downloads what has no file."""
     vt_weights: Annotated[str, FileOr("", "random", "imagenet")] = ""
-    """Initial weights of CVM's visual transformer; empty: as `weights`."""
+    """Initial weights of CVM's visual transformer; empty: same as `weights`."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=16))
     """Sec. 3.1 and 4.2."""
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(horizontal_flip=0.5))
@@ -130,42 +130,42 @@ class Config(StudyConfig):
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=100, learning_rate=2e-4, weight_decay=0.01))
     """AdamW, sec. 4.2; weight decay not stated: PyTorch's default."""
     compared_epochs: CountOrNone = 0
-    """Epochs of the networks that the main row is compared with; 0: as many as its own (sec. 4.7.1)."""
+    """Epochs of the networks that the main row is compared with; 0: as many as the main row has (sec. 4.7.1)."""
     cosine: bool = False
-    """Let the learning rate fall to nothing over the epochs, along a cosine (the paper: not stated)."""
+    """Let the learning rate fall to zero over the epochs, along a cosine (the paper: not stated)."""
     label_smoothing: BelowOne = 0.0
     """Share of the truth that is spread over all classes (sec. 5.2: plain cross entropy)."""
     hidden: Count = 2240
     """Width of the MLP's first layer. Not stated; with 2240 the weights take the paper's 120 MB (sec. 4.5)."""
     head_width: Count = 4096
-    """Of VGG's and AlexNet's hidden layers, as they were published."""
+    """Width of VGG's and AlexNet's hidden layers, as they were published."""
     masks: bool = False
-    """herlev: show the network each cell's mask `*-d.bmp` too, as three channels more (not in the paper; as Lin et al.
+    """herlev: also show the network each cell's mask `*-d.bmp`, as three more channels (not in the paper; as Lin et al.
     2019 do). Tried on drawn masks, never on the original ones. Such a network is not exported."""
     protocol: Protocol = "as_published"
     """as_published: at random by class (sec. 4.1.3); leak_free: no cluster image, field or sitting in two splits."""
     folds: Count = 1
-    """Folds of a cross-validation; 1: one split."""
+    """Folds of a cross-validation; 1: a single split."""
     validation_share: Share = 0.2
-    """Share of all images for the choice of the epoch (sec. 4.1.3)."""
+    """Share of all images for choosing the epoch (sec. 4.1.3)."""
     test_share: Share = 0.2
     """Share of all images held out (sec. 4.1.3)."""
     similar: bool = False
     """leak_free: also put near-duplicates into one group before splitting."""
     criterion: Annotated[str, OneOf("val_accuracy", "val_loss", "accuracy", "loss")] = "val_accuracy"
-    """By which the epoch is chosen (not stated)."""
+    """Metric that chooses the epoch (not stated)."""
     test_time_augmentation: bool = False
-    """Also measure the main row with the mean of four mirrorings of each test image (not in the paper)."""
+    """Also measure the main row with the mean over four flips of each test image (not in the paper)."""
     reference_run: Path | None = None
-    """A finished run of the other protocol, all else alike; the difference in accuracy is put in a table. A random
-    split takes as many images of each class for training, validation and test as that run."""
+    """A finished run of the other protocol with everything else the same; a table shows the difference in accuracy. A
+    random split takes as many images of each class for training, validation and test as that run."""
     timed_passes: Count = 50
-    """Forward passes that are timed (sec. 4.5)."""
+    """Number of forward passes timed (sec. 4.5)."""
     eager: bool = False
-    """Train without tracing graphs: quicker only where a large network runs for few steps."""
+    """Train without tracing graphs: faster only if a large network runs for few steps."""
     precision: Precision = "float32"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
-    computes in float32."""
+    """Precision of the arithmetic in training (auto: bfloat16 where the hardware supports it); testing and exported
+    files use float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder per network (needs TensorBoard, which `make venv` installs)."""
 

@@ -68,17 +68,17 @@ class Config(StudyConfig):
     synthetic_women: CountOrNone = 0
     """Draw cervigrams of this many synthetic women at each of two sites instead of reading a data root."""
     synthetic_labeled: Count = 40
-    """How many of a synthetic site's women outside its test part have a label."""
+    """How many of a synthetic site's women outside its test split have a label."""
     network: Network = "resnet50"
     """Sec. III-B."""
     weights: Annotated[str, FileOr("imagenet", "drawn")] = "imagenet"
     """Initial weights of the row ImageNet (sec. III-C): imagenet, a weights file without top, or drawn: as a stand-in,
-    weights that were trained to tell drawn textures apart."""
+    weights trained to tell drawn textures apart."""
     start: Literal["imagenet", "random"] = "imagenet"
     """Initial weights of self-supervised learning: not stated; sec. III-B removes "the top 1000-way classification
     layer" before it."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32, supersampling=4))
-    """Size and resizing: not stated; cervigrams are large scans. Batch size: of evaluation."""
+    """Size and resizing: not stated; cervigrams are large scans. Batch size: that of evaluation."""
     augmentation: Augmentation = field(
         default_factory=lambda: Augmentation(
             rotation=(-30.0, 30.0),
@@ -90,7 +90,7 @@ class Config(StudyConfig):
             brightness=(0.7, 1.3),
         )
     )
-    """Of self-supervised learning, sec. II-C: which changes. Ranges: not stated."""
+    """For self-supervised learning; sec. II-C says which changes. Ranges: not stated."""
     views: Literal["image_and_augmented", "two_augmented"] = "image_and_augmented"
     """Sec. II-A: "N random images and an augmented version of them"; SimCLR augments both views."""
     projection: Count = 64
@@ -102,30 +102,31 @@ class Config(StudyConfig):
     ssl: SGDConfig = field(default_factory=lambda: SGDConfig(50, 0.01, 0.9, 1e-5))
     """SGD with momentum, as sec. III-D's numbers suggest; the paper names no optimizer."""
     batch_sizes: Annotated[tuple[int, ...], Range(2), Different()] = (8, 16, 32)
-    """N, images a batch of self-supervised learning (Table II)."""
+    """N, images per batch of self-supervised learning (Table II)."""
     federated_batch_size: Annotated[int, Range(2)] = 8
     """N of the federations (sec. IV)."""
     local_epochs: Annotated[tuple[int, ...], Range(1), Different()] = (1, 5, 10)
     """E tried for client-server federation; the first is Table II's (sec. IV: E = 1 is best)."""
     federation: Policy = field(default_factory=Policy)
-    """Rounds are those at E = 1; at E = 5 a fifth of them. Plain averaging: sec. II-B, clients not said to be weighted.
-    Batch normalization and optimizer: not stated."""
+    """Rounds are for E = 1; at E = 5 there are a fifth of them. Plain averaging: sec. II-B, which does not say that
+    clients are weighted. Batch normalization and optimizer: not stated."""
     fine_tuning: SGDConfig = field(default_factory=lambda: SGDConfig(50, 0.001, 0.09, 1e-6))
     """Sec. III-D, momentum 0.09 as printed."""
     fine_tuning_batch: Count = 4
     """Sec. III-D."""
     fine_tuning_augmentation: Augmentation = field(default_factory=Augmentation)
-    """None is mentioned."""
+    """None is mentioned in the paper."""
     patience: CountOrNone = 5
-    """Epochs without a lower validation loss that end a training (sec. III-D); of a federation the rounds that have as
-    many."""
+    """Epochs without a lower validation loss after which a training ends (sec. III-D); for a federation, rounds with as
+    many epochs."""
     validation_share: Share = 0.16
-    """Share of the women with a label, where the source prescribes no split (Table I: 66, 16 and 18 %). Women without
-    any are shared out over train and validation in the same proportion."""
+    """Share of the labeled women, if the source prescribes no split (Table I: 66, 16 and 18 %). Unlabeled women are
+    divided between train and validation in the same proportion."""
     test_share: Share = 0.18
-    """Share of the women with a label, where the source prescribes no split."""
+    """Share of the labeled women, if the source prescribes no split."""
     ids_per_site: bool = False
-    """Women's ids are unique within a site only: the same id at two sites is two women. Without it that is an error."""
+    """Women's ids are unique only within a site: the same id at two sites means two women. Without this option, that is
+    an error."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

@@ -51,17 +51,17 @@ class Config(StudyConfig):
     data_sets: Annotated[tuple[DataSet, ...], Different()] = DATA_SETS
     """Folders of these names below the data root."""
     network: Literal["mobilenet_v2", "resnet10_narrow"] = "mobilenet_v2"
-    """Of all rows."""
+    """Network of all rows."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
-    """Of the row ImageNet: imagenet or a weights file without top; random: there is no such row."""
+    """Weights of the row ImageNet: imagenet or a weights file without top; random: leave that row out."""
     start: Literal["imagenet", "random"] = "imagenet"
-    """What self-supervised learning starts from. With ImageNet weights, as far as two CPU cores carry a training, the
-    difference to the row ImageNet is what images without labels add."""
+    """What self-supervised learning starts from. With ImageNet weights, as far as two CPU cores can train, the
+    difference from the row ImageNet is what unlabeled images add."""
     draws: Annotated[tuple[int, ...], Range(0, 2**32 - 1), Different()] = (0, 1, 2)
-    """Seeds, one result each: of the labels that are used, of random first weights and of self-supervised learning.
-    The tested images are the same in all (`--seed`)."""
+    """Seeds, with one result each: for the labels used, random initial weights and self-supervised learning. The test
+    images are the same in all (`--seed`)."""
     shares: Annotated[tuple[int, ...], Range(1, 100), Different()] = (5, 10, 25, 50, 100)
-    """Percent of the training images whose labels are used, each share within the next."""
+    """Percent of the training images whose labels are used; each share contains the smaller ones."""
     images: Images = field(default_factory=lambda: Images(height=96, width=96, batch_size=64, cache="memory"))
     """Small enough for two CPU cores. Batch size: also N of self-supervised learning, 64 images, two views each."""
     augmentation: Augmentation = field(
@@ -78,31 +78,32 @@ class Config(StudyConfig):
             saturation=(0.2, 1.8),
         )
     )
-    """Of both views: crops and changes of color, which SimCLR needs most (Chen et al. 2020, sec. 3.1), and the
-    rotations and flips of cells and photographs. Not its blur and its change of hue."""
+    """For both views: crops and changes of color, which SimCLR needs most (Chen et al. 2020, sec. 3.1), and the
+    rotations and flips of cells and photographs. Without its blur and its change of hue."""
     projection: Count = 128
-    """Width of what the loss compares, as SimCLR's."""
+    """Width of the features that the loss compares, as in SimCLR."""
     temperature: Positive = 0.1
-    """As lightly's SimCLR benchmark."""
+    """As in lightly's SimCLR benchmark."""
     optimizer: AdamConfig = field(default_factory=lambda: AdamConfig(epochs=20, learning_rate=5e-4, weight_decay=0.01))
-    """Of self-supervised learning, as cross_dataset from the same weights; 3 to 5 minutes on two cores. The learning
-    rate stays, so that a federation, which has no schedule, differs in nothing else."""
+    """For self-supervised learning, as cross_dataset from the same weights; 3 to 5 minutes on two cores. The learning
+    rate stays constant, so that a federation, which has no schedule, differs in nothing else."""
     sites: Annotated[int, Range(2)] = 2
-    """Sites of the federation: the groups of the training images (slides, near-duplicates) are dealt out to them."""
+    """Sites of the federation: the groups of the training images (slides, near-duplicates) are divided among them."""
     neighbors: Count = 200
-    """Votes of kNN, fewer where there are fewer labels: lightly's benchmarks, from Wu et al. 2018."""
+    """Number of neighbors that vote in kNN, fewer if there are fewer labels: from lightly's benchmarks, after Wu et al.
+    2018."""
     vote_temperature: Positive = 0.1
-    """A neighbor's vote counts exp(cosine similarity / this): lightly's benchmarks, from Wu et al. 2018."""
+    """A neighbor's vote counts exp(cosine similarity / this): from lightly's benchmarks, after Wu et al. 2018."""
     regularization: Annotated[tuple[float, ...], Range(0, above=True), Different()] = (1e-4, 1e-3, 1e-2, 1e-1)
-    """C of the linear evaluation (scikit-learn's, of standardized features): the best of these in a cross-validation
-    of the labels in use, so that no other label counts."""
+    """C of the linear evaluation (scikit-learn's, on standardized features): the best of these in a cross-validation on
+    the labels in use, so that no other label counts."""
     folds: Annotated[int, Range(2)] = 3
-    """Of that cross-validation, by group."""
+    """Folds of that cross-validation, by group."""
     test_share: Share = 0.3
-    """Share of the labeled images held out, by group: what every row is tested on."""
+    """Share of the labeled images held out, by group, for testing every row."""
     precision: Precision = "auto"
-    """Of the arithmetic in self-supervised learning (auto: bfloat16 where the hardware supports it); features are
-    float32."""
+    """Precision of the arithmetic in self-supervised learning (auto: bfloat16 where the hardware supports it); features
+    are float32."""
 
     @property
     def policy(self) -> Policy:

@@ -81,21 +81,21 @@ class Batches:
     """What a mini-batch of each loss holds."""
 
     pairs: Count = 8
-    """Contrastive: pairs per batch, positive and negative by turns (not stated: sec. III-A reads as one)."""
+    """Contrastive: pairs per batch, alternately positive and negative (not stated: sec. III-A reads as one)."""
     n_pairs: Count = 4
-    """N-pair: so many times one pair of every class. Sec. III-B: once, which is four images."""
+    """N-pair: this many times one pair of every class. Sec. III-B: once, which is four images."""
     classes: CountOrNone = 0
-    """Batch-hard: classes P a batch; 0 = all (sec. III-C: P = 2 of two)."""
+    """Batch-hard: classes P per batch; 0 = all (sec. III-C: P = 2 of two)."""
     images: Annotated[int, Range(2)] = 8
-    """Batch-hard: images S a class (sec. IV-B)."""
+    """Batch-hard: images S per class (sec. IV-B)."""
     same_group: bool = False
     """Whether two images of one woman may be a positive pair (not stated)."""
     loss: Literal["step", "batch"] = "step"
-    """step: the mean over a batch's pairs, or over its N-pair tuplets, each with a denominator of its own: a step is
-    as long as with the paper's one pair or tuplet (sec. III-A, III-B). batch: summed over the batch, which is one
-    tuplet. Batch-hard's batch is the paper's, and summed (Eq. 3)."""
+    """step: the mean over a batch's pairs, or over its N-pair tuplets, each with its own denominator: a step is as long
+    as with the paper's one pair or tuplet (sec. III-A, III-B). batch: summed over the batch, which is one tuplet.
+    Batch-hard's batch is the paper's, and summed (Eq. 3)."""
     n_pair_loss: Literal["sum", "mean"] = "sum"
-    """Of a tuplet's classes: Eq. 2's text says mean, its formula is the sum, twice as much."""
+    """How a tuplet's classes are combined: Eq. 2's text says mean; its formula is the sum, twice as much."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""
@@ -108,9 +108,9 @@ class Margins:
     """Parameters of the losses (sec. IV-B)."""
 
     m_pos: NotNegative = 0.0
-    """Contrastive: distance up to which a positive pair costs nothing."""
+    """Contrastive: distance up to which a positive pair adds no loss."""
     m_neg: Positive = 0.25
-    """Contrastive: distance from which on a negative pair costs nothing."""
+    """Contrastive: distance from which a negative pair adds no loss."""
     batch_hard: Positive = 0.25
     """Batch-hard: m."""
 
@@ -125,46 +125,46 @@ class Config(StudyConfig):
     """Deep metric learning with a nearest-neighbor classifier: Tables 1 to 8, Figs. 3 and 4."""
 
     task: Task = "cervigrams"
-    """Data and how its labels are read: cervigrams (the paper: a CSV with path, label, woman, age and perhaps split),
+    """Data and how labels are read: cervigrams (the paper: a CSV with path, label, woman, age and perhaps split),
     sipakmed (five classes), sipakmed_abnormal, iarc_via or iarc_colposcopy (case and control)."""
     synthetic_women: CountOrNone = 0
     """Draw cervigrams of this many synthetic women instead of reading a data root."""
     second_reader: Path | None = None
-    """CSV with columns id, decision: another system's decisions on the hold-out part, for Tables 7 and 8
-    (the paper: Faster R-CNN); without it the fine-tuned network's own classification stands in."""
+    """CSV with columns id, decision: another system's decisions on the hold-out split, for Tables 7 and 8 (the paper:
+    Faster R-CNN); if not given, the fine-tuned network's own classification stands in."""
     networks: Annotated[tuple[Network, ...], Different()] = ("resnet50", "mobilenet", "nasnet_mobile")
     """Sec. IV-B."""
     main: Network = "nasnet_mobile"
-    """Network of the row that runs without --tables: with batch-hard the paper's best (sec. V-B)."""
+    """Network of the row that runs without --tables: the paper's best with batch-hard (sec. V-B)."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
-    """Initial weights (sec. IV-B): imagenet, random, or a weights file without top (of a single network)."""
+    """Initial weights (sec. IV-B): imagenet, random, or a weights file without top (for a single network)."""
     start: Literal["weights", "fine_tuned"] = "weights"
     """What the losses start from: the initial weights (sec. IV-B), or the fine-tuned row's network, trained first."""
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=32, supersampling=4))
-    """Size and resizing: not stated; cervigrams are large scans. Batch size: of the fine-tuned classifier and of
+    """Size and resizing: not stated; cervigrams are large scans. Batch size: that of the fine-tuned classifier and of
     evaluation."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """None (abstract: "without using any data augmentation")."""
     fine_tuning: SGDConfig = SEC_IV_B
-    """Of the fine-tuned classifier: not stated, so as for metric learning."""
+    """For the fine-tuned classifier: not stated, so the same as for metric learning."""
     contrastive: SGDConfig = SEC_IV_B
     """Sec. IV-B: SGD with momentum as its numbers suggest, the paper names no optimizer; the same for all losses."""
     n_pair: SGDConfig = SEC_IV_B
     batch_hard: SGDConfig = SEC_IV_B
     batches: Batches = field(default_factory=Batches)
     tie: Literal["case", "control"] = "case"
-    """What a woman is whose images' mean shares are equal, in Tables 7 and 8 (not stated): with K = 1 every woman whose
-    two images disagree."""
+    """How to count a woman whose images' mean shares are equal, in Tables 7 and 8 (not stated): with K = 1, every woman
+    whose two images disagree."""
     margins: Margins = field(default_factory=Margins)
     val1_share: Share = 0.1
-    """Share of the training groups for the choice of checkpoints (Table 1's counts are not in our copy)."""
+    """Share of the training groups for choosing checkpoints (Table 1's counts are not in our copy)."""
     val2_share: Share = 0.1
-    """Share of all groups for the choice of K, where the source prescribes none."""
+    """Share of all groups for choosing K, if the source prescribes none."""
     test_share: Share = 0.2
-    """Share of all groups held out, where the source prescribes none."""
+    """Share of all groups held out, if the source prescribes none."""
     precision: Precision = "float32"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
-    computes in float32."""
+    """Precision of the arithmetic in training (auto: bfloat16 where the hardware supports it); testing and exported
+    files use float32."""
     similar: bool = False
     """Put near-duplicates into one group before splitting: for data whose groups are known to leak."""
     tensorboard: bool = False

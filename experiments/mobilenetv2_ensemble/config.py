@@ -41,11 +41,11 @@ class Network:
     alpha: Annotated[float, Range(0, 4, above=True)] = 1.0
     """Width of MobileNetV2 (1: as published)."""
     acetic_maps: Count = 32
-    """Maps of the last convolution, acetic acid network (sec. 3.3)."""
+    """Feature maps of the last convolution, acetic acid network (sec. 3.3)."""
     green_maps: Count = 64
-    """Maps of the last convolution, green lens network (sec. 3.3)."""
+    """Feature maps of the last convolution, green lens network (sec. 3.3)."""
     iodine_maps: Count = 32
-    """Maps of the last convolution, iodine network (sec. 3.3)."""
+    """Feature maps of the last convolution, iodine network (sec. 3.3)."""
     dropout: BelowOne = 0.7
     """Two-dimensional dropout after the last convolution (sec. 4.1)."""
     mean: Annotated[tuple[float, float, float], Range(0, 1)] = (0.5, 0.5, 0.5)
@@ -59,13 +59,13 @@ class Fusion:
     """The inverted residual that reads all seven views (sec. 3.5.3, Table 4)."""
 
     filters: Count = 32
-    """Maps that come out."""
+    """Output feature maps."""
     expansion: Count = 5
-    """Inner maps: 5 x 256 = 1280."""
+    """Inner feature maps: 5 x 256 = 1280."""
     dropout: BelowOne = 0.6
     """After the first and the second convolution."""
     view_dropout: BelowOne = 0.3
-    """Probability that the row `ensemble-any-views` trains on a case without a kind of view that it has. Ours."""
+    """Probability that the row `ensemble-any-views` trains on a case without one of the kinds of view it has. Ours."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class EndToEnd:
     learning_rate: Positive = 1e-4
     """Not stated: that of all other trainings with cross entropy (sec. 3.5.2)."""
     batch_size: Count = 4
-    """Cases of seven images a step, all of whose maps are held for the gradient. Not stated."""
+    """Cases of seven images per step, all of whose maps are held for the gradient. Not stated."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,19 @@ class Imbalance:
     """Training against class imbalance (sec. 3.4; Tables 8, 9 and 10)."""
 
     weighted_learning_rate: Positive = 1e-5
-    """Weighted cross entropy, whichever network (sec. 3.5.2)."""
+    """Weighted cross entropy, for every network (sec. 3.5.2)."""
     focal_learning_rate: Positive = 1e-3
     """Focal loss (sec. 3.5.2)."""
     longer: Positive = 2.0
-    """Epochs of trainings whose weights are recalculated, in those of plain cross entropy on the same images: they want
-    longer training (sec. 3.4.1; how long is not stated). Focal loss and fixed weights have as many as it."""
+    """Epochs of trainings whose weights are recalculated, relative to plain cross entropy on the same images: they need
+    longer training (sec. 3.4.1; how long is not stated). Focal loss and fixed weights have as many as plain cross
+    entropy."""
     criterion: Annotated[str, OneOf(*CRITERIA)] = "val_harmonic_mean_tpr"
-    """What the kept checkpoint is best in (sec. 3.5.2 and 4.4)."""
+    """Metric in which the kept checkpoint is best (sec. 3.5.2 and 4.4)."""
     vgg19_phi: Phi = "exp(x)"
-    """Of VGG19 in Table 9, by its caption; exp(100x) did not converge."""
+    """phi of VGG19 in Table 9, from its caption; exp(100x) did not converge."""
     resnet18_phi: Phi = "exp(100x)"
-    """Of ResNet18 in Table 9, by its caption; sec. 4.4 says exp(x) of ResNet18: the paper contradicts itself."""
+    """phi of ResNet18 in Table 9, from its caption; sec. 4.4 says exp(x) of ResNet18: the paper contradicts itself."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,11 @@ class Baselines:
     densenet121: InitialWeights = "imagenet"
     """Initial weights: imagenet, random, or a file without top (sec. 4.1: all were pre-trained on ImageNet)."""
     resnet18: InitialWeights = "imagenet"
-    """Initial weights; Keras offers none for ResNet18: give a file converted from torchvision's."""
+    """Initial weights; Keras has none for ResNet18: give a file converted from torchvision's."""
     mobilenet_v2: InitialWeights = "imagenet"
     """Initial weights of the original MobileNetV2."""
     resnext101_32x8d: InitialWeights = "imagenet"
-    """Initial weights; Keras offers none: give a file converted from the paper's weakly supervised ones."""
+    """Initial weights; Keras has none: give a file converted from the paper's weakly supervised ones."""
     vgg19: InitialWeights = "imagenet"
     """Initial weights."""
 
@@ -200,31 +201,31 @@ class Config(StudyConfig):
     imbalance: Imbalance = field(default_factory=Imbalance)
     baselines: Baselines = field(default_factory=Baselines)
     timed_passes: Count = 50
-    """Forward passes that a time of Table 7 is taken from; always at the published size and width."""
+    """Forward passes over which a time of Table 7 is measured; always at the published size and width."""
     feature_copies: Count = 1000
     """Augmented copies of the training cases whose trunk features are kept in memory while the fusion is trained, 31 MB
-    each at the published size (429 cases), twice that while they are made; epochs take them in turn. As many as there
-    are epochs, or more: none is kept, the fixed trunks run in every epoch, as published."""
+    each at the published size (429 cases), twice that while they are made; epochs take turns with them. With as many as
+    there are epochs, or more, none is kept: the fixed trunks run in every epoch, as published."""
     weights: InitialWeights = "imagenet"
     """Initial weights of MobileNetV2 (sec. 3.2.2): imagenet, random, or a .weights.h5 file without top."""
     protocol: Protocol = "leak_free"
-    """as_published keeps the checkpoint that is best on the test split (sec. 3.5.2); leak_free, on part of train."""
+    """as_published keeps the checkpoint that is best on the test split (sec. 3.5.2); leak_free, the one that is best on
+    part of train."""
     criterion: Annotated[str, OneOf(*CRITERIA)] = "val_accuracy"
-    """What the kept checkpoint is best in (sec. 3.5.2: accuracy); val_loss where a split is small."""
+    """Metric in which the kept checkpoint is best (sec. 3.5.2: accuracy); val_loss if a split is small."""
     validation_share: Share = 0.15
-    """Share of the training groups that leak_free holds out for the choice of checkpoints."""
+    """Share of the training groups that leak_free holds out for choosing checkpoints."""
     test_share: Share = 0.2
-    """Share of the groups held out for the test where the source prescribes no split."""
+    """Share of the groups held out for testing if the source prescribes no split."""
     folds: Count = 1
     """More than 1: cross-validation over groups instead of one test split; predictions are pooled."""
     probe: bool = False
-    """Also measure a logistic regression on the untouched features of the initial weights, one a kind of view."""
+    """Also measure a logistic regression on the untouched features of the initial weights, one per kind of view."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder per network (needs TensorBoard, which `make venv` installs)."""
     precision: Precision = "float32"
-    """Arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory where the
-    processor has it (AVX512-BF16, AMX, recent GPUs); auto finds out. What is tested and exported computes in
-    float32."""
+    """Precision of the arithmetic while single-view networks are trained; bfloat16 takes less time and half the memory
+    if the processor has it (AVX512-BF16, AMX, recent GPUs); auto finds out. Testing and exported files use float32."""
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """What its fields rule out together."""

@@ -76,9 +76,9 @@ def read(config: Config, out: RunDir) -> Manifest:
     sound = data.read(config.data, config.layout, importer, label_map, out, draw if drawn else None, at_least=2)
     if layout == _USUAL and not drawn and (strange := misordered(sound)):
         print(
-            f"note: in {len(strange)} visits another image than that of the green lens is the greenest "
-            f"({', '.join(strange[:_NAMED])}{', ...' if len(strange) > _NAMED else ''}): look at them, and tell the "
-            "views of those whose files do not sort as five acetic, green, iodine with --data.overrides"
+            f"note: in {len(strange)} visits, the image through the green lens is not the greenest "
+            f"({', '.join(strange[:_NAMED])}{', ...' if len(strange) > _NAMED else ''}): look at them, and use "
+            "--data.overrides to give the views of those whose files do not sort as five acetic, green, iodine"
         )
     return sound
 
@@ -105,7 +105,7 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     """
     cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
-        print(f"note: {count} cases are left to networks of single views and to {ANY_VIEWS_ROW}: {reason}")
+        print(f"note: {count} cases are used only by networks of single views and by {ANY_VIEWS_ROW}: {reason}")
     leak_free = config.protocol == "leak_free"
     if config.folds > 1:
         pairs = [{"train": train, "test": test} for train, test in splits.folds(everything, config.folds, config.seed)]

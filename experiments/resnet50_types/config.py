@@ -30,7 +30,7 @@ class Config(StudyConfig):
     synthetic_women: CountOrNone = 0
     """Draw images of this many synthetic women instead of reading a data root."""
     deployed: Protocol = "as_published"
-    """The row whose network is exported and whose numbers head the report; both rows are run."""
+    """The row whose network is exported and whose numbers come first in the report; both rows are run."""
     network: Literal["resnet50", "mobilenet_v2"] = "resnet50"
     """Sec. 3.2."""
     weights: Annotated[str, FileOr("imagenet", "random")] = "imagenet"
@@ -38,22 +38,22 @@ class Config(StudyConfig):
     images: Images = field(default_factory=lambda: Images(height=224, width=224, batch_size=60, supersampling=4))
     """Batch size: sec. 4.1. Size and resizing: not stated; the photographs have up to 13 megapixels."""
     augmentation: Augmentation = field(default_factory=Augmentation)
-    """None (sec. 4.2 names it as a way to do better)."""
+    """None (sec. 4.2 names it as a way to improve)."""
     hidden: Count = 100
-    """Nodes of the layer before the last (sec. 3.2)."""
+    """Nodes of the layer before the last one (sec. 3.2)."""
     optimizer: SGDConfig = field(default_factory=lambda: SGDConfig(epochs=8, learning_rate=0.001))
     """Sec. 4.1: SGD at 0.001. Epochs: not stated; the error is least at epoch 4, and Fig. 4 shows more than that.
     Momentum and weight decay: not stated."""
     published_epoch: CountOrNone = 4
     """as_published: the epoch that is kept (sec. 4.1: the training error "reached a minimum value at epoch 4"); 0: the
-    one with the least training loss."""
+    one with the lowest training loss."""
     test_share: Share = 0.3
-    """Share of all images that is tested on (sec. 3.1)."""
+    """Share of all images used for testing (sec. 3.1)."""
     validation_share: Share = 0.15
-    """leak_free: share of the training part that chooses the epoch (the paper has no such part)."""
+    """leak_free: share of the training split for choosing the epoch (the paper has no such split)."""
     precision: Precision = "float32"
-    """Of the arithmetic in training (auto: bfloat16 where the hardware supports it); what is tested and exported
-    computes in float32."""
+    """Precision of the arithmetic in training (auto: bfloat16 where the hardware supports it); testing and exported
+    files use float32."""
     tensorboard: bool = False
     """Also write TensorBoard logs, one folder per row (needs TensorBoard, which `make venv` installs)."""
 

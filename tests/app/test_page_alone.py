@@ -59,7 +59,7 @@ def test_the_page_asks_no_other_server_for_anything_and_cannot(opened, site, pic
 
 def test_the_page_works_without_a_network_after_its_first_load(opened, site, pictures):
     page = opened("single")
-    until_told(page, "Kept on this device", "offline")
+    until_told(page, "Stored on this device", "offline")
     site.stop()
     page.context.set_offline(True)
     page.reload()
@@ -114,4 +114,4 @@ def test_a_model_file_that_was_changed_on_the_server_is_refused(opened, chromium
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     page = opened("single")
     page.check("input[name=variant][value='1']")
-    until_told(page, "updated meanwhile", "problem")
+    until_told(page, "updated in the meantime", "problem")

@@ -191,7 +191,7 @@ def test_split_fills_the_manifest_itself_unless_told_another_file_or_nothing(
     capsys.readouterr()
     assert main(["split", str(manifest)]) == 0
     said = capsys.readouterr().out
-    assert f"a study takes it by --data.manifest {shlex.quote(str(manifest))}\n" in said and "before" not in said
+    assert f"to use it in a study: --data.manifest {shlex.quote(str(manifest))}\n" in said and "before" not in said
     assert manifest.read_bytes() == (manifest.parent / "other.csv").read_bytes()
     assert set(manifests.read(manifest).rows["split"]) == {"train", "test"}
     assert main(["split", str(manifest), "--seed", "1"]) == 0
@@ -238,9 +238,9 @@ def test_split_does_not_write_csv_over_a_spreadsheet(manifest: Path, capsys: pyt
     [
         (["", "", "", ""], "abcd", "no row names a group or a case"),
         (["a", "b", "", ""], "abcd", "2 of 4 rows name neither group nor case"),
-        (["a", "b", "c", "d"], "abcd", "every row is a group of its own"),
+        (["a", "b", "c", "d"], "abcd", "every row is its own group"),
         (["woman 12", "Woman_012", "b", "b"], "abcd", "('Woman_012' and 'woman 12')"),
-        (["a", "a", "b", "b"], "abac", "1 files stand under several groups with the same bytes (0.png of 'a' and 2."),
+        (["a", "a", "b", "b"], "abac", "1 files with the same bytes are in several groups (0.png of 'a' and 2."),
     ],
 )
 def test_audit_and_split_warn_of_groups_that_cannot_be_trusted(

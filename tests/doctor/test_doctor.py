@@ -14,7 +14,7 @@ FINE = Libraries()
 def test_it_says_what_there_is_what_is_chosen_and_that_all_is_well(capsys):
     doctor.main([])  # loads the libraries in a process of its own
     said = capsys.readouterr().out
-    for part in ("This machine", "Chosen here", "Would be faster", "This installation"):
+    for part in ("This machine", "Chosen settings", "Would be faster", "This installation"):
         assert part in said
     assert "load and train a step" in said and said.endswith("everything is in order\n")
     assert "--precision auto" in said and "oneDNN in training" in said

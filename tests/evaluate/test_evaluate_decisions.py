@@ -112,19 +112,19 @@ def test_a_threshold_from_rows_that_the_model_learned_from_is_warned_of_and_from
     warned = (
         "operating point and prediction sets: chosen on the validation rows of north-manifest, 4 of whose 16 files the "
         "model was trained on; on such rows results look better than they are, so that elsewhere the threshold may "
-        "reach less than what was asked and the sets may miss more than what was asked; choose on rows that the model "
+        "reach less than what was asked and the sets may miss more than asked; choose on rows that the model "
         "has not seen"
     )
     remarked = (
         "operating point and prediction sets: chosen on the validation rows of north-manifest, of which 4 of 16 files "
-        "chose the model itself too (its epoch, for example); on such rows results look better than they are, so that "
-        "elsewhere the threshold may reach less than what was asked and the sets may miss more than what was asked"
+        "also chose the model itself (its epoch, for example); on such rows results look better than they are, so that "
+        "elsewhere the threshold may reach less than asked and the sets may miss more than asked"
     )
     told, kind, mark = (warned, "warnings", "WARNING") if purpose == "train" else (remarked, "remarks", "note")
     assert told in row["north-manifest"][kind] == results(tmp_path / "evaluation/north-manifest")["thresholds"][kind]
     assert f"{mark}: {told}" in printed and (warned in printed) is (purpose == "train")
     # The threshold is the same elsewhere, and so is what is to be known of it.
-    of_point = told.replace(" and prediction sets", "").replace(" and the sets may miss more than what was asked", "")
+    of_point = told.replace(" and prediction sets", "").replace(" and the sets may miss more than asked", "")
     assert of_point in row["south-manifest"][kind] and of_point not in row["north-manifest"][kind]
 
 

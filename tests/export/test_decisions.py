@@ -129,7 +129,7 @@ def test_the_calls_of_a_file_at_the_operating_point_are_compared_with_the_runs(r
     predictions.write(predictions.Predictions(moved, found.classes), run.predictions)
     with pytest.raises(SystemExit):
         exported(run)
-    assert "inputs are called alike at the operating point" in capsys.readouterr().err
+    assert "decisions agree at the operating point" in capsys.readouterr().err
 
 
 def test_files_of_the_model_before_do_not_stay(run):

@@ -94,13 +94,13 @@ def test_evaluate_counts_alarms_and_gives_the_accuracy_with_and_without_them(run
     wrong = round(found["alarms"]["value"] * found["alarms"]["n"])
     assert found["alarms"]["method"] == "Wilson 95%" and found["alarms"]["n"] == 60 and 5 <= wrong < 20
     assert found["by"]["too dark"] >= 5
-    assert f"images that the model should not be asked about (too dark: {found['by']['too dark']}" in printed
+    assert f"images that the quality gate warned about (too dark: {found['by']['too dark']}" in printed
     parts = [found["accuracy"][name] for name in ("all", "without alarm", "with alarm")]
     assert [part["n"] for part in parts] == [60, 60 - wrong, wrong]
     right = [round(part["value"] * part["n"]) for part in parts]
     assert right[0] == right[1] + right[2]
     assert found["accuracy"]["all"]["value"] == read_json(out.metrics)["metrics"]["accuracy"]["value"]
-    assert "Images that the model should not be asked about" in out.report.read_text(encoding="utf-8")
+    assert "Images that the quality gate warned about" in out.report.read_text(encoding="utf-8")
 
 
 def test_without_a_gate_evaluate_says_nothing_of_quality(single_run, tmp_path):

@@ -20,7 +20,7 @@ def test_an_evaluation_needs_only_predictions_metrics_and_contract(whole_run, tm
         shutil.copy(path, folder)
     found = checked(page.evaluation(folder))
     assert "Evaluation evaluation" in found.text
-    assert "No manifest stands beside the predictions" in found.text
+    assert "There is no manifest beside the predictions" in found.text
     assert found.links == ["#numbers", "#figures", "#cases", "#rerun"]
     (folder / "metrics.json").unlink()
     with pytest.raises(InputError, match=r"metrics\.json"):

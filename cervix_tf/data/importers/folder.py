@@ -62,7 +62,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
         found.notes.append(f"every class folder ends in {' or '.join(sorted(endings))}: left out of the labels")
     unlabeled = sum(not record["label"] for record in found.records)
     if unlabeled:
-        found.notes.append(f"{unlabeled} images lie in no class folder and are unlabeled")
+        found.notes.append(f"{unlabeled} images are in no class folder and are unlabeled")
     if pattern:
         count = len({record["group"] for record in found.records})
         found.notes.append(f"{count} groups by the pattern {options.group_pattern}")

@@ -21,23 +21,23 @@ class FederationConfig:
     sites: tuple[str, ...] = ()
     """Names of the sites, as their SuperNodes are registered, in the order of the ring."""
     topology: Topology = "server"
-    """server: rounds of averaging; ring: the weights go from site to site."""
+    """server: rounds of averaging; ring: the weights are passed from site to site."""
     start: str = ""
     """Site at which the ring starts; empty: the first."""
     policy: Policy = field(default_factory=Policy)
     sizes: Annotated[tuple[int, ...], Range(1)] = ()
-    """Training images of each site, in the order of `sites`, as they were agreed on: an update that says another number
-    is refused. Empty: not agreed on; every site must count alike then."""
+    """Training images of each site, in the order of `sites`, as agreed: an update that states another number is
+    refused. Empty: not agreed; then every site must count equally."""
     validation: Literal["sites", "none"] = "sites"
     """sites: each measures the loss of the common weights on its own validation images, and the weights with the lowest
     mean are the result; none: the last weights are."""
     patience: CountOrNone = 5
-    """Rounds without a lower loss that end the federation, where sites measure it; 0: all rounds."""
+    """Rounds without a lower loss after which the federation ends, if sites measure it; 0: run all rounds."""
     wait: NotNegative = 600.0
     """Seconds to wait for sites that are not connected before a round goes on without them."""
     aggregation: Literal["mean", "median", "trimmed_mean", "krum"] = "mean"
-    """What is made of the updates: their mean, or one of Flower's robust strategies, which withstand a site that
-    sends wrong weights."""
+    """How updates are combined: their mean, or one of Flower's robust strategies, which withstand a site that sends
+    wrong weights."""
     trim: Annotated[float, Range(0, 0.5, below=True)] = 0.2
     """Share of the updates that the trimmed mean leaves out at each end."""
     malicious: CountOrNone = 1
@@ -50,9 +50,9 @@ class FederationConfig:
     clipping_norm: Positive = 1.0
     """Largest L2 norm of an update."""
     delta: Share = 1e-5
-    """Of the (epsilon, delta) that is reported."""
+    """The delta of the (epsilon, delta) that is reported."""
     secure_aggregation: Literal["none", "secagg+"] = "none"
-    """secagg+: sites mask what they send so that the server sees the sum alone; no update can be checked then."""
+    """secagg+: sites mask what they send, so that the server sees only the sum; then no update can be checked."""
     secure_range: Positive = 8.0
     """Largest change of one weight in a round that can be sent masked; the smaller, the finer the steps."""
     seed: Seed = 0
