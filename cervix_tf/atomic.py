@@ -98,11 +98,11 @@ def check_target(target: Path, *, folder: bool = False, inputs: Iterable[Path] =
                 "whole; choose another name, or move that folder away"
             )
     elif target.is_file() and folder:
-        raise InputError(f"{target}: is a file, and a folder is to be written; choose another name")
+        raise InputError(f"{target}: is a file, but a folder is to be written here; choose another name")
     elif target.exists() and not target.is_file():
         raise InputError(f"{target}: is a device or a pipe, which cannot be replaced; give the name of a file")
     if any(target.exists() and each.exists() and target.samefile(each) for each in inputs):
-        raise InputError(f"{target}: is what the command reads; choose another name for what it writes")
+        raise InputError(f"{target}: is an input of this command; choose another name for its output")
     _check_writable(Path(os.path.realpath(target)).parent, target)
 
 
@@ -113,13 +113,13 @@ def check_results(folder: Path, names: Iterable[str]) -> None:
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file, and a folder for results is needed; choose another name")
+        raise InputError(f"{folder}: is a file, but results need a folder; choose another name")
     ours = written(folder)
     theirs = [name for name in names if os.path.lexists(folder / name) and name not in ours]
     if theirs:
         raise InputError(
-            f"{folder / theirs[0]}: is there already, and this program did not write it; "
-            "choose a new folder for the results, or move that file away"
+            f"{folder / theirs[0]}: already exists, and this program did not write it; "
+            "choose a new folder for the results, or move that file"
         )
     _check_writable(Path(os.path.realpath(folder)), folder)
 

@@ -42,7 +42,7 @@ def size(path: Path) -> int:
             raise
         raise Unreadable("is a link that leads to itself") from None
     if not stat.S_ISREG(found.st_mode):
-        raise Unreadable("is no regular file")
+        raise Unreadable("is not a regular file")
     return found.st_size
 
 
@@ -69,7 +69,7 @@ def json_value(raw: bytes, most: int) -> Any:
     try:
         return json.loads(raw, object_pairs_hook=unique)
     except RecursionError:
-        raise Unreadable("nested too deep") from None
+        raise Unreadable("nested too deeply") from None
     except Unreadable:
         raise
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are such
@@ -93,17 +93,17 @@ def open_zip(file: BinaryIO, most: int) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, struct.error, ValueError, OverflowError, NotImplementedError, OSError) as error:
-        raise Unreadable(f"no whole archive: {error}") from None
+        raise Unreadable(f"not a complete archive: {error}") from None
     members = archive.infolist()
     total = sum(member.file_size for member in members)
     if len({member.filename for member in members}) < len(members):
-        raise Unreadable("its archive holds two members of one name")
+        raise Unreadable("its archive contains two members with the same name")
     if total > most:
         raise Unreadable(f"its archive inflates to {total:,} bytes, more than the {most:,} that it may have")
     if any(member.flag_bits & 1 for member in members):
         raise Unreadable("its archive is encrypted")
     if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
-        raise Unreadable("its archive is compressed in another way than by deflate")
+        raise Unreadable("its archive is compressed with something other than deflate")
     return archive
 
 
@@ -118,7 +118,7 @@ def member(archive: zipfile.ZipFile, name: str) -> bytes:
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, OSError) as error:
         raise Unreadable(f"{name}: {error}") from None
     if zlib.crc32(content) != said.CRC:  # zipfile does not look where it is told that there is nothing
-        raise Unreadable(f"{name}: its checksum is another: the file is damaged")
+        raise Unreadable(f"{name}: its checksum does not match: the file is damaged")
     return content
 
 
@@ -144,7 +144,7 @@ def _array(raw: bytes, name: str) -> np.ndarray:
             raise Unreadable(f"{name}: an array of NumPy's format {version}")
         shape, _, kind = headers[version](file)
         if kind.hasobject or min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize != len(raw) - file.tell():
-            raise Unreadable(f"{name}: {shape} of {kind} is not what follows")
+            raise Unreadable(f"{name}: {shape} of {kind} does not match what follows")
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
     except Unreadable:

@@ -146,4 +146,4 @@ def _image(image: Any) -> Image:
         return os.fspath(image)
     if isinstance(image, np.ndarray):
         return image
-    raise InputError(f"{type(image).__name__}: is no image; give files, or arrays (height, width, 3) uint8")
+    raise InputError(f"{type(image).__name__}: is not an image; give files, or arrays (height, width, 3) uint8")

@@ -109,12 +109,12 @@ class Contract:
         """Raise `InputError` unless the digest is that of this contract and `files`; `name` stands for them."""
         if not self.digest:
             raise InputError(
-                f"{name}: holds no digest of model and contract, so it is of an earlier version, or unfinished; "
+                f"{name}: contains no digest of model and contract, so it is from an earlier version or unfinished; "
                 "export the run again with `python -m cervix_tf.export`"
             )
         if self.sealed(files).digest != self.digest:
             raise InputError(
-                f"{name}: damaged or changed, its model and contract are not those that were exported together; "
+                f"{name}: damaged or changed: its model and contract are not those that were exported together; "
                 "copy it again or export the run again"
             )
 
@@ -155,7 +155,7 @@ def parse(raw: bytes, name: str) -> Contract:
     if not isinstance(value, dict) or set(value) != set(names):
         missing = ", ".join(sorted(set(names) - set(value))) if isinstance(value, dict) else "everything"
         raise InputError(
-            f"{name}: no contract of this version (lacks: {missing or 'nothing, but has more'}); export again"
+            f"{name}: not a contract of this version (lacks: {missing or 'nothing, but has others'}); export again"
         )
     kinds = get_type_hints(Contract)
     given: dict[str, Any] = {}
@@ -173,7 +173,7 @@ def parse(raw: bytes, name: str) -> Contract:
             wrong = type(found) is not kind
         if wrong:
             raise InputError(
-                f"{name}: {each} {_short(found)}: is not what a contract holds there; export the model again"
+                f"{name}: {each} {_short(found)}: is not a valid value in a contract; export the model again"
             )
         given[each] = found
     contract = Contract(**given)

@@ -15,7 +15,7 @@ def read(path: Path) -> pd.DataFrame:
     try:
         return parse(path.read_text(encoding="utf-8"), path)
     except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is missing or no text ({error}); train this network first") from None
+        raise InputError(f"{path}: is missing or not text ({error}); train this network first") from None
 
 
 def parse(text: str, path: Path) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def parse(text: str, path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(io.StringIO(text), float_precision="round_trip")
     except ValueError as error:  # pandas' own are ValueErrors
-        raise InputError(f"{path}: holds no history of a training ({error}); restore it, or train again") from None
+        raise InputError(f"{path}: contains no training history ({error}); restore it, or train again") from None
 
 
 def as_text(history: pd.DataFrame) -> str:

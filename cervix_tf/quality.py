@@ -236,16 +236,16 @@ def read(path: Path, contract: Contract) -> Gate | None:
 def _parsed(value: Any, contract: Contract) -> Limits:
     numbers = 3 * (2 + _octaves(contract.height, contract.width))
     if set(value) != {each.name for each in fields(Limits)}:
-        raise ValueError("holds something else than limits")
+        raise ValueError("contains something other than limits")
     found = Limits(
         **{**value, "mean": tuple(value["mean"]), "whitening": tuple(tuple(row) for row in value["whitening"])}
     )
     if {len(found.mean), len(found.whitening), *map(len, found.whitening)} != {numbers}:
-        raise ValueError(f"its texture is not of {numbers} numbers")
+        raise ValueError(f"its texture does not have {numbers} numbers")
     plain = (found.images, found.darkest, found.brightest, found.clipped, found.sharpness, found.distance)
     every = [*plain, *found.mean, *(each for row in found.whitening for each in row)]
     if not all(type(each) in (int, float) and math.isfinite(each) for each in every):
-        raise ValueError("a limit is no finite number")
+        raise ValueError("a limit is not a finite number")
     return found
 
 

@@ -39,7 +39,7 @@ def find(path: Path) -> Path:
     if here.exists() and here.resolve() != there:
         raise InputError(
             f"{name}: is the name of a released model and of something in this folder; "
-            f"for the latter give {path.absolute()}, for the former work in another folder"
+            f"for the latter, give {path.absolute()}; for the former, work in another folder"
         )
     for file, digest in pins().items():
         if Path(file).parts[0] == name:

@@ -234,7 +234,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises `InputError` when it is missing, no JSON or another value."""
     found = read_json(path)
     if not isinstance(found, dict):
-        raise InputError(f"{path}: holds no JSON object; restore it or run the stage again")
+        raise InputError(f"{path}: does not contain a JSON object; restore it or run the stage again")
     return found
 
 

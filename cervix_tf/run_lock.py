@@ -37,8 +37,8 @@ def held(folder: Path) -> Iterator[None]:
             _lock(descriptor)
         except BlockingIOError:
             raise InputError(
-                f"{folder}: {_holder(descriptor)} is at work there; "
-                "wait until it has ended, or choose another run folder (a study: --run NAME, train: -o RUN)"
+                f"{folder}: {_holder(descriptor)} is working there; "
+                "wait until it has finished, or choose another run folder (a study: --run NAME, train: -o RUN)"
             ) from None
         except OSError as error:
             print(

@@ -129,7 +129,7 @@ def tested_inputs(out: RunDir, listed: Manifest, contract: Contract) -> tuple[In
     if not keep:
         raise InputError(
             f"{out.predictions}: predicts none of the {len(every)} test inputs in {out.manifest}; "
-            "are both of the same run?"
+            "are both from the same run?"
         )
     rows = every.rows.iloc[keep].reset_index(drop=True)
     files = tuple(every.files[at] for at in keep)
@@ -155,6 +155,6 @@ def _predictions(path: Path, contract: Contract) -> pd.DataFrame:
     if set(found.classes) != set(contract.classes):
         raise InputError(
             f"{path}: its classes are {', '.join(found.classes)}, the model's {', '.join(contract.classes)}; "
-            "are both of the same run?"
+            "are both from the same run?"
         )
     return found.table.set_index("id")[[f"p_{name}" for name in contract.classes]]

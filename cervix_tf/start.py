@@ -57,14 +57,14 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, rep
     computed = _computed(out)
     there = _plain(read_json(out.config)) if out.config.exists() else None
     if computed and there is None:
-        raise InputError(f"{computed}: is in a folder that is no run (it has no {out.config.name}); choose another one")
+        raise InputError(f"{computed}: is in a folder that is not a run (no {out.config.name}); choose another one")
     gpus = {} if getattr(config, "devices", "all") == "cpu" else tuning.gpus()
     config, precision = _settled(config, there if computed else None, gpus)
     wanted = _plain(dataclasses.asdict(config))
     if computed and there != wanted:
         changed = [f"{name} was {was!r}, now {now!r}" for name, was, now in _differences(there, wanted)]
         raise InputError(
-            f"{out.root}: holds a run with another configuration ({'; '.join(changed[:3])}); "
+            f"{out.root}: contains a run with a different configuration ({'; '.join(changed[:3])}); "
             "choose another run folder (a study: --run NAME, train: -o RUN), or remove that one"
         )
     found = environment(command_line, seed, on_gpus=bool(gpus))

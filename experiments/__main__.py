@@ -51,7 +51,7 @@ def new(name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME")]) -> None
         raise InputError(f"{name!r}: give lower-case letters, digits and underscores, such as smith2026")
     target = FOLDER / name
     if target.exists():
-        raise InputError(f"{target}: is there already; choose another name")
+        raise InputError(f"{target}: already exists; choose another name")
     with atomic.replacing(target) as part:
         part.mkdir()
         for file in sorted((FOLDER / TEMPLATE).iterdir()):

@@ -41,7 +41,7 @@ def release(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str]) ->
     source, target = RunDir(run), RunDir(released.FOLDER / name)
     written = target.root / "about.yaml"
     if not written.is_file():
-        raise InputError(f"{written}: no such file; write it first, as the other released models have it")
+        raise InputError(f"{written}: no such file; write it first, like those of the other released models")
     about = yaml.safe_load(written.read_text(encoding="utf-8"))
     rows = {row["file"]: row for row in read_json(source.exports) if not row["forced"]}
     files = [path for path in map(source.tflite, VARIANTS) if path.is_file() and path.name in rows]
@@ -49,7 +49,7 @@ def release(run: tyro.conf.Positional[Path], name: tyro.conf.Positional[str]) ->
         raise InputError(f"{run}: has no float16 or int8 .tflite that passed the parity gate; export it first")
     contracts = [associated_files.read(file).contract for file in files]
     if any(each != contracts[0] for each in contracts):
-        raise InputError(f"{run}: its .tflite files are of different models; export the run again")
+        raise InputError(f"{run}: its .tflite files belong to different models; export the run again")
     exports = [rows[file.name] for file in files]
     listed = manifest.read(source.manifest)
     found = card(source, about, listed, exports, resampled(source, files[0]))

@@ -135,7 +135,7 @@ def test_a_file_replaces_no_folder_of_ours_and_a_folder_no_file(tmp_path):
     before = everything(tmp_path)
     with pytest.raises(InputError, match="is a folder"):
         atomic.write_text(tmp_path / "model", "x")
-    with pytest.raises(InputError, match="is a file, and a folder is to be written"):
+    with pytest.raises(InputError, match="is a file, but a folder is to be written"):
         write_folder(tmp_path / "notes.txt", "inside")
     assert everything(tmp_path) == before
 
@@ -157,7 +157,7 @@ def test_what_a_link_names_is_written_and_the_link_stays(tmp_path):
 
 def test_a_target_that_is_read_or_lies_below_a_file_is_refused_before_anything_is_written(tmp_path):
     (tmp_path / "in.csv").write_text("x")
-    with pytest.raises(InputError, match="is what the command reads"):
+    with pytest.raises(InputError, match="is an input of this command"):
         atomic.check_target(tmp_path / "." / "in.csv", inputs=[tmp_path / "in.csv"])
     with pytest.raises(InputError, match=r"in\.csv is a file, not a folder"):
         atomic.check_target(tmp_path / "in.csv" / "deep" / "out.csv")
@@ -175,13 +175,13 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
 def test_results_replace_only_results_of_this_program(tmp_path):
     (tmp_path / "manifest.csv").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"manifest\.csv: is there already, and this program did not write it"):
+    with pytest.raises(InputError, match=r"manifest\.csv: already exists, and this program did not write it"):
         atomic.claim(tmp_path, ["metrics.json", "manifest.csv"])
     assert not (tmp_path / atomic.MARKER).exists()
     for _ in range(2):
         atomic.claim(tmp_path, ["metrics.json"])
         atomic.write_text(tmp_path / "metrics.json", "{}")
-    with pytest.raises(InputError, match="is a file, and a folder for results"):
+    with pytest.raises(InputError, match="is a file, but results need a folder"):
         atomic.check_results(tmp_path / "notes.txt", ["a"])
 
 

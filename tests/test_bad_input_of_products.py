@@ -101,11 +101,11 @@ def spoilt(there):
 
 MODELS = {
     "none.tflite": "none.tflite: no such file or folder",
-    "flipped.tflite": "flipped.tflite: damaged or changed, its model and contract are not those that were exported",
+    "flipped.tflite": "flipped.tflite: damaged or changed: its model and contract are not those that were exported",
     "short.tflite": "short.tflite: truncated, or not written by",
     "text.tflite": "text.tflite: not a TFLite model",
     "foreign.tflite": "foreign.tflite: truncated, or not written by `python -m cervix_tf.export`: no contract",
-    "broken": "broken: holds no digest of model and contract",
+    "broken": "broken: contains no digest of model and contract",
     "cases": "cases: neither a run nor a SavedModel",
 }
 WRONG = [
@@ -159,10 +159,10 @@ def test_wrong_input_ends_in_one_clear_line_and_exit_code_2(there, capfd, comman
     ("name", "text", "said"),
     [
         ("metrics.json", "{", "metrics.json: not readable as JSON"),
-        ("metrics.json", "[]", "metrics.json: holds no JSON object"),
+        ("metrics.json", "[]", "metrics.json: does not contain a JSON object"),
         ("predictions.csv", "id,p_a,p_b\nx,1,1\n", "predictions.csv: line 2: probabilities sum to 2"),
         ("manifest.csv", "color\nred\n", "manifest.csv: line 1"),
-        ("history.csv", "", "history.csv: holds no history of a training"),
+        ("history.csv", "", "history.csv: contains no training history"),
     ],
 )
 def test_a_report_names_the_broken_file_in_one_line(there, name, text, said):
@@ -182,11 +182,11 @@ def test_an_evaluation_of_the_same_files_that_are_right_succeeds(there, capsys):
 
 
 PRECIOUS = [
-    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "."], "manifest.csv", "is there already"),
-    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine"], "mine/checklist.md", "is there already"),
-    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv"], "mine.csv", "is a file, and a folder"),
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "."], "manifest.csv", "already exists"),
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine"], "mine/checklist.md", "already exists"),
+    (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv"], "mine.csv", "is a file, but results need"),
     (evaluate, ["run", "--manifest", "manifest.csv", "-o", "mine.csv/deep"], "mine.csv", "is a file, not a folder"),
-    (compare, ["run", "run", "-o", "mine"], "mine/comparison.csv", "is there already"),
+    (compare, ["run", "run", "-o", "mine"], "mine/comparison.csv", "already exists"),
     (export, ["run", "--formats", "saved_model"], "run/saved_model/mine.txt", "which this program did not write"),
     (export, ["run", "--formats", "tflite-float16"], "run/model_float16.tflite/mine.txt", "is a folder"),
 ]
@@ -225,7 +225,7 @@ def test_a_command_that_writes_into_a_run_is_refused_while_another_process_has_i
         for command in (lambda: export.main(["run"]), lambda: report(Path("run"))):
             with pytest.raises(SystemExit) as ended, exit_cleanly():
                 command()
-            assert ended.value.code == 2 and "is at work there" in capsys.readouterr().err
+            assert ended.value.code == 2 and "is working there" in capsys.readouterr().err
     assert {path: at for path, at in before.items() if path.stat().st_mtime_ns != at} == {}
 
 

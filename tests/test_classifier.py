@@ -118,7 +118,7 @@ def test_a_case_is_a_folder_a_list_of_files_or_an_array_of_its_views(of_views, t
         ([np.zeros((0, 4, 3), np.uint8)], r"pixels \(0, 4, 3\) uint8: an image is"),
         ([np.zeros((4, 4), np.uint8)], r"pixels \(4, 4\) uint8: an image is"),
         ([[color(0), color(1)]], "2 image files given as one input.* takes 1"),
-        ([7], "int: is no image"),
+        ([7], "int: is not an image"),
         ("none.png", "none.png: no such file or folder"),
     ],
     ids=["float", "empty", "gray", "two", "number", "missing"],

@@ -362,7 +362,7 @@ def test_the_forest_plot_shows_what_is_not_defined(tmp_path):
         (["a", "b", "--metric", "auc", "--positive", "cin9"], "name some, not all, of control, case"),
         (["a", "c"], "the runs disagree on the positive classes"),
         (["a", "b", "--positive", "case"], "--positive is for --metric auc, not accuracy"),
-        (["a", "d"], "d/metrics.json: holds no JSON object"),
+        (["a", "d"], "d/metrics.json: does not contain a JSON object"),
     ],
 )
 def test_wrong_input_ends_in_a_message_and_exit_code_2(tmp_path, capsys, monkeypatch, arguments, message):

@@ -27,10 +27,10 @@ def test_image_files_of_an_input():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"height": "24"}, "height '24': is not what"),
-        ({"synthetic": 1}, "synthetic 1: is not what"),
-        ({"classes": "ab"}, "classes 'ab': is not what"),
-        ({"views": [1]}, r"views \[1\]: is not what"),
+        ({"height": "24"}, "height '24': is not a valid value"),
+        ({"synthetic": 1}, "synthetic 1: is not a valid value"),
+        ({"classes": "ab"}, "classes 'ab': is not a valid value"),
+        ({"views": [1]}, r"views \[1\]: is not a valid value"),
         ({"surplus": 1}, "has more"),
     ],
 )
@@ -100,9 +100,9 @@ def test_calibration_and_operating_point_are_read_as_written_and_part_of_the_sea
         ({"calibration": {"method": "magic", "scale": [1, 1], "bias": [0, 0]}}, "calibration 'magic': is one of"),
         ({"calibration": {"method": "platt", "scale": [1], "bias": [0, 0]}}, "a scale above 0 and a bias for each"),
         ({"calibration": {"method": "platt", "scale": [1, 0], "bias": [0, 0]}}, "a scale above 0 and a bias for each"),
-        ({"calibration": {"method": "platt", "scale": 1, "bias": [0, 0]}}, "calibration .*: is not what"),
+        ({"calibration": {"method": "platt", "scale": 1, "bias": [0, 0]}}, "calibration .*: is not a valid value"),
         ({"calibration": {"method": "platt", "scale": [1, 1e999], "bias": [0, 0]}}, "export the model again"),
-        ({"operating_point": {"rule": "youden", "threshold": "0.5"}}, "operating_point .*: is not what"),
+        ({"operating_point": {"rule": "youden", "threshold": "0.5"}}, "operating_point .*: is not a valid value"),
         ({"operating_point": {"rule": "youden", "threshold": 1.5}}, "threshold 1.5: is a score from 0 to 1"),
         ({"operating_point": {"rule": "best of all", "threshold": 0.5}}, "is no rule"),
         ({"operating_point": {"rule": "youden", "threshold": 0.5}, "positive": []}, "no class is positive"),

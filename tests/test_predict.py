@@ -339,5 +339,5 @@ def test_heat_maps_replace_no_picture_of_somebody_else(mapped, tmp_path, monkeyp
         command.main([str(mapped), "a.jpg", "--heatmap", "."])
     assert ended.value.code == 2
     printed = capsys.readouterr()
-    assert "a.jpg.png: is there already, and this program did not write it" in printed.err and not printed.out
+    assert "a.jpg.png: already exists, and this program did not write it" in printed.err and not printed.out
     assert theirs.read_text() == "mine"

@@ -32,7 +32,7 @@ def holder(tmp_path):
 
 
 def test_a_second_process_is_refused_told_which_one_has_the_run_and_touches_nothing(holder, tmp_path):
-    with pytest.raises(InputError, match=rf"process {holder.pid} on .+, since 2.+, is at work there; wait"), \
+    with pytest.raises(InputError, match=rf"process {holder.pid} on .+, since 2.+, is working there; wait"), \
             run_lock.held(tmp_path):  # fmt: skip
         raise AssertionError("both are in")
     assert (tmp_path / ".part-01234567-half.csv").read_text() == "half"
@@ -78,7 +78,7 @@ def test_whatever_stands_in_the_file_the_second_is_refused(content, tmp_path, mo
     monkeypatch.setattr(run_lock, "_PATIENCE", 0.1)
     with run_lock.held(tmp_path):
         (tmp_path / run_lock.NAME).write_bytes(content)
-        with pytest.raises(InputError, match="another process is at work there"), run_lock.held(tmp_path):
+        with pytest.raises(InputError, match="another process is working there"), run_lock.held(tmp_path):
             pass
 
 
@@ -108,7 +108,7 @@ def test_of_many_processes_at_once_exactly_one_has_the_run(tmp_path):
             time.sleep(0.05)
         (alive,) = [process for process in many if process.poll() is None]
         assert alive.stdout.readline() == "held\n"
-        assert all("is at work there" in process.communicate()[1] for process in many if process is not alive)
+        assert all("is working there" in process.communicate()[1] for process in many if process is not alive)
     finally:
         for process in many:
             process.kill()

@@ -48,7 +48,7 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
     found = {name: associated_files.read(path).contract for name, path in files.items()}
     contract = next(iter(found.values()))
     if any(other != contract for other in found.values()):
-        raise InputError(f"{model}: its .tflite files are of different models; export the run again")
+        raise InputError(f"{model}: its .tflite files belong to different models; export the run again")
     gate = quality.read(quality.beside(next(iter(files.values()))), contract)
     if contract.neighbors:
         raise InputError(
@@ -128,7 +128,7 @@ def _texts(strings: Path | None) -> dict[str, str]:
             )
         names = [sorted(re.findall(r"{(\w+)}", each)) for each in (text, texts[key])]
         if names[0] != names[1]:
-            raise InputError(f"{strings}: {key!r} has {names[1]} in braces, and {names[0]} are put there")
+            raise InputError(f"{strings}: {key!r} has {names[1]} in braces, but {names[0]} are filled in")
     return texts
 
 

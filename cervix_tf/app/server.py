@@ -60,4 +60,4 @@ def start(folder: Path, port: int) -> ThreadingHTTPServer:
     try:
         return ThreadingHTTPServer((HOST, port), handler)
     except OSError as error:
-        raise InputError(f"--port {port}: {error.strerror}; choose another one, or 0 for any that is free") from None
+        raise InputError(f"--port {port}: {error.strerror}; choose another one, or 0 for any free one") from None

@@ -85,7 +85,7 @@ def differences(sheet: Datasheet, manifest: Manifest) -> list[str]:
             for label, count in counts.items()
         ]
     unknown = sorted(set(labels.index) - set(sheet.classes) - {""})
-    said += [f"label {label!r} is none of the classes {', '.join(sheet.classes)}" for label in unknown]
+    said += [f"label {label!r} is not one of the classes {', '.join(sheet.classes)}" for label in unknown]
     for pattern, reason in sheet.known_bad.items():
         hits = [path for path in rows["path"] if fnmatch.fnmatchcase(path, pattern)]
         said += [f"{path}: known to be bad in the original: {reason}" for path in hits]

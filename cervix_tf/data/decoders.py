@@ -53,7 +53,7 @@ def jpeg(data: bytes, header: Header) -> np.ndarray:
     if "end of JPEG file" in said or _END not in data:  # cut early enough, it is called of unusual subsampling
         raise truncated()
     if "subsampling" in said:
-        raise UnreadableImage("wrong_format", "is a JPEG of unusual chroma subsampling; convert it to PNG")
+        raise UnreadableImage("wrong_format", "is a JPEG with unusual chroma subsampling; convert it to PNG")
     raise damaged(said)
 
 

@@ -63,11 +63,11 @@ class Lines(Iterator[str]):
         self.line += 1
         self._left -= len(line)
         if "\0" in line:
-            raise InputError(f"{self.path}: line {self.line}: holds NUL bytes, so it is no CSV text; {_AS_UTF8}")
+            raise InputError(f"{self.path}: line {self.line}: contains NUL bytes, so it is not CSV text; {_AS_UTF8}")
         if len(line) == _LONGEST_LINE and line[-1] not in "\r\n":
             raise InputError(f"{self.path}: line {self.line}: has over {_LONGEST_LINE:,} characters; is it a table?")
         if self._left < 0:
-            raise InputError(f"{self.path}: grows while it is read; wait until it is whole")
+            raise InputError(f"{self.path}: grows while it is read; wait until it is complete")
         if "'" in line:
             self.apostrophes = True
         return line
@@ -133,7 +133,7 @@ def rows(lines: Iterable[str], delimiter: str, path: Path) -> Iterator[tuple[int
             said = "a cell of over 100,000 characters; is a quote not closed?"
         else:
             said = f"a quote stands where none can stand ({error}, by line {reader.line_num})"
-        raise InputError(f"{path}: line {start}: {said}; close it, or write quotes within a cell twice") from None
+        raise InputError(f"{path}: line {start}: {said}; close it, or double the quotes within a cell") from None
 
 
 def _check_breaks(cells: Sequence[str], delimiter: str, where: str, end: int) -> None:

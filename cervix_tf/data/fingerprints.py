@@ -101,7 +101,7 @@ def inspect(file: Path, max_megapixels: float | None = None) -> Fingerprint:
     thumbnail = np.asarray(rgb.resize((_SIDE, _SIDE), Image.Resampling.BOX))
     mark = _perceptual_hash(rgb)
     if mark is None:
-        problems.append(Problem("blank", "warning", "has (nearly) one color all over"))
+        problems.append(Problem("blank", "warning", "is (nearly) a single color"))
     return Fingerprint(tuple(problems), sha256, digest, mark, thumbnail)
 
 

@@ -88,7 +88,7 @@ def most_pixels() -> int:
     """The most pixels that an image may have: 50 million, or what the environment says in CERVIX_TF_MAX_PIXELS."""
     given = os.environ.get(LIMIT, "")
     if given and not (given.isdecimal() and int(given) > 0):
-        raise InputError(f"{LIMIT}: {given!r} is no number of pixels; give a whole number such as {_MOST_PIXELS}")
+        raise InputError(f"{LIMIT}: {given!r} is not a number of pixels; give a whole number such as {_MOST_PIXELS}")
     return int(given or _MOST_PIXELS)
 
 
@@ -122,7 +122,7 @@ def check(header: Header, limit: int) -> None:
             f"make it smaller or raise {LIMIT}",
         )
     if header.bits > 8:
-        raise UnreadableImage("sixteen_bit", f"{header.bits} bits a channel; convert it to 8 bits a channel")
+        raise UnreadableImage("sixteen_bit", f"{header.bits} bits per channel; convert it to 8 bits per channel")
     if header.colors not in ("gray", "RGB", "palette"):
         raise UnreadableImage("wrong_channels", f"a {header.colors} image; convert it to RGB")
 
@@ -226,7 +226,7 @@ def _bmp(data: bytes) -> Header:
 def _tiff(data: bytes) -> Header:
     tags = _tags(data)
     if max(tags.get(259) or (1,)) in _TIFF_UNREAD:
-        raise UnreadableImage("wrong_format", "is a TIFF compressed as a fax or as JPEG of old; convert it to PNG")
+        raise UnreadableImage("wrong_format", "is a TIFF compressed as a fax or as old-style JPEG; convert it to PNG")
 
     def value(tag: int, default: int) -> int:
         return max(tags.get(tag) or (default,))

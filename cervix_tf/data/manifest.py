@@ -146,7 +146,7 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
     rows = pd.concat([manifest.rows for manifest in manifests], ignore_index=True)
     twice = rows["path"][rows["path"].duplicated()]
     if len(twice):
-        raise InputError(f"{twice.iloc[0]}: stands in two of the joined manifests; remove one of them")
+        raise InputError(f"{twice.iloc[0]}: is in two of the joined manifests; remove one of them")
     return Manifest(rows, manifests[0].root)
 
 

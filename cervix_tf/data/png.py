@@ -19,6 +19,6 @@ def write(path: Path, pixels: np.ndarray, *, synced: bool = True) -> None:
 
     done, data = cv2.imencode(".png", pixels[..., ::-1])
     if not done:
-        raise ValueError(f"{path}: OpenCV makes no PNG of {pixels.dtype} {pixels.shape}")
+        raise ValueError(f"{path}: OpenCV cannot make a PNG of {pixels.dtype} {pixels.shape}")
     with atomic.replacing(path, synced=synced) as part:
         part.write_bytes(data.tobytes())

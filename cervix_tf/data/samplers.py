@@ -126,7 +126,7 @@ def _distinct_classes(
     """Labels of `count` different classes, (draws, count)."""
     if len(members) < count:
         there = ", ".join(inputs.classes[label] for label in members) or "none"
-        raise InputError(f"{count} classes are to meet in a batch, but only {len(members)} have images here ({there})")
+        raise InputError(f"{count} classes should be in a batch, but only {len(members)} have images here ({there})")
     every = np.tile(np.array(list(members)), (draws, 1))
     return generator.permuted(every, axis=1)[:, :count]
 

@@ -177,7 +177,7 @@ def parse(raw: bytes, name: str) -> Seen:
     try:
         value = bounded.json_value(raw, _BYTES)
         if not isinstance(value, dict) or set(value) != {"salt", "trained", "chosen"}:
-            raise bounded.Unreadable("is no record of seen files and groups")
+            raise bounded.Unreadable("is not a record of seen files and groups")
         if not isinstance(value["salt"], str) or not _SALT.fullmatch(value["salt"]):
             raise bounded.Unreadable("its salt is not 32 hex digits")
         return Seen(value["salt"], _from_json(value["trained"]), _from_json(value["chosen"]))
@@ -231,13 +231,13 @@ def _as_json(part: Part) -> dict[str, Any]:
 
 def _from_json(value: Any) -> Part:
     if not isinstance(value, dict) or set(value) != {"rows", "files", "groups"}:
-        raise bounded.Unreadable("is no record of seen files and groups")
+        raise bounded.Unreadable("is not a record of seen files and groups")
     if type(value["rows"]) is not int or value["rows"] < 0:
-        raise bounded.Unreadable("its number of rows is none")
+        raise bounded.Unreadable("its number of rows is not a count")
     try:
         files, groups = (
             np.frombuffer(base64.b64decode(value[name], validate=True), _WIDTH) for name in ("files", "groups")
         )
     except (TypeError, ValueError, binascii.Error) as error:
-        raise bounded.Unreadable(f"its digests are not whole ({error})") from None
+        raise bounded.Unreadable(f"its digests are incomplete ({error})") from None
     return Part(value["rows"], files, groups)

@@ -249,7 +249,7 @@ def _check_fractions(fractions: Mapping[str, float]) -> None:
         or not all(math.isfinite(value) and value > 0 for value in fractions.values())
         or not math.isclose(sum(fractions.values()), 1, abs_tol=1e-6)
     ):
-        raise InputError(f"shares {_shares(fractions)}: each must be above 0 and together they must make 1")
+        raise InputError(f"shares {_shares(fractions)}: each must be above 0 and together they must add up to 1")
 
 
 def _shares(fractions: Mapping[str, float]) -> str:

@@ -34,8 +34,8 @@ def check(manifest: Manifest, path: Path) -> None:
     if found:
         more = f"; and {len(found) - _SHOWN} more rows" if len(found) > _SHOWN else ""
         raise InputError(
-            f"{path}: the run was made with other data: {'; '.join(found[:_SHOWN])}{more}; bring the data back as they "
-            "were, or choose another run folder (a study: --run NAME, train: -o RUN)"
+            f"{path}: the run was made with other data: {'; '.join(found[:_SHOWN])}{more}; restore the data, "
+            "or choose another run folder (a study: --run NAME, train: -o RUN)"
         )
 
 

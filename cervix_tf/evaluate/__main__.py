@@ -275,7 +275,7 @@ def _check(options: Options) -> None:
 
     model, out = released.find(options.model), RunDir(options.out)
     if not options.manifest:
-        raise InputError("--manifest: give at least one; it takes what follows it, so that the model comes before")
+        raise InputError("--manifest: give at least one; it takes everything after it, so put the model first")
     if len(options.manifest) > 1 and options.data:
         raise InputError(f"--data: is for one manifest, and {len(options.manifest)} are given; leave it out")
     if len(options.root) > 1 and len(options.root) != len(options.manifest):

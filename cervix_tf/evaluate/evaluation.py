@@ -225,7 +225,7 @@ def check(
         given = "--operating-point" if operating_point else "--prevalence"
         raise InputError(f"{given}: {contract.task} has no positive classes; leave it out")
     if repeated and (aggregate or contract.views):
-        raise InputError("--repeatability: needs a row an image, but here a row is a case; leave it out")
+        raise InputError("--repeatability: needs one row per image, but here a row is a case; leave it out")
     if aggregate and "view" in by:
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
 

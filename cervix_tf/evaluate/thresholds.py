@@ -142,8 +142,8 @@ def _of_rows(chosen: list[str], on: str, rows: Manifest | None, known: Seen | No
     )
     if before and before.trained_files:
         return "warnings", (
-            f"{what}: chosen on {on}, {before.trained_files} of whose {before.files} files the model was trained on; "
-            f"{misleading}; choose on rows that the model has not seen"
+            f"{what}: chosen on {on}, where the model was trained on {before.trained_files} of {before.files} "
+            f"files; {misleading}; choose on rows that the model has not seen"
         )
     if before and before.trained_groups:  # hospitals number their patients alike
         return "remarks", (

@@ -63,7 +63,7 @@ def of_inputs(
         except ValueError as error:
             raise InputError(f"no heat maps for this model: {error}") from None
         if any(stack.ndim < 4 for stack in (maps if isinstance(maps, list) else [maps])):
-            raise InputError(f"no heat maps for this model: its layer {SINGLE!r} gives one vector an image, not maps")
+            raise InputError(f"no heat maps for this model: its layer {SINGLE!r} gives one vector per image, not maps")
         found = [np.asarray(stack) for stack in method(head, maps, class_index)]
         for at in range(len(some)):  # a stack of an input's views of one kind lies together
             yield [each for stack in found for each in stack.reshape(len(some), -1, *stack.shape[1:])[at]]

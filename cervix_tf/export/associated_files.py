@@ -59,7 +59,7 @@ def read(path: Path) -> Associated:
     """
     try:
         if bounded.size(path) > bounded.MODEL_BYTES:
-            raise InputError(f"{path}: over {bounded.MODEL_BYTES:,} bytes; no model of ours is as large")
+            raise InputError(f"{path}: over {bounded.MODEL_BYTES:,} bytes; no exported model is that large")
         with path.open("rb") as file:
             if file.read(8)[4:] != _IDENTIFIER:
                 raise InputError(f"{path}: not a TFLite model; give a .tflite that `python -m cervix_tf.export` wrote")

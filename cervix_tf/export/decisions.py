@@ -79,7 +79,7 @@ def _read(path: Any, contract: Contract) -> Predictions:
     if found.classes != contract.classes:
         raise InputError(
             f"{path}: its classes are {', '.join(found.classes)}, the model's {', '.join(contract.classes)}; "
-            "are both of the same run?"
+            "are both from the same run?"
         )
     return found
 

@@ -98,7 +98,7 @@ def own_limits(folder: Path, task: str, version: str) -> list[str]:
         named = (found["model"]["name"], found["model"]["version"])
         return limits.own(found) if named == (task, version) else []
     except (KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: is no model card; export the run again, or take the file away") from None
+        raise InputError(f"{path}: is not a model card; export the run again, or remove the file") from None
 
 
 def as_markdown(card: Mapping[str, Any]) -> str:

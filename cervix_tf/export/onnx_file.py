@@ -77,7 +77,7 @@ def read(path: Path) -> Associated:
     """
     try:
         if bounded.size(path) > bounded.MODEL_BYTES:
-            raise InputError(f"{path}: over {bounded.MODEL_BYTES:,} bytes; no model of ours is as large")
+            raise InputError(f"{path}: over {bounded.MODEL_BYTES:,} bytes; no exported model is that large")
         content = path.read_bytes()
     except bounded.Unreadable as error:
         raise InputError(f"{path}: {error}; copy it again or export the run again") from None

@@ -88,7 +88,7 @@ def _load(path: Path, threads: int | None) -> Model:
     if (path / "saved_model.pb").is_file():
         return _saved_model(path, threads)
     if not path.is_dir():
-        problem = "is no regular file" if path.exists() else "no such file or folder"
+        problem = "is not a regular file" if path.exists() else "no such file or folder"
         raise InputError(
             f"{path}: {problem}; give a run, a SavedModel folder, a .tflite or a .keras file, "
             f"or a released model ({', '.join(released.names())})"
@@ -294,12 +294,12 @@ def _keras(path: Path, threads: int | None = None) -> Model:
             saved_model.PIXELS: _Signature({"pixels": (resized, "float32")}, gives),
         }
     except (ValueError, TypeError, AttributeError):
-        raise InputError(f"{path}: is no model that cervix_tf exports; give the model.keras of a run") from None
+        raise InputError(f"{path}: is not a model that cervix_tf exports; give the model.keras of a run") from None
 
     if serving_model.calibration_of(serving) != contract.calibration:
         raise InputError(
-            f"{path}: has another calibration than {run.contract}, so that --calibrate was not finished; "
-            "give that command again"
+            f"{path}: has a different calibration from {run.contract}, so --calibrate did not finish; "
+            "run that command again"
         )
 
     def network(pixels: np.ndarray) -> np.ndarray:
@@ -316,7 +316,7 @@ def _ready(model: Model, signatures: Mapping[str, _Signature], needed: Sequence[
     contract, path = model.contract, model.path
     found = neighbors.read(neighbors.beside(path), contract.neighbors) if contract.neighbors else None
     if found is not None and found.classes != contract.classes:
-        raise InputError(f"{neighbors.beside(path)}: has other classes than {path}; copy both from the same run")
+        raise InputError(f"{neighbors.beside(path)}: has different classes from {path}; copy both from the same run")
     views = (len(contract.views),) if contract.views else ()
     one = (1, *views, contract.height, contract.width, 3)
     expected = {

@@ -80,7 +80,7 @@ def _digests(folder: Path) -> dict[str, str]:
         and path != contract_of(folder)
     ]
     if sum(map(bounded.size, files)) > bounded.MODEL_BYTES:
-        raise bounded.Unreadable(f"over {bounded.MODEL_BYTES:,} bytes; no model of ours is as large")
+        raise bounded.Unreadable(f"over {bounded.MODEL_BYTES:,} bytes; no exported model is that large")
     found = {}
     for path in files:
         with path.open("rb") as file:

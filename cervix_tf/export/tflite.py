@@ -100,4 +100,4 @@ def check_built_in(model: bytes) -> None:
     """Raise `RuntimeError` that names the operations which are not built into TFLite (custom or Flex), if any."""
     foreign = sorted(name for name in flatbuffer.operators(model) if name.startswith("custom:"))
     if foreign:
-        raise RuntimeError(f"not built into TFLite: {', '.join(foreign)}; express them by other operations")
+        raise RuntimeError(f"not built into TFLite: {', '.join(foreign)}; express them with other operations")

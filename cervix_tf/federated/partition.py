@@ -21,12 +21,12 @@ def by_site(manifest: Manifest, at_least: int = 2) -> dict[str, Manifest]:
     if (sites == "").any():
         raise InputError(
             f"{manifest.root}: {int((sites == '').sum())} of {len(sites)} images have no site; fill the column site, "
-            "or deal one data set out (by_group, dirichlet)"
+            "or divide one data set among sites (by_group, dirichlet)"
         )
     by_name = {str(name): manifest.where(sites == name) for name in sorted(set(sites))}
     if len(by_name) < at_least:
         raise InputError(
-            f"{manifest.root}: all images are of the site {next(iter(by_name))}; a federation needs {at_least}"
+            f"{manifest.root}: all images are from the site {next(iter(by_name))}; a federation needs {at_least}"
         )
     try:
         splits.check_disjoint(by_name)

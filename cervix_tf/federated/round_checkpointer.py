@@ -132,7 +132,7 @@ class RoundCheckpointer:
             try:
                 with_refused = _text(read_state(self._refused)[1])
             except InputError as error:
-                raise InputError(f"{error}; remove it to go on without what it says of refused rounds") from None
+                raise InputError(f"{error}; remove it to continue without its record of refused rounds") from None
             record = with_refused if with_refused.startswith(record) else record
         if not record:
             return
@@ -169,7 +169,7 @@ class RoundCheckpointer:
         self._written.result()
         details = f" ({details})" if details else ""
         raise InputError(
-            f"round {round_index + 1}: {why}{details}; fix what is wrong and start the same run again: "
+            f"round {round_index + 1}: {why}{details}; fix what is wrong and run the same command again: "
             f"it goes on after round {round_index}"
         )
 

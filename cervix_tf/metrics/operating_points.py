@@ -46,8 +46,8 @@ def rule(text: str, option: str = "--operating-point") -> Rule:
     if (name in ("sensitivity", "specificity") and 0 < value < 1) or (name == "cost" and 0 < value < np.inf):
         return Rule(name, value)
     if name in ("sensitivity", "specificity") and 1 < value < 100:
-        raise InputError(f"{option} {text}: is a percentage, and a share is wanted: write {name}:{value / 100:g}")
-    raise InputError(f"{option} {text}: is no rule for an operating point; write {_FORMS}")
+        raise InputError(f"{option} {text}: is a percentage, but a share is expected: write {name}:{value / 100:g}")
+    raise InputError(f"{option} {text}: is not a rule for an operating point; write {_FORMS}")
 
 
 def choose(validation: Predictions, positive: Sequence[str], wanted: Rule, *, prevalence: float | None = None) -> float:
@@ -148,8 +148,8 @@ def summary(
     if wanted is not None:
         if validation is None:
             raise InputError(
-                f"--operating-point {wanted}: there is no validation row to choose it on, and on test rows none is "
-                "chosen; give rows the split validation, or evaluate the run, which keeps its own"
+                f"--operating-point {wanted}: there is no validation row to choose it on, and test rows are never "
+                "used for that; give some rows the split validation, or evaluate the run, which keeps its own"
             )
         shared = set(validation.groups) & set(tested.groups)
         if shared:

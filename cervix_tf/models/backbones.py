@@ -166,7 +166,7 @@ def _refuse(name: str, height: int, width: int, weights: str, option: str) -> Ne
         )
     if weights == "imagenet" and not chosen.file:
         raise InputError(
-            f"{option} imagenet: Keras offers none for {name}; give a weights file"
+            f"{option} imagenet: Keras has none for {name}; give a weights file"
             + (" that `python -m cervix_tf.models convert` made of a checkpoint" if name in CONVERTIBLE else "")
             + f", or {option} random"
         )

@@ -42,7 +42,7 @@ def convert(checkpoint: Path, network: str, out: Path) -> int:
     if network not in catalog.CONVERTIBLE:
         raise InputError(
             f"--network {network}: no checkpoint fits it; give one of {', '.join(catalog.CONVERTIBLE)}"
-            "; `python -m cervix_tf.models list` says what there is for the others"
+            "; `python -m cervix_tf.models list` says what is available for the others"
         )
     if not out.name.endswith(".weights.h5"):
         raise InputError(f"-o {out}: the name must end in .weights.h5")
@@ -108,7 +108,7 @@ def _torch(path: Path) -> dict[str, np.ndarray]:
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{path}: holds no state dict; give a file written by torch.save(model.state_dict(), ...)")
+        raise InputError(f"{path}: contains no state dict; give a file written by torch.save(model.state_dict(), ...)")
     # What ran on several GPUs has every name behind "module.".
     return {key.removeprefix("module."): value.float().numpy() for key, value in state.items()}
 
@@ -130,7 +130,7 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
                 flat = np.frombuffer(raw, _SAFETENSORS[entry["dtype"]])
             arrays[key] = flat.reshape(entry["shape"]).astype("float32")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is not a whole .safetensors file ({error}); download it again") from error
+        raise InputError(f"{path}: is not a complete .safetensors file ({error}); download it again") from error
     return arrays
 
 

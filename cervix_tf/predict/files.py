@@ -30,7 +30,7 @@ def inputs_of(paths: Sequence[Path], contract: Contract, left_out: dict[str, str
         if not path.exists():
             raise InputError(f"{path}: no such file or folder: check the path")
         if not path.is_dir() and not path.is_file():
-            raise InputError(f"{path}: is a pipe or a device, no image; give files or folders")
+            raise InputError(f"{path}: is a pipe or a device, not an image; give files or folders")
         found += _cases(path, contract) if contract.views else _images(path, left_out)
     return found
 

@@ -97,7 +97,7 @@ def restore(folder: Path, manifests: Sequence[Path], out: RunDir) -> dict[str, d
         if not isinstance(said, dict) or not said.keys() >= _SAID or not isinstance(said["accuracy"], int | float):
             raise InputError(f"{folder / _ABOUT}: {name!r}: needs {', '.join(sorted(_SAID))}; restore the file")
     if not about:
-        raise InputError(f"{folder}: keeps no test predictions; those of this result are on its page as tables alone")
+        raise InputError(f"{folder}: contains no test predictions; this result is published only as tables on its page")
     if out.root.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out.root}: is in the archive itself, which holds no names; choose another folder")
     atomic.check_target(out.root, folder=True)

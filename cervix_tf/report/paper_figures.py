@@ -41,7 +41,7 @@ def read(run: RunDir, *, photographs: bool = True) -> list[tuple[str, Picture]]:
     for each in run_dir.read_json(run.paper_figures):
         path = run.figures / each["source"]
         if not path.is_file():
-            raise InputError(f"{path}: is listed in {run.paper_figures} and not there; run the study's command again")
+            raise InputError(f"{path}: is listed in {run.paper_figures} but missing; run the study's command again")
         if path.suffix != ".svg" and not photographs:
             continue
         kind = "svg+xml" if path.suffix == ".svg" else "jpeg"

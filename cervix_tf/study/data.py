@@ -84,11 +84,11 @@ def load(
     """
     if (draw is not None or source.manifest is not None) and (told := _told(source)):
         what = "drawn images" if draw is not None else f"--data.manifest {source.manifest}, which is taken as it is"
-        raise InputError(f"{_option(told[0])}: says nothing about {what}; leave it out")
+        raise InputError(f"{_option(told[0])}: does not apply to {what}; leave it out")
     if draw is not None:
         if given := source.manifest or source.root:
             raise InputError(
-                f"{given}: would not be read, since this preset draws synthetic images; take another preset, or set "
+                f"{given}: would not be read, since this preset draws synthetic images; use another preset, or set "
                 "its --synthetic- option to 0 (--help lists it)"
             )
         root = out.root / "data"

@@ -134,7 +134,7 @@ def run(config: Config, out: RunDir, calibrate: Method | None = None) -> None:
     images = read(config, out)
     classes = tuple(sorted(set(images.rows["label"])))
     if strange := [name for name in config.positive if name not in classes]:
-        raise InputError(f"--positive {strange[0]}: is none of the classes {', '.join(classes)}")
+        raise InputError(f"--positive {strange[0]}: is not one of the classes {', '.join(classes)}")
     parts = data.split(images, {"validation": config.validation_share, "test": config.test_share}, config.seed)
     data.check_classes(parts, classes)
     data.keep_manifest(parts, out)

@@ -92,8 +92,8 @@ def lost_workers() -> Iterator[None]:
         if worker() is None:
             raise
         raise InputError(
-            f"worker {worker()}: another worker has stopped; give the same command on all of them again: "
-            "the run goes on after its last whole epoch"
+            f"worker {worker()}: another worker has stopped; run the same command on all of them again: "
+            "the run continues after its last complete epoch"
         ) from None
 
 

@@ -59,7 +59,7 @@ class EpochStates:
             return None
         fits = isinstance(about, dict) and about.keys() == {"history", "best"}
         if not fits or set(about["best"]) not in (set(), set(self.paths)):
-            raise InputError(f"{record}: is of another training; {self._remedy}")
+            raise InputError(f"{record}: belongs to another training; {self._remedy}")
         history = history_file.parse(about["history"], record)
         if there != about["history"]:
             lost = self._reconciled(there, history, about["history"], record, lost)
@@ -135,7 +135,7 @@ class EpochStates:
             except InputError as error:
                 lost = lost or str(error)
         if lost:
-            raise InputError(f"{lost}, and no state before it is whole; {self._remedy}")
+            raise InputError(f"{lost}, and no earlier state is complete; {self._remedy}")
         return None
 
     def _reconciled(self, there: str | None, history: pd.DataFrame, text: str, record: Path, lost: str) -> str:

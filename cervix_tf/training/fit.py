@@ -111,7 +111,7 @@ def fit(
         done = keeper.restore(network)
     if not devices.agreed(done):
         raise InputError(
-            f"{out.root}: holds {done} epochs, another worker's run another number; "
+            f"{out.root}: holds {done} epochs, but another worker's run has a different number; "
             "copy one worker's run directory over the others'"
         )
     if not keeper.finished:
@@ -197,7 +197,7 @@ class _Keeper(keras.callbacks.Callback):
         variables, arrays = _variables(network), list(restored.arrays.values())
         if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
             raise InputError(
-                f"{self.states.state(done)}: is of another network; remove {self.out.root} to train this network again"
+                f"{self.states.state(done)}: belongs to another network; remove {self.out.root} to train this one again"
             )
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)

@@ -89,7 +89,7 @@ def split(images: Manifest, config: Config) -> list[Splits]:
     if prescribed := data.prescribed(images, SPLITS):
         if config.folds > 1:
             raise InputError(
-                f"--folds {config.folds}: the column split prescribes one split; empty it, or ask for none"
+                f"--folds {config.folds}: the column split prescribes one split; empty it, or leave --folds out"
             )
         folds = [prescribed]
     elif config.folds > 1:

@@ -34,7 +34,7 @@ def check(config: Config) -> None:
     differing = [name for name in ours if name not in _FREE and other.get(name) != ours[name]]
     if differing:
         each = "; ".join(f"its {name} is {other.get(name)}, not {ours[name]}" for name in differing)
-        raise InputError(f"{where}: {each}; a difference would not be one of protocols alone")
+        raise InputError(f"{where}: {each}; the difference would not be due to the protocols alone")
 
 
 def table(config: Config, reference: RunDir, row: Row, out: RunDir, name: str, note: str) -> Table:

@@ -65,7 +65,7 @@ def read(run_config: Mapping[str, Any]) -> Federation:
         raise InputError(f"run config: network {own.network!r}: there are {', '.join(get_args(Network))}")
     base = PRESETS[own.preset].config
     if own.weights and base.start == "random":
-        raise InputError(f"run config: weights {own.weights}: preset {own.preset} starts at random")
+        raise InputError(f"run config: weights {own.weights}: preset {own.preset} starts from random weights")
     study = dataclasses.replace(
         base,
         network=own.network or base.network,

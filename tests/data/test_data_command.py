@@ -195,7 +195,7 @@ def test_split_fills_the_manifest_itself_unless_told_another_file_or_nothing(
     assert manifest.read_bytes() == (manifest.parent / "other.csv").read_bytes()
     assert set(manifests.read(manifest).rows["split"]) == {"train", "test"}
     assert main(["split", str(manifest), "--seed", "1"]) == 0
-    assert "before, the split column held train (" in capsys.readouterr().out
+    assert "the split column previously held train (" in capsys.readouterr().out
     assert not list(manifest.parent.glob(".part-*"))
 
 
@@ -281,7 +281,7 @@ def test_audit_shows_three_near_duplicates_and_the_command_that_keeps_them_toget
     assert main(["audit", str(manifest), "--root", str(manifest.parent)]) == 0
     said = capsys.readouterr().out
     assert said.count("nearly the same: ") == 3 and "nearly the same: 0.jpg and 0.png (" in said
-    (line,) = [line for line in said.splitlines() if line.startswith("5 such pairs; this keeps each in one split: ")]
+    (line,) = [line for line in said.splitlines() if line.startswith("5 such pairs; to keep each in one split: ")]
     command = shlex.split(line.rpartition("cervix_tf.data ")[2])
     assert command == ["split", str(manifest), "--root", str(manifest.parent), "--similar"]
     assert main(command) == 0
@@ -330,7 +330,7 @@ def test_a_sheet_of_cases_has_a_line_a_case_with_its_views_in_order(tmp_path: Pa
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["split", "{manifest}", "--test", "1.5"], "together they must make 1"),
+        (["split", "{manifest}", "--test", "1.5"], "together they must add up to 1"),
         (["split", "{manifest}", "--exclude", "{root}/none.csv"], "none.csv: no such file"),
         (["audit", "{manifest}", "--workers", "-1"], "--workers must be 0 or more"),
         (["audit", "{manifest}", "--max-megapixels", "nan"], "--max-megapixels above 0"),
@@ -396,7 +396,7 @@ def test_findings_and_sheets_never_replace_the_manifest_that_they_are_of(
     command: str, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = manifest.read_bytes()
-    assert "is what the command reads" in refusal(capsys, command, str(manifest), "-o", str(manifest))
+    assert "is an input of this command" in refusal(capsys, command, str(manifest), "-o", str(manifest))
     assert manifest.read_bytes() == before
 
 

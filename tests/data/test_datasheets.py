@@ -89,7 +89,7 @@ def test_differences_name_what_is_missing_what_is_too_much_and_what_is_bad() -> 
         "expected 2 groups, found 3: 1 more",
         "expected 2 images labeled a, found 3: 1 more",
         "expected 2 images labeled b, found 0: 2 missing",
-        "label 'c' is none of the classes a, b",
+        "label 'c' is not one of the classes a, b",
         "two/1.jpg: known to be bad in the original: truncated",
     ]
 

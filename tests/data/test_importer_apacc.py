@@ -119,7 +119,7 @@ def test_two_different_text_files_or_slices_of_one_name_are_refused(tmp_path: Pa
         load("apacc", root, Options(crops=tmp_path / "crops"))
     (root / "train" / "labels" / "77_19_0_2000.txt").unlink()
     picture(root / "train" / "images" / "77_19_0_2000.png", 100, 100, gray=7)
-    with pytest.raises(InputError, match=r"77_19_0_2000\.png: two pictures of one name"):
+    with pytest.raises(InputError, match=r"77_19_0_2000\.png: two pictures with the same name"):
         load("apacc", root, Options(crops=tmp_path / "crops"))
 
 

@@ -34,9 +34,9 @@ def cric(root: Path, width: int, height: int, as_json: bool = False) -> Path:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"fields": []}, "holds no list of fields"),
+        ({"fields": []}, "contains no list of fields"),
         ([{"image_id": 5, "classifications": [{"cell_id": 1}]}], "lacks 'bethesda_system'"),
-        ([5], "is no table of fields and cells"),
+        ([5], "is not a table of fields and cells"),
     ],
 )
 def test_a_cric_table_of_another_form_is_named(content: object, said: str, tmp_path: Path) -> None:
@@ -113,5 +113,5 @@ def test_cric_names_wrong_rows_lost_fields_and_points_outside(tmp_path: Path) ->
         load("cric", root, Options(crops=tmp_path / "crops"))
     lines = str(error.value).splitlines()
     assert [f"line {n}" in line for n, line in zip((6, 7, 8), lines, strict=True)] == [True] * 3
-    with pytest.raises(InputError, match="name a folder for them by --crops"):
+    with pytest.raises(InputError, match="name a folder for them with --crops"):
         load("cric", cric(tmp_path / "again", 1376, 1020))

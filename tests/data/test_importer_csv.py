@@ -92,7 +92,7 @@ def test_an_import_into_the_folder_of_its_table_can_be_repeated(
     assert main(command) == 0
     assert (tmp_path / "manifest.csv").read_bytes() == first
     (tmp_path / "other.csv").write_text("path,label\n")
-    with pytest.raises(InputError, match=r"expected, found other\.csv, table\.csv; name the table by --table$"):
+    with pytest.raises(InputError, match=r"expected, found other\.csv, table\.csv; name the table with --table$"):
         load("csv", tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_an_import_never_replaces_its_table(named: bool, tmp_path: Path, capsys:
     before = (tmp_path / "table.csv").read_bytes()
     with pytest.raises(SystemExit):
         main(["import", "csv", str(tmp_path), "-o", table, *(["--table", table] if named else [])])
-    assert "table.csv: is what the command reads" in capsys.readouterr().err
+    assert "table.csv: is an input of this command" in capsys.readouterr().err
     assert (tmp_path / "table.csv").read_bytes() == before
 
 

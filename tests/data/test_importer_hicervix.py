@@ -56,7 +56,7 @@ def test_a_coarser_level_labels_what_has_none_there_by_its_finest(
 ) -> None:
     got = load("hicervix", hicervix_copy(tmp_path), Options(level=level))
     assert list(got.manifest.rows["label"]) == labels
-    assert not any("is none of the classes" in note for note in got.notes)
+    assert not any("is not one of the classes" in note for note in got.notes)
 
 
 def test_that_slides_are_not_known_is_said_by_the_import_and_by_the_audits_doubts(tmp_path: Path) -> None:

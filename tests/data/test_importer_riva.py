@@ -107,9 +107,9 @@ def test_fields_that_several_experts_marked_are_refused_until_one_is_chosen(tmp_
         (changed(x=float("nan")), "point 1: x nan is not a number"),
         (changed(y=10**400), "point 1: y 1000"),
         ({**POINTS, "HSIL_11_6": {"annotator_3": [7]}}, "point 1: is no point"),
-        ({"HSIL_11_6": {"annotator_3": 7}}, "field HSIL_11_6, annotator_3: holds no list of points"),
-        ({"HSIL_11_6": [7]}, "field HSIL_11_6: holds no experts by name"),
-        ([7], "holds no fields by name"),
+        ({"HSIL_11_6": {"annotator_3": 7}}, "field HSIL_11_6, annotator_3: contains no list of points"),
+        ({"HSIL_11_6": [7]}, "field HSIL_11_6: contains no experts by name"),
+        ([7], "contains no fields by name"),
     ],
 )
 def test_a_file_of_points_of_another_form_is_refused_by_field_and_value(
@@ -222,9 +222,9 @@ def test_boxes_outside_and_larger_than_the_field_are_left_out_by_name(tmp_path: 
 def test_a_folder_of_crops_that_holds_the_fields_is_refused(tmp_path: Path) -> None:
     root = kaggle(tmp_path / "riva")
     for folder in (tmp_path, root):
-        with pytest.raises(InputError, match="holds the fields themselves"):
+        with pytest.raises(InputError, match="contains the fields themselves"):
             load("riva_challenge", root, Options(crops=folder))
-    with pytest.raises(InputError, match=r"images.*\.png, which no import wrote; name a folder for the crops alone"):
+    with pytest.raises(InputError, match=r"images.*\.png, which no import wrote; name a folder only for the crops"):
         load("riva_challenge", root, Options(crops=root / "images"))
     again = [load("riva_challenge", root, Options(crops=root / "crops")) for _ in range(2)]
     assert again[0].manifest.rows.equals(again[1].manifest.rows)
@@ -234,7 +234,7 @@ def test_a_folder_of_crops_that_holds_the_fields_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["riva", "riva_challenge"])
 def test_crops_need_a_folder(name: str, tmp_path: Path) -> None:
     root = (zenodo if name == "riva" else kaggle)(tmp_path / "copy")
-    with pytest.raises(InputError, match="name a folder for them by --crops"):
+    with pytest.raises(InputError, match="name a folder for them with --crops"):
         load(name, root, Options(annotator="annotator_1" if name == "riva" else ""))
 
 

@@ -308,7 +308,7 @@ def test_two_different_pictures_of_one_cric_field_are_refused(tmp_path: Path) ->
     imported = load("cric", tmp_path, Options(crops=tmp_path.parent / f"{tmp_path.name}-crops"))
     assert imported.left_out == [("b/AA.png", "copy of a/aa.png")]
     picture(tmp_path / "b" / "AA.png", gray=7)
-    with pytest.raises(InputError, match=r"a/aa\.png and .*b/AA\.png: two pictures of one name"):
+    with pytest.raises(InputError, match=r"a/aa\.png and .*b/AA\.png: two pictures with the same name"):
         load("cric", tmp_path, Options(crops=tmp_path.parent / f"{tmp_path.name}-crops"))
 
 
@@ -428,7 +428,7 @@ def test_an_ending_that_not_every_class_folder_has_stays(tmp_path: Path) -> None
         (r"(\d*)_?\w+", r"x/odd\.jpg: --group-pattern .* does not match 'odd'"),  # an empty group is none
         (r"\d+", "has 0 groups in parentheses"),
         (r"(\d+)_(\d+)", "has 2 groups"),
-        (r"(\d+", "is no regular expression"),
+        (r"(\d+", "is not a regular expression"),
     ],
 )
 def test_a_pattern_that_gives_an_image_no_group_is_refused(pattern: str, message: str, tmp_path: Path) -> None:

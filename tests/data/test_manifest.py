@@ -129,8 +129,8 @@ def test_many_problems_are_cut_to_fifty_lines_and_counted(csv: Path) -> None:
         ("", "is empty; its header names the columns path"),
         ('path,label\n"a.jpg,x\nb.jpg,y\n', "line 2: a quote is opened and never closed"),
         ("path,label\na.jpg,häßlich\n".encode("latin-1"), "line 2: byte 0xe4 is not UTF-8"),
-        ("path\na.jpg\n".encode("utf-16-le"), "line 1: holds NUL bytes"),
-        (b"path\na.jpg\0\n", "line 2: holds NUL bytes"),
+        ("path\na.jpg\n".encode("utf-16-le"), "line 1: contains NUL bytes"),
+        (b"path\na.jpg\0\n", "line 2: contains NUL bytes"),
     ],
 )
 def test_a_table_that_is_no_manifest_is_refused_with_its_remedy(csv: Path, content: str | bytes, message: str) -> None:
@@ -166,7 +166,7 @@ def test_joining_refuses_other_roots_and_images_that_stand_in_two(tmp_path: Path
     one = manifest.from_records([{"path": "a.jpg"}], tmp_path)
     two = manifest.from_records([{"path": "b.jpg"}], tmp_path)
     assert manifest.joined([one, two]).rows["path"].tolist() == ["a.jpg", "b.jpg"]
-    with pytest.raises(InputError, match=r"a\.jpg: stands in two"):
+    with pytest.raises(InputError, match=r"a\.jpg: is in two"):
         manifest.joined([one, one])
     with pytest.raises(InputError, match="different data roots"):
         manifest.joined([one, manifest.from_records([{"path": "b.jpg"}], tmp_path / "other")])

@@ -90,13 +90,13 @@ def test_what_is_written_is_read_and_thousands_of_rows_stay_small(listed, tmp_pa
     [
         ({"salt": "xyz"}, "salt is not 32 hex digits"),
         ({"salt": None}, "salt is not 32 hex digits"),
-        ({"more": 1}, "is no record"),
-        ({"trained": []}, "is no record"),
+        ({"more": 1}, "is not a record"),
+        ({"trained": []}, "is not a record"),
         ({"trained": {"rows": -1, "files": "", "groups": ""}}, "number of rows"),
         ({"trained": {"rows": True, "files": "", "groups": ""}}, "number of rows"),
-        ({"trained": {"rows": 1, "files": "AAAA", "groups": ""}}, "digests are not whole"),
-        ({"trained": {"rows": 1, "files": "%", "groups": ""}}, "digests are not whole"),
-        ({"trained": {"rows": 1, "files": 3, "groups": ""}}, "digests are not whole"),
+        ({"trained": {"rows": 1, "files": "AAAA", "groups": ""}}, "digests are incomplete"),
+        ({"trained": {"rows": 1, "files": "%", "groups": ""}}, "digests are incomplete"),
+        ({"trained": {"rows": 1, "files": 3, "groups": ""}}, "digests are incomplete"),
     ],
 )
 def test_another_value_than_a_record_holds_is_an_input_error(listed, change, words):

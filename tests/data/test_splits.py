@@ -233,7 +233,7 @@ def test_a_part_without_rows_is_refused() -> None:
 @pytest.mark.parametrize("fractions", [{}, {"train": 0.5}, {"train": 1.2, "test": -0.2}, {"a": float("nan")}])
 @pytest.mark.parametrize("how", [splits.grouped, splits.random_by_class])
 def test_shares_that_do_not_make_one_are_refused(how, fractions: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="together they must make 1"):
+    with pytest.raises(InputError, match="together they must add up to 1"):
         how(of_groups({"a": [1] * 9}), fractions, 0)
 
 

@@ -79,9 +79,9 @@ def test_a_row_knows_the_line_of_the_file_where_it_begins(tmp_path: Path) -> Non
         ("", "is empty; its header names the columns path, label"),
         (",,\n\n", "is empty"),
         ("path,label\na,h\u00e4\n".encode("latin-1"), "line 2: byte 0xe4 is not UTF-8"),
-        ("path,label\na,x\n".encode("utf-16-le"), "line 1: holds NUL bytes"),
+        ("path,label\na,x\n".encode("utf-16-le"), "line 1: contains NUL bytes"),
         ("path,label\na,x\n".encode("utf-16")[:-1], "line 2 or later is not UTF-16"),
-        ("path,label\na,x\0\n", "line 2: holds NUL bytes"),
+        ("path,label\na,x\0\n", "line 2: contains NUL bytes"),
         (b"PK\x03\x04" + bytes(30), "is a spreadsheet or an archive"),
         ("path,label," + ",".join(map(str, range(100_000))), "line 1: 100,002 columns, at most 1,000"),
         ("x" * (2**20 + 1), "line 1: has over 1,048,576 characters"),
@@ -125,7 +125,7 @@ def test_a_pipe_a_device_a_link_to_one_and_a_link_in_a_circle_are_refused_in_a_s
         ("circle.csv", "cannot be opened"),
         ("folder.csv", "is a folder"),
         ("huge.csv", "is it the right file"),
-        ("nothing.csv", "line 1: holds NUL bytes"),
+        ("nothing.csv", "line 1: contains NUL bytes"),
     ):
         for read in (lambda path: tables.read(path, ["path"]), manifest.read):
             with pytest.raises(InputError, match=f"{name}: .*{message}"):

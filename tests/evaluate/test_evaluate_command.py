@@ -182,7 +182,7 @@ def test_of_several_manifests_what_is_for_one_is_refused(model, tmp_path, capsys
     assert "--data: is for one manifest" in refused(capsys, "again.csv", "--data", "ours")
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation" / "row.json").write_text("mine")
-    assert "row.json: is there already" in refused(capsys, "again.csv")
+    assert "row.json: already exists" in refused(capsys, "again.csv")
     assert not (tmp_path / "evaluation" / "again").exists()
 
 

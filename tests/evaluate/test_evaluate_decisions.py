@@ -110,14 +110,13 @@ def test_a_threshold_from_rows_that_the_model_learned_from_is_warned_of_and_from
     printed = capsys.readouterr().out
     row = json.loads((tmp_path / "evaluation" / "row.json").read_text())
     warned = (
-        "operating point and prediction sets: chosen on the validation rows of north-manifest, 4 of whose 16 files the "
-        "model was trained on; on such rows results look better than they are, so that elsewhere the threshold may "
-        "reach less than what was asked and the sets may miss more than asked; choose on rows that the model "
-        "has not seen"
+        "operating point and prediction sets: chosen on the validation rows of north-manifest, where the model was "
+        "trained on 4 of 16 files; on such rows, results look better than they are, so elsewhere the threshold may "
+        "reach less than asked and the sets may miss more than asked; choose on rows that the model has not seen"
     )
     remarked = (
         "operating point and prediction sets: chosen on the validation rows of north-manifest, of which 4 of 16 files "
-        "also chose the model itself (its epoch, for example); on such rows results look better than they are, so that "
+        "also chose the model itself (its epoch, for example); on such rows, results look better than they are, so "
         "elsewhere the threshold may reach less than asked and the sets may miss more than asked"
     )
     told, kind, mark = (warned, "warnings", "WARNING") if purpose == "train" else (remarked, "remarks", "note")
@@ -138,9 +137,9 @@ def test_what_the_models_own_validation_rows_chose_is_remarked(model, tmp_path, 
     )
     main(asked)
     assert (
-        "note: operating point and calibration: chosen on the model's own validation rows, which chose the model "
-        "itself too (its epoch, for example); on such rows results look better than they are, so that elsewhere the "
-        "threshold may reach less than what was asked and probabilities may be less well calibrated\n"
+        "note: operating point and calibration: chosen on the model's own validation rows, which also chose the "
+        "model itself (its epoch, for example); on such rows, results look better than they are, so elsewhere the "
+        "threshold may reach less than asked and probabilities may be less well calibrated\n"
     ) in capsys.readouterr().out
 
 
@@ -178,7 +177,7 @@ def test_an_operating_point_is_chosen_on_validation_and_read_at_a_prevalence(mod
 
 def test_a_percentage_is_no_rate_and_the_share_that_it_means_is_named(model, tmp_path, capsys):
     images(tmp_path)
-    assert "is a percentage, and a share is wanted: write sensitivity:0.95" in refused(
+    assert "is a percentage, but a share is expected: write sensitivity:0.95" in refused(
         capsys, "--operating-point", "sensitivity:95"
     )
 
@@ -243,7 +242,7 @@ def test_repeatability_counts_the_cases_whose_images_are_decided_both_ways(model
     assert (found["cases"], found["images"], found["of"]) == (8, 16, "negative or positive")
     assert found["metrics"]["kappa"]["value"] == 1  # both images of a visit are equal
     assert "several images of 8 cases" in capsys.readouterr().out
-    assert "--repeatability: needs a row an image" in refused(capsys, "--repeatability", "--aggregate", "mean")
+    assert "--repeatability: needs one row per image" in refused(capsys, "--repeatability", "--aggregate", "mean")
 
 
 def test_other_answers_are_compared_as_measures_of_doubt(model, tmp_path, capsys):

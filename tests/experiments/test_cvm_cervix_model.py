@@ -102,7 +102,7 @@ def test_all_initial_weights_that_are_lacking_are_named_at_once(change, networks
 def test_pre_trained_weights_of_cvm_need_a_file_for_deit_tiny():
     xception, deit = model.needs(replace(PAPER, weights="imagenet"), ["cvm"])["cvm"]
     assert (xception.network, xception.weights, xception.option) == ("xception", "imagenet", "--weights")
-    with pytest.raises(InputError, match=r"--vt-weights imagenet: Keras offers none for deit_tiny; .* convert"):
+    with pytest.raises(InputError, match=r"--vt-weights imagenet: Keras has none for deit_tiny; .* convert"):
         deit()
 
 

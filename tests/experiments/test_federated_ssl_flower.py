@@ -65,7 +65,7 @@ def test_settings_are_those_of_the_preset_unless_the_run_says_otherwise(run_conf
         ({"batch-size": 1}, "run config: batch-size 1: must be at least 2, or 0"),
         ({"batch-size": "8"}, "run config: batch-size '8': is not the kind of value"),
         ({"norm-bound": 0.5}, "run config: norm-bound 0.5: must be at least 1, or 0"),
-        ({"weights": "imagenet"}, "run config: weights imagenet: preset demo starts at random"),
+        ({"weights": "imagenet"}, "run config: weights imagenet: preset demo starts from random weights"),
     ],
 )
 def test_a_wrong_setting_is_refused_under_its_own_key_where_the_federation_starts(run_config, settings, words):

@@ -48,7 +48,7 @@ def test_as_published_chooses_the_checkpoint_on_the_test_split_and_leak_free_on_
 
 def test_a_test_case_that_lacks_a_view_is_not_tested_and_stands_in_the_manifest_without_a_split(tmp_path, capsys):
     (fold,) = data.folds_of(visits(tmp_path, lacking=(12, 0)), LEAK_FREE, RunDir(tmp_path))
-    said = "2 cases are left to networks of single views and to ensemble-any-views: no iodine image"
+    said = "2 cases are used only by networks of single views and by ensemble-any-views: no iodine image"
     assert said in capsys.readouterr().out
     kept = study_data.keep_manifest(fold.splits, RunDir(tmp_path)).rows
     assert set(kept[kept["case"] == "case 12"]["split"]) == {""}

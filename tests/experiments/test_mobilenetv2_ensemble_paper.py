@@ -103,8 +103,8 @@ def test_it_stops_before_the_first_training_with_every_network_whose_weights_are
         main(STUDY, arguments(copy, tmp_path, *there, *EVERY))
     assert ended.value.code == 2
     first, second = capsys.readouterr().err.removeprefix("error: ").splitlines()
-    assert first.startswith("--baselines.resnet18 imagenet: Keras offers none for resnet18; give a weights file")
-    assert second.startswith("--baselines.resnext101-32x8d imagenet: Keras offers none for resnext101_32x8d")
+    assert first.startswith("--baselines.resnet18 imagenet: Keras has none for resnet18; give a weights file")
+    assert second.startswith("--baselines.resnext101-32x8d imagenet: Keras has none for resnext101_32x8d")
     assert first.endswith("(needed by resnet18, resnet18-balanced, resnet18-weighted)")
     assert not RunDir(tmp_path / "mobilenetv2_ensemble" / "paper").rows
 

@@ -75,4 +75,4 @@ def test_a_name_that_is_no_package_is_refused(name, words, capsys):
 def test_a_study_that_is_there_is_not_written_over(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["new", "cvm_cervix"])
-    assert ended.value.code == 2 and "is there already" in capsys.readouterr().err
+    assert ended.value.code == 2 and "already exists" in capsys.readouterr().err

@@ -92,7 +92,7 @@ def test_a_network_that_gives_one_vector_an_image_is_refused_with_the_reason():
     images = keras.Input((None, None, 3), dtype="uint8")
     whole = keras.Model(pixels, keras.layers.Dense(2)(token(pixels)))
     model = keras.Model(images, keras.layers.Activation("softmax")(whole(ResizePixels(16, 16)(images))))
-    with pytest.raises(InputError, match="gives one vector an image, not maps"):
+    with pytest.raises(InputError, match="gives one vector per image, not maps"):
         model_maps.heat_maps(model, [np.zeros((16, 16, 3), np.uint8)])
 
 

@@ -119,7 +119,7 @@ def test_the_calls_of_a_file_at_the_operating_point_are_compared_with_the_runs(r
     exported(run, "--operating-point", "sensitivity:0.8")
     (row,) = read_json(run.exports)
     assert row["point_agreement"] == 1 and row["widest_point_change"] == 0
-    assert "at the operating point 100.0 % are called alike" in capsys.readouterr().out
+    assert "at the operating point, 100.0 % of decisions agree" in capsys.readouterr().out
     model_card.write(run)
     assert "100.0 % of 60, 100.0 % at the operating point" in run.model_card.read_text()
     # The run's own answers, moved across the threshold: as if the file called every positive one otherwise.

@@ -93,7 +93,7 @@ def test_a_card_that_a_program_wrote_alone_says_nothing_of_its_makers_and_a_brok
     said = contracts.read(run.contract)
     assert model_card.own_limits(run.root, said.task, said.version) == []
     write_json(run.model_card.with_suffix(".json"), {"model": "none"})
-    with pytest.raises(InputError, match=r"model_card\.json: is no model card"):
+    with pytest.raises(InputError, match=r"model_card\.json: is not a model card"):
         model_card.own_limits(run.root, said.task, said.version)
 
 

@@ -114,7 +114,7 @@ def test_calls_at_the_operating_point_are_counted_apart_from_the_most_probable_c
     assert found.point_agreement == 0.75
     assert found.widest_point_change == pytest.approx(0.4 - 0.25)
     (problem,) = found.problems(max_drop=1, min_agreement=0.95)
-    assert "only 75.0 % of 4 inputs are called alike at the operating point" in problem
+    assert "only 75.0 % of 4 decisions agree at the operating point" in problem
     assert found.problems(max_drop=1, min_agreement=0.75) == []
     assert found.summary()["point_agreement"] == 0.75
     assert "point_agreement" not in parity.compare(REFERENCE, exported, LABELS).summary()

@@ -127,7 +127,7 @@ def test_a_damaged_saved_model_is_an_input_error(tmp_path, single_run):
         runtime.load(folder)
     contract = replace(contracts.read(single_run.contract), version="2")
     contract.write(folder / "assets.extra" / "contract.json")
-    with pytest.raises(InputError, match=r"holds no digest .* earlier version.* export the run again with"):
+    with pytest.raises(InputError, match=r"contains no digest .* earlier version.* export the run again with"):
         runtime.load(folder)
     sealed = contract.sealed({"saved_model.pb": hashlib.sha256(b"rubbish").hexdigest()})
     sealed.write(folder / "assets.extra" / "contract.json")

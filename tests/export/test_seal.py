@@ -99,7 +99,7 @@ def test_a_contract_with_any_field_altered_is_refused_in_every_format(run, field
         contract.write_bytes(altered(contract.read_bytes(), field))
     repacked(run.tflite(), lambda files: files.update({"contract.json": altered(files["contract.json"], field)}))
     for path in (run.tflite(), run.saved_model, run.model, run.root):
-        with pytest.raises(InputError, match="damaged or changed, its model and contract are not those"):
+        with pytest.raises(InputError, match="damaged or changed: its model and contract are not those"):
             runtime.load(path)
     with pytest.raises(InputError, match="damaged or changed"):
         runs.contract(run)

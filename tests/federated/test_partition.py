@@ -29,7 +29,7 @@ def test_sites_are_clients():
 def test_images_without_a_site_a_single_site_and_a_woman_at_two_sites_are_refused():
     with pytest.raises(InputError, match="4 of 12 images have no site"):
         partition.by_site(women(6, ("nhs", "alts", "")))
-    with pytest.raises(InputError, match="all images are of the site nhs"):
+    with pytest.raises(InputError, match="all images are from the site nhs"):
         partition.by_site(women(6, ("nhs",)))
     both = women(6, ("nhs", "alts"))
     both.rows.loc[0, "site"] = "alts"

@@ -114,7 +114,7 @@ def test_what_a_damaged_state_and_a_refused_round_leave_is_one_line_a_client_and
 def test_a_damaged_record_of_refused_rounds_is_named_with_its_remedy(federate, client, in_the_middle):
     refused = in_the_middle.checkpoints / "refused.npz"
     refused.write_bytes(refused.read_bytes()[:-40])
-    with pytest.raises(InputError, match=r"refused\.npz: is damaged or cut short .*remove it to go on"):
+    with pytest.raises(InputError, match=r"refused\.npz: is damaged or cut short .*remove it to continue"):
         federate([client("a", 1), client("b", 2)], "cut")
     refused.unlink()
     federate([client("a", 1), client("b", 2)], "cut", held_out=lambda weights: 0.3)

@@ -223,7 +223,7 @@ def test_grad_cam_finds_the_last_maps(name):
 @pytest.mark.parametrize(("arguments", "message"), [
     (("resnet19", 64, 64), "'resnet19': unknown; give one of alexnet, "),
     (("xception", 224, 70), "224 x 70 pixels; its shorter side is at least 71"),
-    (("resnet18", 64, 64), "Keras offers none for resnet18; give a weights file that"),
+    (("resnet18", 64, 64), "Keras has none for resnet18; give a weights file that"),
 ])  # fmt: skip
 def test_what_cannot_be_built_is_refused_with_a_remedy(arguments, message):
     with pytest.raises(InputError, match=message):

@@ -164,7 +164,7 @@ def test_safetensors_are_read_without_pytorch(tmp_path):
 )
 def test_a_broken_safetensors_file_is_refused(content, tmp_path):
     (tmp_path / "x.safetensors").write_bytes(content)
-    with pytest.raises(InputError, match="is not a whole"):
+    with pytest.raises(InputError, match="is not a complete"):
         checkpoint.read(tmp_path / "x.safetensors")
 
 

@@ -56,7 +56,7 @@ def nested(depth):
     ("change", "others", "words"),
     [
         (lambda config: config[:-20], {}, "not readable as JSON"),
-        (lambda config: nested(50_000), {}, "nested too deep"),
+        (lambda config: nested(50_000), {}, "nested too deeply"),
         (lambda config: b'{"class_name": "Functional", "class_name": "Model"}', {}, "'class_name' stands there twice"),
         (lambda config: b"[]", {}, "not a model that Keras can load"),
         (lambda config: b'{"module": "os", "class_name": "system", "config": {}}', {}, "not a model that Keras can"),
@@ -87,7 +87,7 @@ def test_a_configuration_of_gigabytes_is_refused_before_it_is_inflated(tmp_path,
 def test_a_missing_file_and_a_folder_are_input_errors(tmp_path):
     with pytest.raises(InputError, match=r"none\.keras: no such file"):
         keras_file.load(tmp_path / "none.keras")
-    with pytest.raises(InputError, match="is no regular file"):
+    with pytest.raises(InputError, match="is not a regular file"):
         keras_file.load(tmp_path)
 
 

@@ -139,7 +139,7 @@ def two_at_once(root, times, rng, expected):
             f"pair {at}: exit code {os.waitstatus_to_exitcode(status)}, {text}"
         )
         (other,) = children - {first}
-        assert f"process {other} on " in text and "is at work there" in text and "Traceback" not in text, text
+        assert f"process {other} on " in text and "is working there" in text and "Traceback" not in text, text
         hold.touch()
         assert code_of(other) == 0, f"pair {at}: {said.read_text()}"
         assert tiny_study.results(folder) == expected, f"pair {at}: the results are others"

@@ -203,7 +203,7 @@ def test_a_run_of_ones_own_and_the_archive_itself_are_never_written_over(tmp_pat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{}", "keeps no test predictions"),
+        ("{}", "contains no test predictions"),
         ('{"": {"n": 24}}', r"rows.json: '': needs accuracy, data, n, positive"),
         ('{"other": 3}', "rows.json: 'other': needs"),
     ],

@@ -40,7 +40,7 @@ def test_strata_of_an_evaluation_are_shown(whole_run):
     write_json(whole_run.metrics, {**metrics, "strata": {"site": {"NHS": part, "ALTS": part}}})
     text = checked(page.run(whole_run)).text
     assert "By site" in text
-    assert re.search(r"also of the differences: positive = [^;]*; by the most probable class\.", text)
+    assert re.search(r"including their differences: positive = [^;]*; by the most probable class\.", text)
     row = re.search(r'<th scope="row">ALTS</th>.*?</tr>', (whole_run.report).read_text(), re.DOTALL)
     first = f'<th scope="row">ALTS</th><td class="num">{metrics["n"]}</td>'
     assert row and row[0].startswith(first)  # n of all, not of the positives alone, where a narrow page shows it

@@ -103,9 +103,9 @@ def test_an_option_that_would_come_to_nothing_is_refused(told, tmp_path):
     option = f"--data.{next(iter(told)).replace('_', '-')}"
     with pytest.raises(InputError, match=f"{option}: is not read for the layout sipakmed, only for cervigram_visits"):
         data.importer_options(Source(**told), "sipakmed")
-    with pytest.raises(InputError, match=f"{option}: says nothing about drawn images"):
+    with pytest.raises(InputError, match=f"{option}: does not apply to drawn images"):
         data.load(Source(**told), "IARC", nothing, RunDir(tmp_path), nothing)
-    with pytest.raises(InputError, match=f"{option}: says nothing about --data.manifest .*m.csv, which is taken"):
+    with pytest.raises(InputError, match=f"{option}: does not apply to --data.manifest .*m.csv, which is taken"):
         data.load(Source(manifest=tmp_path / "m.csv", **told), "IARC", nothing, RunDir(tmp_path))
 
 

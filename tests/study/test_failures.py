@@ -30,7 +30,7 @@ def test_the_rows_after_one_that_fails_and_the_tables_are_made_before_it_is_rais
         go()
     assert str(raised.value) == "row one: one diverged\nrow two: two diverged"
     assert finished == ["three", "tables"]
-    assert "note: row one failed, the others go on: one diverged" in capsys.readouterr().out
+    assert "note: row one failed, the others continue: one diverged" in capsys.readouterr().out
 
 
 def test_without_failures_nothing_is_raised():

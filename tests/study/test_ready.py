@@ -30,13 +30,13 @@ def lacking(message):
 
 
 def test_all_that_is_missing_is_named_with_its_rows_and_looked_for_once(tmp_path):
-    one, other = lacking("--weights a.h5: no such file"), lacking("--vt-weights imagenet: Keras offers none")
+    one, other = lacking("--weights a.h5: no such file"), lacking("--vt-weights imagenet: Keras has none")
     needs = {"first": [one], "second": [one, other], "third": [lambda: None]}
     with pytest.raises(InputError) as raised:
         ready.check(Config(), needs, RunDir(tmp_path))
     assert str(raised.value).splitlines() == [
         "--weights a.h5: no such file (needed by first, second)",
-        "--vt-weights imagenet: Keras offers none (needed by second)",
+        "--vt-weights imagenet: Keras has none (needed by second)",
     ]
     assert len(one.calls) == 1
 
@@ -70,7 +70,7 @@ def test_a_network_that_starts_at_random_is_checked_without_being_built(monkeypa
 
 
 def test_weights_that_keras_does_not_offer_are_named_with_the_option_that_sets_them():
-    with pytest.raises(InputError, match=r"^--baselines\.resnet18 imagenet: Keras offers none for resnet18; .*random$"):
+    with pytest.raises(InputError, match=r"^--baselines\.resnet18 imagenet: Keras has none for resnet18; .*random$"):
         backbones.check("resnet18", 64, 64, option="--baselines.resnet18")
 
 

@@ -111,7 +111,7 @@ def test_without_a_whole_state_the_file_and_a_remedy_are_named(damage, tmp_path)
     if damage is missing:
         assert Training(tmp_path).states.restore().arrays is None  # what `fit` refuses, unless all epochs are there
         return
-    with pytest.raises(InputError, match=r"epoch-3\.npz: is damaged.* no state before it is whole; .*or remove"):
+    with pytest.raises(InputError, match=r"epoch-3\.npz: is damaged.* no earlier state is complete; .*or remove"):
         trained(tmp_path, 4)
 
 
@@ -148,7 +148,7 @@ def test_a_damaged_record_of_a_finished_training_is_named(damage, tmp_path):
 
 def test_a_record_of_other_criteria_is_refused(tmp_path):
     out = trained(tmp_path, 2).out
-    with pytest.raises(InputError, match=r"epoch-2\.npz: is of another training"):
+    with pytest.raises(InputError, match=r"epoch-2\.npz: belongs to another training"):
         EpochStates(out, {"val_loss": out.best_weights}).restore()
 
 

@@ -184,7 +184,7 @@ def test_a_state_of_another_network_is_an_error_with_a_remedy(tmp_path):
         train(tmp_path, callbacks=[Killed(2)])
     other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
     other.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    with pytest.raises(InputError, match=r"epoch-2\.npz: is of another network; remove"):
+    with pytest.raises(InputError, match=r"epoch-2\.npz: belongs to another network; remove"):
         train(tmp_path, other)
 
 

@@ -51,8 +51,8 @@ def read(root: Path, options: Options) -> ImportedRecords:
     tables.refuse(problems, str(root))
     if not by_slice:
         raise InputError(
-            f"{root}: no .txt file beside a picture of its name; looked for {LAYOUT}; the cell images in class folders "
-            "come in by `import folder`"
+            f"{root}: no .txt file beside a picture of the same name; looked for {LAYOUT}; import cell images in "
+            "class folders with `import folder`"
         )
     crops.cut_out(root, options.crops, by_slice, found, _box, lambda path: path.stem)
     nameless = sum(not _SLICE.fullmatch(stem) for stem in by_slice)
@@ -86,7 +86,7 @@ def _text_files(root: Path) -> dict[str, Path]:
             continue
         first = found.setdefault(path.stem, path)
         if first != path and not filecmp.cmp(first, path, shallow=False):
-            raise InputError(f"{first} and {path}: two different text files of one name; move one away")
+            raise InputError(f"{first} and {path}: two different text files with the same name; move one")
     return found
 
 

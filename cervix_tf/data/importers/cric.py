@@ -104,7 +104,7 @@ def _from_csv(path: Path) -> list[tuple[str, dict[str, str]]]:
 def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
     fields = json_file.read(path)
     if not isinstance(fields, list):
-        raise InputError(f"{path}: holds no list of fields; download the file again")
+        raise InputError(f"{path}: contains no list of fields; download the file again")
     try:
         return [
             (
@@ -121,4 +121,4 @@ def _from_json(path: Path) -> list[tuple[str, dict[str, str]]]:
     except KeyError as error:
         raise InputError(f"{path}: a field or cell lacks {error}; download the file again") from None
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is no table of fields and cells ({error}); download the file again") from None
+        raise InputError(f"{path}: is not a table of fields and cells ({error}); download the file again") from None

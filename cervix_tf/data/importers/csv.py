@@ -116,7 +116,7 @@ def _table(root: Path, options: Options) -> Path:
         here = [path for path in here if not manifest.is_one(path)] or here
     if len(here) != 1:
         there = ", ".join(path.name for path in here) or "none"
-        raise InputError(f"{root}: one .csv or .xlsx file was expected, found {there}; name the table by --table")
+        raise InputError(f"{root}: one .csv or .xlsx file was expected, found {there}; name the table with --table")
     return here[0]
 
 

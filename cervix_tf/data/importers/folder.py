@@ -80,10 +80,10 @@ def _pattern(text: str) -> re.Pattern[str] | None:
     try:
         pattern = re.compile(text)
     except re.error as error:
-        raise InputError(f"--group-pattern {text!r}: is no regular expression ({error}); fix it") from None
+        raise InputError(f"--group-pattern {text!r}: is not a regular expression ({error}); fix it") from None
     if pattern.groups != 1:
         raise InputError(
-            f"--group-pattern {text!r}: has {pattern.groups} groups in parentheses, and needs exactly one: "
+            f"--group-pattern {text!r}: has {pattern.groups} groups in parentheses, but needs exactly one: "
             "what it matches is the image's group; "
             r"write (\d+)_\d+, say, and (?:...) around others"
         )
@@ -97,6 +97,6 @@ def _group(path: str, pattern: re.Pattern[str], root: Path) -> str:
     if match is None or not match[1]:
         raise InputError(
             f"{root / path}: --group-pattern {pattern.pattern!r} does not match {name!r}; fix the pattern so that it "
-            "matches every image's name without its ending, or move this file away"
+            "matches every image's name without its ending, or move this file"
         )
     return match[1]

@@ -79,7 +79,7 @@ def _chosen(path: Path, annotator: str, found: ImportedRecords) -> dict[str, tup
     if several and not annotator:
         raise InputError(
             f"{path}: {len(several)} fields were marked by several experts (field {several[0]} by "
-            f"{', '.join(fields[several[0]])}), and the file holds no common label; say whose points count there with "
+            f"{', '.join(fields[several[0]])}), and the file has no common label; say whose points count there with "
             "--annotator"
         )
     chosen: dict[str, tuple[str, list[object]]] = {}
@@ -102,18 +102,18 @@ def _chosen(path: Path, annotator: str, found: ImportedRecords) -> dict[str, tup
 def _content(path: Path) -> Mapping[str, object]:
     content = json_file.read(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no fields by name; download the file again")
+        raise InputError(f"{path}: contains no fields by name; download the file again")
     return content
 
 
 def _experts(path: Path, field: str, content: object) -> dict[str, list[object]]:
     """Expert -> that expert's points in the field."""
     if not isinstance(content, dict):
-        raise InputError(f"{path}: field {field}: holds no experts by name; download the file again")
+        raise InputError(f"{path}: field {field}: contains no experts by name; download the file again")
     experts = {name: points for name, points in sorted(content.items()) if name.startswith("annotator_")}
     for name, points in experts.items():
         if not isinstance(points, list):
-            raise InputError(f"{path}: field {field}, {name}: holds no list of points; download the file again")
+            raise InputError(f"{path}: field {field}, {name}: contains no list of points; download the file again")
     return experts
 
 

@@ -58,14 +58,14 @@ def cut_out(
     """
     paths = files.images(root, found)
     if folder is None:
-        raise InputError(f"{root}: the cells have to be cut out of the fields; name a folder for them by --crops")
+        raise InputError(f"{root}: the cells have to be cut out of the fields; name a folder for them with --crops")
     if root.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"--crops {folder}: holds the fields themselves; name a folder for the crops alone")
+        raise InputError(f"--crops {folder}: contains the fields themselves; name a folder only for the crops")
     inside, own = {path: _within(root / path, folder) for path in paths}, atomic.written(folder)
     theirs = [path for path, name in inside.items() if name and name not in own]
     if theirs:
         raise InputError(
-            f"--crops {folder}: holds {root / theirs[0]}, which no import wrote; name a folder for the crops alone"
+            f"--crops {folder}: holds {root / theirs[0]}, which no import wrote; name a folder only for the crops"
         )
     on_disk = _on_disk(root, [path for path, name in inside.items() if not name], found, key)
     # only of fields that are there: a table may name anything, also what is no name of a file
@@ -164,7 +164,7 @@ def _on_disk(
     for path in paths:
         first = on_disk.setdefault(names.fold(key(PurePosixPath(path))), path)
         if first != path and not filecmp.cmp(root / first, root / path, shallow=False):
-            raise InputError(f"{root / first} and {root / path}: two pictures of one name; move one away")
+            raise InputError(f"{root / first} and {root / path}: two pictures with the same name; move one")
         if first != path:
             found.leave_out(path, f"copy of {first}")
     return on_disk

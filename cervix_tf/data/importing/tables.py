@@ -29,7 +29,7 @@ def find(root: Path, names: Sequence[str], depth: int = 1) -> Path | None:
         found = [path for path in near if path.suffix.lower() in suffixes]
         for other in found[1:]:
             if not filecmp.cmp(found[0], other, shallow=False):
-                raise InputError(f"{found[0]} and {other}: two tables of one kind that differ; move one out of {root}")
+                raise InputError(f"{found[0]} and {other}: tables of the same kind that differ; move one out of {root}")
         if found:
             return found[0]
     return None

@@ -108,7 +108,7 @@ class FederationConfig:
             raise InputError("privacy: the noise is made for the plain mean; set aggregation mean and weighting plain")
         if self.validation != "none":
             raise InputError(
-                "privacy: which weights do best at the sites would tell what the noise hides; set validation none"
+                "privacy: which weights do best at the sites would reveal what the noise hides; set validation none"
             )
 
     def _check_secure(self) -> None:
@@ -121,8 +121,8 @@ class FederationConfig:
             )
         if self.privacy != "none" or self.policy.batch_norm == "recalibrate":
             raise InputError(
-                "secure-aggregation: cannot be had with privacy, nor with batch-norm recalibrate, whose statistics are "
-                "sent unmasked"
+                "secure-aggregation: cannot be combined with privacy or with batch-norm recalibrate, whose statistics "
+                "are sent unmasked"
             )
         if len(self.sites) < 3 or 2 * self.minimum <= len(self.sites):
             raise InputError(
@@ -143,7 +143,7 @@ def read(run_config: Mapping[str, Any]) -> FederationConfig:
     try:
         values["sizes"] = tuple(int(size) for size in _listed(values.get("sizes", "")))
     except ValueError:
-        raise InputError(f"{_PREFIX}sizes {run_config['sizes']!r}: give whole numbers, comma between") from None
+        raise InputError(f"{_PREFIX}sizes {run_config['sizes']!r}: give whole numbers separated by commas") from None
     return FederationConfig(**values, policy=policy)
 
 

@@ -35,7 +35,7 @@ def federate(grid: Grid, trainer: Trainer, config: FederationConfig, out: RunDir
     if config.privacy != "none" and trainer.statistics and policy.batch_norm != "local":
         raise InputError(
             f"privacy with batch-norm {policy.batch_norm!r}: noise makes moving variances negative, and "
-            "averaging them apart would tell what the noise hides; set batch-norm to 'local'"
+            "averaging them apart would reveal what the noise hides; set batch-norm to 'local'"
         )
     checkpointer = RoundCheckpointer(out, clients=(), patience=config.patience if config.validation == "sites" else 0)
     if out.federated_weights.exists():
@@ -48,7 +48,7 @@ def federate(grid: Grid, trainer: Trainer, config: FederationConfig, out: RunDir
         weights, done = checkpointer.restore(trainer.weights)
         if wrong := problem(weights, trainer.weights, trainer.variances):
             raise InputError(
-                f"{out.root}: holds no state that this federation can go on from ({wrong}); choose another folder"
+                f"{out.root}: has no state from which this federation can continue ({wrong}); choose another folder"
             )
         rounds = (Ring if config.topology == "ring" else Rounds)(grid, trainer, config, checkpointer)
         while done < policy.rounds and not checkpointer.stalled:

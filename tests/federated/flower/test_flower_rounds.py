@@ -226,7 +226,10 @@ def test_a_site_with_another_network_is_told_so(tiny, federation, monkeypatch):
         ({"patience": -1, "wait": -1.0}, "patience -1: must be at least 0\nrun config: wait -1.0: must"),
         ({"secure-aggregation": "secagg+", "topology": "ring"}, "set topology server"),
         ({"secure-aggregation": "secagg+", "aggregation": "median"}, "aggregation mean"),
-        ({"secure-aggregation": "secagg+", "privacy": "client", "validation": "none"}, "cannot be had with privacy"),
+        (
+            {"secure-aggregation": "secagg+", "privacy": "client", "validation": "none"},
+            "cannot be combined with privacy",
+        ),
         ({"secure-aggregation": "secagg+", "batch-norm": "recalibrate"}, "sent unmasked"),
         ({"secure-aggregation": "secagg+", "sites": "a,b"}, "three sites"),
         ({"secure-aggregation": "secagg+", "sites": "a,b,c,d", "minimum": 2}, "more than half"),
