@@ -64,7 +64,7 @@ def note(config: Config) -> str:
     return (
         f"{data}{config.network}, {config.images.height} x {config.images.width} pixels, {start} initial weights, "
         f"{config.optimizer.epochs} epochs, epoch kept by val_loss, at most {config.most_training_images} training "
-        f"images, seed {config.seed}. Photographs: a case is a woman, the mean over her images after acetic acid."
+        f"images, seed {config.seed}. In photographs a case is a woman, the mean over her images after acetic acid."
     )
 
 
@@ -108,8 +108,9 @@ def losses(config: Config, out: RunDir, number: int) -> Table:
         ours = _loss(config, out, row, tested) + _loss(config, out, Row(row.data_set, "reinhard"), tested)
         rows.append(line(_arrow(row, tested), row.name, None, ours))
     text = (
-        " Distance: of the training images from the test images; within a data set it is what chance and other groups "
-        "make. Drop: points of balanced accuracy below the network of the tested data set, as it is, on the same cases."
+        " Distance: between training and test images; within one data set it is what chance and different groups "
+        "cause. Drop: points of balanced accuracy below the tested data set's own network, without normalization, on "
+        "the same cases."
     )
     columns = ["Distance", "Drop", "Distance, normalized", "Drop, normalized"]
     title = f"{BLOCKS[number].title}: distance of the domains and drop in balanced accuracy"
@@ -133,8 +134,8 @@ def recalibration(config: Config, out: RunDir, number: int) -> Table:
         rows.append(line(_arrow(row, tested), row.name, None, ours))
     text = (
         f" Recalibrated: Platt scaling on {config.local_cases} cases of the tested data set, half of them positive, "
-        "each of another group, none of a test case's group. Slope: 100 where probabilities are as extreme as they "
-        "should be, below where they are too extreme."
+        "each from a different group, none from a test case's group. Slope: 100 if probabilities are as extreme as "
+        "they should be, lower if they are too extreme."
     )
     columns = ["Balanced accuracy", "Recalibrated", "Calibration slope", "Slope, recalibrated"]
     title = f"{BLOCKS[number].title}: recalibrated on {config.local_cases} local cases"
@@ -153,9 +154,9 @@ def grades(config: Config, out: RunDir, number: int) -> Table:
         ]
         rows.append(line(_arrow(row, tested), row.name, None, ours))
     text = (
-        " Chance: a balanced accuracy of 33.3. Drop: points of balanced accuracy below the network of the tested data "
-        "set, on the same cases. NILM: Herlev's normal cells. LSIL: its mild dysplasia. HSIL: its moderate and severe "
-        "dysplasia and carcinoma in situ. ASC-US, ASC-H and SCC, which Herlev does not have, are left out."
+        " Chance: a balanced accuracy of 33.3. Drop: points of balanced accuracy below the tested data set's own "
+        "network, on the same cases. NILM: Herlev's normal cells. LSIL: its mild dysplasia. HSIL: its moderate and "
+        "severe dysplasia and carcinoma in situ. ASC-US, ASC-H and SCC, which Herlev does not have, are left out."
     )
     columns = ["Balanced accuracy", "Drop", *(f"{name} found" for name in BETHESDA.classes)]
     title = f"{BLOCKS[number].title}: trained on one data set, tested on the other"
@@ -181,9 +182,9 @@ def pretraining(config: Config, out: RunDir, number: int) -> Table:
             ours += [_score(config, out, row, tested, "balanced_accuracy"), None, None]
         rows.append(line(_arrow(row, tested), row.name, None, ours))
     text = (
-        " MobileODT: three types of the cervix, AUC the mean of each against the others, chance 33.3 in balanced "
-        "accuracy. After MobileODT: the network begins with what learning these types made of the initial weights, but "
-        "for its last layer. Gain: points above the network that begins with the initial weights, on the same cases."
+        " MobileODT: three types of cervix; AUC is the mean of each against the others, and chance is 33.3 in balanced "
+        "accuracy. After MobileODT: the network starts from the initial weights as trained on these types, except for "
+        "its last layer. Gain: points above the network that starts from the initial weights, on the same cases."
     )
     columns = [f"{name}{what}" for name in ("AUC", "Balanced accuracy") for what in ("", " after MobileODT", ", gain")]
     return table(f"Table {number}", BLOCKS[number].title, columns, rows, note(config) + text, unit="percent; points")

@@ -77,7 +77,7 @@ def of_run(config: Config, request: RunRequest, folds: Sequence[Splits], out: Ru
                 _scored("As it is", CVM, TABLE_3[CVM] if published else None, copied.get(False)),
                 _scored("With a distillation token", CVM_DISTILLED, None, finished[Row(CVM_DISTILLED)]),
             ]
-            worse = f"{note} The paper: worse with the distillation module, without a number."
+            worse = f"{note} The paper says that the distillation module is worse, without a number."
             made.append(table("Sec. 5.2", "CVM-Cervix with a distilled DeiT", SCORES.values(), rows, worse))
     elif len(finished) > 1:
         rows = [_scored(_row_name(row), row.network, None, each) for row, each in finished.items() if row != PROBE]
@@ -117,7 +117,7 @@ def noted(config: Config) -> str:
     start = {"random": "random", "imagenet": "ImageNet"}.get(config.weights, "pre-trained")
     if config.weights_folder is not None:
         start = "pre-trained"
-    compared = f" ({config.compared_epochs} of the networks compared with)" if config.compared_epochs else ""
+    compared = f" ({config.compared_epochs} for the networks compared with it)" if config.compared_epochs else ""
     return (
         f"Ours: {described(config).text}, {config.images.height} x {config.images.width} pixels, {start} initial "
         f"weights, {config.optimizer.epochs} epochs{compared}, {split}, epoch chosen by {config.criterion}, seed "
@@ -136,12 +136,16 @@ def counted(config: Config, splits: Splits) -> dict[str, list[int]]:
 def _note_on_counts(config: Config, folds: int) -> str:
     notes = ["Ours: the first fold."] if folds > 1 else []
     if study.main_row(config).four_times:
-        notes.append("The training set stands there four times, as in the paper.")
+        notes.append("The training set is counted four times, as in the paper.")
     elif config.data_source.four_times:
         notes.append("The paper's training set is augmented four times, ours is not.")
     if config.task == "combined" and not config.synthetic_cells and folds == 1:
-        cells = "as many cells as the paper, or all there are" if config.cric_cells == "published" else "all cells"
-        notes.append(f"Of CRIC: {cells}; it has fewer ASC-US and SCC than the paper counts.")
+        cells = (
+            "as many cells as in the paper, or all if there are fewer"
+            if config.cric_cells == "published"
+            else "all cells"
+        )
+        notes.append(f"CRIC: {cells}; it has fewer ASC-US and SCC cells than the paper counts.")
     return " ".join([*notes, f"Ours: {described(config).text}, protocol {config.protocol}."])
 
 
@@ -270,7 +274,7 @@ def beside_lin(config: Config, out: RunDir, note: str) -> Table:
                 for name, each in measured.items()
             ]
     note = (
-        "In the paper's place: Lin et al. 2019, GoogLeNet with masks of nucleus and cytoplasm as further channels, "
+        "In place of the paper: Lin et al. 2019, GoogLeNet with masks of nucleus and cytoplasm as more channels, "
         f"five folds split by patient. {note}"
     )
     return table("Lin 2019", "Herlev beside Lin et al. 2019", ["Acc"], rows, note)

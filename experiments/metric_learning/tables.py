@@ -93,7 +93,7 @@ def of_counts(parts: Mapping[str, Manifest], classes: Sequence[str], note: str) 
         for part in parts
         for at, what in enumerate(("women (groups)", "images"))
     ]
-    note = f"{note} {_NOT_IN_TEXT} But for those that Table 4 (val2) and Table 7 (hold-out) imply."
+    note = f"{note} {_NOT_IN_TEXT} Except those that Table 4 (val2) and Table 7 (hold-out) imply."
     columns = [name.capitalize() for name in classes]
     return table(1, "Women and images of each split", columns, rows, note, unit=COUNTS, spread="")
 
@@ -115,11 +115,11 @@ def of_readers(
     elif own.exists():
         second = read(predictions.read(own))
         reader_name = f"the fine-tuned {PUBLISHED.networks[best.network]}'s own classification"
-    unit = "one prediction an image"
+    unit = "one prediction per image"
     otherwise: dict[str, Predictions] = {}
     if TASKS[config.task].women:
         tied = int(women.one_each(result.predictions, config.tie)[1].sum())
-        unit = f"one prediction a woman, the mean of her images; {tied} of {len(ours)} women tied"
+        unit = f"one prediction per woman, the mean of her images; {tied} of {len(ours)} women tied"
         unit += f", each counted as {config.tie}" if tied else ""
         if tied:
             other = next(name for name in ours.classes if name != config.tie)

@@ -40,10 +40,10 @@ _PLANS = {
     10: ("Weighted (WCE) and plain (CE) cross entropy, image types and ensemble", BALANCE),
 }
 CONTRADICTIONS = {
-    5: "The paper's test classes are equally large (Tables 8 to 10), so that its mean recall would be its accuracy; "
+    5: "The paper's test classes are equally large (Tables 8 to 10), so its mean recall would equal its accuracy; "
     "the printed recall is lower in every line, 52.70 where Table 8's rates have the mean 71.25.",
     6: "The printed recall of the first two lines, 38.27 and 52.70, contradicts their accuracy: the paper's test "
-    "classes are equally large, so that both would be the same, as in the other lines.",
+    "classes are equally large, so both would be the same, as in the other lines.",
     9: "The printed accuracy of DenseNet with CE, 66.66, contradicts its rates, whose mean is 56.66.",
 }
 """What the paper's tables say against themselves. A test computes it."""

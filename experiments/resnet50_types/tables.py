@@ -59,7 +59,7 @@ def noted(config: Config) -> str:
     network = {"resnet50": "ResNet-50", "mobilenet_v2": "MobileNetV2"}[config.network]
     by = {protocol: config.criterion(protocol) for protocol in PROTOCOLS}
     kept = ", ".join(
-        f"{protocol} {config.published_epoch}, as the paper" if each == PUBLISHED_EPOCH else f"{protocol} by {each}"
+        f"{protocol} {config.published_epoch}, as in the paper" if each == PUBLISHED_EPOCH else f"{protocol} by {each}"
         for protocol, each in by.items()
     )
     return (
@@ -115,7 +115,7 @@ def leak(config: Config, published: Splits, predicted: Mapping[Protocol, Predict
     }
     why = (
         " Like a training image: near-duplicate by perceptual hash, or identical. The two rows' test splits are drawn "
-        "independently and share images by chance only, so that each one's groups are resampled on their own."
+        "independently and share images only by chance, so each one's groups are resampled separately."
     )
     title = "What a random split adds to the result"
     rows = [line(name, "as_published", None, _of(found)) for name, found in lines.items()]

@@ -97,5 +97,5 @@ def test_the_count_stands_in_exports_json_the_table_and_the_card(single_run, une
     assert by_format["mobile-float32"]["resampling"]["n"] == 6
     assert "of 6 decisions by the most probable class depend on" in formats.table(read_json(out.exports))
     model_card.write(out)
-    assert "resized before to 32 x 24 pixels (width x height), bilinear" in out.model_card.read_text()
+    assert "already resized to 32 x 24 pixels (width x height), bilinear" in out.model_card.read_text()
     assert "- mobile-float32: " in out.model_card.read_text()
