@@ -107,8 +107,8 @@ def test_pipes_devices_and_large_files_are_refused_at_once(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for name, words in (
         ("loop", "leads to itself"),
-        ("pipe", "no regular file"),
-        ("zero", "no regular file"),
+        ("pipe", "is not a regular file"),
+        ("zero", "is not a regular file"),
         ("large", "1,099,511,627,776 bytes"),
     ):
         with pytest.raises(Unreadable, match=words):

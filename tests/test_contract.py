@@ -31,7 +31,7 @@ def test_image_files_of_an_input():
         ({"synthetic": 1}, "synthetic 1: is not a valid value"),
         ({"classes": "ab"}, "classes 'ab': is not a valid value"),
         ({"views": [1]}, r"views \[1\]: is not a valid value"),
-        ({"surplus": 1}, "has more"),
+        ({"surplus": 1}, "has others"),
     ],
 )
 def test_another_value_than_a_contract_holds_is_an_input_error(change, words):

@@ -198,7 +198,7 @@ def test_each_view_has_the_limits_of_its_kind_and_is_named(limits, tmp_path):
     [
         (lambda value: value["kinds"][""].update(darkest=0.0), "its digest is not that of limits and contract"),
         (lambda value: value["kinds"][""].update(darkest="0"), "not a finite number"),
-        (lambda value: value["kinds"][""].update(mean=[0.0]), "not of 21 numbers"),
+        (lambda value: value["kinds"][""].update(mean=[0.0]), "does not have 21 numbers"),
         (lambda value: value["kinds"][""].pop("mean"), "something other than limits"),
         (lambda value: value.update(kinds={"green": value["kinds"][""]}), "has limits for 'green'"),
         (lambda value: value.update(kinds=[]), "copy both from the same run"),

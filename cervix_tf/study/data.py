@@ -160,7 +160,7 @@ def check_sets(images: Manifest, names: Sequence[str], where: str) -> None:
     if len(strange):
         first = strange.iloc[0]
         raise InputError(
-            f"{where}: {first['path']}: site {first['site']!r} is none of the data sets {', '.join(names)} "
+            f"{where}: {first['path']}: site {first['site']!r} is not one of the data sets {', '.join(names)} "
             f"({len(strange)} such rows); write the data set there, or name it with --data-sets"
         )
 
@@ -210,7 +210,7 @@ def labeled(
     if len(strange) and others == "refuse":
         first = strange.iloc[0]
         raise InputError(
-            f"{name}: {first['path']}: label {first['label']!r} is none of {', '.join(classes)}; {len(strange)} such "
+            f"{name}: {first['path']}: label {first['label']!r} is not one of {', '.join(classes)}; {len(strange)} such "
             "rows: is this another data set's manifest, or a mixture? Take these rows out, or rename their labels"
         )
     if len(strange):

@@ -42,6 +42,6 @@ def embedding_map(embeddings: Mapping[Row, Embeddings], seed: int) -> Picture:
         panels,
         classes,
         len(networks),
-        f"t-SNE of the embeddings: training images faint, val2 bold, of either at most {_MOST}, drawn at random; axes "
+        f"t-SNE of the embeddings: training images faint, val2 bold, at most {_MOST} of each, drawn at random; axes "
         "have no unit.",
     )

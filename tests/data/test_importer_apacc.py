@@ -59,7 +59,7 @@ def test_folders_of_other_names_leave_the_split_open_which_is_said(tmp_path: Pat
     slices = {name.replace("train/", "a/").replace("test/", "b/"): lines for name, lines in SLICES.items()}
     got = load("apacc", apacc_copy(tmp_path / "apacc", slices=slices), Options(crops=tmp_path / "crops"))
     assert set(got.manifest.rows["split"]) == {""}
-    assert any("4 of 4 cells lie in no folder called train or test" in note for note in got.notes)
+    assert any("4 of 4 cells are in no folder called train or test" in note for note in got.notes)
 
 
 def test_a_slice_of_another_name_is_its_own_group_which_is_said(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_line_that_is_no_box_is_refused_by_file_line_and_value(line: str, said
 
 def test_two_different_text_files_or_slices_of_one_name_are_refused(tmp_path: Path) -> None:
     root = apacc_copy(tmp_path / "apacc", slices={**SLICES, "train/77_19_0_2000": "0 0.5 0.5 0.1 0.1\n"})
-    with pytest.raises(InputError, match=r"77_19_0_2000\.txt: two different text files of one name"):
+    with pytest.raises(InputError, match=r"77_19_0_2000\.txt: two different text files with the same name"):
         load("apacc", root, Options(crops=tmp_path / "crops"))
     (root / "train" / "labels" / "77_19_0_2000.txt").unlink()
     picture(root / "train" / "images" / "77_19_0_2000.png", 100, 100, gray=7)

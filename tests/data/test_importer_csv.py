@@ -70,7 +70,7 @@ def test_a_table_without_labels_and_groups_says_which_options_name_them_and_is_n
     said = capsys.readouterr().out
     there = "there are path, Diag, subject\n"
     assert (
-        f"note: table.csv has no column 'label', so nothing is labeled; name one by --label-column; {there}"
+        f"note: table.csv has no column 'label', so nothing is labeled; name one with --label-column; {there}"
         "note: table.csv has no column 'woman' or 'group', so every image is its own group; name one by "
         f"--group-column; {there}"
     ) in said

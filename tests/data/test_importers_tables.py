@@ -175,7 +175,7 @@ def test_two_tables_of_one_kind_are_refused_unless_they_are_equal(bank: Path) ->
     (bank / "~$cases.xlsx").write_bytes(b"lock of an open spreadsheet")
     assert len(load("iarc_colposcopy", bank).manifest) == 5
     as_csv(CASES[:-1], bank / "old" / "cases.csv")
-    with pytest.raises(InputError, match=r"cases\.csv and .*old/cases\.csv: two tables of one kind that differ"):
+    with pytest.raises(InputError, match=r"cases\.csv and .*old/cases\.csv: tables of the same kind that differ"):
         load("iarc_colposcopy", bank)
 
 

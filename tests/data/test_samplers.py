@@ -154,6 +154,6 @@ def test_what_cannot_be_drawn_is_refused_with_the_class_and_the_numbers():
         samplers.p_by_s(inputs, rng(), classes=3, images=4, batches=1)
     assert samplers.p_by_s(inputs, rng(), classes=3, images=5, batches=1, same_group=True).shape == (1, 15)
     with pytest.raises(
-        InputError, match=r"4 classes should be in a batch .* only 3 have images here \(control, case, unsure\)"
+        InputError, match=r"4 classes should be in a batch, but only 3 have images here \(control, case, unsure\)"
     ):
         samplers.n_pairs(inputs, rng(), classes=4, batches=1)

@@ -36,7 +36,10 @@ OPEN = {
     "one named and several kinds left": (["green", "1", "2", "3", "4", "5", "6"], "does not name a view, others do"),
     "equal but for zeros": (["1", "01", "2", "3", "4", "5", "6"], "'01.jpg' and '1.jpg' differ only in"),
     "equal but for case": (["a", "A", "b", "c", "d", "e", "f"], "'A.jpg' and 'a.jpg' differ only in"),
-    "one number twice": (["acetic_1", "acetic_01", "acetic_2", "acetic_3", "acetic_4", "green", "iodine"], "differ only in"),
+    "one number twice": (
+        ["acetic_1", "acetic_01", "acetic_2", "acetic_3", "acetic_4", "green", "iodine"],
+        "differ only in",
+    ),
     "too few of a kind": (
         ["acetic_1", "acetic_2", "acetic_3", "acetic_4", "green", "iodine", "acetic_9 green"],
         "says",

@@ -104,7 +104,7 @@ def test_the_papers_preset_runs_through_every_table(finished):
 
 @pytest.mark.whole_paper
 def test_the_caption_of_figure_4_says_how_its_images_were_chosen(finished):
-    assert "of either at most 250, drawn at random" in finished.report.read_text()
+    assert "at most 250 of each, drawn at random" in finished.report.read_text()
 
 
 @pytest.mark.whole_paper

@@ -37,10 +37,10 @@ def test_images_without_a_label_are_left_out_and_counted(capsys):
 
 def test_a_label_of_another_data_set_is_refused_with_its_file_or_left_out_where_that_is_meant(capsys):
     strange = imported("normal", "cancer", "cin2")
-    with pytest.raises(InputError, match=r"here: 1.jpg: label 'cancer' is none of normal, cin1, cin2; 1 such rows"):
+    with pytest.raises(InputError, match=r"here: 1.jpg: label 'cancer' is not one of normal, cin1, cin2; 1 such rows"):
         data.labeled(strange, LABEL_MAP, "here")
     assert len(data.labeled(strange, LABEL_MAP, "here", others="leave out")) == 2
-    assert "1 images left out: their label is none of normal, cin1, cin2" in capsys.readouterr().out
+    assert "1 images left out: their label is not one of normal, cin1, cin2" in capsys.readouterr().out
 
 
 def test_an_empty_class_is_refused_with_its_labels_in_the_source_and_what_was_left_out():

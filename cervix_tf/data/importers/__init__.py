@@ -28,7 +28,7 @@ UNTRIED = ("apacc", "hicervix", "mendeley_lbc", "riva", "riva_challenge")
 _CLASS_FOLDERS = ("cervigram_visits", "cric_crops", "herlev", "mendeley_lbc", "mobileodt", "pbc", "sipakmed")
 """Layouts with one folder per class, of which there are copies with other names and fewer folders."""
 _FLAT_COPIES = (
-    ". Copies with one folder per class come in by `import folder ROOT`, with groups from their file names by a "
+    ". Import copies with one folder per class with `import folder ROOT`, with groups from their file names by a "
     r"pattern: --group-pattern '(\d+)_\d+'"
 )
 """The way out that a refusal names for these layouts."""
@@ -176,7 +176,7 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
     if unreadable:
         notes.append(
             f"{len(unreadable)} files have no readable image header, width and height stay empty "
-            f"({', '.join(unreadable[:3])}{', ...' if len(unreadable) > 3 else ''}): the audit judges them"
+            f"({', '.join(unreadable[:3])}{', ...' if len(unreadable) > 3 else ''}): the audit checks them"
         )
     if name in datasheet.names():
         notes += datasheet.differences(datasheet.read(name), table)

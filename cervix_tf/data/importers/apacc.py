@@ -58,14 +58,14 @@ def read(root: Path, options: Options) -> ImportedRecords:
     nameless = sum(not _SLICE.fullmatch(stem) for stem in by_slice)
     if nameless:
         found.notes.append(
-            f"{nameless} slices are not named <smear>_<x>_<y>: each is a group of its own, which leaks where a smear "
-            "has several"
+            f"{nameless} slices are not named <smear>_<x>_<y>: each is its own group, which leaks if a smear has "
+            "several"
         )
     without = sum(not record["split"] for record in found.records)
     if without:
         found.notes.append(
-            f"{without} of {len(found.records)} cells lie in no folder called train or test: the published split is "
-            "not known of them"
+            f"{without} of {len(found.records)} cells are in no folder called train or test, so their published "
+            "split is not known"
         )
     return found
 

@@ -66,7 +66,7 @@ def cells(root: Path) -> dict[str, list[crops.Cell]]:
     if path is None:
         raise InputError(
             f"{root}: no classifications.csv or classifications.json here or one folder down; looked for {LAYOUT}; "
-            "ready crops in class folders come in by `import cric_crops`"
+            "import ready-made crops in class folders with `import cric_crops`"
         )
     entries = _from_json(path) if path.suffix.lower() == ".json" else _from_csv(path)
     problems: list[str] = []

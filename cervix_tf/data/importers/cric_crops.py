@@ -36,7 +36,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
             found.add(path, label=label, group=f"{label}/{pure.stem}")
     if nameless:
         found.notes.append(
-            f"{nameless} crops are not named <image_id>_<cell_id>, so their field is not known: each is a group of its "
-            "own, which leaks where a cell or its field stands there twice; --similar joins near-duplicates"
+            f"{nameless} crops are not named <image_id>_<cell_id>, so their field is not known: each is its own "
+            "group, which leaks if a cell or its field occurs twice; --similar joins near-duplicates"
         )
     return found

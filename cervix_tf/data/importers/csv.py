@@ -70,7 +70,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
     for column, so in (("label", "nothing is labeled"), ("group", known)):
         if not table.has(columns[column]):
             found.notes.append(
-                f"{table.path.name} has no column {' or '.join(map(repr, USUAL[column]))}, so {so}; name one by "
+                f"{table.path.name} has no column {' or '.join(map(repr, USUAL[column]))}, so {so}; name one with "
                 f"--{column}-column; there are {tables.listed(table.header, 'columns')}"
             )
     return found

@@ -68,7 +68,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
         found.notes.append(f"{count} groups by the pattern {options.group_pattern}")
     else:
         found.notes.append(
-            "no groups are known: every image is its own, so a split may share a woman between its parts; "
+            "no groups are known: every image is its own group, so one woman may be in several splits; "
             "--group-pattern takes groups from the file names"
         )
     return found

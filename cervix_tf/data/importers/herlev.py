@@ -52,5 +52,5 @@ def read(root: Path, options: Options) -> ImportedRecords:
             nameless += 1
             found.add(path, label=label, group=f"{label}/{pure.stem}")
     if nameless:
-        found.notes.append(f"{nameless} files lost their original name; each is a group of its own, which may leak")
+        found.notes.append(f"{nameless} files lost their original name; each is its own group, which may leak")
     return found

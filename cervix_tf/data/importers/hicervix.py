@@ -69,8 +69,8 @@ def read(root: Path, options: Options) -> ImportedRecords:
             found.leave_out(image, f"not in {folder}.csv")
     if found.records:
         found.notes.append(
-            "no name says which slide or woman a cell is of: each is a group of its own, so a split of your own may "
-            "leak, and whether the published one does is not stated; --similar joins near-duplicates"
+            "no name says which slide or woman a cell comes from: each is its own group, so a split of your own may "
+            "leak; whether the published one does is not stated; --similar joins near-duplicates"
         )
     return found
 

@@ -34,7 +34,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
             found.leave_out(path, "not in a folder named after one of the four classes")
     if found.records:
         found.notes.append(
-            "no name says which woman a picture is of: each is a group of its own, which leaks where a woman has "
+            "no name says which woman a picture is of: each is its own group, which leaks if a woman has "
             "several; --similar joins near-duplicates"
         )
     return found
