@@ -210,8 +210,8 @@ def labeled(
     if len(strange) and others == "refuse":
         first = strange.iloc[0]
         raise InputError(
-            f"{name}: {first['path']}: label {first['label']!r} is not one of {', '.join(classes)}; {len(strange)} such "
-            "rows: is this another data set's manifest, or a mixture? Take these rows out, or rename their labels"
+            f"{name}: {first['path']}: label {first['label']!r} is not one of {', '.join(classes)}; {len(strange)} "
+            "such rows: is this another data set's manifest, or a mixture? Take these rows out, or rename their labels"
         )
     if len(strange):
         print(f"note: {len(strange)} images left out: their label is not one of {', '.join(classes)}")

@@ -97,8 +97,8 @@ def test_what_has_no_partner_and_a_box_around_no_pixel_are_left_out_by_name(tmp_
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("4 0.5 0.5 0.1 0.1", "class number '4' is none of 0 to 3"),
-        ("healthy 0.5 0.5 0.1 0.1", "class number 'healthy' is none of 0 to 3"),
+        ("4 0.5 0.5 0.1 0.1", "class number '4' is not one of 0 to 3"),
+        ("healthy 0.5 0.5 0.1 0.1", "class number 'healthy' is not one of 0 to 3"),
         ("0 0.5 0.5 0.1", "'0 0.5 0.5 0.1' is not a class number and four numbers of a box"),
         ("0 0.5 0.5 0.1 0.1 0.9", "'0 0.5 0.5 0.1 0.1 0.9' is not a class number and four numbers of a box"),
         ("0 50 0.5 0.1 0.1", "x '50' is no part of the slice, from 0 to 1"),

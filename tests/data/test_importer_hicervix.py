@@ -84,8 +84,8 @@ def test_rows_without_a_file_and_files_without_a_row_are_left_out_by_name(tmp_pa
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("x.jpg,CIN2,30,CIN2,,", r"line 4: level_1 'CIN2' is none of negative, ASC, AGC, microbe"),
-        ("x.jpg,HSIL,11,negative,HSIL,", r"line 4: level_2 'HSIL' is none of Normal, .*, the classes of negative"),
+        ("x.jpg,CIN2,30,CIN2,,", r"line 4: level_1 'CIN2' is not one of negative, ASC, AGC, microbe"),
+        ("x.jpg,HSIL,11,negative,HSIL,", r"line 4: level_2 'HSIL' is not one of Normal, .*, the classes of negative"),
         ("x.jpg,ADC-ECC,19,AGC,AGC-NOS,ADC-ECC", r"line 4: level_3 'ADC-ECC' is no class of level_2 'AGC-NOS'"),
         ("x.jpg,AGC,13,AGC,ADC,", r"line 4: class_name 'AGC' is not the finest level, 'ADC'"),
         ("A.JPG,MPC,3,negative,MPC,", r"line 4: image_name 'A\.JPG' stands on line 2 too"),

@@ -98,9 +98,9 @@ def test_fields_that_several_experts_marked_are_refused_until_one_is_chosen(tmp_
     [
         (
             changed(keypointlabels="CIN2"),
-            r"field HSIL_11_6, annotator_3, point 1: keypointlabels 'CIN2' is none of NILM",
+            r"field HSIL_11_6, annotator_3, point 1: keypointlabels 'CIN2' is not one of NILM",
         ),
-        (changed(keypointlabels=["NILM", "SCC"]), r"point 1: keypointlabels \['NILM', 'SCC'\] is none of"),
+        (changed(keypointlabels=["NILM", "SCC"]), r"point 1: keypointlabels \['NILM', 'SCC'\] is not one of"),
         (changed(x="50"), "point 1: x '50' is not a number of percent"),
         (changed(y=None), "point 1: y None is not a number"),
         (changed(x=True), "point 1: x True is not a number"),
@@ -177,7 +177,7 @@ def test_the_challenges_boxes_become_crops_with_its_split(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("HSIL_11_5.png,20,40,16,16,CIN2,5", r"line 2: class_name 'CIN2' is none of NILM, ENDO, .*ASCUS"),
+        ("HSIL_11_5.png,20,40,16,16,CIN2,5", r"line 2: class_name 'CIN2' is not one of NILM, ENDO, .*ASCUS"),
         ("HSIL_11_5.png,left,40,16,16,HSIL,5", "line 2: x 'left' is no number of pixels"),
         ("HSIL_11_5.png,20,40,0,16,HSIL,5", "line 2: width '0' is no number of pixels"),
         ("HSIL_11_5.png,20,40,16,-3,HSIL,5", "line 2: height '-3' is no number of pixels"),

@@ -104,7 +104,7 @@ def test_an_override_mends_visits_of_six_and_eight_images(root: Path) -> None:
         ("nobody,a.jpg,green", "no such visit folder"),
         ("001,a.jpg,green", r"fits train/0/001, train/3/001"),
         ("test/2/1,z.jpg,green", r"file 'z\.jpg': not in test/2/1"),
-        ("test/2/1,a.jpg,blue", "view 'blue': is none of acetic_1"),
+        ("test/2/1,a.jpg,blue", "view 'blue': is not one of acetic_1"),
     ],
 )
 def test_an_override_line_that_fits_nothing_is_refused_with_its_number(root: Path, line: str, said: str) -> None:

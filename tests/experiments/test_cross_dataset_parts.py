@@ -129,7 +129,7 @@ def test_a_missing_folder_is_named_with_the_way_to_do_without_it(tmp_path):
 def test_a_manifest_whose_rows_name_no_data_set_is_refused(tmp_path):
     (tmp_path / "m.csv").write_text("path,label,site\na.png,NILM,\nb.png,HSIL,somewhere\n")
     out = RunDir(tmp_path / "run")
-    with pytest.raises(InputError, match=r"a.png: site '' is none of the data sets sipakmed.* \(2 such rows\)"):
+    with pytest.raises(InputError, match=r"a.png: site '' is not one of the data sets sipakmed.* \(2 such rows\)"):
         data.read(replace(PUBLIC, data=Source(manifest=tmp_path / "m.csv")), out)
 
 

@@ -372,7 +372,7 @@ def test_a_manifest_that_mixes_data_sets_is_refused_with_row_and_label(tmp_path)
     with pytest.raises(InputError) as refused:
         data.read(Config(data=Source(manifest=path), task="sipakmed"), RunDir(tmp_path / "run"))
     error = str(refused.value)
-    assert "mixed.csv: neutrophil/0.png: label 'neutrophil' is none of Dyskeratotic, Koilocytotic" in error
+    assert "mixed.csv: neutrophil/0.png: label 'neutrophil' is not one of Dyskeratotic, Koilocytotic" in error
     assert "2 such rows" in error
 
 

@@ -79,7 +79,7 @@ def test_images_without_a_label_are_learned_from_unless_they_resemble_a_test_ima
 def test_a_data_set_that_is_not_asked_for_is_refused_with_its_name(tmp_path):
     (tmp_path / "m.csv").write_text("path,label,site\na.png,Type_1,mobileodt\nb.png,NILM,cric\n")
     config = replace(MOBILEODT, data=Source(manifest=tmp_path / "m.csv"))
-    with pytest.raises(InputError, match=r"b.png: site 'cric' is none of the data sets mobileodt"):
+    with pytest.raises(InputError, match=r"b.png: site 'cric' is not one of the data sets mobileodt"):
         data.read(config, RunDir(tmp_path / "run"))
 
 

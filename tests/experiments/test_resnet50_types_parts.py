@@ -197,7 +197,9 @@ def test_a_manifest_with_another_data_sets_rows_is_an_error_that_names_the_first
     mixed = tmp_path / "manifest.csv"
     rows = [f"train/train/{label}/{label[-1]}{at}.jpg,{label}" for label in CLASSES for at in range(3)]
     mixed.write_text("path,label\n" + "\n".join([*rows, "im_Parabasal/001_01.bmp,Parabasal"]) + "\n")
-    with pytest.raises(InputError, match=r"im_Parabasal/001_01.bmp: label 'Parabasal' is none of Type_1.*1 such rows"):
+    with pytest.raises(
+        InputError, match=r"im_Parabasal/001_01.bmp: label 'Parabasal' is not one of Type_1.*1 such rows"
+    ):
         read(photographs, tmp_path, manifest=mixed)
 
 

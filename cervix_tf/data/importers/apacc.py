@@ -120,7 +120,7 @@ def _wrong(parts: Sequence[str]) -> str:
     if len(parts) != 5:
         return f"{' '.join(parts)!r} is not a class number and four numbers of a box"
     if parts[0] not in map(str, range(len(CLASSES))):
-        return f"class number {parts[0]!r} is none of 0 to {len(CLASSES) - 1}"
+        return f"class number {parts[0]!r} is not one of 0 to {len(CLASSES) - 1}"
     for name, part in zip(("x", "y", "width", "height"), parts[1:], strict=True):
         if not 0 <= tables.number(part) <= 1 or (name in ("width", "height") and tables.number(part) == 0):
             return f"{name} {part!r} is no part of the slice, from 0 to 1"

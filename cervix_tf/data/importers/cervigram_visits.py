@@ -142,7 +142,7 @@ def _overrides(path: Path, visits: dict[str, list[str]]) -> dict[str, dict[str, 
             problems.append(f"{where}: file {file!r}: has a view already; keep one line a file")
         elif view and view not in VIEWS:
             problems.append(
-                f"{where}: view {view!r}: is none of {', '.join(VIEWS)}; leave it empty to leave the file out"
+                f"{where}: view {view!r}: is not one of {', '.join(VIEWS)}; leave it empty to leave the file out"
             )
         elif view and view in here.values():
             problems.append(f"{where}: view {view!r}: another file of {fits[0]} has it already; name each view once")

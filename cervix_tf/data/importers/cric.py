@@ -75,7 +75,7 @@ def cells(root: Path) -> dict[str, list[crops.Cell]]:
     for where, entry in entries:
         label = _LABELS.get(entry["bethesda_system"].strip().casefold(), "")
         if not label:
-            problems.append(f"{where}: bethesda_system {entry['bethesda_system']!r} is none of {', '.join(CLASSES)}")
+            problems.append(f"{where}: bethesda_system {entry['bethesda_system']!r} is not one of {', '.join(CLASSES)}")
         wrong = [name for name in ("image_id", "cell_id") if not re.fullmatch(r"\d{1,18}", entry[name])]
         wrong += [name for name in ("nucleus_x", "nucleus_y") if not re.fullmatch(r"-?\d{1,9}(\.\d+)?", entry[name])]
         problems += [f"{where}: {name} {entry[name]!r} is not a number; fix it" for name in wrong]

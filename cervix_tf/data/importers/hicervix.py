@@ -110,9 +110,9 @@ def _wrong(class_name: str, classes: Sequence[str]) -> str:
     """What is not as in the tree; "" when all is."""
     first, second, third = classes
     if first not in _TREE:
-        return f"level_1 {first!r} is none of {', '.join(_TREE)}"
+        return f"level_1 {first!r} is not one of {', '.join(_TREE)}"
     if second and second not in _TREE[first]:
-        return f"level_2 {second!r} is none of {', '.join(_TREE[first])}, the classes of {first}"
+        return f"level_2 {second!r} is not one of {', '.join(_TREE[first])}, the classes of {first}"
     if third and third not in _LEAVES.get(second, ()):
         return f"level_3 {third!r} is no class of level_2 {second!r}"
     finest = third or second or first

@@ -128,7 +128,7 @@ def _correct(root: Path, labels: dict[str, str], found: ImportedRecords) -> None
     for row in tables.read(path, ["filename", "old_label", "new_label"]):
         label = classes.get(names.fold(row["new_label"]))
         if label is None:
-            raise InputError(f"{row.where}: new_label {row['new_label']!r} is none of {', '.join(CLASSES)}; fix it")
+            raise InputError(f"{row.where}: new_label {row['new_label']!r} is not one of {', '.join(CLASSES)}; fix it")
         fits = _matches(row, row["old_label"], by_name)
         if len(fits) == 1:
             other, line = changed.setdefault(fits[0], (label, row.line))

@@ -126,7 +126,7 @@ def _cell(field: str, expert: str, at: int, point: object) -> crops.Cell | str:
         named = named[0]
     label = riva.LABELS.get(named.strip().upper(), "") if isinstance(named, str) else ""
     if not label:
-        return f"keypointlabels {named!r} is none of {', '.join(riva.LABELS)}"
+        return f"keypointlabels {named!r} is not one of {', '.join(riva.LABELS)}"
     for name in ("x", "y"):
         value = point.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST_PERCENT:

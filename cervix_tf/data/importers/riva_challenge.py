@@ -72,7 +72,7 @@ def _cells(path: Path, split: str) -> dict[str, list[crops.Cell]]:
             )
         if not label:
             problems.append(
-                f"{row.where}: class_name {row['class_name']!r} is none of {', '.join(riva.LABELS)}; fix it"
+                f"{row.where}: class_name {row['class_name']!r} is not one of {', '.join(riva.LABELS)}; fix it"
             )
         problems += [f"{row.where}: {name} {row[name]!r} is no number of pixels; fix it" for name in wrong]
         if not label or wrong:
