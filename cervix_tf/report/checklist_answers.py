@@ -80,7 +80,7 @@ def _partitions(facts: Facts) -> str:
     ]
     if facts.counts is None:
         return ""
-    said = [*([f"protocol {protocol}"] if protocol else []), *shares, "each image's part in manifest.csv"]
+    said = [*([f"protocol {protocol}"] if protocol else []), *shares, "each image's split in manifest.csv"]
     return f"{_numbers(facts)} {_begun(', '.join(said))}."
 
 
@@ -123,7 +123,7 @@ def _input(facts: Facts) -> str:
         return ""
     views = facts.contract.get("views") or ()
     given = f"{len(views)} views ({', '.join(views)})" if views else "one image"
-    return f"Pixels alone: {given}. (contract.json)"
+    return f"Only pixels: {given}. (contract.json)"
 
 
 def _model(facts: Facts) -> str:
@@ -310,7 +310,7 @@ ANSWERS: dict[str, Callable[[Facts], str]] = {
     "missing_data": _missing_data,
     "model": _model,
     "model_files": _model_files,
-    "no_reader": lambda facts: "No person interprets the input: the model takes pixels alone.",
+    "no_reader": lambda facts: "No person interprets the input: the model takes only pixels.",
     "numbers": _numbers,
     "outcome": _outcome,
     "output": _output,

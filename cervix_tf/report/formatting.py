@@ -21,6 +21,7 @@ _SHORT = {
     "auc": "AUC",
     "brier": "Brier score",
     "cin1": "CIN1",
+    "cohens": "Cohen's",
     "ece": "ECE",
     "f1": "F1",
     "fpr": "FPR",

@@ -206,7 +206,7 @@ def _json(path: Path, kind: type) -> Any:
         return kind()
     found = run_dir.read_json(path)
     if not isinstance(found, kind):
-        raise InputError(f"{path}: holds no JSON {'object' if kind is dict else 'list'}; run that stage again")
+        raise InputError(f"{path}: does not contain a JSON {'object' if kind is dict else 'list'}; run that stage again")
     return found
 
 

@@ -152,9 +152,9 @@ def marked(table: Table, legend: Legend) -> list[tuple[str, list[tuple[str, str,
         marks = [legend.mark(_method(each)) for each in row.get("ours") or nothing]
         pairs = cells(table, row)
         if any(ours == "–" for _, ours in pairs):
-            legend.dashes["– of ours: not measured in this run, or not defined"] = None
+            legend.dashes["– (ours): not measured in this run, or not defined"] = None
         if has_paper(table) and any(theirs == "–" for theirs, _ in pairs):
-            legend.dashes["– of the paper: not given"] = None
+            legend.dashes["– (paper): not given"] = None
         found.append((row["name"], [(*pair, mark) for pair, mark in zip(pairs, marks, strict=True)]))
     return found
 

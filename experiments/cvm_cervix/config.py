@@ -155,7 +155,7 @@ class Config(StudyConfig):
     criterion: Annotated[str, OneOf("val_accuracy", "val_loss", "accuracy", "loss")] = "val_accuracy"
     """Metric that chooses the epoch (not stated)."""
     test_time_augmentation: bool = False
-    """Also measure the main row with the mean over four flips of each test image (not in the paper)."""
+    """Also measure the main row with the mean over four mirrored versions of each test image (not in the paper)."""
     reference_run: Path | None = None
     """A finished run of the other protocol with everything else the same; a table shows the difference in accuracy. A
     random split takes as many images of each class for training, validation and test as that run."""

@@ -71,7 +71,7 @@ def test_a_table_without_labels_and_groups_says_which_options_name_them_and_is_n
     there = "there are path, Diag, subject\n"
     assert (
         f"note: table.csv has no column 'label', so nothing is labeled; name one with --label-column; {there}"
-        "note: table.csv has no column 'woman' or 'group', so every image is its own group; name one by "
+        "note: table.csv has no column 'woman' or 'group', so every image is its own group; name one with "
         f"--group-column; {there}"
     ) in said
     assert "cervix_tf.train" not in said

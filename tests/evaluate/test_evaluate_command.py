@@ -27,7 +27,7 @@ def test_a_model_and_a_manifest_give_predictions_metrics_and_a_page(model, tmp_p
     assert "16 rows, 8 groups: manifest.csv, split test [SYNTHETIC DATA]" in printed
     assert "accuracy by age:" in printed
     *_, sentence, where = printed.splitlines()
-    assert sentence == "Of 8 cases with cancer it missed 0; of 8 cases without, it raised a false alarm in 0."
+    assert sentence == "Of 8 cases with cancer, it missed 0; of 8 cases without, it raised a false alarm in 0."
     assert where == "report: evaluation/report.html"
 
 
@@ -61,8 +61,8 @@ def test_several_manifests_give_a_model_a_row_of_results_on_the_same_terms(model
     printed = capsys.readouterr().out
     assert printed.index("north-manifest:") < printed.index("south-manifest:") < printed.index("\nauc:")
     assert printed.splitlines()[-3:] == [
-        "north-manifest: Of 8 cases with cancer it missed 0; of 8 cases without, it raised a false alarm in 0.",
-        "south-manifest: Of 4 cases with cancer it missed 0; of 4 cases without, it raised a false alarm in 0.",
+        "north-manifest: Of 8 cases with cancer, it missed 0; of 8 cases without, it raised a false alarm in 0.",
+        "south-manifest: Of 4 cases with cancer, it missed 0; of 4 cases without, it raised a false alarm in 0.",
         "row: evaluation/row.json",
     ]
     assert [str(each) for each in model.pages] == ["evaluation/north-manifest", "evaluation/south-manifest"]

@@ -189,7 +189,7 @@ def test_a_prevalence_alone_is_for_the_most_probable_class(model, tmp_path, caps
     assert found["threshold"] is None and found["metrics"]["ppv_at_prevalence"]["value"] == 1
     assert "most probable class; at a prevalence of 5 %:" in capsys.readouterr().out
     assert "--prevalence 5: must be above 0 and below 1" in refused(capsys, "--prevalence", "5")
-    assert "--operating-point best: is no rule" in refused(capsys, "--operating-point", "best")
+    assert "--operating-point best: is not a rule" in refused(capsys, "--operating-point", "best")
     model.contract = contract(positive=())
     assert "--prevalence: made up has no positive classes" in refused(capsys, "--prevalence", "0.05")
 

@@ -106,7 +106,7 @@ def test_a_sentence_s_first_letter_alone_is_made_a_capital(metrics):
     counts = Counts(["train", "all"], [("all", [Count(6, 0), Count(6, 0)])], 6, [])
     facts = Facts(metrics, config={"protocol": "by_WHO"}, counts=counts)
     text = checklist.markdown("x", checklist.checklists(facts))
-    assert "Protocol by_WHO, each image's part in manifest.csv." in text
+    assert "Protocol by_WHO, each image's split in manifest.csv." in text
 
 
 def test_a_gate_is_told_where_the_run_has_one(metrics):

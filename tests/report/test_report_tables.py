@@ -143,12 +143,12 @@ def test_what_the_paper_lacks_or_was_not_run_is_a_dash():
 )
 def test_a_dash_among_ours_is_explained_once_at_the_end(ours, said):
     text = tables.markdown([table(rows=[{"name": "r", "ours": ours}])] * 2)
-    assert text.count("– of ours: not measured in this run, or not defined") == said
+    assert text.count("– (ours): not measured in this run, or not defined") == said
 
 
 def test_a_dash_of_the_papers_is_explained_too():
     rows = [{"name": "r", "paper": [1.0, None], "ours": [measured(), measured()]}]
-    assert tables.markdown([table(rows=rows)]).rstrip().endswith("– of the paper: not given")
+    assert tables.markdown([table(rows=rows)]).rstrip().endswith("– (paper): not given")
 
 
 def test_an_undefined_number_says_why():

@@ -118,7 +118,7 @@ def test_a_folder_that_is_no_run_is_refused_and_stays_as_it_is(tmp_path, capsys)
     with pytest.raises(SystemExit) as ended:
         call(tmp_path, "--run", "mine")
     assert ended.value.code == 2
-    assert "thesis.txt: is in a folder that is no run" in capsys.readouterr().err
+    assert "thesis.txt: is in a folder that is not a run" in capsys.readouterr().err
     assert precious.read_text() == "years of work"
 
 
