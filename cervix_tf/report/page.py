@@ -206,7 +206,8 @@ def _json(path: Path, kind: type) -> Any:
         return kind()
     found = run_dir.read_json(path)
     if not isinstance(found, kind):
-        raise InputError(f"{path}: does not contain a JSON {'object' if kind is dict else 'list'}; run that stage again")
+        what = "object" if kind is dict else "list"
+        raise InputError(f"{path}: does not contain a JSON {what}; run that stage again")
     return found
 
 

@@ -193,7 +193,7 @@ def test_what_cannot_be_chosen_is_refused(run, capsys):
     right = predictions.read(run.validation_predictions)
     predictions.write(right.where(right.labels == right.decisions), run.validation_predictions)
     for options, words in (
-        (["--operating-point", "best"], "--operating-point best: is no rule"),
+        (["--operating-point", "best"], "--operating-point best: is not a rule"),
         (["--calibrate", "temperature"], "right on all of them"),
     ):
         with pytest.raises(SystemExit):
