@@ -63,7 +63,7 @@ def json_value(raw: bytes, most: int) -> Any:
         found = dict(pairs)
         if len(found) < len(pairs):
             names = [name for name, _ in pairs]
-            raise Unreadable(f"{next(name for name in names if names.count(name) > 1)!r} stands there twice")
+            raise Unreadable(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
         return found
 
     try:

@@ -191,7 +191,7 @@ def _problems(contract: Contract) -> Iterator[str]:
             if len(text) > longest or _CONTROL.search(text):
                 yield f"{name} {_short(text)}: has control characters or over {longest} characters"
         if isinstance(value, tuple) and (len(set(value)) < len(value) or "" in value):
-            yield f"{name} {_short(value)}: names are empty or stand there twice"
+            yield f"{name} {_short(value)}: names are empty or occur twice"
     for name in ("height", "width", "native_height", "native_width"):
         if not 1 <= getattr(contract, name) <= _LARGEST_SIDE:
             yield f"{name} {getattr(contract, name)}: an image has 1 to {_LARGEST_SIDE} pixels a side"
@@ -208,7 +208,7 @@ def _problems(contract: Contract) -> Iterator[str]:
     )
     for name in ("neighbors", "digest"):
         if not _DIGEST.fullmatch(getattr(contract, name)):
-            yield f"{name} {_short(getattr(contract, name))}: is no SHA-256"
+            yield f"{name} {_short(getattr(contract, name))}: is not a SHA-256"
 
 
 def _short(value: Any) -> str:

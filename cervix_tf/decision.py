@@ -98,7 +98,7 @@ def problems(
     if point is not None and not positive:
         yield "operating_point: no class is positive"
     if point is not None and not _RULE.fullmatch(point.rule):
-        yield f"operating_point {point.rule[:40]!r}: is no rule"
+        yield f"operating_point {point.rule[:40]!r}: is not a rule"
     if point is not None and not 0 <= point.threshold <= 1 + 1e-6:
         yield f"operating_point: threshold {point.threshold:g}: is a score from 0 to 1"
 

@@ -86,7 +86,7 @@ def test_a_damaged_archive_is_read_or_refused_and_nothing_else(data):
     ("raw", "words"),
     [
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"a": 1, "b": 2, "a": 3}', "'a' stands there twice"),
+        (b'{"a": 1, "b": 2, "a": 3}', "'a' occurs twice"),
         (b'"' + b"a" * 200_000 + b'"', "more than the 150,000"),
         (b"{", "not readable as JSON"),
         (b"\xff", "not readable as JSON"),

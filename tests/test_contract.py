@@ -104,7 +104,7 @@ def test_calibration_and_operating_point_are_read_as_written_and_part_of_the_sea
         ({"calibration": {"method": "platt", "scale": [1, 1e999], "bias": [0, 0]}}, "export the model again"),
         ({"operating_point": {"rule": "youden", "threshold": "0.5"}}, "operating_point .*: is not a valid value"),
         ({"operating_point": {"rule": "youden", "threshold": 1.5}}, "threshold 1.5: is a score from 0 to 1"),
-        ({"operating_point": {"rule": "best of all", "threshold": 0.5}}, "is no rule"),
+        ({"operating_point": {"rule": "best of all", "threshold": 0.5}}, "is not a rule"),
         ({"operating_point": {"rule": "youden", "threshold": 0.5}, "positive": []}, "no class is positive"),
     ],
 )

@@ -170,7 +170,7 @@ class RoundCheckpointer:
         details = f" ({details})" if details else ""
         raise InputError(
             f"round {round_index + 1}: {why}{details}; fix what is wrong and run the same command again: "
-            f"it goes on after round {round_index}"
+            f"it continues after round {round_index}"
         )
 
     def keep(self, weights: Weights, seconds: float, events: Sequence[Event], losses: Mapping[str, float]) -> None:

@@ -254,7 +254,7 @@ def _check(table: pd.DataFrame, classes: tuple[str, ...], name: str, where: Call
     fine = np.isfinite(values) & (values >= 0) & (values <= 1)
     for at in np.flatnonzero(~fine.all(axis=1)).tolist():
         which = int(np.flatnonzero(~fine[at])[0])
-        problems.append((at, f"p_{classes[which]} {values[at, which]}: is no probability in [0, 1]; predict again"))
+        problems.append((at, f"p_{classes[which]} {values[at, which]}: is not a probability in [0, 1]; predict again"))
     with np.errstate(invalid="ignore"):
         sums = values.sum(axis=1)
     for at in np.flatnonzero(fine.all(axis=1) & (np.abs(sums - 1) > SUM_TOLERANCE)).tolist():

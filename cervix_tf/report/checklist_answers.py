@@ -326,7 +326,7 @@ ANSWERS: dict[str, Callable[[Facts], str]] = {
     "selection": _selection,
     "sites": _sites,
     "software": _software,
-    "stored": lambda facts: facts.cases * "predictions.csv holds the probabilities of every test case.",
+    "stored": lambda facts: facts.cases * "predictions.csv contains the probabilities of every test case.",
     "strata": _strata,
     "technical_details": lambda facts: (
         f"{'config.json, ' if facts.config else ''}environment.json and the command in the report."

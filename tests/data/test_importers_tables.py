@@ -115,12 +115,12 @@ def test_a_message_about_a_spreadsheet_names_its_row(bank: Path) -> None:
         (
             [*CASES, [4, "x", "normal", "CIN3"]],
             IMAGES,
-            r"cases\.csv: lines 2 and 5: Case Number 4 stands there 2 times",
+            r"cases\.csv: lines 2 and 5: Case Number 4 occurs 2 times",
         ),
         (
             CASES,
             [*IMAGES, [5, "bbb0.JPG", 9, "x"]],
-            r"images\.csv: lines 5 and 7: File 'BBB0\.jpg' of case 5 stands there 2",
+            r"images\.csv: lines 5 and 7: File 'BBB0\.jpg' of case 5 occurs 2",
         ),
         (CASES, [*IMAGES, [5, "C.jpg", 1, "after acetic  acid"]], r"images\.csv: lines 5 and 7: Sort 1 of case 5 for"),
     ],

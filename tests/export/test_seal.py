@@ -190,11 +190,11 @@ WRONG = [
     ({"native_height": -1}, "native_height -1: an image has 1 to"),
     ({"native_width": 1_000_000}, "native_width 1000000: an image has 1 to"),
     ({"classes": ("one",), "positive": ()}, "classes: 1 of them; a model has 2 to 10000"),
-    ({"classes": ("a", "a"), "positive": ()}, "names are empty or stand there twice"),
+    ({"classes": ("a", "a"), "positive": ()}, "names are empty or occur twice"),
     ({"positive": ("cin1",)}, "positive ('cin1',): is not among the classes"),
     ({"views": tuple(map(str, range(101)))}, "views: 101 of them"),
     ({"task": "t\x1b[2J"}, "has control characters"),
-    ({"neighbors": "abc"}, "neighbors 'abc': is no SHA-256"),
+    ({"neighbors": "abc"}, "neighbors 'abc': is not a SHA-256"),
 ]  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def nested(depth):
     [
         (lambda config: config[:-20], {}, "not readable as JSON"),
         (lambda config: nested(50_000), {}, "nested too deeply"),
-        (lambda config: b'{"class_name": "Functional", "class_name": "Model"}', {}, "'class_name' stands there twice"),
+        (lambda config: b'{"class_name": "Functional", "class_name": "Model"}', {}, "'class_name' occurs twice"),
         (lambda config: b"[]", {}, "not a model that Keras can load"),
         (lambda config: b'{"module": "os", "class_name": "system", "config": {}}', {}, "not a model that Keras can"),
         (lambda config: config.replace(b'"Dense"', b'"Lambda"'), {}, "not a model that Keras can load"),

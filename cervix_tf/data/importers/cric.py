@@ -83,7 +83,7 @@ def cells(root: Path) -> dict[str, list[crops.Cell]]:
             continue
         field, number = int(entry["image_id"]), int(entry["cell_id"])
         if (field, number) in seen:
-            problems.append(f"{where}: cell_id {number} of image_id {field} stands there twice; keep one")
+            problems.append(f"{where}: cell_id {number} of image_id {field} occurs twice; keep one")
         seen.add((field, number))
         by_field[entry["image_filename"]][field, number] = crops.Cell(
             crop=f"{label}/{field}_{number}.png",

@@ -128,7 +128,7 @@ def _check_once(table: tables.Table, key: Callable[[tables.Row], object], what: 
     for rows in lines.values():
         if len(rows) > 1:
             where = " and ".join(str(row.line) for row in rows[:_MOST_NAMED]) + " and more" * (len(rows) > _MOST_NAMED)
-            said = f"{what(rows[0])} stands there {len(rows)} times; keep the right row"
+            said = f"{what(rows[0])} occurs {len(rows)} times; keep the right row"
             problems.append(f"{table.path}: {table.unit}s {where}: {said}")
     tables.refuse(problems, str(table.path))
 
