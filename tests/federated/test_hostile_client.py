@@ -168,7 +168,7 @@ def test_weights_that_do_badly_beyond_measure_are_no_state_to_go_on_from(shared_
     losses = iter([0.5, float("nan")])
     sites, out = [client(name, ord(name)) for name in "ab"], RunDir(tmp_path)
     trainer = Trainer(shared, Policy(rounds=3), 0)
-    with pytest.raises(InputError, match=r"round 2: the loss on held-out images is nan; .* goes on after round 1"):
+    with pytest.raises(InputError, match=r"round 2: the loss on held-out images is nan; .* continues after round 1"):
         simulation.run([trainer], sites, first, out, held_out=lambda _: next(losses))
     assert list(pd.read_csv(out.history)["epoch"]) == [1] and (out.checkpoints / "round-1.npz").exists()
     record = pd.read_csv(out.federation, keep_default_na=False)

@@ -278,7 +278,7 @@ def test_a_broken_file_is_named(whole_run, name):
 
 def test_a_file_of_the_wrong_kind_is_named(whole_run):
     whole_run.exports.write_text(json.dumps({"format": "x"}))
-    with pytest.raises(InputError, match=r"exports\.json: holds no JSON list"):
+    with pytest.raises(InputError, match=r"exports\.json: does not contain a JSON list"):
         page.run(whole_run)
 
 
