@@ -95,7 +95,7 @@ def test_a_damaged_newest_state_costs_one_epoch_and_a_line(damage, epoch, tmp_pa
     assert len(again.history) == epoch - 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"warning: {again.states.state(epoch)}: ") and line.endswith(
-        f"goes on after epoch {epoch - 1}"
+        f"continues after epoch {epoch - 1}"
     )
     best = whole.losses.index(min(whole.losses[: epoch - 1])) + 1
     assert again.out.best_weights.read_text() == f"weights of {best}"
