@@ -148,8 +148,8 @@ def test_each_unusable_file_says_what_it_is(tmp_path, photo):
     refused(b"words and so on", "x.jpg: not a JPEG, PNG, BMP or TIFF image")
     refused(b"GIF89a and so on", "x.jpg: is GIF, not a JPEG, PNG, BMP or TIFF image; convert it")
     refused(b"\0\0\0\x18ftypheic and so on", "x.jpg: is HEIF or AVIF, not")
-    refused(encoded(".png", photo.astype(np.uint16) * 257), "x.jpg: 16 bits a channel")
-    refused(encoded(".tiff", photo.astype(np.uint16) * 257), "x.jpg: 16 bits a channel")
+    refused(encoded(".png", photo.astype(np.uint16) * 257), "x.jpg: 16 bits per channel")
+    refused(encoded(".tiff", photo.astype(np.uint16) * 257), "x.jpg: 16 bits per channel")
     with pytest.raises(InputError, match=r"none\.jpg: no such image file"):
         decode_file(tmp_path / "none.jpg")
     with pytest.raises(InputError, match="is a folder"):
@@ -351,7 +351,7 @@ def test_the_limit_of_pixels_is_a_setting(photo, monkeypatch):
     assert decode(data, "x").shape == (61, 83, 3)
     for wrong in ("many", "-1", "0", "1e6"):
         monkeypatch.setenv("CERVIX_TF_MAX_PIXELS", wrong)
-        with pytest.raises(InputError, match=f"CERVIX_TF_MAX_PIXELS: '{wrong}' is no number of pixels"):
+        with pytest.raises(InputError, match=f"CERVIX_TF_MAX_PIXELS: '{wrong}' is not a number of pixels"):
             decode(data, "x")
 
 

@@ -45,7 +45,10 @@ def test_the_same_data_again_change_nothing_wherever_they_lie_now(kept):
         ([*ROWS, {"path": "7.jpg"}], r"7\.jpg is new"),
         (ROWS[:-1], r"5\.jpg is missing"),
         ([ROWS[0], ROWS[2], ROWS[1], *ROWS[3:]], r"the rows have another order, from 2\.jpg on"),
-        ([{**row, "split": "test"} for row in ROWS], r"2\.jpg: split was 'train', now 'test'; and 1 more rows; bring"),
+        (
+            [{**row, "split": "test"} for row in ROWS],
+            r"2\.jpg: split was 'train', now 'test'; and 1 more rows; restore",
+        ),
     ],
 )
 def test_other_data_are_refused_with_the_first_rows_that_differ(rows, said, kept):

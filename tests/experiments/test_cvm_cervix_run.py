@@ -37,7 +37,7 @@ def tables_of(finished):
 def test_networks_that_are_compared_with_train_as_many_epochs_as_configured(finished):
     lengths = {name: len(pd.read_csv(finished.row(name).history)) for name in ("resnet18", "vgg11")}
     assert lengths == {"resnet18": 2, "vgg11": 1}
-    assert "2 epochs (1 of the networks compared with)" in tables_of(finished)[3]["note"]
+    assert "2 epochs (1 for the networks compared with it)" in tables_of(finished)[3]["note"]
 
 
 def test_a_run_writes_everything_that_users_take_away(finished):

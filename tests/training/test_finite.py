@@ -90,7 +90,8 @@ def test_the_last_good_state_stays(network, inputs, tmp_path):
 
 
 def test_weights_that_the_last_step_spoils_are_not_kept_where_nothing_is_validated(inputs, tmp_path):
-    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    enlarged = [keras.layers.Rescaling(1e3), keras.layers.Flatten()]  # so that a step of any weights is past float32
+    model = keras.Sequential([keras.Input((8, 8, 3)), *enlarged, keras.layers.Dense(2, kernel_initializer="zeros")])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(fit.sgd(SGDConfig(1, 3e38, 0.0, 0.0)), loss)
     with pytest.raises(InputError, match=r"kernel is not finite after epoch 1, .* no epoch was finished: lower the l"):
