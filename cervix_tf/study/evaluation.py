@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from cervix_tf import tuning
 from cervix_tf.config import Images
@@ -131,6 +132,13 @@ def forward_pass(network: keras.Model, passes: int) -> dict[str, Any]:
 
 
 def release() -> None:
-    """Let go of the networks that nothing refers to any more, or every one of the study would stay in memory."""
+    """Let go of the networks that nothing refers to any more, or every one of the study would stay in memory.
+
+    TensorFlow never forgets a gradient of `tf.custom_gradient`, which holds all graphs of the network that it was
+    traced in; no graph that is traced already asks for it again.
+    """
     keras.backend.clear_session()
+    gradients = ops.gradient_registry._registry
+    for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+        del gradients[name]
     gc.collect()

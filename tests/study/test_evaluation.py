@@ -1,12 +1,16 @@
 """Predictions of mirrored images and embeddings of several splits."""
 
+import gc
+
 import cv2
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cervix_tf.config import Images
 from cervix_tf.data import inputs, manifest
+from cervix_tf.layers.bfloat16_relu6 import Bfloat16ReLU6
 from cervix_tf.study import evaluation
 
 SIDES = Images(height=4, width=4, batch_size=2)
@@ -50,3 +54,21 @@ def test_embeddings_say_of_each_row_its_image_and_its_split(split_of):
     assert list(found.table["id"]) == ["train0.png", "train1.png", "test0.png", "test1.png", "test2.png"]
     np.testing.assert_allclose(found.values, [[2, 0], [0, 0], [0, 0], [2, 0], [0, 0]])
     assert list(found.labels) == [0, 1, 0, 1, 0]
+
+
+def test_of_a_network_that_is_let_go_no_graph_stays_in_memory():
+    """A gradient of `tf.custom_gradient` would keep them, 120 MB a network of MobileNetV2's depth."""
+
+    def graphs():
+        evaluation.release()
+        return sum(isinstance(each, tf.Graph) for each in gc.get_objects())
+
+    before = graphs()
+    for _ in range(6):
+        layers = [keras.layers.Dense(4, dtype="bfloat16"), Bfloat16ReLU6(dtype="bfloat16"), keras.layers.Dense(1)]
+        network = keras.Sequential([keras.Input((3,)), *layers])
+        network.compile("sgd", "mse")
+        network.fit(np.ones((4, 3)), np.ones(4), verbose=0)
+        network.predict(np.ones((4, 3)), verbose=0)
+        del network, layers
+    assert graphs() <= before + 2  # Keras' own
