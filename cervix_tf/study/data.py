@@ -284,8 +284,7 @@ def prescribed(images_used: Manifest, *allowed: Sequence[str], where: str = "") 
 def split(images_used: Manifest, shares: Mapping[str, float], seed: int, where: str = "") -> Splits:
     """train and a split for each of `shares`: as the source prescribes them, else drawn with no group in two of them.
 
-    Where it prescribes train and test alone, validation comes out of train. Splits that have copies of the same file
-    are warned of.
+    Where it prescribes train and test alone, validation comes out of train. They are told apart by `check_apart`.
 
     Raises `InputError` when a group is in two splits, or other splits are prescribed.
     """
@@ -295,10 +294,15 @@ def split(images_used: Manifest, shares: Mapping[str, float], seed: int, where: 
     elif "validation" not in parts:
         inner = {"train": 1 - shares["validation"], "validation": shares["validation"]}
         parts |= splits.grouped(parts["train"], inner, seed)
+    check_apart(parts, where)
+    return parts
+
+
+def check_apart(parts: Mapping[str, Manifest], where: str = "") -> None:
+    """Raise `InputError` when a group is in two splits; warn of splits that have copies of the same file."""
     splits.check_disjoint(parts)
     for sentence in splits.copies(parts):
         print(f"warning: {where}{sentence}", file=sys.stderr)
-    return parts
 
 
 def keep_manifest(parts: Mapping[str, Manifest], out: RunDir) -> Manifest:

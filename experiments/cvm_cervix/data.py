@@ -101,8 +101,8 @@ def split(images: Manifest, config: Config) -> list[Splits]:
     else:
         folds = [published_split(images, config.validation_share, config.test_share, config.seed)]
     for fold in folds:
-        if leak_free:
-            splits.check_disjoint(fold)
+        if leak_free and (prescribed or config.folds > 1):  # else `data.split` has checked it
+            data.check_apart(fold)
         data.check_classes(fold, config.data_source.classes)
     return folds
 

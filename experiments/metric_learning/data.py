@@ -66,7 +66,7 @@ def split(everything: Manifest, config: Config) -> Splits:
             "test": config.test_share,
         }
         parts = splits.grouped(everything, shares, config.seed)
-    splits.check_disjoint(parts)
+    data.check_apart(parts)
     data.check_classes(parts, TASKS[config.task].label_map)
     if TASKS[config.task].women:
         women.check(parts["test"])

@@ -100,8 +100,8 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
 
     Source: sec. 3.5.2.
 
-    Raises `InputError` when no case is complete, splits share a group, one would be empty, or the source prescribes
-    none that is to be tested as published.
+    Raises `InputError` when no case is complete, splits share a group, one would be empty, a class is in no training
+    image, or the source prescribes none that is to be tested as published.
     """
     cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
@@ -116,12 +116,14 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
         pairs = [data.prescribed(everything, *usual) or splits.grouped(everything, shares, config.seed)]
     folds = []
     for at, pair in enumerate(pairs):
-        splits.check_disjoint(pair)
         whole = pair["test"].rows["case"].isin(cases.rows["id"])
         parts = {**pair, "test": pair["test"].where(whole), "": pair["test"].where(~whole)}
         if leak_free and "validation" not in parts:
             shares = {"train": 1 - config.validation_share, "validation": config.validation_share}
             parts |= splits.grouped(parts["train"], shares, config.seed)
+        where = f"fold {at}: " if config.folds > 1 else ""
+        data.check_apart({name: part for name, part in parts.items() if name} | {"test": pair["test"]}, where)
+        data.check_classes({"train": parts["train"]}, set(everything.rows["label"]), where)
         folds.append(Fold(parts, out, study_rows.fold_prefix(config.folds, at)))
     return folds
 

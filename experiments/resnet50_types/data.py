@@ -84,7 +84,7 @@ def split(everything: Manifest, protocol: Protocol, config: Config) -> Splits:
         halves = splits.grouped(everything, shares, config.seed)
         inner = {"train": 1 - config.validation_share, "validation": config.validation_share}
         parts = {**splits.grouped(halves["train"], inner, config.seed), "test": halves["test"]}
-        splits.check_disjoint(parts)
+        data.check_apart(parts)
     data.check_classes(parts, CLASSES, f"{protocol}: ")
     return parts
 

@@ -205,6 +205,20 @@ def test_a_prescribed_split_is_kept_and_one_that_leaks_is_refused():
         assert {name: len(split) for name, split in found.items()} == {"train": 12, "validation": 12, "test": 12}
 
 
+@pytest.mark.parametrize("settings", [{}, {"folds": 3}, {"prescribed": True}])
+def test_splits_without_a_shared_group_that_have_copies_of_one_file_are_warned_of_once(settings, capsys):
+    settings = dict(settings)
+    everything = images({"abnormal": 30, "normal": 30})
+    if settings.pop("prescribed", False):
+        everything = prescribed(train="a", validation="b", test="c")
+    same = replace(everything, rows=everything.rows.assign(sha256="a" * 64))
+    config = replace(DEMO, task="herlev", similar=False, **settings)
+    assert len(capsys.readouterr().err) == 0
+    folds = data.split(same, config)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 * len(folds) and all("have the same bytes as images of" in line for line in said)
+
+
 def test_a_prescribed_split_is_no_cross_validation_and_needs_all_three():
     config = replace(DEMO, task="herlev")
     with pytest.raises(InputError, match="--folds 5: the column split prescribes one split"):

@@ -260,6 +260,14 @@ def test_a_woman_of_the_hold_out_split_with_images_of_both_classes_is_refused_be
         data.split(replace(prescribed, rows=rows), Config())
 
 
+def test_splits_that_have_copies_of_one_file_are_warned_of(capsys):
+    source = images(80)
+    data.split(source, Config(similar=False))
+    assert capsys.readouterr().err == ""
+    data.split(replace(source, rows=source.rows.assign(sha256="a" * 64)), Config(similar=False))
+    assert capsys.readouterr().err.count("have the same bytes as images of train (") == 3
+
+
 def test_table_1_counts_women_and_images_of_each_split_beside_what_the_paper_implies():
     table = tables.of_counts(data.split(images(80), Config()), CLASSES, "")
     rows = {row["name"]: row for row in table["rows"]}

@@ -76,6 +76,26 @@ def test_a_prescribed_validation_split_is_used_leak_free_and_refused_as_publishe
         data.folds_of(three, AS_PUBLISHED, RunDir(tmp_path))
 
 
+@pytest.mark.parametrize("settings", [LEAK_FREE, AS_PUBLISHED, dataclasses.replace(LEAK_FREE, folds=3)])
+def test_splits_that_have_copies_of_one_file_are_warned_of(tmp_path, settings, capsys):
+    source = visits(tmp_path, splits=("",) if settings.folds > 1 else ("train", "train", "train", "test"))
+    data.folds_of(source, settings, RunDir(tmp_path))
+    assert capsys.readouterr().err == ""
+    same = dataclasses.replace(source, rows=source.rows.assign(sha256="a" * 64))
+    folds = data.folds_of(same, settings, RunDir(tmp_path))
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == sum(len([name for name in fold.splits if name]) - 1 for fold in folds)
+    assert all(f"warning: fold {at}: " in "\n".join(said) for at in range(settings.folds) if settings.folds > 1)
+    assert "28 images of test have the same bytes" in said[0] or settings.folds > 1
+
+
+def test_a_class_of_which_no_image_is_for_training_is_refused(tmp_path):
+    source = visits(tmp_path)
+    alone = source.where((source.rows["label"] != config.CLASSES[3]) | (source.rows["split"] == "test"))
+    with pytest.raises(InputError, match=f"^split train .* has no {config.CLASSES[3]}; "):
+        data.folds_of(alone, LEAK_FREE, RunDir(tmp_path))
+
+
 def test_as_published_without_the_sources_split_is_refused_and_leak_free_draws_one(tmp_path):
     none = visits(tmp_path, splits=("",))
     with pytest.raises(InputError, match=r"--data\.train-folder and --data\.test-folder, or .* --protocol leak_free"):
