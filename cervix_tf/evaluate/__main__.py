@@ -142,6 +142,8 @@ def evaluate(options: Options, command: str = "") -> str:
                 damaged=options.damaged,
                 sets=options.set_error is not None,
             )
+            of_rows = (options.set_error, options.repeatability, options.aggregate, options.by)
+            evaluation.check_rows(model, selected[path], *of_rows, options.validation_split)
     found: dict[Path, _Evaluated] = {}
     point: str | Chosen = options.operating_point
     for at, (path, out) in enumerate(outs.items(), 1):

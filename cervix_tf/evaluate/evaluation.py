@@ -36,6 +36,8 @@ from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.quality import Problem
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cervix_tf.contract import Contract
     from cervix_tf.data.inputs import Inputs
     from cervix_tf.export.runtime import Model
@@ -137,6 +139,7 @@ def evaluate(
         damaged=damaged,
         sets=set_error is not None,
     )
+    check_rows(model, selected, set_error, repeated, aggregate, by, validation_split)
     tested, chosen = selected.tested.rows, selected.tested.inputs
     found, problems = _answers(model, chosen, batch_size)
     quality = None if problems is None else alarms.summary(found, problems, seed=seed, resamples=resamples)
@@ -171,7 +174,7 @@ def evaluate(
             found, margin, positive=contract.positive, prevalence=prevalence, seed=seed, resamples=resamples
         )
     if set_error is not None:
-        summary |= _silence(found, validation, set_error, validation_split, seed, resamples)
+        summary |= _silence(found, validation, set_error, seed, resamples)
     summary["calibration_measures"] = _calibration(found, uncalibrated, contract, seed, resamples)
     for_others = None
     if wanted or prevalence is not None:
@@ -230,6 +233,29 @@ def check(
         raise InputError("--by view: after --aggregate a row is a case with all its views; leave one of them out")
 
 
+def check_rows(
+    model: Model,
+    selected: Selection,
+    set_error: float | None,
+    repeated: bool,
+    aggregate: Aggregate | None,
+    by: Sequence[Stratum],
+    validation_split: str,
+) -> None:
+    """Raise `InputError` for what the rows rule out, before the model works for hours."""
+    if set_error is not None and selected.validation is None and _kept_validation(model) is None:
+        raise InputError(f"--set-error {set_error:g}: no validation rows; give rows the split {validation_split}")
+    inputs, classes = selected.tested.inputs, model.contract.classes
+    undecided = np.full((len(inputs), len(classes)), 1 / len(classes), np.float32)
+    rows = predictions.from_rows(inputs.rows, undecided, classes)
+    if aggregate:
+        rows = _aggregated(rows, aggregate)
+    for each in by:
+        strata.strata(rows, each)
+    if repeated:
+        repeatability.cases_of(rows)
+
+
 def _limits(model: Model) -> list[str]:
     """What the model's makers say of its limits, in the card beside it."""
     folder = model.run_dir.root if model.run_dir else model.path.resolve().parent
@@ -255,13 +281,11 @@ def _silence(
     found: Predictions,
     validation: Validation | None,
     set_error: float,
-    validation_split: str,
     seed: int,
     resamples: int,
 ) -> dict[str, Any]:
     """Sets of classes that may miss the true one at this rate, and the error when the least sure are deferred."""
-    if validation is None:
-        raise InputError(f"--set-error {set_error:g}: no validation rows; give rows the split {validation_split}")
+    assert validation is not None  # else `check_rows` has refused
     return {
         "prediction_sets": conformal.summary(found, validation.of, set_error, seed=seed, resamples=resamples),
         "deferral": conformal.deferral(found, seed=seed, resamples=resamples),
@@ -309,10 +333,15 @@ def _validation(model: Model, part: Part | None, batch_size: int) -> Validation 
     if part is not None:
         found = _answers(model, part.inputs, batch_size)[0]
         return Validation(found, _predicted(part.rows, found))
-    kept = model.run_dir and model.run_dir.validation_predictions
-    if not kept or not kept.is_file():
+    kept = _kept_validation(model)
+    if kept is None:
         return None
     return Validation(recalibration.applied(predictions.read(kept), model.contract.calibration))
+
+
+def _kept_validation(model: Model) -> Path | None:
+    kept = model.run_dir and model.run_dir.validation_predictions
+    return kept if kept and kept.is_file() else None
 
 
 def _aggregated(found: Predictions, how: Aggregate) -> Predictions:

@@ -16,6 +16,22 @@ from cervix_tf.metrics.predictions import Predictions
 Array = NDArray[np.float64]
 
 
+def cases_of(predictions: Predictions) -> tuple[pd.Series, pd.Series]:
+    """The case of each row (its group, where cases are not named), and whether other rows have the same one.
+
+    Raises `InputError` when no case has two images.
+    """
+    named = bool((predictions.table["case"] != "").any())
+    case = predictions.table["case" if named else "group"]
+    several = (case != "") & case.duplicated(keep=False)
+    if not several.any():
+        raise InputError(
+            "--repeatability: no case has two images; fill the column case (or group) of the manifest with what the "
+            "images of one visit share"
+        )
+    return case, several
+
+
 def summary(
     predictions: Predictions,
     decisions: NDArray[np.int64],
@@ -34,14 +50,7 @@ def summary(
 
     Raises `InputError` when no case has two images.
     """
-    named = (predictions.table["case"] != "").any()
-    case = predictions.table["case" if named else "group"]
-    several = (case != "") & case.duplicated(keep=False)
-    if not several.any():
-        raise InputError(
-            "--repeatability: no case has two images; fill the column case (or group) of the manifest with what the "
-            "images of one visit share"
-        )
+    case, several = cases_of(predictions)
     of_case, _ = pd.factorize(case[several])
     cases, images = int(of_case.max()) + 1, len(of_case)
     votes = np.zeros((cases, len(names)))  # images of each case that are decided for each class

@@ -9,6 +9,7 @@ from cervix_tf.data import manifest, seen
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.decision import Calibration, OperatingPoint
 from cervix_tf.evaluate.__main__ import main
+from cervix_tf.export import runtime
 from cervix_tf.metrics import predictions
 from tests.evaluate.conftest import CLASSES, contract, images, refused, results, trained_on
 
@@ -321,6 +322,32 @@ def test_strata_and_their_differences_are_of_the_operating_point_that_the_comman
     printed = capsys.readouterr().out
     assert "site bright minus dark, positive by youden:" in printed
     assert "site bright minus dark, positive by sensitivity:0.5:" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--by", "device"], "--by device: none of the 16 rows has its device"),
+        (["--by", "view", "--aggregate", "mean"], "--by view: after --aggregate a row is a case"),
+        (["--by", "device", "--aggregate", "mean"], "--by device: none of the 8 rows has its device"),
+        (["--repeatability"], "--repeatability: no case has two images"),
+        (["--set-error", "0.1"], "--set-error 0.1: no validation rows; give rows the split validation"),
+    ],
+)
+def test_what_the_rows_of_one_manifest_rule_out_is_refused_before_the_model_works_on_any(
+    model, tmp_path, capsys, monkeypatch, options, said
+):
+    images(tmp_path, device="A")
+    rows = manifest.read(tmp_path / "manifest.csv")
+    lacking = rows.rows.assign(device="")
+    if "--repeatability" in options:
+        lacking = lacking.assign(case="", group=lacking["path"])
+    if "--set-error" in options:
+        lacking = lacking[lacking["split"] == "test"]
+    manifest.write(Manifest(lacking.reset_index(drop=True), tmp_path), tmp_path / "other.csv")
+    monkeypatch.setattr(runtime, "answers", lambda *_: pytest.fail("the model was asked"))
+    assert said in refused(capsys, "other.csv", "--resamples", "100", *options)
+    assert not (tmp_path / "evaluation").exists()
 
 
 def test_devices_are_strata_like_sites(model, tmp_path, capsys):
