@@ -86,6 +86,8 @@ def deploy(
     """
     exported = [out.exports, *(formats.target_of(out, kind) for kind in kinds)]
     if not _stands(out, [out.model, *([out.neighbors] if neighbors is not None else [])], exported, wanted):
+        if out.contract.exists() and _decided(contract.read(out.contract)):
+            print("note: this is another model: the calibration or operating point of the one before is removed")
         for path in (out.contract, out.quality, out.decisions):
             path.unlink(missing_ok=True)
         formats.remove(out)
@@ -103,10 +105,14 @@ def deploy(
         formats.run(out, lacking or kinds)
 
 
+def _decided(there: Contract) -> bool:
+    return there.calibration is not None or there.operating_point is not None
+
+
 def _stands(out: RunDir, model: Sequence[Path], exported: Sequence[Path], wanted: Contract) -> bool:
     """Whether the model of this contract was written before, and exported or, later, decisions added to it."""
     if not all(path.exists() for path in (out.contract, *model)):
         return False
     there = contract.read(out.contract)
-    plain = replace(there, calibration=None, operating_point=None)
-    return plain == wanted and (there != plain or all(path.exists() for path in exported))
+    plain = replace(there, calibration=None, operating_point=None, version=wanted.version)
+    return plain == wanted and (_decided(there) or all(path.exists() for path in exported))

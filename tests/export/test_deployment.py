@@ -33,7 +33,7 @@ def test_no_file_that_was_exported_of_the_model_before_stays_beside_another(run,
     assert not any(path.exists() for path in (*requested, run.saved_model))
 
 
-def test_a_study_that_goes_on_keeps_the_operating_point_that_a_user_has_chosen(run):
+def test_a_study_that_goes_on_keeps_the_operating_point_that_a_user_has_chosen(run, another, capsys):
     wanted = replace(runs.contract(run), digest="")
     deployment.deploy(run, wanted, lambda: keras_file.load(run.model).layers[2], kinds=("tflite-float32",))
     tested = predictions.read(run.predictions)
@@ -43,10 +43,16 @@ def test_a_study_that_goes_on_keeps_the_operating_point_that_a_user_has_chosen(r
     decisions.decide(run, operating_point="youden")
     formats.run(run, ("tflite-int8",), force=True)
     chosen = runs.contract(run).operating_point
-    deployment.deploy(run, wanted, lambda: 1 / 0, kinds=("tflite-float32",))
+    later = replace(wanted, version=f"{wanted.version}.1")
+    deployment.deploy(run, later, lambda: 1 / 0, kinds=("tflite-float32",))
+    assert runs.contract(run).version == wanted.version
     assert chosen is not None and runs.contract(run).operating_point == chosen
     assert runtime.load(run.tflite()).contract.operating_point == chosen
     assert run.tflite("int8").exists() and run.decisions.exists()
+    assert "note" not in capsys.readouterr().out
+    deployment.deploy(run, *another, kinds=("tflite-float32",))
+    assert "the calibration or operating point of the one before is removed" in capsys.readouterr().out
+    assert runs.contract(run).operating_point is None and not run.decisions.exists()
 
 
 @pytest.mark.parametrize("name", ["saved_model", "onnx", "mobile-float32", "web-int8"])
