@@ -15,6 +15,7 @@ import pytest
 
 import cervix_tf
 from cervix_tf.contract import Contract
+from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
 from cervix_tf.export import saved_model, tflite
 from cervix_tf.export.serving import serving_model
@@ -99,6 +100,45 @@ def test_a_threshold_on_the_margin_says_positive_or_negative_and_needs_positive_
         with pytest.raises(SystemExit):
             command.main([str(single), str(paint(tmp_path / "x.png", 1)), "--margin", wrong])
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("limit", "scores"),
+    [(0.0012, (0.00121, 0.00119)), (0.99982, (0.9996, 0.9999)), (0.31, (0.31, 0.9)), (0.4, (0.39997,))],
+)
+def test_a_score_is_shown_with_the_decimals_that_tell_it_from_the_threshold_as_it_was_decided(limit, scores):
+    of_point = dataclasses.replace(
+        contract(()), positive=("green", "blue"), operating_point=OperatingPoint("sensitivity:0.99", limit)
+    )
+    probabilities = np.array([[1 - score, score, 0] for score in scores])
+    header, *lines = command.as_table(of_point, ["x"] * len(scores), probabilities).splitlines()
+    shown = float(header.split("score from ")[1])
+    for line, score in zip(lines, scores, strict=False):
+        *_, value, said = line.split()
+        assert (float(value) >= shown) == (said == "positive") == (score >= limit)
+        assert float(value) == pytest.approx(score, abs=5e-4)
+    header, line, *_ = command.as_table(
+        of_point, ["x"], probabilities[:1], 1 - 2 * probabilities[0, 0] - 1e-5
+    ).splitlines()
+    assert float(line.split()[-2]) > float(header.split("margin above ")[1])
+
+
+def test_a_decision_by_the_margin_is_not_explained_by_the_operating_point():
+    of_point = dataclasses.replace(
+        contract(()), positive=("green", "blue"), operating_point=OperatingPoint("youden", 0.31)
+    )
+    probabilities = np.array([[0.6, 0.4, 0.0]])
+    assert "together at least 0.31 (youden on validation rows)" in command.as_table(of_point, ["a"], probabilities)
+    assert "together at least" not in command.as_table(of_point, ["a"], probabilities, 0.0)
+    by_point, by_margin = (
+        json.loads(command.as_json(of_point, ["a"], probabilities, threshold)) for threshold in (None, 0.0)
+    )
+    assert [by_point["model"][name] for name in ("operating_point", "margin_above")] == [
+        {"rule": "youden", "threshold": 0.31},
+        None,
+    ]
+    assert [by_margin["model"][name] for name in ("operating_point", "margin_above")] == [None, 0.0]
+    assert by_point["predictions"][0]["positive"] and not by_margin["predictions"][0]["positive"]
 
 
 def test_a_case_folder_is_one_input_sorted_by_name_and_a_folder_of_cases_several(three_views, tmp_path, capsys):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -199,6 +200,8 @@ def _tflite(path: Path, threads: int | None) -> Model:
 
     announces = {name: quiet.libraries() for name in runners}  # its delegate, at a signature's first input
 
+    one_at_a_time = threading.Lock()  # LiteRT's interpreter gives threads that call it at once each other's answers
+
     single = next((name for name in (saved_model.SIZED, saved_model.ONE) if name in runners), None)
 
     def resized_before(images: np.ndarray) -> np.ndarray:
@@ -207,7 +210,7 @@ def _tflite(path: Path, threads: int | None) -> Model:
             images = np.stack([reading.stacked(each, contract, resize=True) for each in views])
         return reading.whole_numbers(images) if single == saved_model.SIZED else images
 
-    def run(images: np.ndarray) -> np.ndarray:
+    def alone(images: np.ndarray) -> np.ndarray:
         if single is not None:
             with announces.pop(single, contextlib.nullcontext()):
                 one, (argument,) = runners[single], signatures[single].inputs
@@ -218,6 +221,10 @@ def _tflite(path: Path, threads: int | None) -> Model:
         )
         with announces.pop(name, contextlib.nullcontext()):
             return runners[name](**{argument: images})[contract.output]
+
+    def run(images: np.ndarray) -> np.ndarray:
+        with one_at_a_time:
+            return alone(images)
 
     needed = (single,) if single else (saved_model.ANY_SIZE, saved_model.FIXED, saved_model.PIXELS)
     return _ready(Model(contract, path, run, seen=seen), signatures, needed)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import operator
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -122,20 +123,25 @@ def as_table(
     lines = [f"{'input':<{first}}  {'  '.join(f'{c:>{w}}' for c, w in zip(contract.classes, widths, strict=True))}  "]
     lines[0] += "most probable"
     said = _decided(contract, probabilities, threshold)
+    decimals = 3
     if threshold is not None:
-        lines[0] += f"  margin above {threshold:g}"
-    elif contract.operating_point is not None:
-        lines[0] += f"  score from {contract.operating_point.threshold:.3g}"
+        decimals = _decimals([each["margin"] for each in said], threshold, operator.gt)
+        lines[0] += f"  margin above {round(threshold, decimals):.9g}"
+    elif (point := contract.operating_point) is not None:
+        decimals = _decimals([each["score"] for each in said], point.threshold, operator.ge)
+        lines[0] += f"  score from {round(point.threshold, decimals):.9g}"
     for at, (name, row) in enumerate(zip(names, probabilities, strict=True)):
         cells = "  ".join(f"{value:>{width}.3f}" for value, width in zip(row, widths, strict=True))
         most = contract.classes[int(row.argmax())]
         lines.append(f"{name:<{first}}  {cells}  {most}")
         if said[at]:
-            shown = f"{said[at]['margin']:+.3f}" if "margin" in said[at] else f"{said[at]['score']:.3f}"
+            shown = (
+                f"{said[at]['margin']:+.{decimals}f}" if "margin" in said[at] else f"{said[at]['score']:.{decimals}f}"
+            )
             lines[-1] += f"{'':<{13 - len(most)}}  {shown} {'positive' if said[at]['positive'] else 'negative'}"
         if problems and problems[at]:
             lines.append(f"{'':<{first}}  QUALITY: {'; '.join(map(str, problems[at]))}")
-    return "\n".join([*lines, *_left_out(left_out or {}, len(names)), *_notes(contract)])
+    return "\n".join([*lines, *_left_out(left_out or {}, len(names)), *_notes(contract, threshold)])
 
 
 def _left_out(reasons: Mapping[str, str], answered: int) -> list[str]:
@@ -164,6 +170,15 @@ def _decided(contract: Contract, probabilities: np.ndarray, threshold: float | N
     return [{name: float(value), "positive": bool(yes)} for value, yes in zip(values, called, strict=True)]
 
 
+def _decimals(values: Sequence[float], limit: float, positive: Callable[[float, float], bool]) -> int:
+    """Decimals, 3 or more, with which each value as it is shown lies on the side of the limit that decided it."""
+    for decimals in range(3, 9):
+        shown = round(limit, decimals)
+        if all(positive(round(value, decimals), shown) == positive(value, limit) for value in values):
+            return decimals
+    return 9
+
+
 def as_json(
     contract: Contract,
     names: Sequence[str],
@@ -187,7 +202,8 @@ def as_json(
                 "stand_in": contract.stand_in,
                 "intended_use": contract.intended_use,
                 "calibration": contract.calibration.method if contract.calibration else None,
-                "operating_point": asdict(contract.operating_point) if contract.operating_point else None,
+                "operating_point": asdict(point) if (point := contract.operating_point) and threshold is None else None,
+                "margin_above": threshold,
             },
             "predictions": [
                 {
@@ -206,11 +222,11 @@ def as_json(
     )
 
 
-def _notes(contract: Contract) -> list[str]:
+def _notes(contract: Contract, margin_above: float | None) -> list[str]:
     notes = [f"{contract.task} {contract.version}, trained on {contract.data}. {contract.intended_use}"]
-    if point := contract.operating_point:
+    if margin_above is None and (point := contract.operating_point):
         positive = " or ".join(contract.positive)
-        notes.append(f"Positive: {positive} together at least {point.threshold:.4g} ({point.rule} on validation rows).")
+        notes.append(f"Positive: {positive} together at least {point.threshold:.6g} ({point.rule} on validation rows).")
     if contract.synthetic:
         notes.append("SYNTHETIC: this model was trained on drawn images; what it says about real ones means nothing.")
     elif contract.stand_in:
