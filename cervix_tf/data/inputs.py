@@ -70,6 +70,12 @@ def from_every_image(manifest: Manifest, classes: Sequence[str] = ()) -> Inputs:
     return Inputs(files, _indices(described["label"], classes), described, tuple(classes))
 
 
+def without_case(manifest: Manifest, views: Sequence[str]) -> int:
+    """Images of one of these kinds of view that name no case, so that `from_cases` takes none of them."""
+    kinds = {kind(view) for view in views}
+    return int(((manifest.rows["case"] == "") & manifest.rows["view"].map(kind).isin(kinds)).sum())
+
+
 def from_cases(
     manifest: Manifest,
     classes: Sequence[str],

@@ -10,9 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from cervix_tf.errors import InputError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".tif", ".tiff")
 """Lower-case endings of the files that are taken for images."""
-_NOT_READ = (".dcm", ".dicom", ".gif", ".heic", ".jp2", ".ndpi", ".svs", ".webp")
+_NOT_READ = (
+    *(".avif", ".bif", ".czi", ".dcm", ".dicom", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jxl", ".mrxs"),
+    *(".ndpi", ".scn", ".svs", ".vsi", ".webp"),
+)
 """Lower-case endings of images in formats that nothing here reads: they are named, not passed over in silence."""
 _MADE_BY_SYSTEMS = {
     "__macosx",

@@ -123,6 +123,8 @@ def _inputs(model: Model, rows: Manifest, name: str, view: str) -> tuple[Inputs,
             )
         chosen, left_out = inputs.from_cases(rows, contract.classes, contract.views, missing=contract.missing)
         notes = [f"{count} cases left out: {reason}" for reason, count in left_out.items()]
+        if alone := inputs.without_case(rows, contract.views):
+            notes.append(f"{alone} images left out: they name no case")
     else:
         chosen = inputs.from_images(rows, contract.classes, view)
         unlabeled = len(rows) - len(chosen)

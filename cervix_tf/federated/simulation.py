@@ -88,7 +88,8 @@ def run(
             stage.advance()
 
         def recalibrated(weights: Weights) -> Weights:
-            return average([trainers[0].recalibrate(client, weights) for client in clients])
+            weighting = policy.weighting if topology == "server" else "plain"
+            return average([trainers[0].recalibrate(client, weights) for client in clients], weighting)
 
         return checkpointer.finish(weights, recalibrated if policy.batch_norm == "recalibrate" else None)
 

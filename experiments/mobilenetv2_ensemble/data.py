@@ -106,6 +106,8 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
         print(f"note: {count} cases are used only by networks of single views and by {ANY_VIEWS_ROW}: {reason}")
+    if alone := inputs.without_case(everything, VIEWS):
+        print(f"note: {alone} images are used only by networks of single views: they name no case")
     leak_free = config.protocol == "leak_free"
     if config.folds > 1:
         pairs = [{"train": train, "test": test} for train, test in splits.folds(everything, config.folds, config.seed)]

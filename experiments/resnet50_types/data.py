@@ -42,7 +42,7 @@ def read(config: Config, out: RunDir) -> dict[Protocol, Manifest]:
             return replace(imported, manifest=_without_known_bad(imported.manifest), notes=notes)
 
         imported = data.load(config.data, "MobileODT", importer, out, draw if config.synthetic_women else None)
-        used = imported.manifest.where(imported.manifest.rows["split"].isin(_USED))
+        used = _used(imported.manifest, said=protocol != PROTOCOLS[0])
         labeled[protocol] = data.labeled(
             replace(imported, manifest=used),
             {name: (name,) for name in CLASSES},
@@ -56,6 +56,23 @@ def read(config: Config, out: RunDir) -> dict[Protocol, Manifest]:
         protocol: replace(each, rows=each.rows.assign(group=each.rows["path"].map(group)))
         for protocol, each in sound.items()
     }
+
+
+def _used(everything: Manifest, said: bool) -> Manifest:
+    """The images that the study splits itself; of labeled ones that are left out it prints how many, unless `said`.
+
+    Raises `InputError` where the source has splits of its own, beside the first stage's test images.
+    """
+    split = everything.rows["split"]
+    if own := sorted(set(split) - {*_USED, "test"}):
+        raise InputError(
+            f"{everything.root}: the column split names {', '.join(own)}, but this study draws its own splits (sec. "
+            "3.1, Table 1); empty the column"
+        )
+    others = int(((split == "test") & (everything.rows["label"] != "")).sum())
+    if others and not said:
+        print(f"note: {others} labeled images left out: their split is test; empty the column split to use them")
+    return everything.where(split.isin(_USED))
 
 
 def _without_known_bad(everything: Manifest) -> Manifest:

@@ -305,6 +305,18 @@ def test_folder_takes_class_and_split_from_folders_and_renames_labels(tmp_path: 
     assert len({row["group"] for row in got.values()}) == 4
 
 
+def test_folder_knows_testing_for_a_split_and_says_which_split_folders_it_does_not_read(tmp_path: Path) -> None:
+    for name in ("Training/x/a.png", "Testing/x/b.png"):
+        picture(tmp_path / "above" / name)
+    got = rows("folder", tmp_path / "above")
+    assert [(row["label"], row["split"]) for row in got.values()] == [("x", "test"), ("x", "train")]
+    assert not any("not read as a split" in note for note in load("folder", tmp_path / "above").notes)
+    for name in ("x/train/a.png", "x/test/b.png", "y/c.png"):
+        picture(tmp_path / "below" / name)
+    (said,) = [note for note in load("folder", tmp_path / "below").notes if "not read as a split" in note]
+    assert said.startswith("2 images are in folders called train, test or the like below their class folder (first: x/")
+
+
 def test_csv_maps_the_users_columns_and_labels(tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg"):
         picture(tmp_path / "img" / name)
@@ -317,6 +329,22 @@ def test_csv_maps_the_users_columns_and_labels(tmp_path: Path) -> None:
         ("", "w1", ""),
     ]
     assert got["img/a.jpg"]["age"] == 31
+
+
+@pytest.mark.parametrize("column", ["woman", "case"])
+def test_csv_says_how_many_rows_name_no_woman_where_some_do(tmp_path: Path, column: str) -> None:
+    for name in "abcde":
+        picture(tmp_path / f"{name}.png")
+    table = tmp_path / "mine.csv"
+
+    def notes(*women: str) -> list[str]:
+        named = zip("abcde", women, strict=True)
+        table.write_text("\n".join([f"path,label,{column}", *(f"{name}.png,x,{woman}" for name, woman in named)]))
+        return [note for note in load("csv", tmp_path).notes if "rows name no" in note]
+
+    assert notes("w1", "w1", "w1", "w2", "w2") == []
+    (said,) = notes("w1", "", "", "w2", "")
+    assert said.startswith(f"3 of 5 rows name no {column}: each counts as a different woman")
 
 
 @pytest.mark.parametrize("column", ["device", "scanner", "camera", "Microscope"])

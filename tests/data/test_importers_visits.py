@@ -51,6 +51,15 @@ def test_seven_images_sorted_by_name_are_the_seven_views(root: Path) -> None:
     assert (rows["group"] == rows["case"]).all()
 
 
+def test_a_visit_whose_number_is_that_of_a_class_is_refused_where_its_images_are_a_folder_deeper(root: Path) -> None:
+    visit(root / "train" / "3" / "17" / "photos")
+    rows = load("cervigram_visits", root).manifest.rows
+    assert set(rows[rows["case"] == "train/3/17/photos"]["label"]) == {"cancer"}
+    visit(root / "train" / "3" / "1" / "photos")
+    with pytest.raises(InputError, match=r"train/3/1/photos: is in folders of two classes \(cin1 and cancer\); name"):
+        load("cervigram_visits", root)
+
+
 def test_folder_names_are_options(tmp_path: Path) -> None:
     visit(tmp_path / "fit" / "healthy" / "v1")
     visit(tmp_path / "held out" / "Type 1" / "v2")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cervix_tf.data import importers, walk
+from cervix_tf.data import fingerprints, importers, walk
 from cervix_tf.data.importers import Options
 from cervix_tf.errors import InputError
 
@@ -49,12 +49,12 @@ def test_thumbnails_and_copies_of_drives_and_systems_are_left_out_and_said(tmp_p
 
 def test_images_in_formats_that_are_not_read_are_named_and_other_files_are_none(tmp_path: Path) -> None:
     picture(tmp_path / "x" / "a.jpg")
-    for name in ("x/scan.DCM", "x/slide.svs", "x/.hidden.dcm", "notes.txt"):
+    for name in ("x/scan.DCM", "x/slide.svs", "x/z.avif", "x/.hidden.dcm", "notes.txt"):
         (tmp_path / name).write_bytes(b"something")
     imported = importers.load("folder", tmp_path)
     assert imported.manifest.rows["path"].tolist() == ["x/a.jpg"]
     reason = "image in a format that is not read; convert it to PNG"
-    assert imported.left_out == [("x/scan.DCM", reason), ("x/slide.svs", reason)]
+    assert imported.left_out == [("x/scan.DCM", reason), ("x/slide.svs", reason), ("x/z.avif", reason)]
 
 
 def test_what_is_called_like_an_image_and_is_no_file_is_left_out_in_a_second(tmp_path: Path) -> None:
@@ -111,3 +111,11 @@ def test_a_folder_that_cannot_be_opened_is_refused_not_passed_over(
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(InputError, match=r"x: cannot be opened \(Permission denied\)"):
         walk.images(tmp_path)
+
+
+def test_every_ending_that_is_right_for_a_format_that_is_read_is_that_of_an_image(tmp_path: Path) -> None:
+    right = {ending for endings in fingerprints._SUFFIXES.values() for ending in endings}
+    assert right == set(walk.SUFFIXES)
+    jpeg = picture(tmp_path / "x" / "a.jpg").read_bytes()
+    (tmp_path / "x" / "b.JFIF").write_bytes(jpeg)
+    assert walk.images(tmp_path) == (["x/a.jpg", "x/b.JFIF"], [])

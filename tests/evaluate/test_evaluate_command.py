@@ -245,7 +245,14 @@ def test_a_model_of_seven_views_gets_cases_and_incomplete_ones_are_told(model, t
     model.contract = contract(views=SEVEN)
     main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
     assert results(tmp_path / "evaluation")["n"] == 7
-    assert "1 cases left out: no green image" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 cases left out: no green image" in said and "name no case" not in said
+    rows.rows["case"] = rows.rows["case"].mask(
+        rows.rows["case"].isin([f"v{visit}" for visit in (0, 3, 4, 5, 6, 7)]), ""
+    )
+    manifest.write(rows, tmp_path / "manifest.csv")
+    main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
+    assert "42 images left out: they name no case" in capsys.readouterr().out
 
 
 def test_one_kind_of_view_can_be_evaluated_alone(model, tmp_path):

@@ -55,6 +55,19 @@ def test_a_test_case_that_lacks_a_view_is_not_tested_and_stands_in_the_manifest_
     assert "case 12" not in set(fold.inputs("test", "acetic").rows["case"]) and len(kept) == 24 * 7 - 2
 
 
+def test_images_that_name_no_case_are_counted(tmp_path, capsys):
+    source = visits(tmp_path)
+    data.folds_of(source, LEAK_FREE, RunDir(tmp_path))
+    assert "name no case" not in capsys.readouterr().out
+    alone = source.rows["path"].str.startswith(("1_", "2_"))
+    data.folds_of(
+        dataclasses.replace(source, rows=source.rows.assign(case=source.rows["case"].mask(alone, ""))),
+        LEAK_FREE,
+        RunDir(tmp_path),
+    )
+    assert "14 images are used only by networks of single views: they name no case" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("settings", [LEAK_FREE, AS_PUBLISHED])
 def test_a_network_of_any_views_is_trained_chosen_and_tested_on_cases_that_lack_some_too(tmp_path, settings):
     (fold,) = data.folds_of(visits(tmp_path, lacking=(12, 0, 4, 8, 16)), settings, RunDir(tmp_path))

@@ -203,6 +203,22 @@ def test_a_manifest_with_another_data_sets_rows_is_an_error_that_names_the_first
         read(photographs, tmp_path, manifest=mixed)
 
 
+def test_a_manifests_own_split_is_not_thrown_away_in_silence(photographs, tmp_path, capsys):
+    def of(*splits):
+        table = tmp_path / "manifest.csv"
+        named = [f"train/train/{label}/{label[-1]}{at}.jpg,{label}" for label in CLASSES for at in range(3)]
+        lines = [f"{name},{splits[at % 3]}" for at, name in enumerate(named)]
+        table.write_text("\n".join(["path,label,split", *lines]) + "\n")
+        return table
+
+    assert {len(each) for each in read(photographs, tmp_path, manifest=of("", "", "")).values()} == {9}
+    assert "note" not in capsys.readouterr().out
+    assert {len(each) for each in read(photographs, tmp_path, manifest=of("train", "train", "test")).values()} == {6}
+    assert capsys.readouterr().out.count("note: 3 labeled images left out: their split is test") == 1
+    with pytest.raises(InputError, match="the column split names validation, but this study draws its own splits"):
+        read(photographs, tmp_path, manifest=of("train", "validation", "test"))
+
+
 def test_a_part_without_a_class_is_an_error_that_names_protocol_part_and_class():
     with pytest.raises(InputError, match=r"as_published: split test \(28 images\) has no Type_1; ask"):
         data.split(listed({"Type_1": 1, "Type_2": 45, "Type_3": 45}), "as_published", Config())

@@ -59,6 +59,9 @@ def test_a_round_of_a_ring_is_one_client_after_the_other_and_one_of_a_server_the
     assert same(by_size, average([first, beside], "by_size"))
     kernel = (first.weights[0] + 2 * beside.weights[0]) / 3
     np.testing.assert_allclose(by_size[0], kernel, rtol=1e-6)
+    measured = [trainer.recalibrate(each, by_size) for each in two()]
+    again = federate(two(), "recalibrated", rounds=1, weighting="by_size", batch_norm="recalibrate")
+    assert same(again, average(measured, "by_size")) and not same(again, average(measured))
 
 
 def test_labelled_training_of_two_sites_learns_what_both_know(federate, client):

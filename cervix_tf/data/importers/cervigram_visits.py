@@ -54,6 +54,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
     visits: dict[str, list[str]] = defaultdict(list)
     classes: dict[str, str] = {}
     outer: set[str] = set()
+    torn: dict[str, str] = {}
     for path in files.images(root, found):
         pure = PurePosixPath(path)
         folders = pure.parts[:-1]
@@ -65,9 +66,11 @@ def read(root: Path, options: Options) -> ImportedRecords:
         visit = pure.parent.as_posix()
         visits[visit].append(pure.name)
         classes[visit] = named[0]
+        if len(set(named)) > 1:
+            torn[visit] = f"{root / visit}: is in folders of two classes ({' and '.join(dict.fromkeys(named))})"
     labels.check(options.labels, outer, root)
     overrides = _overrides(options.overrides, visits) if options.overrides else {}
-    problems: list[str] = []
+    problems = [f"{problem}; name only one of them after a class" for _, problem in sorted(torn.items())]
     for visit in sorted(visits):
         try:
             views_of = _views(visits[visit], overrides.get(visit, {}), str(root / visit))

@@ -66,6 +66,13 @@ def read(root: Path, options: Options) -> ImportedRecords:
         found.add(path, **{**values, "group": values["group"] or values["case"] or path})
     tables.refuse(problems, str(table.path))
     files.note_twins(list(lines), found)
+    alone = sum(record["group"] == record["path"] for record in found.records)
+    if alone and any(table.has(columns[column]) for column in ("group", "case")):
+        named = columns["group"] if table.has(columns["group"]) else columns["case"]
+        found.notes.append(
+            f"{alone} of {len(found.records)} rows name no {named}: each counts as a different woman; where a cell is "
+            "meant for the rows below it too, fill these"
+        )
     known = "the cases are the groups" if table.has(columns["case"]) else "every image is its own group"
     for column, so in (("label", "nothing is labeled"), ("group", known)):
         if not table.has(columns[column]):

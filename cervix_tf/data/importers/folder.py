@@ -1,7 +1,7 @@
 r"""Any images sorted into class folders.
 
 `<class>/.../image` or `<split>/<class>/.../image`, where a first folder called train,
-training, val, valid, validation or test is the split. Images in no class folder are
+training, val, valid, validation, test or testing is the split. Images in no class folder are
 unlabeled. Small or flat copies of known data sets come in too: where the name of every class (or split)
 folder ends in `_flat` or `_mini`, that ending is no part of it (`Dyskeratotic_flat`, `train_mini/Type_1_mini`).
 
@@ -29,6 +29,7 @@ _SPLITS = {
     "valid": "validation",
     "validation": "validation",
     "test": "test",
+    "testing": "test",
 }
 _COPY = re.compile(r"[_ -](flat|mini)$", re.IGNORECASE)
 
@@ -60,6 +61,12 @@ def read(root: Path, options: Options) -> ImportedRecords:
         record["label"] = options.labels.get(label, options.labels.get(plain[label], plain[label]))
     if copied:
         found.notes.append(f"every class folder ends in {' or '.join(sorted(endings))}: left out of the labels")
+    inner = [path for path, parts in folders.items() if any(part.casefold() in _SPLITS for part in parts[1:])]
+    if inner:
+        found.notes.append(
+            f"{len(inner)} images are in folders called train, test or the like below their class folder (first: "
+            f"{inner[0]}): not read as a split; put these folders above the class folders"
+        )
     unlabeled = sum(not record["label"] for record in found.records)
     if unlabeled:
         found.notes.append(f"{unlabeled} images are in no class folder and are unlabeled")

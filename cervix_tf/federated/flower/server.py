@@ -14,6 +14,7 @@ from cervix_tf.federated.client import Trainer
 from cervix_tf.federated.flower.federation_config import FederationConfig
 from cervix_tf.federated.flower.privacy import epsilon
 from cervix_tf.federated.flower.strategy import Ring, Rounds
+from cervix_tf.federated.policy import Policy
 from cervix_tf.federated.round_checkpointer import RoundCheckpointer
 from cervix_tf.federated.screening import problem
 from cervix_tf.run_dir import RunDir, write_json
@@ -27,7 +28,7 @@ def federate(grid: Grid, trainer: Trainer, config: FederationConfig, out: RunDir
     `out` gets the files that a simulation writes: history.csv, federation.csv, the state
     after the last whole round, the weights at the end, which are the best round's where
     sites measure them. Started again after a failure, the federation goes on after that
-    round; what sites keep for themselves is at the sites.
+    round; what sites kept for themselves is lost then, which is logged.
 
     Raises `InputError` when a round has fewer updates that count than the config asks for.
     """
@@ -46,6 +47,8 @@ def federate(grid: Grid, trainer: Trainer, config: FederationConfig, out: RunDir
         np.random.seed()  # Flower draws its noise from here: with the run's seed any site could take it off again
     with checkpointer:
         weights, done = checkpointer.restore(trainer.weights)
+        if lost := lost_at_sites(policy, done):
+            _LOG.warning("this federation goes on after round %d: %s", done, lost)
         if wrong := problem(weights, trainer.weights, trainer.variances):
             raise InputError(
                 f"{out.root}: has no state from which this federation can continue ({wrong}); choose another folder"
@@ -66,6 +69,18 @@ def federate(grid: Grid, trainer: Trainer, config: FederationConfig, out: RunDir
         weights = checkpointer.finish(weights, (lambda last: rounds.recalibrated(last, done)) if again else None)
     trainer.network.set_weights(weights)
     return weights
+
+
+def lost_at_sites(policy: Policy, done: int) -> str:
+    """What sites had kept for themselves when an earlier run ended after so many rounds; "" for nothing.
+
+    Flower keeps it for as long as one run lasts.
+    """
+    kept = {"statistics": policy.batch_norm == "local", "optimizer state": policy.optimizer == "persist"}
+    lost = " and ".join(what for what, at_sites in kept.items() if at_sites)
+    if not done or not lost:
+        return ""
+    return f"the {lost} that sites kept for themselves are lost; losses before and after cannot be compared"
 
 
 def _account(config: FederationConfig, releases: int, out: RunDir) -> None:

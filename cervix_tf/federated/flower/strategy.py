@@ -99,11 +99,12 @@ class Rounds:
         return losses
 
     def recalibrated(self, weights: Weights, round_index: int) -> Weights:
-        """The weights after the last round, with the mean of the moving statistics that all sites measure with them."""
+        """The weights after the last round, with the moving statistics that all sites measure with them, combined."""
         connected, absent = self._connected(round_index)
         updates, events = self._ask(connected, weights, round_index, kind=f"{MessageType.TRAIN}.{RECALIBRATE}")
         self.checkpointer.count(self.config.minimum, [*absent, *events], round_index)
-        measured = average(updates)
+        in_a_ring = self.config.topology == "ring"
+        measured = average(updates) if in_a_ring else self._combined(updates, weights, round_index)
         apart = self.trainer.statistics
         return [measured[position] if position in apart else array for position, array in enumerate(weights)]
 

@@ -14,6 +14,8 @@ from cervix_tf.errors import InputError
 from cervix_tf.federated.averaging import average
 from cervix_tf.federated.flower import client as site_side
 from cervix_tf.federated.flower import federation_config, privacy
+from cervix_tf.federated.flower.server import lost_at_sites
+from cervix_tf.federated.policy import Policy
 
 SITES = "a,b,c"
 
@@ -186,6 +188,23 @@ def test_recalibration_measures_statistics_with_the_final_weights(tiny, agreed, 
     expected = average([trainer.recalibrate(tiny.site(name), averaged) for name in "abc"])
     assert same(done.weights, expected) and not same(done.weights, averaged)
     assert [asked[:2] for asked in done.grid.asked[-3:]] == [(3, "a"), (3, "b"), (3, "c")]
+
+
+def test_recalibrated_statistics_are_combined_as_weights_are(tiny, agreed, federation):
+    weights = federation(aggregation="median", name="median").weights
+    done = federation(aggregation="median", batch_norm="recalibrate", name="recalibrated")
+    trainer = tiny.trainer(agreed())
+    measured = [trainer.recalibrate(tiny.site(name), weights).weights for name in "abc"]
+    for at in trainer.statistics:
+        np.testing.assert_allclose(done.weights[at], np.median([each[at] for each in measured], axis=0), rtol=1e-6)
+
+
+def test_what_sites_lose_when_a_run_is_given_again_is_said():
+    assert lost_at_sites(Policy(batch_norm="local", optimizer="persist"), 0) == ""
+    assert lost_at_sites(Policy(), 3) == ""
+    assert lost_at_sites(Policy(batch_norm="local", optimizer="persist"), 3).startswith(
+        "the statistics and optimizer state that sites kept for themselves are lost"
+    )
 
 
 def test_a_site_with_another_network_is_told_so(tiny, federation, monkeypatch):
