@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 from cervix_tf import ranges
 from cervix_tf.config import Augmentation, Images, Precision, SGDConfig, StudyConfig
 from cervix_tf.data import datasheet
+from cervix_tf.errors import InputError
 from cervix_tf.ranges import Count, CountOrNone, Different, FileOr, NotNegative, Positive, Range, Share
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import Preset, RunRequest, published
@@ -291,7 +292,14 @@ def wanted(config: Config, request: RunRequest) -> list[Row]:
     """The rows that a command runs: those it names, else all if it wants tables, else the paper's best.
 
     Tables 7 and 8 need all rows too, since what they show is the row that is best on val2; Table 1 needs none.
+
+    Raises `InputError` where the paper's best row is of a network that is not trained.
     """
+    if not (request.tables or request.only) and config.main not in config.networks:
+        raise InputError(
+            f"--main {config.main}: is not one of --networks {' '.join(config.networks)}; name one, or ask for "
+            "tables (--tables 2)"
+        )
     available = every_row(config)
     trained = [name for name in available if set(request.tables) - {1}]
     return study_rows.selected(available, request, trained if request.tables else [main_row(config).name])

@@ -61,6 +61,7 @@ def folder(tmp_path_factory):
         for at in range(30):
             pixels = np.clip(np.array(color) + rng.normal(0, 25, (48, 64, 3)), 0, 255).astype(np.uint8)
             cv2.imwrite(str(folder / "pictures" / name / f"p{at // 3:03d}_{at % 3}.png"), pixels[..., ::-1])
+    shutil.copytree(folder / "pictures" / "malignant", folder / "new_pictures")
     first, second, third = (shlex.split(line) for line in blocks(OWN_PICTURES, "sh")[0].splitlines())
     run(first, folder)
     assert "report my_run/report.html" in run([*second, *SMALL], folder)
@@ -79,7 +80,7 @@ def first_example(folder):
     return run(shlex.split(command), folder).splitlines(), blocks(PROJECT / "README.md", "text")[0].splitlines()
 
 
-def test_the_readmes_first_example_gives_a_verdict_before_any_training(tmp_path):
+def test_the_readmes_first_example_gives_probabilities_before_any_training(tmp_path):
     cv2.imwrite(str(tmp_path / "cell.jpg"), np.full((100, 100, 3), 200, np.uint8))
     (header, found, *_), (promised, _) = first_example(tmp_path)
     assert header == promised

@@ -8,7 +8,8 @@ import pytest
 from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import predictions
-from experiments.metric_learning import data, model, second_reader, tables, training, women
+from cervix_tf.study import RunRequest
+from experiments.metric_learning import config, data, model, second_reader, tables, training, women
 from experiments.metric_learning.config import METHODS, NEIGHBORS, PAPER, SPLITS, TASKS, Batches, Config, Row
 
 CLASSES = ("control", "case")
@@ -258,6 +259,16 @@ def test_a_woman_of_the_hold_out_split_with_images_of_both_classes_is_refused_be
     rows.loc[first, "label"] = "case" if rows.loc[first, "label"] == "control" else "control"
     with pytest.raises(InputError, match=r"has 1 women with images of two classes \(woman 6: case and control\)"):
         data.split(replace(prescribed, rows=rows), Config())
+
+
+def test_without_tables_a_main_network_that_is_not_among_the_networks_is_refused():
+    alone = Config(networks=("mobilenet",))
+    with pytest.raises(InputError, match="--main nasnet_mobile: is not one of --networks mobilenet; name one, or"):
+        config.wanted(alone, RunRequest())
+    assert {row.network for row in config.wanted(alone, RunRequest((2,)))} == {"mobilenet"}
+    assert [row.name for row in config.wanted(replace(alone, main="mobilenet"), RunRequest())] == [
+        "mobilenet-batch_hard"
+    ]
 
 
 def test_splits_that_have_copies_of_one_file_are_warned_of(capsys):
