@@ -18,7 +18,7 @@ from cervix_tf.app import samples
 from cervix_tf.contract import Contract
 from cervix_tf.data import views
 from cervix_tf.errors import InputError
-from cervix_tf.export import associated_files, web
+from cervix_tf.export import associated_files, flatbuffer, saved_model, web
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
 WEB = Path(__file__).with_name("web")
@@ -29,6 +29,8 @@ POLICY = (
 )
 """Content-Security-Policy: nothing is fetched from, or sent to, another server than the page's own."""
 VARIANTS = ("float32", "float16", "int8")
+UNKNOWN = "unknown"
+"""Variant of a file whose name is not one that the export gives."""
 _PACKED = ".xz"
 _OF_THE_BUILD = ("package.json", "package-lock.json", "build.mjs")
 
@@ -39,8 +41,8 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
     Of a run its float32 (else float16) and int8 files are taken, those for the web where they are. `strings` is a
     translation of web/strings.json.
 
-    Raises `InputError` for a model that is missing, damaged or gives embeddings, a translation that lacks a
-    text, and a target that holds something else.
+    Raises `InputError` for a model that is missing, damaged, for images of one size or gives embeddings, a translation
+    that lacks a text, and a target that holds something else.
     """
     texts = _texts(strings)
     model = released.find(model)
@@ -55,18 +57,25 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
             f"{model}: {contract.task} gives embeddings, which the page cannot compare with neighbors; "
             "use `python -m cervix_tf.predict`"
         )
+    for path in files.values():
+        if not {saved_model.PIXELS, saved_model.ONE} & set(flatbuffer.inputs(path.read_bytes())):
+            raise InputError(
+                f"{path}: takes whole-number images of its own size, as the mobile-* formats do, which the page cannot "
+                "run; give the run, or its file of a tflite-* or web-* format"
+            )
     atomic.check_target(target, folder=True)
     with atomic.replacing(target) as part:
         part.mkdir()
         _copy(part)
-        changes = _changes(model)
         models = []
         for name, path in files.items():
             content = web.of(path)
-            (part / f"{name}.tflite").write_bytes(content)
             sha256 = hashlib.sha256(content).hexdigest()
-            row = {"name": name, "file": f"{name}.tflite", "bytes": len(content), "sha256": sha256}
-            models.append({**row, "digest": found[name].digest, "widest_change": changes.get(name, 0.0)})
+            # A page that is still open must not take the file of another model: over plain http it cannot check it.
+            file = f"{name}-{sha256[:16]}.tflite"
+            (part / file).write_bytes(content)
+            row = {"name": name, "file": file, "bytes": len(content), "sha256": sha256}
+            models.append({**row, "digest": found[name].digest, "widest_change": _change(path)})
         contract.write(part / "contract.json")
         drawn = samples.write(contract.views, part)
         names = {view: _view_name(view, contract.views, texts) for view in contract.views}
@@ -88,8 +97,9 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
 def _files(model: Path) -> dict[str, Path]:
     """Name of the variant -> .tflite file."""
     if model.is_file():
-        named = [name for name in VARIANTS if model.stem.endswith(f"_{name}")]
-        return {named[0] if named else VARIANTS[0]: model}
+        run = RunDir(model.parent)
+        named = {path.name: name for name in (*VARIANTS, "dynamic") for path in (run.web(name), run.tflite(name))}
+        return {named.get(model.name, UNKNOWN): model}
     if not model.is_dir():
         raise InputError(f"{model}: no such run or file; give a run directory or an exported .tflite file")
     run = RunDir(model)
@@ -105,12 +115,11 @@ def _files(model: Path) -> dict[str, Path]:
     return there
 
 
-def _changes(model: Path) -> dict[str, float]:
-    """Variant -> by how much it changed leads on the run's test inputs at most, where the export has measured it."""
-    exports = RunDir(model).exports
+def _change(path: Path) -> float:
+    """By how much this file changed leads on its run's test inputs at most; 0 where the export has not measured it."""
+    exports = RunDir(path.parent).exports
     rows = read_json(exports) if exports.is_file() else []
-    widest = {row["format"]: row["widest_change"] for row in rows}
-    return {name: max(widest.get(f"{target}-{name}", 0.0) for target in ("tflite", "web")) for name in VARIANTS}
+    return max((row["widest_change"] for row in rows if row["file"] == path.name), default=0.0)
 
 
 def _texts(strings: Path | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +20,12 @@ from cervix_tf.app import __main__ as command
 from cervix_tf.app import folder, server
 from cervix_tf.errors import InputError
 from cervix_tf.export import associated_files, flatbuffer, runtime, web
-from cervix_tf.run_dir import write_json
+from cervix_tf.run_dir import RunDir, write_json
+
+
+def models(page):
+    """What the page in this folder knows of its models."""
+    return json.loads((page / "app.json").read_text(encoding="utf-8"))["models"]
 
 
 @pytest.mark.parametrize("variant", ["float32", "int8"])
@@ -41,19 +47,22 @@ def test_the_network_of_the_page_computes_what_the_exported_file_does(request, n
         np.testing.assert_array_equal(interpreter.get_tensor(given["index"]), runtime.load(path).run(pixels))
 
 
-def test_the_page_is_a_folder_that_knows_its_files_and_says_what_its_model_is(visit_run, tmp_path):
+def test_the_page_is_a_folder_that_knows_its_files_and_says_what_its_model_is(visit_run, single_run, tmp_path):
     version = folder.write(visit_run.root, tmp_path / "page")
     page = tmp_path / "page"
     files = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()}
     worker = (page / "worker.js").read_text(encoding="utf-8")
     kept = set(json.loads(re.search(r"FILES = (\[.*\])", worker)[1]))
     assert kept == {"./", *files} - {"worker.js", ".cervix_tf"} and version in worker
-    for each in json.loads((page / "app.json").read_text(encoding="utf-8"))["models"]:
+    for each in models(page):
+        assert each["file"] == f"{each['name']}-{each['sha256'][:16]}.tflite"
         assert hashlib.sha256((page / each["file"]).read_bytes()).hexdigest() == each["sha256"]
         assert each["digest"] == associated_files.read(visit_run.tflite(each["name"])).contract.digest
     html = (page / "index.html").read_text(encoding="utf-8")
     assert "Not a medical device" in html and "Tests &lt;b&gt;only&lt;/b&gt;." in html
     assert folder.write(visit_run.root, page) == version  # the same again, in its place
+    folder.write(single_run.root, page)
+    assert {path.name for path in page.glob("*.tflite")} == {each["file"] for each in models(page)}
 
 
 def test_every_text_of_the_page_has_one_home_and_is_used():
@@ -109,10 +118,41 @@ def test_what_the_page_cannot_show_is_refused_before_anything_is_written(single_
         folder.write(single_run.root, target)
 
 
-def test_one_exported_file_is_enough(single_run, tmp_path):
-    folder.write(single_run.tflite("int8"), tmp_path / "page")
-    (model,) = json.loads((tmp_path / "page" / "app.json").read_text(encoding="utf-8"))["models"]
-    assert model["name"] == "int8"
+def test_one_exported_file_is_enough_and_what_the_export_measured_of_it_is_known(single_run, tmp_path):
+    run = RunDir(tmp_path / "run")
+    run.root.mkdir()
+    shutil.copy(single_run.tflite("int8"), run.tflite("int8"))
+    rows = [("tflite-float32", "model.tflite", 0.5), ("tflite-int8", "model_int8.tflite", 0.07)]
+    write_json(run.exports, [dict(zip(("format", "file", "widest_change"), row, strict=True)) for row in rows])
+    folder.write(run.tflite("int8"), tmp_path / "page")
+    (model,) = models(tmp_path / "page")
+    assert (model["name"], model["widest_change"]) == ("int8", 0.07)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "label"),
+    [
+        ("model.tflite", "float32", "Full precision (float32)"),
+        ("web_int8.tflite", "int8", "8 bits (int8)"),
+        ("model_dynamic.tflite", "dynamic", "8-bit weights (dynamic)"),
+        ("cells.tflite", "unknown", "Precision not known (renamed file)"),
+    ],
+)
+def test_a_file_s_precision_is_said_by_the_name_that_the_export_gave_it(single_run, tmp_path, file, name, label):
+    shutil.copy(single_run.tflite("int8"), tmp_path / file)
+    folder.write(tmp_path / file, tmp_path / "page")
+    assert [model["name"] for model in models(tmp_path / "page")] == [name]
+    html = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert re.search(r'name="variant" [^>]*> ([^<:]*)', html)[1].strip() == label
+
+
+def test_a_file_for_images_of_one_size_is_refused_by_name(single_run, tmp_path):
+    whole = flatbuffer.unpacked(web.static(single_run.tflite().read_bytes()))
+    whole.signatureDefs[0].signatureKey = b"sized"
+    contract, _ = associated_files.read(single_run.tflite())
+    (tmp_path / "mobile_float32.tflite").write_bytes(associated_files.appended(flatbuffer.packed(whole), contract))
+    with pytest.raises(InputError, match=r"mobile_float32\.tflite: .* give the run, or its file of a tflite-\*"):
+        folder.write(tmp_path / "mobile_float32.tflite", tmp_path / "page")
 
 
 def test_the_server_is_this_machine_s_alone_and_sends_the_policy_with_every_file(single_run, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from cervix_tf.app import folder
 from cervix_tf.data import tables
 from cervix_tf.export import runtime
+from cervix_tf.run_dir import read_json, write_json
 from tests.app.browsing import TOLERANCE, choose, probabilities, shown, until, until_told, visit
 from tests.app.conftest import VISITS, exported
 
@@ -95,7 +96,11 @@ def test_a_folder_of_visits_is_screened_at_once_but_for_those_whose_order_nobody
         runtime.load(visit_run.tflite()), [[str(file) for file in files] for files in whole]
     )
     rows = shown(page)
-    assert list(rows) == ["all/case 9", "all/case 10"]
+    assert list(rows) == [f"all/case {at}" for at in (9, 10, 11, 12)]
+    assert [row["problem"] for row in rows.values()][:2] == ["", ""]
+    assert "names that say acetic: 1 instead of 2" in rows["all/case 11"]["problem"]
+    without = {name: cell for name, cell in rows["all/case 12"].items() if cell}
+    assert without == {"input": "all/case 12", "problem": "2 images in this folder; a visit has 3"}
     for name, row in (("all/case 10", expected[0]), ("all/case 9", expected[1])):
         np.testing.assert_allclose(probabilities(rows[name], ("red", "=green", "blue, light")), row, atol=TOLERANCE)
 
@@ -206,6 +211,114 @@ def test_images_that_are_chosen_while_the_model_loads_are_screened_once_it_is_th
     until(page, "document.getElementById('choose').onclick")
     choose(page, "#choose", pictures[0])
     until_told(page, "ahead of")
+
+
+def hold_images(page):
+    """Decode no image until the page is told `go()`."""
+    page.evaluate("""() => {
+        const decode = createImageBitmap;
+        const told = new Promise((done) => (window.go = done));
+        window.createImageBitmap = async (...given) => (await told, decode(...given));
+    }""")
+
+
+def test_an_image_goes_to_the_visit_it_was_chosen_for_whatever_ends_meanwhile(opened, tmp_path, picture):
+    names = ["acetic_1.png", "acetic_2.png", "iodine.png"]
+    (other,) = visit(tmp_path / "w", picture, ["other.png"], 9)
+    page = opened("visit")
+    hold_images(page)
+    choose(page, "#choose", visit(tmp_path / "v", picture, names))
+    page.click("#screen")
+    page.click("#next")
+    with page.expect_file_chooser() as chooser:
+        page.click(".slot:nth-child(1) [data-act=pick]")
+    page.evaluate("go()")
+    until_told(page, "Visit 1: ")
+    chooser.value.set_files(other)
+    assert page.locator(".slot .file").all_inner_texts() == ["other.png", "", ""]
+    assert page.input_value("#name") == "Visit 2" and page.is_hidden("#result")
+    first, second = (shown(page)[name] for name in ("Visit 1", "Visit 2"))
+    assert [first[view] for view in VISITS.views] == names and first["most_probable"] and not first["problem"]
+    assert [second[view] for view in VISITS.views] == ["other.png", "", ""] and second["problem"] == "not screened yet"
+
+
+def test_a_name_that_is_being_typed_is_that_of_its_visit_whatever_ends_meanwhile(opened, tmp_path, picture):
+    page = opened("visit")
+    hold_images(page)
+    choose(page, "#choose", visit(tmp_path / "v", picture, ["acetic_1.png", "acetic_2.png", "iodine.png"]))
+    page.click("#screen")
+    page.click("#next")
+    choose(page, "#choose", visit(tmp_path / "w", picture, ["iodine.png"]))
+    page.fill("#name", "Ann")
+    page.evaluate("go()")
+    until_told(page, "Visit 1: ")
+    page.press("#name", "Tab")
+    assert page.locator("#cases th[scope=row]").all_inner_texts() == ["Visit 1", "Ann"]
+
+
+def test_the_visit_that_was_shown_at_the_click_is_screened_though_the_model_loads_long(
+    chromium, site, tmp_path, picture
+):
+    page, held = chromium.new_context(service_workers="block").new_page(), []
+    page.on("filechooser", lambda _: None)
+    page.route("**/*.tflite", lambda route, _: held.append(route))
+    page.goto(f"{site.url}visit/", wait_until="domcontentloaded")
+    until(page, "document.getElementById('choose').onclick")
+    choose(page, "#choose", visit(tmp_path / "v", picture, ["acetic_1.png", "acetic_2.png", "iodine.png"]))
+    page.click("#screen")
+    page.click("#next")
+    while not held:
+        page.wait_for_timeout(50)
+    held.pop().continue_()
+    until_told(page, "Visit 1: ")
+    assert page.input_value("#name") == "Visit 2" and page.is_hidden("#result")
+    (row,) = shown(page).values()
+    assert row["input"] == "Visit 1" and row["most_probable"]
+
+
+def test_a_folder_that_is_done_leaves_the_user_at_the_visit_they_went_to(opened, tmp_path, picture):
+    names = ["acetic_1.png", "acetic_2.png", "iodine.png"]
+    for name in ("a", "b"):
+        visit(tmp_path / "all" / name, picture, names)
+    page = opened("visit")
+    hold_images(page)
+    choose(page, "#folder", tmp_path / "all")
+    until_told(page, "Screening all/a")
+    page.click("#next")
+    page.evaluate("go()")
+    until_told(page, "Screened 2 of 2.")
+    assert page.input_value("#name") == "Visit 1" and page.is_hidden("#result")
+
+
+def test_the_page_says_that_names_told_the_order_only_where_they_did(opened, tmp_path, picture):
+    page = opened("visit")
+    choose(page, "#choose", visit(tmp_path / "v", picture, ["a.png", "b.png", "c.png"]))
+    assert page.inner_text("#status").startswith("The file names do not say which view each image is")
+    page.click("#next")
+    choose(page, "#choose", visit(tmp_path / "w", picture, ["acetic_1.png", "acetic_2.png", "iodine.png"]))
+    assert page.inner_text("#status").startswith("The file names said which view each image is")
+
+
+def test_a_score_and_its_threshold_are_told_with_the_decimals_that_tell_them_apart(opened, site, single_run, pictures):
+    model = runtime.load(single_run.tflite())
+    expected = runtime.probabilities(model, [[str(pictures[0])]])
+    score = float(model.contract.operating_point.called(expected, [0])[0][0])
+    path = site.folder / "single" / "contract.json"
+    contract = read_json(path)
+    write_json(path, {**contract, "operating_point": {**contract["operating_point"], "threshold": score + 2e-5}})
+    page = opened("single")
+    choose(page, "#choose", pictures[0])
+    until_told(page, "ahead of")
+    words = page.inner_text(".positive")
+    told, threshold = (float(number) for number in re.findall(r"([\d.]+)%", words))
+    assert words.startswith("Counts as negative") and told < threshold
+    np.testing.assert_allclose([told, threshold], [100 * score, 100 * score + 2e-3], atol=1e-3)
+    pairs = "[[0.25, 0.5], [0.00096, 0.001], [0.0004, 0.0004]].map((pair) => apart(...pair))"
+    assert page.evaluate(f"import('./text.js').then(({{apart}}) => {pairs})") == [
+        ["25.0%", "50.0%"],
+        ["0.096%", "0.100%"],
+        ["0.04%", "0.04%"],
+    ]
 
 
 @pytest.mark.parametrize("width", [390, 1280])

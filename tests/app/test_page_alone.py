@@ -7,7 +7,9 @@ import socket
 import numpy as np
 import pytest
 
+from cervix_tf.app import folder
 from cervix_tf.export import runtime
+from cervix_tf.run_dir import read_json, write_json
 from tests.app.browsing import READY, choose, probabilities, shown, until, until_told
 
 
@@ -83,8 +85,6 @@ def test_a_browser_may_install_the_page(opened):
 
 
 def test_another_version_of_the_page_takes_the_place_of_the_one_that_was_kept(opened, site, visit_run):
-    from cervix_tf.app import folder
-
     page = opened("single")
     until(page, "navigator.serviceWorker.controller !== null")
     folder.write(visit_run.root, site.folder / "single")
@@ -110,8 +110,29 @@ def test_a_browser_that_changes_pixels_is_told_so_and_screens_nothing(chromium, 
 
 
 def test_a_model_file_that_was_changed_on_the_server_is_refused(opened, chromium, site):
-    path = site.folder / "single" / "int8.tflite"
+    (path,) = (site.folder / "single").glob("int8-*.tflite")
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     page = opened("single")
     page.check("input[name=variant][value='1']")
     until_told(page, "updated in the meantime", "problem")
+
+
+def test_a_page_that_was_replaced_on_the_server_takes_no_other_model_over_plain_http(chromium, site, visit_run):
+    page = chromium.new_context(service_workers="block").new_page()
+    page.add_init_script("Object.defineProperty(Crypto.prototype, 'subtle', {value: undefined})")
+    page.goto(f"{site.url}single/")
+    page.wait_for_selector(READY, state="attached")
+    folder.write(visit_run.root, site.folder / "single")
+    page.check("input[name=variant][value='1']")
+    until_told(page, "updated in the meantime", "problem")
+
+
+def test_a_model_is_not_run_by_the_contract_of_another(opened, site, pictures):
+    path = site.folder / "single" / "contract.json"
+    contract = read_json(path)
+    write_json(path, {**contract, "classes": contract["classes"][::-1], "digest": "0" * 64})
+    page = opened("single")
+    until_told(page, "updated in the meantime", "problem")
+    choose(page, "#choose", pictures[0])
+    page.wait_for_timeout(500)
+    assert "updated in the meantime" in page.inner_text("#problem") and page.is_hidden("#result")

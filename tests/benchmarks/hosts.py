@@ -225,7 +225,7 @@ def _browser(out: RunDir, paths: list[Path], pixels: np.ndarray) -> Iterator[Row
             for path in paths:
                 page = browser.new_context().new_page()
                 page.goto(f"http://localhost:{serving.server_port}/page/empty.html")
-                name = f"{path.stem.removeprefix('web_')}.tflite"
+                name = next(site.glob(f"{path.stem.removeprefix('web_')}-*.tflite")).name
                 inputs = texts if accelerator == "wasm" else texts[:8]
                 given = [name, accelerator, [1, *pixels.shape[1:]], inputs]
                 size = _megabytes(path)

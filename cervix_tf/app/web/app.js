@@ -6,7 +6,7 @@ import {dropped, fromFolders, images, nextVisit, put} from "./picking.js";
 import {canvasKeepsPixels} from "./pixels.js";
 import {edit, forget, urlOf} from "./slots.js";
 import {csv} from "./results.js";
-import {announce, app, complain, contract, percent, points, text, viewName} from "./text.js";
+import {announce, apart, app, complain, contract, percent, points, text, viewName} from "./text.js";
 
 const CLOSE = 0.2; // a lead below which the page calls a decision close; see docs/guides/screen_in_a_browser.md
 const several = contract.views.length > 0;
@@ -17,8 +17,15 @@ const headings = [...document.querySelectorAll("#cases thead th")].slice(1).map(
 const blank = () => (several ? nextVisit() : null);
 
 let current = blank();
+let turns = 0;
 let before = Promise.resolve();
 let broken = "";
+
+/** The case that the user turns to; what was begun before and ends later does not take them from it. */
+function turnTo(one) {
+  current = one;
+  turns++;
+}
 
 /** Do one thing after the other; the page says what, and why it failed. */
 function doing(what, act) {
@@ -43,64 +50,68 @@ async function once(what, act) {
   }
 }
 
-async function screenAll(some) {
+async function screenAll(some, follow = () => {}) {
   for (const [at, one] of some.entries()) {
     announce(text("screening", {name: one.name, at: at + 1, all: some.length}));
     await screen(one);
     show();
   }
   const last = some.at(-1);
-  current = last ?? current;
+  if (last) follow(last);
   const failed = some.filter(({result}) => !result);
   if (failed.length) complain(failed.length === 1 ? failed[0].problem : text("some_failed", {failed: failed.length}));
-  if (last?.result) {
-    show();
-    $("result").scrollIntoView({block: "nearest"});
-  }
+  if (last?.result && last === current) $("result").scrollIntoView({block: "nearest"});
   if (some.length === 1) return last.result ? said(last) : "";
   return text("screened", {done: some.length - failed.length, all: some.length});
 }
 
-/** Files {file, path} from anywhere: into the visit that is shown, or as cases of their own. */
-function take(files) {
+/** Files {file, path} from anywhere: into the visit `one`, shown when they were asked for, or as cases of their own. */
+function take(files, one) {
   const chosen = images(files.map(({file}) => file));
   const kept = files.filter(({file}) => chosen.includes(file));
   if (!kept.length) return complain(text("no_images"));
   const visits = several && kept.some(({path}) => path.includes("/"));
   if (several && !visits) {
-    if (complete(current)) current = nextVisit();
+    turnTo(complete(one) ? nextVisit() : one);
     Object.assign(listed(current), {result: null, problem: ""});
     complain();
     announce(put(current, kept.map(({file}) => file)));
     complain(current.problem);
     return show();
   }
+  const turn = turns;
+  const follow = (made) => {
+    if (turn === turns) current = made;
+    show();
+  };
   return doing(text("reading"), async () => {
     const made = fromFolders(kept);
-    current = made[0];
-    return screenAll(made.filter((one) => !one.problem));
+    follow(made[0]);
+    return screenAll(made.filter(({problem}) => !problem), follow);
   });
 }
 
 const plain = (list) => [...list].map((file) => ({file, path: file.webkitRelativePath || file.name}));
 
+/** Ask for files, and do `then` with them and the case that is shown now. */
 function ask(input, then) {
+  const one = current;
   input.value = "";
-  input.onchange = () => then(plain(input.files));
+  input.onchange = () => then(plain(input.files), one);
   input.click();
 }
 
 function pick(at, photo) {
   const input = photo ? $("camera") : $("files");
   input.multiple = false;
-  ask(input, ([{file}]) => {
-    listed(current).files = current.files.with(at, file);
-    changed();
+  ask(input, ([{file}], one) => {
+    listed(one).files = one.files.with(at, file);
+    changed(one);
   });
 }
 
-function changed() {
-  Object.assign(current, {result: null, problem: ""});
+function changed(one) {
+  turnTo(Object.assign(one, {result: null, problem: ""}));
   complain();
   show();
 }
@@ -137,14 +148,13 @@ function unsure(result) {
 function show() {
   const keep = new Set(cases.flatMap(({files}) => files));
   if (several) {
-    $("name").value = current.name;
+    if (document.activeElement !== $("name")) $("name").value = current.name;
     edit(current, {changed, pick});
   }
   $("result").hidden = !current?.result;
   if (current?.result) showResult(current);
   $("cases").hidden = !cases.length;
   $("cases").querySelector("tbody").replaceChildren(...cases.map(rowOf));
-  $("download").disabled = !cases.some(({result}) => result);
   forget(keep);
 }
 
@@ -156,8 +166,8 @@ function showResult(one) {
   if (!several) Object.assign(part(".preview"), {src: urlOf(one.files[0]), alt: text("image_named", {file: one.name})});
   part(".decision").textContent = contract.classes[top];
   const point = contract.operating_point;
-  const values = {classes: contract.positive.join(", "), together: percent(together)};
-  if (point) Object.assign(values, {threshold: percent(point.threshold), rule: point.rule});
+  const [score, threshold] = point ? apart(together, point.threshold) : [percent(together)];
+  const values = {classes: contract.positive.join(", "), together: score, threshold, rule: point?.rule};
   const [yes, no] = point ? ["positive_at", "negative_at"] : ["positive", "negative"];
   part(".positive").textContent = positive === null ? "" : text(positive ? yes : no, values);
   part(".quality").textContent = qualityOf(one.result);
@@ -193,14 +203,14 @@ function rowOf(one) {
     button.onclick = what;
   };
   act("show", () => {
-    current = one;
+    turnTo(one);
     complain(one.problem);
     show();
     if (one.result) announce(said(one));
   });
   act("remove", () => {
     cases.splice(cases.indexOf(one), 1);
-    if (current === one) current = blank();
+    turnTo(current === one ? blank() : current);
     complain();
     show();
     announce(text("removed", {name: one.name}));
@@ -210,22 +220,26 @@ function rowOf(one) {
 }
 
 function download() {
-  const done = cases.filter(({result}) => result);
   const views = several ? contract.views : ["image"];
   const header = ["input", ...views, ...contract.classes.map((name) => `p_${name}`), "most_probable", "lead"];
   const point = contract.operating_point;
   if (point) header.push("score", "positive");
   if (app.quality) header.push("quality");
-  const more = ["model", "version", "arithmetic", "digest"];
-  const rows = done.map(({name, files, result}) => [
-    ...[name, ...files.map((file) => file?.name ?? "")],
+  header.push("model", "version", "arithmetic", "digest", "problem");
+  const answers = (result) => [
     ...result.probabilities.map((value) => Number(value.toFixed(6))),
     ...[contract.classes[result.top], Number(result.lead.toFixed(6))],
     ...(point ? [Number(result.together.toFixed(6)), String(result.positive)] : []),
     ...(app.quality ? [faultsOf(result).join("; ")] : []),
     ...[contract.task, contract.version, result.model.name, result.model.digest],
+  ];
+  const none = Array(header.length - views.length - 2).fill("");
+  const rows = cases.map(({name, files, result, problem}) => [
+    ...[name, ...files.map((file) => file?.name ?? "")],
+    ...(result ? answers(result) : none),
+    result ? "" : problem || text("not_screened"),
   ]);
-  const file = new Blob([csv([[...header, ...more], ...rows])], {type: "text/csv"});
+  const file = new Blob([csv([header, ...rows])], {type: "text/csv"});
   const link = Object.assign(document.createElement("a"), {href: URL.createObjectURL(file), download: "predictions.csv"});
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
@@ -239,23 +253,32 @@ function listen() {
   $("folder").onclick = () => ask($("folders"), take);
   if ($("photo")) $("photo").onclick = () => ask($("camera"), take);
   if (several) {
-    $("screen").onclick = () => doing(text("reading"), () => screenAll([current]));
+    $("screen").onclick = () => {
+      const one = current;
+      return doing(text("reading"), () => screenAll([one]));
+    };
     $("next").onclick = () => {
-      current = nextVisit();
+      turnTo(nextVisit());
       complain();
       show();
       announce(text("next_ready", {name: current.name}));
       $("choose").focus();
     };
+    let named = current;
+    $("name").onfocus = () => {
+      named = current;
+      turnTo(named);
+    };
     $("name").onchange = () => {
-      current.name = $("name").value.trim() || nextVisit().name;
+      named.name = $("name").value.trim() || nextVisit().name;
       show();
     };
+    $("name").onblur = () => ($("name").value = current.name);
   }
   $("download").onclick = download;
   $("clear").onclick = () => {
     cases.length = 0;
-    current = blank();
+    turnTo(blank());
     complain();
     show();
     announce(text("cleared"));
@@ -264,7 +287,8 @@ function listen() {
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
-    take(await dropped(event.dataTransfer.items));
+    const one = current;
+    take(await dropped(event.dataTransfer.items), one);
   });
   for (const input of document.querySelectorAll("#variants input, #webgpu")) {
     input.onchange = () => doing(text("loading"), change);
@@ -274,12 +298,10 @@ function listen() {
 /** The network that the settings name, and every result anew. */
 async function change() {
   const chosen = Number(document.querySelector("#variants input:checked").value);
-  const shown = current;
   const done = cases.filter(({result}) => result);
   const asked = await use(chosen, $("webgpu").checked);
   $("webgpu").checked &&= asked;
   await screenAll(done);
-  current = shown;
   if (!asked) complain(text("webgpu_differs"));
   return text("ready", {model: text(`variant_${model().name}`)});
 }
@@ -308,6 +330,7 @@ show();
 install();
 await doing(text("loading"), async () => {
   if (!canvasKeepsPixels()) throw new Error(text("canvas"));
+  if (app.models[0].digest !== contract.digest) throw new Changed();
   await use(0);
   $("graphics").hidden = !hasGraphics();
   return text("ready", {model: text(`variant_${model().name}`)});

@@ -53,6 +53,7 @@ export async function use(chosen, onGraphicsProcessor = false) {
 /** Screen a case: its `result` becomes {probabilities, top, second, lead, positive, quality, model}, or its `problem` says
  * why not; `quality` is [view, key of a text] for each fault of an image. */
 export async function screen(one) {
+  if (!enough(one)) return;
   Object.assign(one, {result: null, problem: ""});
   const {files} = one;
   const {height, width, supersampling} = contract;

@@ -7,14 +7,16 @@ const MOST_DIFFERENCE = 1e-3; // of a probability, between two kinds of processo
 let runtime = null;
 let before = Promise.resolve();
 
-/** A file of the model is not the one that this page was written with. */
+/** A file of the page is not the one that it was written with, or is no longer there. */
 export class Changed extends Error {}
 
 /** The network in a file that app.json lists, for "wasm" or "webgpu". Throws `Changed`. */
 export async function load({file, sha256}, accelerator = "wasm") {
   runtime ??= loadLiteRt(new URL("litert/litert_wasm_compat_internal.js", import.meta.url).href);
-  const bytes = new Uint8Array(await (await fetch(file)).arrayBuffer());
-  if (globalThis.crypto.subtle) {
+  const answer = await fetch(file); // its name tells it from another model's
+  if (!answer.ok) throw new Changed();
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  if (globalThis.crypto.subtle) { // which plain http lacks
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
     if (Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") !== sha256) throw new Changed();
   }

@@ -51,7 +51,7 @@ export function fromFolders(files) {
 export function put(one, files) {
   if (files.length === needed) {
     arranged(one, files);
-    return one.problem || text("order_told");
+    return one.problem || text(files.every(({name}) => named(name, contract.views)) ? "order_told" : "order_by_name");
   }
   const free = () => one.files.indexOf(null);
   one.files = [...one.files];

@@ -13,7 +13,7 @@ export function edit(one, {changed, pick}) {
     const files = [...one.files];
     files.splice(to, 0, ...files.splice(from, 1));
     one.files = files;
-    changed();
+    changed(one);
     announce(text("moved", {file: files[to].name, view: viewName(contract.views[to])}));
   };
   slots.forEach((slot, at) => {

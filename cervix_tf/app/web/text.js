@@ -3,19 +3,28 @@
 const read = async (file) => (await fetch(file)).json();
 
 const [strings, contract, app] = await Promise.all(["strings.json", "contract.json", "app.json"].map(read));
-const format = (style) => new Intl.NumberFormat(strings.lang, {style, minimumFractionDigits: 1, maximumFractionDigits: 1});
-const [percents, numbers] = ["percent", "decimal"].map(format);
-const [LEAST, MOST] = [0.0005, 0.9995]; // nothing is shown as sure that the model does not call sure
+const format = (style, decimals) =>
+  new Intl.NumberFormat(strings.lang, {style, minimumFractionDigits: decimals, maximumFractionDigits: decimals});
+const percents = Array.from({length: 15}, (_, at) => format("percent", at + 1));
+const numbers = format("decimal", 1);
 
 export {app, contract};
 
 /** The text of this key, {names} in it replaced. */
 export const text = (key, values = {}) => strings[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-/** A probability in percent. */
-export function percent(value) {
-  if (value > 0 && value < LEAST) return `< ${percents.format(0.001)}`;
-  return value >= MOST && value < 1 ? `> ${percents.format(0.999)}` : percents.format(value);
+/** A probability in percent; none is shown as sure that the model does not call sure. */
+export function percent(value, decimals = 1) {
+  const [least, {format: shown}] = [10 ** -(decimals + 2), percents[decimals - 1]];
+  if (value > 0 && value < least / 2) return `< ${shown(least)}`;
+  return value >= 1 - least / 2 && value < 1 ? `> ${shown(1 - least)}` : shown(value);
+}
+
+/** A probability and a threshold in percent, with as many decimals as tell them apart. */
+export function apart(value, threshold) {
+  const pairs = percents.map((_, at) => [value, threshold].map((each) => percent(each, at + 1)));
+  const tells = ([one, other]) => (one !== other || value === threshold) && !/^[<>]/.test(other);
+  return pairs.find(tells) ?? pairs[0];
 }
 
 /** A difference of two probabilities in percentage points. */
