@@ -97,7 +97,7 @@ class FileOr(OneOf):
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """A folder that is there, or none."""
+    """A folder of weights that is there, or none."""
 
     def problem(self, value: Path | None) -> str:
         """What is wrong with the value, in words; empty where nothing is."""
@@ -152,6 +152,18 @@ def problems(config: Any, prefix: str = "--") -> Iterator[str]:
         wrong = dict(config.conflicts())
     for name, reason in wrong.items():
         yield f"{prefix}{_option(name)} {_shown(getattr(config, name))}: {reason}"
+
+
+def files(config: Any) -> Iterator[Path]:
+    """The files of initial weights that a configuration names: those of its `FileOr`s and in its `Folder`s."""
+    for _, value, limits in limited(config):
+        if dataclasses.is_dataclass(value):
+            yield from files(value)
+        for limit in limits:
+            if isinstance(limit, FileOr) and value not in (*limit.values, ""):
+                yield Path(value)
+            elif isinstance(limit, Folder) and value is not None:
+                yield from sorted(value.glob("*.weights.h5"))
 
 
 def nothing_left(config: Any, first: str, second: str) -> Iterator[tuple[str, str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cervix_tf import processor, progress, quiet, run_lock, shown_paths, tuning
+from cervix_tf import processor, progress, quiet, ranges, run_lock, shown_paths, tuning
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
@@ -52,7 +53,7 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, rep
     `import_tensorflow` and has the run's lock (see `cervix_tf.run_lock`).
 
     Raises `InputError` that names the first fields that differ, a differing number of threads or `--deterministic`,
-    or the first file of what is no run.
+    a file of initial weights that is no longer the one the run began with, or the first file of what is no run.
     """
     computed = _computed(out)
     there = _plain(read_json(out.config)) if out.config.exists() else None
@@ -70,6 +71,7 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, rep
     found = environment(command_line, seed, on_gpus=bool(gpus))
     if precision:
         found["precision"] = str(precision)
+    found["initial_weights"] = {shown_paths.kept(str(path)): _sha256(path) for path in ranges.files(config)}
     if computed and out.environment.exists():
         found |= _continued(out, found)
     if there != wanted:
@@ -103,9 +105,17 @@ def _settled(config: C, begun: Any, gpus: Mapping[str, tuple[int, int]]) -> tupl
 def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
     """What changes in environment.json when a run continues, perhaps on another machine.
 
-    Raises `InputError` when options make this process round differently; prints a note when its processor does.
+    Raises `InputError` when options make this process round differently or a file of weights has changed; prints a
+    note when its processor rounds differently.
     """
     begun = read_object(out.environment)
+    weights = begun.get("initial_weights", {})
+    for name, digest in found["initial_weights"].items():
+        if weights.get(name, digest) != digest:
+            raise InputError(
+                f"{name}: has changed since {out.root} was started with it (SHA-256 {weights[name][:16]}..., now "
+                f"{digest[:16]}...); put that file back, or choose another run folder"
+            )
     if begun.get("threads", found["threads"]) != found["threads"]:
         raise InputError(
             f"{out.root}: was started with {begun['threads']} threads, now {found['threads']}, which round "
@@ -115,14 +125,22 @@ def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
         how, remedy = ("with", "give it again") if begun["deterministic"] else ("without", "leave it out")
         raise InputError(f"{out.root}: was started {how} --deterministic; {remedy}, or choose another run folder")
     before = str(begun.get("keras_backend", found["keras_backend"]))
-    backends = {"keras_backend": before if found["keras_backend"] in before else f"{before}, {found['keras_backend']}"}
+    changes: dict[str, Any] = {
+        "keras_backend": before if found["keras_backend"] in before else f"{before}, {found['keras_backend']}",
+        "initial_weights": weights | found["initial_weights"],
+    }
     if begun.get("instruction_sets", found["instruction_sets"]) != found["instruction_sets"]:
         print(
             f"note: {out.root}: was started on {begun.get('processor')}; what is computed here is rounded differently"
         )
     elif begun.get("reproducible") != _SEVERAL_PROCESSORS:
-        return backends
-    return {**backends, "reproducible": _SEVERAL_PROCESSORS}
+        return changes
+    return {**changes, "reproducible": _SEVERAL_PROCESSORS}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _computed(out: RunDir) -> Path | None:

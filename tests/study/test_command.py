@@ -1,13 +1,16 @@
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
 from cervix_tf import run_lock, tuning
 from cervix_tf.config import AdamConfig
 from cervix_tf.errors import InputError
+from cervix_tf.ranges import FileOr, Folder
 from cervix_tf.report import tables
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import Preset, Study, main
@@ -20,6 +23,8 @@ class Config:
 
     net: AdamConfig = dataclasses.field(default_factory=lambda: AdamConfig(epochs=3))
     """Sec. 2."""
+    weights: Annotated[str, FileOr("random")] = "random"
+    folder: Annotated[Path | None, Folder()] = None
     seed: int = 0
 
 
@@ -71,6 +76,30 @@ def test_threads_that_cannot_be_had_any_more_are_refused(tmp_path, capsys):
     assert ended.value.code == 2
     assert f"--threads {now + 1}: TensorFlow is already running with {now} in this process" in capsys.readouterr().err
     assert call(tmp_path, "--threads", str(now))
+
+
+def test_a_run_whose_initial_weights_were_replaced_under_their_name_is_refused_once_it_holds_something(
+    tmp_path, capsys
+):
+    file, other = tmp_path / "own.weights.h5", tmp_path / "weights" / "net.weights.h5"
+    other.parent.mkdir()
+    file.write_bytes(b"first")
+    other.write_bytes(b"other")
+    command = ["--run", "mine", "--weights", str(file), "--folder", str(other.parent)]
+    _, out = call(tmp_path, *command)
+    noted = json.loads(out.environment.read_text())["initial_weights"]
+    assert noted == {str(file): hashlib.sha256(b"first").hexdigest(), str(other): hashlib.sha256(b"other").hexdigest()}
+    out.metrics.write_text("{}")
+    (other.parent / "later.weights.h5").write_bytes(b"of a row that was not asked for before")
+    assert call(tmp_path, *command)
+    assert set(json.loads(out.environment.read_text())["initial_weights"]) > set(noted)
+    other.write_bytes(b"replaced")
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, *command)
+    assert ended.value.code == 2
+    assert f"{other}: has changed since {out.root} was started with it (SHA-256 " in capsys.readouterr().err
+    other.write_bytes(b"other")
+    assert call(tmp_path, *command)
 
 
 @pytest.mark.parametrize(
