@@ -11,8 +11,8 @@ UV = $(shell command -v uv || echo $(BIN)/uv)
 COMPILE = $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
-# Two processes: most of a test's time is tracing, which uses one core. Fixtures are a file's, so files stay whole, in
-# the order of tests/conftest.py, in which the longest come first.
+# Two processes: most of a test's time is tracing, which uses one core. Fixtures are shared within a file, so each
+# file stays in one process; tests/conftest.py runs the longest files first.
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick docs venv lint types contracts unit papers backends reliability bench oracle lock upgrade-check clean
@@ -22,9 +22,8 @@ demo: $(or $(wildcard $(VENV)/.test),$(VENV)/.demo)
 
 test: lint types contracts docs unit
 
-# What is wrong most often, in minutes: everything but the tests that train or export a network, or start TensorFlow in
-# one process after the other.
-# Named one by one, since --ignore says nothing of a file that is named.
+# Catches the most common failures in minutes: everything but the tests that train or export a network, or start TensorFlow in
+# one process after the other. Files are listed one by one, since --ignore has no effect on a file that is named.
 SLOW = tests/test_classifier.py tests/test_predict.py tests/test_tuning.py
 quick: lint types contracts
 	$(PYTEST) $(filter-out $(SLOW),$(wildcard tests/test_*.py)) tests/data tests/layers tests/losses tests/metrics \
@@ -86,7 +85,8 @@ oracle:
 	git diff --stat tests/oracles
 
 # This project beside PyTorch, ONNX Runtime, albumentations, pytorch-metric-learning and Flower, into a page of
-# tests/benchmarks for the processor's kind: about half an hour on two idle cores. An environment of its own: PyTorch is large and nothing else needs it.
+# tests/benchmarks for the processor's kind.
+# An environment of its own: PyTorch is large and nothing else needs it.
 bench:
 	test -x build/bench/bin/python || $(PYTHON) -m venv build/bench
 	sed -n 's/^\([a-z0-9.-]*\)[^=]*\(==[^ ;]*\).*/\1\2/p' $(LOCK) > build/bench/pins.txt

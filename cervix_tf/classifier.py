@@ -31,7 +31,8 @@ Images = str | os.PathLike[str] | np.ndarray | Sequence[Any]
 
 
 def load(path: str | os.PathLike[str], threads: int | None = None) -> Classifier:
-    """The model of a run directory, a SavedModel folder, a .tflite file or a .keras file beside its contract.json.
+    """The model of a run directory, a SavedModel folder, or a .tflite, .onnx or .keras file (the last beside its
+    contract.json).
 
     A released model's name ("cric-cells") stands for its folder in the source checkout.
     `threads` limits the CPU threads; None = all.

@@ -55,7 +55,7 @@ class Contract:
     license: str
     intended_use: str
     data: str
-    """What it was trained on."""
+    """What it was developed on: images for training, choosing and testing together."""
     synthetic: bool
     """Trained on drawn images: good for trying the software, for nothing else."""
     stand_in: bool

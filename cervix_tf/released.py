@@ -12,6 +12,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "saved_models" / "released"
 PINS = Path(__file__).with_suffix(".sha256")
 """Lines as sha256sum writes and checks them: digest, two blanks, path below `FOLDER`."""
 
+KINDS = "a run, a SavedModel folder, or a .tflite, .onnx or .keras file"
+"""What else a model's path may be, in words."""
+
 
 def names() -> tuple[str, ...]:
     """The released models, there or not."""

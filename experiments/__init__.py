@@ -1,1 +1,1 @@
-"""Five papers and a study of our own, each a package: `python -m experiments` lists them."""
+"""Five papers and two studies of our own, each a package: `python -m experiments` lists them."""

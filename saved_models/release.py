@@ -107,8 +107,7 @@ def split(listed: Manifest) -> str:
     """How many images and groups each part has. Raises `InputError` where parts share a group."""
     parts = splits.prescribed(listed)
     splits.check_disjoint(parts)
-    counted = [f"{name} {len(part)} images of {part.rows['group'].nunique()} groups" for name, part in parts.items()]
-    return f"groups drawn at random, none in two parts: {', '.join(counted)} (manifest.csv)"
+    return f"groups drawn at random, none in two parts: {model_card.split_counts(parts)} (manifest.csv)"
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def test_the_table_names_input_probabilities_and_decision_and_says_synthetic(sin
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["input", "red", "green", "blue", "most", "probable"]
     assert lines[1].split() == [str(file), "0.000", "1.000", "0.000", "green"]
-    assert lines[2] == "brightest color 1, trained on nothing. Tests only."
+    assert lines[2] == "brightest color 1, developed on nothing (test images included). Tests only."
     assert lines[3].startswith("SYNTHETIC")
 
 
@@ -149,6 +149,12 @@ def test_a_case_folder_is_one_input_sorted_by_name_and_a_folder_of_cases_several
     assert one == {str(tmp_path / "visits" / "v1"): "red"}
     both, _ = predicted(capsys, three_views, tmp_path / "visits")
     assert list(both.values()) == ["red", "blue"]
+    for at in range(3):  # as many as a case has, but not one: they lie beside the cases
+        paint(tmp_path / "visits" / f"loose_{at}.png", 1)
+    with pytest.raises(
+        InputError, match=r"visits: holds images \(loose_0.png\) and folders of images \(v1/0.png\).*give the case"
+    ):
+        files.inputs_of([tmp_path / "visits"], cervix_tf.load(three_views).contract)
 
 
 def test_a_model_that_lets_views_be_missing_takes_a_case_of_any_of_them(tmp_path, capsys):
@@ -365,7 +371,7 @@ def test_heat_maps_go_to_no_folder_whose_pictures_are_predicted(mapped, tmp_path
         with pytest.raises(SystemExit) as ended:
             command.main([str(mapped), "cells", "--heatmap", inside])
         assert ended.value.code == 2
-        assert f"--heatmap {inside}: lies in cells, whose pictures are predicted" in capsys.readouterr().err
+        assert f"--heatmap {inside}: is inside the input folder cells" in capsys.readouterr().err
     command.main([str(mapped), "cells", "--heatmap", "cells maps"])
     assert len([*Path("cells maps").glob("*.png")]) == 1
 

@@ -16,7 +16,7 @@ from typing import Any
 from cervix_tf import atomic, quality, released
 from cervix_tf.app import samples
 from cervix_tf.contract import Contract
-from cervix_tf.data import views
+from cervix_tf.data import views, walk
 from cervix_tf.errors import InputError
 from cervix_tf.export import associated_files, flatbuffer, saved_model, web
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
@@ -80,7 +80,12 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
         drawn = samples.write(contract.views, part)
         names = {view: _view_name(view, contract.views, texts) for view in contract.views}
         kinds = asdict(gate)["kinds"] if gate else None
-        write_json(part / "app.json", {"models": models, "views": names, "quality": kinds})
+        images = {
+            "endings": [*walk.SUFFIXES, *walk.NOT_READ],
+            "made_by_systems": sorted(walk.MADE_BY_SYSTEMS),
+            "thumbnail": walk.THUMBNAIL.pattern,
+        }
+        write_json(part / "app.json", {"models": models, "views": names, "quality": kinds, "images": images})
         write_json(part / "strings.json", texts)
         write_json(part / "app.webmanifest", _manifest(contract, texts))
         page = {

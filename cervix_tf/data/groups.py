@@ -54,8 +54,8 @@ def _near_equal(groups: pd.Series) -> str:
         return ""
     shown = "; ".join(" and ".join(map(repr, same)) for same in found[:_SHOWN])
     return (
-        f"{len(found)} group names are written in several ways, if they are one ({shown}"
-        f"{'; ...' if len(found) > _SHOWN else ''}): write each in one way, or a split may part its images"
+        f"{len(found)} group names differ only in spelling ({shown}{'; ...' if len(found) > _SHOWN else ''}): "
+        "if they mean the same group, use one spelling, or a split may separate its images"
     )
 
 

@@ -76,7 +76,9 @@ def read(path: str | Path, limit: int | None = None) -> bytes:
             with Path(path).open("rb") as file:
                 return file.read(found.st_size)
         except FileNotFoundError:
-            raise UnreadableImage("missing", "no such image file: check the path") from None
+            raise UnreadableImage(
+                "missing", "no such image file: check the path, or the folder that paths start from"
+            ) from None
         except OSError as error:
             raise UnreadableImage("unreadable", f"cannot be read ({error.strerror}); check the path") from None
 

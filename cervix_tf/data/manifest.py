@@ -166,8 +166,9 @@ def check_labels(manifest: Manifest, classes: Sequence[str], name: str = "manife
     present = set(labels) - {""}
     if len(present) < 2:
         what = f"only one class, {present.pop()}," if present else "no label"
+        known = f" of {', '.join(classes)}" if len(classes) > 1 else ""
         raise InputError(
-            f"{name}: {what} in {len(labels)} rows; training and evaluation need at least two of {', '.join(classes)}"
+            f"{name}: {what} in {len(labels)} rows; training and evaluation need at least two classes{known}"
         )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from cervix_tf.data import images
+from cervix_tf.data import each_file, images, tables
 from cervix_tf.data.headers import UnreadableImage
+from cervix_tf.data.importing import files
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
 
@@ -37,6 +39,21 @@ def only(manifest: Manifest, damaged: Literal["fail", "skip"] = "fail") -> tuple
         first = f"; the first: {left_out[0]}" if left_out else ""
         raise InputError(f"{manifest.root}: none of {len(manifest)} images can be read{first}")
     return manifest.where(pd.Series([problem is None for problem in problems], dtype=bool)), left_out
+
+
+def check_unchanged(manifest: Manifest) -> None:
+    """Raise `InputError` that names the files whose bytes are not those whose sha256 the manifest has."""
+    known = manifest.where(manifest.rows["sha256"] != "")
+    found = each_file.results(
+        files.sha256, [Path(path) for path in known.paths()], "comparing images with the manifest"
+    )
+    problems = [
+        f"{path}: has changed: its SHA-256 is {now[:16]}..., in the manifest {listed[:16]}...; put that file back, or "
+        "import the images again and start another run"
+        for path, listed, now in zip(known.paths(), known.rows["sha256"], found, strict=True)
+        if now and now != listed
+    ]
+    tables.refuse(problems, str(manifest.root))
 
 
 def counts(left_out: Sequence[UnreadableImage]) -> list[dict[str, object]]:

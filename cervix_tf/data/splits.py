@@ -165,8 +165,8 @@ def check_disjoint(parts: Mapping[str, Manifest]) -> None:
         for value, where in same[:_NAMED_IN_ERRORS]
     ]
     lines.append(
-        f"{len(same)} {noun}{'s are' if len(same) > 1 else ' is'} shared by parts, which leaks test images "
-        "into training; split with `python -m cervix_tf.data split --by group` or fix the columns"
+        f"{len(same)} {noun}{'s are' if len(same) > 1 else ' is'} shared by parts, which leaks test images into "
+        "training; split with `python -m cervix_tf.data split MANIFEST --by group -o NEW_MANIFEST` or fix the columns"
     )
     raise InputError("\n".join(lines))
 

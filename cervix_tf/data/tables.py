@@ -237,7 +237,7 @@ class _Reader:
             f"{self.path}: {unit} {line}: no column {lacking!r}; there are {listed(there, 'columns')}: {self.lacking}"
         )
 
-    def _table(self, rows: Iterator[tuple[int, list[str]]], unit: str, shields: Callable[[], bool], mend: str) -> Table:
+    def _table(self, rows: Iterator[tuple[int, list[str]]], unit: str, shields: Callable[[], bool], also: str) -> Table:
         """The table whose header is the first of `rows`; `shields` says whether cells may have been `shielded`."""
         header_line, header = next(rows)
         places = self._places(header, f"{self.path}: {unit} {header_line}")
@@ -263,7 +263,7 @@ class _Reader:
                     take()
             elif any(cells):
                 self.problems.append(
-                    f"{self.path}: {unit} {line}: {len(cells)} cells under {width} columns; fix the row{mend}"
+                    f"{self.path}: {unit} {line}: {len(cells)} cells under {width} columns; fix the row{also}"
                 )
         take()
         return Table(self.path, tuple(header), header_line, tuple(columns), lines, places, unit)

@@ -101,7 +101,7 @@ def assign(files: Sequence[str], views: Sequence[str], where: str) -> dict[str, 
             continue
         exact = {file: f"{name}_{index}" for file, index in some}
         if len(some) > len(of_kind) or not silent or not _one_to_one(exact, of_kind):
-            raise untold(f"names that say {name}: {len(some)} instead of {len(of_kind)}")
+            raise untold(f"{len(some)} file names match {name}, expected {len(of_kind)}")
         assigned |= exact
     left = [view for view in views if view not in assigned.values()]
     if len(silent) != len(left):

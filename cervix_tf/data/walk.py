@@ -12,12 +12,12 @@ from cervix_tf.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".tif", ".tiff")
 """Lower-case endings of the files that are taken for images."""
-_NOT_READ = (
+NOT_READ = (
     *(".avif", ".bif", ".czi", ".dcm", ".dicom", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jxl", ".mrxs"),
     *(".ndpi", ".scn", ".svs", ".vsi", ".webp"),
 )
 """Lower-case endings of images in formats that nothing here reads: they are named, not passed over in silence."""
-_MADE_BY_SYSTEMS = {
+MADE_BY_SYSTEMS = {
     "__macosx",
     "@eadir",
     "@recently-snapshot",
@@ -37,7 +37,8 @@ _MADE_BY_SYSTEMS = {
     "thumbs.db",
 }
 """Folders, in lower case, that operating systems and network drives fill with small, old or deleted copies."""
-_THUMBNAIL = re.compile(r"SYNO\w*_THUMB_", re.IGNORECASE)
+THUMBNAIL = re.compile(r"SYNO\w*_THUMB_", re.IGNORECASE)
+"""How the names of a network drive's thumbnails begin."""
 
 
 def images(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
@@ -75,7 +76,7 @@ def images(root: Path) -> tuple[list[str], list[tuple[str, str]]]:
                     left_out.append((_printable(path), why))
                 else:
                     paths.append(path)
-            elif name.lower().endswith(_NOT_READ) and not (made or strange((name,))):
+            elif name.lower().endswith(NOT_READ) and not (made or strange((name,))):
                 left_out.append((_printable(f"{start}{name}"), "image in a format that is not read; convert it to PNG"))
     return sorted(paths), sorted(left_out)
 
@@ -85,7 +86,7 @@ def strange(parts: Sequence[str]) -> str:
     for part in parts:
         if part.startswith("."):
             return "hidden file: left by an operating system, not part of the data set"
-        if part.lower() in _MADE_BY_SYSTEMS or _THUMBNAIL.match(part):
+        if part.lower() in MADE_BY_SYSTEMS or THUMBNAIL.match(part):
             return "thumbnail or old copy: made by an operating system or a network drive, not part of the data set"
     return ""
 

@@ -35,7 +35,8 @@ class Options:
     """
 
     model: tyro.conf.Positional[Path]
-    """Run directory, SavedModel folder, .tflite file, or a released model's name (saved_models/README.md)."""
+    """Run directory, SavedModel folder, .tflite, .onnx or .keras file (the last beside its contract.json), or the
+    name of a released model (saved_models/README.md)."""
     manifest: tuple[Path, ...]
     """CSV with one row per image, from `python -m cervix_tf.data import`. Given several, such as the data of other
     hospitals, the results of each are written to a folder of its own, and row.json compares them."""
@@ -56,10 +57,10 @@ class Options:
     aggregate: Literal["mean", "max"] | None = None
     """One prediction per case (a group, where cases are not named) instead of one per image."""
     validation_split: str = "validation"
-    """Rows on which thresholds for a fixed specificity are chosen; never those of --split."""
+    """Split used to choose thresholds and prediction sets; must differ from --split."""
     margin: float | None = None
-    """Also measure how good it is to call positive whatever has a margin above this: the lead of the likeliest of the
-    model's positive classes over the likeliest other one, -1 (every row is positive) to 1 (none)."""
+    """Also evaluate the rule that a row is positive if its margin exceeds this value. The margin is the highest
+    probability among the positive classes minus the highest among the others: -1 makes every row positive, 1 none."""
     operating_point: str = ""
     """Also measure how good the model is at a threshold chosen on the validation rows: sensitivity:0.95 or
     specificity:0.9 (reach that rate there), youden (best sum of both rates), or cost:10 (a missed positive costs as
@@ -75,7 +76,7 @@ class Options:
     """Also measure how consistently the model decides on several images of one case (column case, else group): kappa,
     and the share of cases decided both ways. For images that show the same thing, not for cells of one slide."""
     uncertainty: tuple[Literal["flips", "turns", "dropout"], ...] = ()
-    """Also measure what the spread of several answers to one image is worth as a measure of doubt, compared with the
+    """Also measure how well the spread of several answers to one image measures uncertainty, compared with the
     probability of the most probable class: flipped images, images also turned by a quarter (for cells, not for
     photographs with an upright), or passes with dropout (needs the run's Keras model)."""
     ensemble: tuple[Path, ...] = ()
@@ -287,7 +288,7 @@ def _check(options: Options) -> None:
         )
     for path in (options.model, *options.ensemble):
         if not released.find(path).exists():
-            raise InputError(f"{path}: no such file or folder; give a run, a SavedModel or a .tflite")
+            raise InputError(f"{path}: no such file or folder; give {released.KINDS}")
     if out.config.exists() or out.root.resolve() == model.resolve():
         raise InputError(f"{out.root}: is a run or the model itself; choose another folder with -o")
     if options.margin is not None and not -1 <= options.margin <= 1:

@@ -112,7 +112,7 @@ def evaluate(
         set_error: Share of inputs, in (0, 1), whose true class prediction sets may miss (see
             `cervix_tf.metrics.conformal`); also the error when unsure inputs are deferred.
         repeated: Also how far several images of one case are decided alike.
-        uncertain: Other answers to each input, if any; also what their spread is worth as a measure of doubt.
+        uncertain: Other answers to each input, if any; also how well their spread measures uncertainty.
         data: Name of the data in the results.
         label: Name of the manifest where the results say what was chosen on its rows; `name` if not given.
         synthetic: Label of the results; as the contract says if None.

@@ -1,4 +1,4 @@
-"""Several answers to one input, whose spread is a measure of doubt: turned images, dropout left on, other seeds."""
+"""Several answers to one input, whose spread measures uncertainty: turned images, dropout left on, other seeds."""
 
 from __future__ import annotations
 

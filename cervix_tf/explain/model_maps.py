@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import cv2
 import keras
 import numpy as np
 
+from cervix_tf.data.views import kind
 from cervix_tf.errors import InputError
 from cervix_tf.explain.grad_cam import grad_cam_plus_plus
 from cervix_tf.explain.overlay import overlay
@@ -54,7 +54,7 @@ def of_inputs(
     network = next((layer for layer in serving.layers if isinstance(layer, keras.Model)), None)
     if resize is None or network is None:
         raise InputError("this model is not laid out as resize, network, probabilities: heat maps need one that is")
-    layers = list(dict.fromkeys(re.sub(r"_\d+$", "", view) for view in views)) or [SINGLE]
+    layers = list(dict.fromkeys(map(kind, views))) or [SINGLE]
     left, together = iter(inputs), max(1, _TOGETHER // max(1, len(views)))
     while some := list(itertools.islice(left, together)):
         pixels = [keras.ops.concatenate([resize(image[None]) for image in images]) for images in some]

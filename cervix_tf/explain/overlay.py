@@ -19,6 +19,8 @@ def overlay(image: ArrayLike, heat_map: ArrayLike, strength: float = 0.45) -> np
 
     `image` (height, width, 3) holds RGB values 0 to 255; `heat_map` (any height, any
     width) holds values in [0, 1] and is enlarged bilinearly. `strength` is the share of color.
+
+    Raises `ValueError` for an image of another shape.
     """
     pixels = np.clip(np.asarray(image, dtype=np.float32), 0, 255)
     if pixels.ndim != 3 or pixels.shape[-1] != 3:

@@ -1,4 +1,4 @@
-"""A finished run as files that others can use: SavedModel and TFLite, checked against the run's own predictions."""
+"""A finished run as files that others can use (SavedModel, TFLite, ONNX), checked against the run's predictions."""
 
 from cervix_tf.export.formats import FORMATS, run
 

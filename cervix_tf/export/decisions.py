@@ -55,12 +55,8 @@ def measured(out: RunDir, contract: Contract, validation: Predictions) -> dict[s
     Raises `InputError` when validation and test share a group: what was chosen would look too good.
     """
     tested = _read(out.predictions, contract)
-    shared = set(tested.groups) & set(validation.groups)
-    if shared:
-        raise InputError(
-            f"{out.validation_predictions}: validation and test share {len(shared)} groups, {min(shared)} for example; "
-            "what is chosen on one would look too good on the other: split by group"
-        )
+    why = "what is chosen on one would look too good on the other"
+    predictions.check_apart(validation, tested, str(out.validation_predictions), why)
     now = recalibration.applied(tested, contract.calibration)
     found: dict[str, Any] = {"calibration_measures": None, "operating_point": None}
     if contract.calibration is not None:

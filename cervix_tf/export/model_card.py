@@ -11,6 +11,9 @@ from typing import Any
 
 from cervix_tf import atomic, runs, shown_paths
 from cervix_tf.contract import Contract
+from cervix_tf.data import manifest as manifests
+from cervix_tf.data import splits
+from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
 from cervix_tf.export import resampling
 from cervix_tf.metrics import limits
@@ -69,7 +72,7 @@ def card(out: RunDir) -> dict[str, Any]:
             "n": metrics["n"],
             "groups": metrics["groups"],
             "classes": dict(zip(metrics["classes"], map(sum, metrics["confusion"]), strict=True)),
-            "protocol": _read(out.config, {}).get("protocol", "not recorded"),
+            "protocol": _read(out.config, {}).get("protocol") or _protocol(out),
         },
         "metrics": {
             "overall": metrics["metrics"],
@@ -83,6 +86,24 @@ def card(out: RunDir) -> dict[str, Any]:
         "files": _read(out.exports, []),
         "limits": _limits(contract, metrics, environment.get("reproducible", ""), out.quality.is_file()),
     }
+
+
+def _protocol(out: RunDir) -> str:
+    """Whether groups are shared by the splits of a run, and how large these are."""
+    listed = manifests.read(out.manifest, runs.data_root(out)) if out.manifest.is_file() else None
+    if listed is None or not listed.rows["split"].any():
+        return "not recorded"
+    parts = splits.prescribed(listed)
+    homes = [set(part.rows["group"]) - {""} for part in parts.values()]
+    shared = sum(map(len, homes)) - len(set().union(*homes))
+    return f"{'no group' if not shared else f'{shared} groups'} in two splits: {split_counts(parts)}"
+
+
+def split_counts(parts: Mapping[str, Manifest]) -> str:
+    """How many images and groups each split has."""
+    return ", ".join(
+        f"{name} {len(part)} images of {part.rows['group'].nunique()} groups" for name, part in parts.items()
+    )
 
 
 def own_limits(folder: Path, task: str, version: str) -> list[str]:
@@ -129,7 +150,7 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
         f"**{card['intended_use']['out_of_scope']}**",
     )
     yield from ("", "## Data", "")
-    yield f"- Training: {data['training']}"
+    yield f"- Developed on: {data['training']} (test images included)"
     if "source" in data:
         yield f"- Source: {data['source']}"
         yield f"- Groups: {data['grouping']}"

@@ -91,8 +91,7 @@ def _load(path: Path, threads: int | None) -> Model:
     if not path.is_dir():
         problem = "is not a regular file" if path.exists() else "no such file or folder"
         raise InputError(
-            f"{path}: {problem}; give a run, a SavedModel folder, a .tflite or a .keras file, "
-            f"or a released model ({', '.join(released.names())})"
+            f"{path}: {problem}; give {released.KINDS}, or a released model ({', '.join(released.names())})"
         )
     run = RunDir(path)
     if run.saved_model.is_dir() and (_gpu() or not run.tflite().is_file()):

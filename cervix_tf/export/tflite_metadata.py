@@ -60,7 +60,7 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     warning = "SYNTHETIC: learned from drawn images. " if contract.synthetic else ""
     model = {  # ModelMetadata
         0: contract.task,
-        1: f"{warning}{contract.intended_use} Trained on {contract.data}.",
+        1: f"{warning}{contract.intended_use} Developed on {contract.data} (test images included).",
         2: contract.version,
         3: graphs,
         5: contract.license,

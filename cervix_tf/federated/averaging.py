@@ -36,6 +36,8 @@ def average(updates: Sequence[Update], weighting: Literal["plain", "by_size"] = 
     arrive changes nothing, and float32 weights are the mean rounded once. The mean of
     equal weights is these weights.
 
+    Raises `ValueError` when there is no update.
+
     Source: Pal, Xue, Antani, sec. II-B: "we use weight averaging for model aggregation";
     by size: McMahan et al. 2017, algorithm 1.
     """

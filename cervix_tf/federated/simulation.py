@@ -112,7 +112,7 @@ def _server_round(
             attempts = [one for own in pool.map(turns, range(len(trainers))) for one in own]
     by_name = {event["client"]: (update, event) for update, event in attempts}
     in_order = [by_name[client.name] for client in clients]
-    updates, events = _screened(screening, in_order, weights, round_index)
+    updates, events = _screened(screening, in_order, weights)
     for client, event in zip(clients, events, strict=True):
         _restore_kept(client, before[client.name], event)
     return updates, events
@@ -130,9 +130,7 @@ def _ring_round(
     events, known = [], dict(changes)
     for client in clients:
         before = client.kept
-        updates, (event,) = _screened(
-            screening, [_local_update(client, weights, round_index, trainer)], weights, round_index, known
-        )
+        updates, (event,) = _screened(screening, [_local_update(client, weights, round_index, trainer)], weights, known)
         _restore_kept(client, before, event)
         if updates:
             weights = updates[0].weights
@@ -159,7 +157,6 @@ def _screened(
     screening: Screening,
     attempts: Sequence[tuple[Update | None, Event]],
     weights: Weights,
-    round_index: int,
     earlier: Mapping[str, Norms] | None = None,
 ) -> tuple[list[Update], list[Event]]:
     """The updates of one round, or of one client in a ring, that can be used, and what became of each client."""

@@ -57,7 +57,7 @@ class InvertedResidualFusion(keras.layers.Layer):
 
     @property
     def dropout(self) -> float:
-        """Probability that an activation is dropped in training, in [0, 1)."""
+        """Probability that an activation is dropped in training, in [0, 1); others raise `ValueError`."""
         return self._dropouts[0].rate
 
     @dropout.setter

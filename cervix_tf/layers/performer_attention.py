@@ -14,7 +14,7 @@ _SMALLEST = 1e-8
 class PerformerAttention(keras.layers.Layer):
     """Attention by positive random features, one head: (batch, tokens, 3 x width) -> (batch, tokens, width).
 
-    Keys, queries and values stand behind each other. exp(q k') is estimated by p(q) p(k)' with
+    The last axis is the concatenation of keys, queries and values. exp(q k') is estimated by p(q) p(k)' with
     `p(x) = exp(w x - |x|^2 / 2) / sqrt(features)`; w is drawn once, orthogonal, and not trained.
     Computed in float32 under a mixed-precision policy too, since exponentials overflow 16 bits.
 

@@ -12,9 +12,9 @@ from keras import ops
 class RelativeAttention(keras.layers.Layer):
     """softmax(q k' + q r') v over all places: (batch, height, width, 3 x maps) -> (batch, height, width, maps).
 
-    Queries, keys and values stand behind each other, in each the heads behind each other. r is one learned
-    vector for every vertical plus one for every horizontal distance, the same in all heads, so that weights
-    fit maps of one size only. Queries are divided by the square root of a head's width.
+    The last axis is the concatenation of queries, keys and values, each of them a concatenation of
+    the heads. r is one learned vector for every vertical plus one for every horizontal distance, the same in all heads,
+    so that weights fit maps of one size only. Queries are divided by the square root of a head's width.
 
     Source: Srinivas et al. 2021 (BoTNet), Fig. 4, and the gist of the authors' code that it names.
     """

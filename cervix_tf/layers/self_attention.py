@@ -12,7 +12,7 @@ from keras import ops
 class SelfAttention(keras.layers.Layer):
     """softmax(QK' / sqrt(width of a head)) V of every head: (batch, tokens, 3 x width) -> (batch, tokens, width).
 
-    Queries, keys and values stand behind each other, in each the heads behind each other.
+    The last axis is the concatenation of queries, keys and values, each of them a concatenation of the heads.
     The projections before and after are plain dense layers, as in timm, so that its checkpoints fit.
 
     Source: Vaswani et al. 2017, eq. 1 and sec. 3.2.2; Dosovitskiy et al. 2021, appendix A.

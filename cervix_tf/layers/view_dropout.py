@@ -27,6 +27,8 @@ class ViewDropout(keras.layers.Layer):
             them has.
         seed: Makes the draws repeatable.
 
+    Raises `ValueError` for a rate outside [0, 1), or maps that `kinds` does not add up to.
+
     Source: ours.
     """
 

@@ -29,6 +29,8 @@ class BatchHard(keras.losses.Loss):
     Args:
         margin: m of the equation, a distance; unit vectors are at most 2 apart.
 
+    Raises `ValueError` for a negative margin.
+
     Source: Pal et al. 2021, sec. III-C, third display; P = 2, S = 8, m = 0.25 of
         sec. IV-B. Hermans et al. 2017.
     Departs: the distance D is not named; Euclidean, as Hermans et al. recommend.

@@ -24,6 +24,8 @@ class Contrastive(keras.losses.Loss):
         m_pos: Distance up to which a positive pair costs nothing, in [0, 2].
         m_neg: Distance from which on a negative pair costs nothing, in [0, 2].
 
+    Raises `ValueError` when either is negative.
+
     Source: Pal et al. 2021, Eq. 1; m_pos and m_neg of sec. IV-B.
     Departs: the paper's mini-batch is "a randomly sampled pair" and Eq. 1 adds one
         positive and one negative distance, so how many pairs a step has is not stated; here

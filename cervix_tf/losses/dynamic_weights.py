@@ -19,6 +19,8 @@ def dynamic_weights(true_positive_rates: ArrayLike, phi: Phi) -> np.ndarray:
     recognized, in [0, 1]; the error rate is the rest. NaN, a class without samples,
     counts as free of error. Without any error, all weights are equal.
 
+    Raises `ValueError` for another phi, or rates that are not one number in [0, 1] per class.
+
     Source: Buiu et al. 2020, Eq. 9 and 10; sec. 3.4.1 for the forms of phi.
     """
     if phi not in get_args(Phi):

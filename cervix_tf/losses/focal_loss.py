@@ -18,6 +18,12 @@ class FocalLoss(keras.losses.Loss):
     `keras.losses.CategoricalFocalCrossentropy(alpha=1)` is the same equation, but it
     clips p, so its gradient vanishes on a sample that is confidently wrong.
 
+    Args:
+        gamma: How strongly samples that are already learned are discounted, 0 or more.
+        from_logits: Whether predictions are logits rather than probabilities.
+
+    Raises `ValueError` for a negative gamma.
+
     Source: Buiu et al. 2020, Eq. 8 (gamma 1, 2 and 5 in Table 8); Lin et al. 2017.
     Departs: mean instead of sum, so that the learning rate does not depend on the batch.
     """

@@ -29,6 +29,8 @@ class NPair(keras.losses.Loss):
         tuplet: Pairs of a tuplet. A batch holds one tuplet after the other, and no image of
             another one is in a denominator; 0: the whole batch is one tuplet.
 
+    Raises `ValueError` for a negative tuplet.
+
     Source: Pal et al. 2021, Eq. 2.
     Departs: the text calls the batch loss "the mean of all N classes", its formula is the
         sum; the default is the mean, as in Sohn 2016, and the two differ by the factor N

@@ -25,6 +25,8 @@ class NTXent(keras.losses.Loss):
     Args:
         temperature: tau.
 
+    Raises `ValueError` when the temperature is not above 0.
+
     Source: Pal, Xue, Antani, Eq. 1; SimCLR: Chen et al. 2020, Eq. 1 and algorithm 1.
     Departs: Eq. 1's sum runs over i and its condition over k; both are k here, as in SimCLR.
     """

@@ -11,6 +11,8 @@ def population_weights(counts: ArrayLike) -> np.ndarray:
 
     A class without samples gets weight 0: nothing of it is ever weighted.
 
+    Raises `ValueError` when counts are not one number per class, some are negative, or all are 0.
+
     Source: Buiu et al. 2020, sec. 3.4.1 and Table 8, "weights fixed to the ratio of each class".
     Departs: the paper does not say that the ratio is inverted; used directly it would favor the
         largest class, against the method's stated purpose. The sum of 1 follows its Eq. 10.

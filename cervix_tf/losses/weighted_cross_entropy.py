@@ -22,6 +22,12 @@ class WeightedCrossEntropy(keras.losses.Loss):
     checkpoint; who resumes a run assigns them again. Under a tf.distribute strategy, make
     the loss inside its scope.
 
+    Args:
+        weights: One finite number per class, none negative.
+        from_logits: Whether predictions are logits rather than probabilities.
+
+    Raises `ValueError` for other weights.
+
     Source: Buiu et al. 2020, Eq. 7.
     Departs: mean instead of sum, so that the learning rate does not depend on the
         batch. PyTorch's weighted cross entropy divides by the sum of the batch's weights
@@ -41,7 +47,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
         self.weights = keras.Variable(_checked(weights), trainable=False, dtype="float32", name="class_weights")
 
     def assign(self, weights: ArrayLike) -> None:
-        """Use other class weights from the next step on."""
+        """Use other class weights from the next step on. Raises `ValueError` when they are not as many or not valid."""
         values = _checked(weights)
         if values.shape != tuple(self.weights.shape):
             raise ValueError(f"{self.weights.shape[0]} class weights are needed, got {len(values)}")

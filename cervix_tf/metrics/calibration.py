@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from cervix_tf.metrics import intervals
 from cervix_tf.metrics.confusion import ratio
@@ -174,14 +175,14 @@ def _newton(odds: Array, y: Array, weights: Array, start: tuple[Array, Array] | 
     beside, intercept = np.zeros(draws), np.zeros(draws) if start is None else np.repeat(start[1], draws)
     with np.errstate(all="ignore"):
         for _ in range(steps):
-            p = _sigmoid(beside[:, None] + slope[:, None] * odds)
+            p = special.expit(beside[:, None] + slope[:, None] * odds)
             error, curve = weights * (y - p), weights * p * (1 - p)
             a, b, c = curve.sum(axis=1), curve @ odds, curve @ odds**2
             g0, g1, det = error.sum(axis=1), error @ odds, a * c - b * b
             step = ratio(a * g1 - b * g0, det)
             shift = ratio(c * g0 - b * g1, det)
             beside, slope = beside + shift, slope + step
-            p = _sigmoid(intercept[:, None] + odds)
+            p = special.expit(intercept[:, None] + odds)
             move = ratio((weights * (y - p)).sum(axis=1), (weights * p * (1 - p)).sum(axis=1))
             intercept = intercept + np.clip(move, -2, 2)
             # Near the optimum each step squares the error: the next one would change no digit.
@@ -222,7 +223,3 @@ def brier_parts(score: Array, event: NDArray[np.bool_], weights: Array) -> dict[
         "discrimination": uncertainty - best,
         "uncertainty": uncertainty,
     }
-
-
-def _sigmoid(x: Array) -> Array:
-    return 1 / (1 + np.exp(-x))

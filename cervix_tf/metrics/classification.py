@@ -173,11 +173,10 @@ def _statistics(rows: _Rows, weights: Array) -> dict[Key, Array]:
     matrix = confusion.counts(labels, rows.of.decisions, len(classes), weights)
     sensitivity, specificity = confusion.sensitivity(matrix), confusion.specificity(matrix)
     precision, f1 = confusion.precision(matrix), confusion.f1(matrix)
-    # A resample without a class that the rows do have would count it as 0, which says nothing about the model.
-    lost = (matrix.sum(-1)[:, np.unique(labels)] == 0).any(1)
+    present = matrix.sum(-1) > 0
 
     def whole(values: Array) -> Array:
-        return np.where(lost, np.nan, values)
+        return np.where(confusion.lost(matrix, labels), np.nan, values)
 
     found: dict[Key, Array] = {
         ("metrics", "accuracy"): confusion.accuracy(matrix),
@@ -189,21 +188,22 @@ def _statistics(rows: _Rows, weights: Array) -> dict[Key, Array]:
         ("metrics", "weighted_precision"): confusion.weighted(precision, matrix),
         ("metrics", "weighted_recall"): confusion.weighted(sensitivity, matrix),
         ("metrics", "weighted_f1"): confusion.weighted(f1, matrix),
-        ("metrics", "cohens_kappa"): confusion.kappa(matrix),
-        ("metrics", "quadratic_kappa"): confusion.kappa(matrix, quadratic=True),
+        ("metrics", "cohens_kappa"): whole(confusion.kappa(matrix)),
+        ("metrics", "quadratic_kappa"): whole(confusion.kappa(matrix, quadratic=True)),
         ("metrics", "brier"): weights @ rows.brier / total,
         ("metrics", "log_loss"): weights @ rows.log_loss / total,
         ("metrics", "expected_calibration_error"): calibration.expected_calibration_error(
             rows.confidence, rows.correct, weights
         ),
     }
+    there = set(labels.tolist())
     for at, name in enumerate(classes):
         auc, average_precision = rows.rankings[at].areas(weights)
         found |= {
             (f"class:{name}", "sensitivity"): sensitivity[:, at],
             (f"class:{name}", "specificity"): specificity[:, at],
             (f"class:{name}", "precision"): precision[:, at],
-            (f"class:{name}", "f1"): f1[:, at],
+            (f"class:{name}", "f1"): np.where(present[:, at] | (at not in there), f1[:, at], np.nan),
             (f"class:{name}", "auc"): auc,
             (f"class:{name}", "average_precision"): average_precision,
         }
@@ -219,18 +219,22 @@ def _binary(rows: _Rows, weights: Array, matrix: Array) -> dict[Key, Array]:
     truth, score, ranking = rows.binary
     two = confusion.merged(matrix, [rows.of.classes.index(name) for name in rows.positive])
     auc, average_precision = ranking.areas(weights)
+
+    def whole(values: Array) -> Array:
+        return np.where(confusion.lost(two, truth.astype(np.int64)), np.nan, values)
+
     found = {
         "accuracy": confusion.accuracy(two),
         "sensitivity": confusion.sensitivity(two)[:, 1],
         "specificity": confusion.specificity(two)[:, 1],
         "precision": confusion.precision(two)[:, 1],
         "negative_predictive_value": confusion.precision(two)[:, 0],
-        "f1": confusion.f1(two)[:, 1],
+        "f1": whole(confusion.f1(two)[:, 1]),
         "balanced_accuracy": confusion.sensitivity(two).mean(axis=1),
-        "macro_precision": confusion.precision(two).mean(axis=1),
+        "macro_precision": whole(confusion.precision(two).mean(axis=1)),
         "macro_recall": confusion.sensitivity(two).mean(axis=1),
-        "macro_f1": confusion.f1(two).mean(axis=1),
-        "cohens_kappa": confusion.kappa(two),
+        "macro_f1": whole(confusion.f1(two).mean(axis=1)),
+        "cohens_kappa": whole(confusion.kappa(two)),
         "auc": auc,
         "average_precision": average_precision,
         "brier": weights @ (score - truth) ** 2 / weights.sum(1),

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cervix_tf.errors import InputError
 from cervix_tf.metrics import intervals
 from cervix_tf.metrics.confusion import ratio
-from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.metrics.predictions import Predictions, check_apart
 
 Array = NDArray[np.float64]
 DEFERRED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -74,12 +73,7 @@ def summary(
 
     Raises `InputError` when both share a group.
     """
-    shared = set(validation.groups) & set(tested.groups)
-    if shared:
-        raise InputError(
-            f"--set-error {error:g}: validation and test share {len(shared)} groups, {min(shared)} for example; "
-            "prediction sets would promise too much: split by group"
-        )
+    check_apart(validation, tested, f"--set-error {error:g}", "prediction sets would promise too much")
     limits = bounds(validation, error)
     known = tested.where(tested.labels >= 0)
     inside = sets(known.probabilities, limits)

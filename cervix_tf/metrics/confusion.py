@@ -68,6 +68,14 @@ def harmonic_mean_tpr(matrix: Array) -> Array:
     return np.where(np.isnan(rates).any(-1), np.nan, np.where(some, rates.shape[-1] / inverse, 0.0))
 
 
+def lost(matrix: Array, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a resample, (draws, classes, classes), has no row of a class that is among `labels`, (draws,).
+
+    A mean over classes, or kappa, would then be of other classes, which says nothing about the model.
+    """
+    return (matrix.sum(-1)[:, np.unique(labels)] == 0).any(1)
+
+
 def macro(rates: Array) -> Array:
     """Mean over the classes, (...); an undefined rate counts as 0."""
     return np.nan_to_num(rates, nan=0.0).mean(-1)

@@ -32,6 +32,8 @@ def rates(margin: ArrayLike, truth: ArrayLike, threshold: float) -> tuple[float,
 
     At -1 every row is positive, at 1 none, at 0 the predictions are unchanged. NaN for a side without rows.
 
+    Raises `ValueError` for another threshold.
+
     Source: Buiu et al. 2020, sec. 4.2.
     """
     yes, positive = called(margin, threshold), np.asarray(truth, dtype=bool)
@@ -41,6 +43,8 @@ def rates(margin: ArrayLike, truth: ArrayLike, threshold: float) -> tuple[float,
 
 def called(margin: ArrayLike, threshold: float) -> NDArray[np.bool_]:
     """Whether each row is positive: its margin is above `threshold`, in [-1, 1]; at -1 every row is, at 1 none.
+
+    Raises `ValueError` for another threshold.
 
     Source: Buiu et al. 2020, sec. 4.2.
     """

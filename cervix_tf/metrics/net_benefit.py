@@ -17,15 +17,14 @@ Array = NDArray[np.float64]
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 19))
 
 
-def net_benefit(sensitivity: Array, specificity: Array, prevalence: Array, threshold: float) -> Array:
-    """True positives minus false positives weighed by the odds of `threshold`, a patient, (...).
+def net_benefit(true: Array, false: Array, threshold: float) -> Array:
+    """Shares of true minus false positives among all patients, the latter weighed by the odds of `threshold`, (...).
 
-    Treating everyone has sensitivity 1 and specificity 0, treating no one has the net benefit 0.
+    Treating everyone makes them the prevalence and the rest; treating no one has the net benefit 0.
 
     Source: Vickers and Elkin, Medical Decision Making 26, 2006.
     """
-    false = (1 - specificity) * (1 - prevalence)
-    return sensitivity * prevalence - false * threshold / (1 - threshold)
+    return true - false * threshold / (1 - threshold)
 
 
 def curve(
@@ -48,14 +47,17 @@ def curve(
     called = score[:, None] >= np.asarray(thresholds)[None, :]
 
     def statistics(weights: Array) -> dict[tuple[int, str], Array]:
-        ill, well = weights @ truth, weights @ ~truth
-        share = ratio(ill, ill + well) if prevalence is None else np.full(len(weights), prevalence)
-        sensitivity = ratio(weights @ (called & truth[:, None]), ill[:, None])
-        specificity = ratio(weights @ (~called & ~truth[:, None]), well[:, None])
+        ill, well = (weights @ truth)[:, None], (weights @ ~truth)[:, None]
+        true, false = weights @ (called & truth[:, None]), weights @ (called & ~truth[:, None])
+        if prevalence is None:
+            share, true, false = (ratio(each, ill + well) for each in (ill, true, false))
+        else:
+            share, true, false = np.full_like(ill, prevalence), ratio(true, ill), ratio(false, well)
+            true, false = true * prevalence, false * (1 - prevalence)
         found: dict[tuple[int, str], Array] = {}
         for at, threshold in enumerate(thresholds):
-            model = net_benefit(sensitivity[:, at], specificity[:, at], share, threshold)
-            everyone = net_benefit(np.ones_like(share), np.zeros_like(share), share, threshold)
+            model = net_benefit(true[:, at], false[:, at], threshold)
+            everyone = net_benefit(share[:, 0], 1 - share[:, 0], threshold)
             found |= {
                 (at, "model"): model,
                 (at, "treat_all"): everyone,

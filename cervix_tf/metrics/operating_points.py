@@ -13,11 +13,13 @@ from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, confusion, intervals, roc
 from cervix_tf.metrics.intervals import Interval
-from cervix_tf.metrics.predictions import Predictions, from_arrays
+from cervix_tf.metrics.predictions import Predictions, check_apart, from_arrays
 
 Array = NDArray[np.float64]
 RATES = ("accuracy", "sensitivity", "specificity", "precision", "negative_predictive_value")
 _ROUNDING = 1e-4
+_TAIL = (1 - intervals.LEVEL) / 2
+"""Share of draws beyond an end of an interval."""
 MOST_PROBABLE = "most probable class"
 _FORMS = "sensitivity:0.95, specificity:0.9, youden, or cost:10"
 
@@ -151,12 +153,7 @@ def summary(
                 f"--operating-point {wanted}: there is no validation row to choose it on, and test rows are never "
                 "used for that; give some rows the split validation, or evaluate the run, which keeps its own"
             )
-        shared = set(validation.groups) & set(tested.groups)
-        if shared:
-            raise InputError(
-                f"--operating-point {wanted}: validation and test share {len(shared)} groups, {min(shared)} for "
-                "example; a threshold chosen on them would look too good: split by group"
-            )
+        check_apart(validation, tested, f"--operating-point {wanted}", "a threshold chosen on them would look too good")
         point = OperatingPoint(str(wanted), choose(validation, positive, wanted, prevalence=prevalence))
     return at(tested, point, positive=positive, prevalence=prevalence, seed=seed, resamples=resamples)
 
@@ -208,11 +205,11 @@ def words(point: Mapping[str, Any]) -> str:
 def values_at(sensitivity: Array, specificity: Array, prevalence: float | None = None) -> dict[str, Array]:
     """Likelihood ratios, and with `prevalence` predictive values, of a test with these rates, each (...).
 
-    NaN where a ratio divides by 0.
+    NaN where a ratio divides 0 by 0, infinite where it divides another number by 0.
     """
     found = {
-        "positive_likelihood_ratio": confusion.ratio(sensitivity, 1 - specificity),
-        "negative_likelihood_ratio": confusion.ratio(1 - sensitivity, specificity),
+        "positive_likelihood_ratio": _odds(sensitivity, 1 - specificity),
+        "negative_likelihood_ratio": _odds(1 - sensitivity, specificity),
     }
     if prevalence is not None:
         true, false = prevalence * sensitivity, (1 - prevalence) * (1 - specificity)
@@ -220,6 +217,10 @@ def values_at(sensitivity: Array, specificity: Array, prevalence: float | None =
         missed, spared = prevalence * (1 - sensitivity), (1 - prevalence) * specificity
         found["npv_at_prevalence"] = confusion.ratio(spared, missed + spared)
     return found
+
+
+def _odds(of: Array, to: Array) -> Array:
+    return np.where((to == 0) & (of > 0), np.inf, confusion.ratio(of, to))
 
 
 def _derived(
@@ -241,16 +242,22 @@ def _derived(
         return {name: asdict(_of_ends(name, float(value[0]), both, prevalence)) for name, value in values.items()}
     draws = intervals.cluster_bootstrap(known.groups, statistics, resamples=resamples, seed=seed)
     units = len(set(known.groups))
-    return {
-        name: asdict(intervals.percentile(float(value[0]), draws[name], len(known), units, len(known)))
-        for name, value in values.items()
-    }
+    found = {}
+    for name, value in values.items():
+        one, drawn = float(value[0]), draws[name]
+        infinite = np.isinf(drawn)
+        if infinite.sum() >= _TAIL * (~np.isnan(drawn)).sum():
+            found[name] = _of_ends(name, one, both, prevalence)
+        else:  # beyond the upper end, wherever they lie
+            drawn = np.where(infinite, drawn[np.isfinite(drawn)].max(initial=one), drawn)
+            found[name] = intervals.percentile(one, drawn, len(known), units, len(known))
+    return {name: asdict(each) for name, each in found.items()}
 
 
 def _of_ends(name: str, value: float, rates: list[dict[str, Any]], prevalence: float | None) -> Interval:
     """The widest interval that those of both rates allow: all four numbers rise or fall with both of them."""
     n = sum(each["n"] for each in rates)
-    if np.isnan(value):
+    if not np.isfinite(value):
         nobody = "no negative row is called positive" if name.startswith("pos") else "no row is called so"
         return intervals.undefined(nobody, n)
     for rate, of in zip(rates, ("sensitivity", "specificity"), strict=True):
@@ -260,7 +267,7 @@ def _of_ends(name: str, value: float, rates: list[dict[str, Any]], prevalence: f
     ends = [
         float(values_at(np.array(rates[0][end]), np.array(rates[1][end]), prevalence)[name]) for end in ("low", "high")
     ]
-    known = [end for end in ends if not np.isnan(end)]
+    known = [end for end in ends if np.isfinite(end)]
     if len(known) < 2:
         return Interval(value, None, None, n, "no interval: unbounded, as one rate may be 0 or 1")
     return Interval(value, min(known), max(known), n, "from the ends of both rates' intervals (wide)")

@@ -205,10 +205,13 @@ def aggregate(
 
     Rows whose `by` column is empty stay alone. View becomes empty; site, device and age stay where all images agree.
 
-    Raises `InputError` when images of one case have different labels.
+    Raises `InputError` when images of one case have different labels or groups, or a row without a case has the name of
+    one.
     """
     table = predictions.table
     key = table[by].where(table[by] != "", table["id"])
+    if clash := set(table["id"][table[by] == ""]) & (set(table[by]) - {""}):
+        raise InputError(f"{by} {min(clash)!r}: is also the id of a row without a {by}; give one of them another name")
     columns = [f"p_{name}" for name in predictions.classes]
     grouped = table.assign(id=key).groupby("id", sort=False)
     probabilities = grouped[columns].agg(how)
@@ -222,6 +225,8 @@ def aggregate(
                 f"{by} {name!r}: its {len(part)} rows are labeled {' and '.join(labels)}: "
                 f"fix the labels, or do not aggregate by {by}"
             )
+        if by == "case":
+            check_one_group(str(name), part["group"])
         ages = part["age"].dropna().unique()
         rows.append(
             {
@@ -239,6 +244,25 @@ def aggregate(
     for column in columns:
         result[column] = probabilities[column].to_numpy()
     return Predictions(result, predictions.classes)
+
+
+def check_apart(validation: Predictions, tested: Predictions, where: str, why: str) -> None:
+    """Raise `InputError`, which `where` begins, when both have rows of one group; `why` says what that spoils."""
+    if shared := set(validation.groups) & set(tested.groups):
+        count = f"{len(shared)} group{'s' if len(shared) > 1 else ''}"
+        raise InputError(
+            f"{where}: validation and test share {count}, {min(shared)} for example; {why}: give the manifest.csv that "
+            "the model's own run wrote (with --root FOLDER OF THE IMAGES), or rows that are split by group"
+        )
+
+
+def check_one_group(case: str, groups: pd.Series) -> None:
+    """Raise `InputError` when the rows of one case are of several groups: two women's `visit 1` are two cases."""
+    if len(several := sorted(groups.unique())) > 1:
+        raise InputError(
+            f"case {case!r}: its rows have several values of group ({', '.join(map(repr, several))}); give each case a "
+            "name of its own, such as woman and visit together"
+        )
 
 
 def _agreed(values: pd.Series) -> str:

@@ -38,7 +38,7 @@ def fitted(validation: Predictions, method: Method, option: str = "--calibrate")
     found = _likeliest(logs, truth, method)
     finite = method == "platt" and len(counts) == 2  # by the smoothed targets
     if not finite and (applied(known, found).decisions == known.labels).all():
-        why = "the model would be right on all of them, and could be as sure as one likes"
+        why = "the calibrated model is right on every row, so the best confidence is unbounded"
     elif min(found.scale) <= 1 / _LARGEST_SCALE:
         why = "the model is no better than chance there"
     else:

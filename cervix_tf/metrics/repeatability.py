@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import confusion, intervals
-from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.metrics.predictions import Predictions, check_one_group
 
 Array = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 def cases_of(predictions: Predictions) -> tuple[pd.Series, pd.Series]:
     """The case of each row (its group, where cases are not named), and whether other rows have the same one.
 
-    Raises `InputError` when no case has two images.
+    Raises `InputError` when no case has two images, or one has images of several groups.
     """
     named = bool((predictions.table["case"] != "").any())
     case = predictions.table["case" if named else "group"]
@@ -29,6 +29,8 @@ def cases_of(predictions: Predictions) -> tuple[pd.Series, pd.Series]:
             "--repeatability: no case has two images; fill the column case (or group) of the manifest with what the "
             "images of one visit share"
         )
+    for name, groups in predictions.table["group"][several].groupby(case[several]) if named else ():
+        check_one_group(str(name), groups)
     return case, several
 
 
@@ -48,7 +50,7 @@ def summary(
 
     Source: Fleiss, Psychological Bulletin 76, 1971; unequal numbers of images: the coincidences of Krippendorff 2004.
 
-    Raises `InputError` when no case has two images.
+    Raises `InputError` when no case has two images, or one has images of several groups.
     """
     case, several = cases_of(predictions)
     of_case, _ = pd.factorize(case[several])

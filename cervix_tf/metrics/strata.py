@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from cervix_tf.data import views
 from cervix_tf.decision import OperatingPoint
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import classification, operating_points
@@ -36,7 +36,7 @@ def strata(predictions: Predictions, by: By, ages: Sequence[float] = AGES) -> di
         known = table["age"].notna().to_numpy()
         of_row = np.where(known, np.array(order, dtype=object)[np.digitize(table["age"].fillna(0), edges)], UNKNOWN)
     else:
-        kinds = [re.sub(r"_\d+\Z", "", value) if by == "view" else value for value in table[by]]
+        kinds = [views.kind(value) if by == "view" else value for value in table[by]]
         of_row = np.array([kind or UNKNOWN for kind in kinds], dtype=object)
         order = sorted(set(of_row) - {UNKNOWN})
     if (of_row == UNKNOWN).all():

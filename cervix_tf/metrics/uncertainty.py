@@ -1,4 +1,4 @@
-"""Which measure of doubt defers the right cases: one network's, or that of several answers to the same input.
+"""Which measure of uncertainty defers the right cases: one network's, or that of several answers to the same input.
 
 Several answers come from networks of other seeds, from one network with dropout left on, or from flipped and turned
 images; each is a member. A measure is good where the rows it is sure of are decided rightly, whatever its scale: so all

@@ -27,6 +27,8 @@ def milliseconds(network: keras.Model, repeats: int = 50) -> Milliseconds:
     the input in memory to the output in memory; on another Keras backend by its
     `predict_on_batch`. Tracing and the first three runs, in which memory is allocated, are not counted.
 
+    Raises `ValueError` for fewer than one repeat.
+
     Source: Buiu et al. 2020, Table 7.
     Departs: the paper averages over its test set; a mean moves with every pause of the machine.
     """

@@ -33,8 +33,8 @@ class Options:
     """
 
     model: tyro.conf.Positional[Path]
-    """Run directory, SavedModel folder, .tflite file, a run's model.keras beside its contract.json, or a released
-    model's name (saved_models/README.md)."""
+    """Run directory, SavedModel folder, .tflite, .onnx or .keras file (the last beside its contract.json), or the
+    name of a released model (saved_models/README.md)."""
     inputs: tyro.conf.Positional[tuple[Path, ...]]
     """Images, folders of images, or, for a model of several views, case folders with one image per view, in the order
     of the views by name; fewer images if the model's contract allows it and each file's name says its view."""
@@ -103,8 +103,8 @@ def _check_apart(heatmap: Path, inputs: Sequence[Path]) -> None:
     for path in inputs:
         if path.is_dir() and heatmap.resolve().is_relative_to(path.resolve()):
             raise InputError(
-                f"--heatmap {heatmap}: lies in {path}, whose pictures are predicted, the heat maps too the next time; "
-                "choose a folder outside it"
+                f"--heatmap {heatmap}: is inside the input folder {path}, so the next run would read the heat maps as "
+                "images; choose a folder outside it"
             )
 
 
@@ -223,7 +223,8 @@ def as_json(
 
 
 def _notes(contract: Contract, margin_above: float | None) -> list[str]:
-    notes = [f"{contract.task} {contract.version}, trained on {contract.data}. {contract.intended_use}"]
+    developed = f"developed on {contract.data} (test images included)"
+    notes = [f"{contract.task} {contract.version}, {developed}. {contract.intended_use}"]
     if margin_above is None and (point := contract.operating_point):
         positive = " or ".join(contract.positive)
         notes.append(f"Positive: {positive} together at least {point.threshold:.6g} ({point.rule} on validation rows).")

@@ -70,12 +70,19 @@ def _cases(path: Path, contract: Contract) -> list[Input]:
     needed = f"a folder of {count} images, by name in the order {', '.join(contract.views)}"
     if not path.is_dir():
         raise InputError(f"{path}: is one file, but {contract.task} takes cases: give {needed}")
-    names = [name for name in _images_in(path) if "/" not in name]
+    below = _images_in(path)
+    names = [name for name in below if "/" not in name]
     if not names:
         folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not walk.strange((folder.name,)))
         if not folders:
             raise InputError(f"{path}: no image in this folder; give {needed}")
         return [case for folder in folders for case in _cases(folder, contract)]
+    if len(names) < len(below):
+        deeper = next(name for name in below if "/" in name)
+        raise InputError(
+            f"{path}: holds images ({names[0]}) and folders of images ({deeper}), which leaves open what one case is; "
+            "give the case folders themselves, or move one of the two elsewhere"
+        )
     if len(names) != len(contract.views) and not (contract.missing_views and len(names) < len(contract.views)):
         raise InputError(f"{path}: holds {len(names)} images, but {contract.task} takes {needed}")
     if contract.missing_views:

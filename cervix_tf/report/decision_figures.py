@@ -71,7 +71,7 @@ def uncertainty(methods: Sequence[Mapping[str, Any]]) -> Picture | None:
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=7)
     caption = (
-        "Errors among the cases kept, by measure of doubt: the lower its curve, the better a measure spots errors."
+        "Errors among the cases kept, by uncertainty measure: the lower its curve, the better a measure spots errors."
     )
     return picture(figure, f"Risk and coverage. {'; '.join(said)}.", caption)
 

@@ -200,7 +200,7 @@ def _silent(metrics: Mapping[str, Any], deferral: Sequence[Mapping[str, Any]], g
         wrong = "It is wrong" if names == 2 else f"It names the wrong one of {names} classes"
         if names == 2 and (metrics.get("operating_point") or {}).get("threshold") is not None:
             wrong = f"{summary_cards.BY_MOST_PROBABLE.capitalize()} it is wrong"
-        told = "; its doubt says little here" if kept["value"] > 0.95 * whole["value"] else ""
+        told = "; its uncertainty says little here" if kept["value"] > 0.95 * whole["value"] else ""
         found.append(
             f"When it is unsure. {wrong} in {percent(whole)} of cases; if the {100 * _SHOWN_DEFERRAL:.0f} % that it is "
             f"least sure of go to a person, in {percent(kept)} of the rest{told}."

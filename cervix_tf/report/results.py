@@ -108,10 +108,16 @@ def _cell(file: Path, number: str, name: str, column: str) -> str:
     which = "tables_of_seeds" if number.endswith(_OVER_SEEDS) else "tables"
     for table in read_json(file).get(which, ()):
         if str(table.get("number")) == number.removesuffix(_OVER_SEEDS) and column in table["columns"]:
-            for row in table["rows"]:
-                if name in (row["name"], row.get("row")):
-                    _, ours = tables.cells(table, row)[table["columns"].index(column)]
-                    return ours.replace("\u00a0", " ")
+            lines = [row for row in table["rows"] if row["name"] == name]
+            lines = lines or [row for row in table["rows"] if row.get("row") == name]
+            if len(lines) > 1:
+                raise InputError(
+                    f"{file}: table {number!r} has {len(lines)} lines of the row {name!r}; give the name of one: "
+                    + ", ".join(repr(row["name"]) for row in lines)
+                )
+            for row in lines:
+                _, ours = tables.cells(table, row)[table["columns"].index(column)]
+                return ours.replace("\u00a0", " ")
     raise InputError(f"{file}: has no table {number!r} with a row {name!r} and a column {column!r}")
 
 

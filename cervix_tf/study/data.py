@@ -236,7 +236,8 @@ def check(images_used: Manifest, out: RunDir, damaged: Literal["fail", "skip"] =
 
     Damaged ones are refused, or with `damaged="skip"` left out, which is said and counted.
 
-    Raises `InputError` that names each broken file, and where every image of a class would be left out.
+    Raises `InputError` that names each broken file and each whose sha256 is no longer the manifest's, and where every
+    image of a class would be left out.
     """
     kept, left_out = readable.only(images_used, damaged)
     for problem in left_out:
@@ -246,8 +247,9 @@ def check(images_used: Manifest, out: RunDir, damaged: Literal["fail", "skip"] =
         first = next(problem for problem in left_out if problem.name in files)
         raise InputError(
             f"{images_used.root}: none of the {len(files)} images of class {lost[0]} can be read; the first: {first}; "
-            "mend or convert them, or take the class out of the data"
+            "repair or convert them, or take the class out of the data"
         )
+    readable.check_unchanged(kept)
     if not out.audit.exists():
         counts = audit.audit(kept).counts()
         found = [{"kind": f"{kind} ({how})", "count": count} for (how, kind), count in counts.items()]
@@ -274,10 +276,12 @@ def prescribed(images_used: Manifest, *allowed: Sequence[str], where: str = "") 
         if there == set(names):
             return {name: images_used.part(name) for name in names}
     if there - {""}:
-        wanted = ", or ".join(map(", ".join, allowed))
+        wanted = " or ".join(f"({', '.join(names)})" for names in dict.fromkeys(map(tuple, allowed)))
         named = ", ".join(sorted(there - {""}))
         without = f" and, for {(images_used.rows['split'] == '').sum()} images, none" if "" in there else ""
-        raise InputError(f"{where}the column split names {named}{without}; give {wanted}, or leave it empty")
+        raise InputError(
+            f"{where}the column split names {named}{without}; give exactly the names {wanted}, or leave it empty"
+        )
     return {}
 
 

@@ -135,6 +135,8 @@ def run(config: Config, out: RunDir, calibrate: Method | None = None) -> None:
     classes = tuple(sorted(set(images.rows["label"])))
     if strange := [name for name in config.positive if name not in classes]:
         raise InputError(f"--positive {strange[0]}: is not one of the classes {', '.join(classes)}")
+    if set(config.positive) == set(classes):
+        raise InputError(f"--positive {' '.join(config.positive)}: names every class; name those of the disease alone")
     parts = data.split(images, {"validation": config.validation_share, "test": config.test_share}, config.seed)
     data.check_classes(parts, classes)
     data.keep_manifest(parts, out)

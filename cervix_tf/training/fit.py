@@ -118,7 +118,7 @@ def fit(
         batches = training(done)
         finite = FiniteLoss(batches, validation, first=done, steps_per_epoch=steps_per_epoch, out=out)
         if devices.worker() is not None:
-            _mend(network, batches)
+            _repair(network, batches)
         left = (epochs - done) * steps_per_epoch
         with (
             progress.stage(f"{out.root.name}: training", left, "steps") as stage,
@@ -146,7 +146,7 @@ def fit(
     return keeper.history
 
 
-def _mend(network: keras.Model, batches: tf.data.Dataset) -> None:
+def _repair(network: keras.Model, batches: tf.data.Dataset) -> None:
     """Make Keras' fit work with several workers, in two places where Keras 3.15 does not.
 
     It would reduce a pair of images and labels over the workers to make the variables of

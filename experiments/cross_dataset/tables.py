@@ -82,7 +82,7 @@ def counts(config: Config, parts: Parts, task: Task, number: str) -> Table:
             rows.append(line(f"{NAMES[name]}, {part}", name, None, ours))
     columns = ["Images", *map(_spelt, task.classes), "Groups"]
     drawn = " The cells are synthetic." if config.synthetic_cells else ""
-    text = f"Group: cluster image, field, sitting or woman; near-duplicates are one group.{drawn}"
+    text = f"Group: cluster image, field, file-name group (Herlev) or woman; near-duplicates are one group.{drawn}"
     return table(number, "Images of each split", columns, rows, text, unit=COUNTS, spread="")
 
 

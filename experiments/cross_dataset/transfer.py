@@ -19,8 +19,12 @@ RESAMPLES = 2000
 
 
 def balanced_accuracy(said: Predictions, weights: Array) -> Array:
-    """Mean recall of the classes, each case's most probable one taken, for each draw of row weights, (draws,)."""
-    return confusion.balanced_accuracy(confusion.counts(said.labels, said.decisions, len(said.classes), weights))
+    """Mean recall of the classes, each case's most probable one taken, for each draw of row weights, (draws,).
+
+    NaN for a draw without one of the classes.
+    """
+    matrix = confusion.counts(said.labels, said.decisions, len(said.classes), weights)
+    return np.where(confusion.lost(matrix, said.labels), np.nan, confusion.balanced_accuracy(matrix))
 
 
 def auc(said: Predictions, weights: Array) -> Array:
@@ -108,7 +112,7 @@ def _measured(found: list[Predictions], seed: int) -> dict[str, Interval]:
             return {"balanced_accuracy": balanced_accuracy(said, weights), "slope": slope}
 
         points.append({"balanced_accuracy": balanced_accuracy(said, np.ones((1, len(said))))[0], "slope": start[0][0]})
-        count = RESAMPLES // len(found)
+        count = max(1, RESAMPLES // len(found))
         resampled.append(intervals.cluster_bootstrap(said.groups, statistics, resamples=count, seed=seed + at))
     groups, rows = len(set(found[0].groups)), len(found[0])
     results = {}

@@ -143,7 +143,8 @@ class Config(StudyConfig):
     """herlev: also show the network each cell's mask `*-d.bmp`, as three more channels (not in the paper; as Lin et al.
     2019 do). Tried on drawn masks, never on the original ones. Such a network is not exported."""
     protocol: Protocol = "as_published"
-    """as_published: at random by class (sec. 4.1.3); leak_free: no cluster image, field or sitting in two splits."""
+    """as_published: at random by class (sec. 4.1.3); leak_free: no cluster image, field or file-name group (Herlev) in
+    two splits."""
     folds: Count = 1
     """Folds of a cross-validation; 1: a single split."""
     validation_share: Share = 0.2

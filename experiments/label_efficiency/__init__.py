@@ -1,1 +1,1 @@
-"""No paper, a study of our own: how many labels self-supervised first weights save."""
+"""No paper, a study of our own: how many labels self-supervised initial weights save."""

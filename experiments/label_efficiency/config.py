@@ -16,7 +16,7 @@ from cervix_tf.study import Preset, RunRequest, published
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.rows import RowStatus
 
-TITLE = "Label efficiency of self-supervised first weights (our own study)"
+TITLE = "Label efficiency of self-supervised initial weights (our own study)"
 PUBLISHED = published.read(__file__)
 
 DataSet = Literal["sipakmed", "mobileodt"]

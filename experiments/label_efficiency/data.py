@@ -10,6 +10,7 @@ from cervix_tf.data.groups import groups_of
 from cervix_tf.data.importers import Imported
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.synthetic import pap_cells
+from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study.data import Splits
@@ -68,7 +69,7 @@ def labeled(train: Manifest, config: Config, draw: int) -> dict[int, Manifest]:
 
     The draw is the same for all networks, so that their differences are paired.
 
-    Raises `InputError` when a share lacks a class.
+    Raises `InputError` when a share lacks a class, or has too few labels for the folds of the linear evaluation.
     """
     known = train.where(train.rows["label"] != "")
     ends = sorted({*config.shares, 100})
@@ -79,4 +80,11 @@ def labeled(train: Manifest, config: Config, draw: int) -> dict[int, Manifest]:
     }  # fmt: skip
     classes = set(known.rows["label"])
     data.check_classes({f"{share} % of the labels": part for share, part in found.items()}, classes)
+    for share, part in found.items():
+        groups, most = len(set(groups_of(part.rows, "path"))), int(part.rows["label"].value_counts().max())
+        if min(groups, most) < config.folds:
+            raise InputError(
+                f"{share} % of the labels (seed {draw}): {groups} groups, at most {most} images of a class, which "
+                f"cannot be divided into {config.folds} folds; lower --folds or raise --shares"
+            )
     return found

@@ -51,6 +51,8 @@ def pooled(several: Sequence[Predictions], seed: int) -> dict[Score, Pooled]:
         for at, said in enumerate(several):
             matrix = confusion.counts(said.labels, said.decisions, len(said.classes), weights)
             found |= {(name, at): score(matrix) for name, score in OF_MATRIX.items()}
+            lost = confusion.lost(matrix, said.labels)
+            found["balanced_accuracy", at] = np.where(lost, np.nan, found["balanced_accuracy", at])
         return found
 
     values = statistics(np.ones((1, len(first))))

@@ -87,7 +87,7 @@ def note(config: Config) -> str:
     return (
         f"{cells}{config.network}, {config.images.height} x {config.images.width} pixels, frozen features; SimCLR from "
         f"{start}, {config.optimizer.epochs} epochs, federated as many rounds at {config.sites} sites. Mean over the "
-        f"seeds {', '.join(map(str, config.draws))} of labels, first weights and self-supervised learning, tested on "
+        f"seeds {', '.join(map(str, config.draws))} of labels, initial weights and self-supervised learning, tested on "
         "the same images. Interval: resampled test groups and, with replacement, seeds; of so few seeds it is likely "
         "too narrow."
     )

@@ -251,8 +251,8 @@ PUBLISHED_SMALL = replace(
     batch_hard=_sgd(20, 0.01, cosine=True),
     precision="auto",
 )
-"""The paper's networks, whose first weights are ImageNet's there; from random ones they train longer than those of the
-preset public."""
+"""The paper's networks, whose initial weights are ImageNet's there; from random ones they train longer than those of
+the preset public."""
 
 PRESETS = {
     "paper": Preset(PAPER, "as published, on your cervigrams: a CSV with path, label, woman, age in --data.root"),

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -91,14 +92,14 @@ def test_a_folder_of_visits_is_screened_at_once_but_for_those_whose_order_nobody
     until_told(page, "Screened 2 of 2.")
     told = page.locator("#cases tbody tr").all_inner_texts()
     assert [re.search(r"case \d+", row)[0] for row in told] == ["case 9", "case 10", "case 11", "case 12"]
-    assert "names that say acetic: 1 instead of 2" in told[2] and "2 images in this folder; a visit has 3" in told[3]
+    assert "1 file names match acetic, expected 2" in told[2] and "2 images in this folder; a visit has 3" in told[3]
     expected = runtime.probabilities(
         runtime.load(visit_run.tflite()), [[str(file) for file in files] for files in whole]
     )
     rows = shown(page)
     assert list(rows) == [f"all/case {at}" for at in (9, 10, 11, 12)]
     assert [row["problem"] for row in rows.values()][:2] == ["", ""]
-    assert "names that say acetic: 1 instead of 2" in rows["all/case 11"]["problem"]
+    assert "1 file names match acetic, expected 2" in rows["all/case 11"]["problem"]
     without = {name: cell for name, cell in rows["all/case 12"].items() if cell}
     assert without == {"input": "all/case 12", "problem": "2 images in this folder; a visit has 3"}
     for name, row in (("all/case 10", expected[0]), ("all/case 9", expected[1])):
@@ -131,6 +132,11 @@ def test_a_visit_that_lacks_views_is_screened_where_the_model_works_without_them
     np.testing.assert_allclose(
         probabilities(shown(page)["Visit 1"], model.contract.classes), expected[0], atol=TOLERANCE
     )
+    (black,) = visit(tmp_path / "all" / "c", picture, ["Lugol.png"])
+    cv2.imwrite(str(black), np.zeros((12, 9, 3), np.uint8))
+    choose(page, "#folder", black.parent)
+    until(page, "document.querySelector('#cases').innerText.includes('Lugol.png: all black')")
+    assert shown(page)["c"]["problem"] == "Lugol.png: all black, which stands for a missing view; leave it out"
     assert page.context.errors == []
 
 
@@ -296,7 +302,7 @@ def test_the_page_says_that_names_told_the_order_only_where_they_did(opened, tmp
     assert page.inner_text("#status").startswith("The file names do not say which view each image is")
     page.click("#next")
     choose(page, "#choose", visit(tmp_path / "w", picture, ["acetic_1.png", "acetic_2.png", "iodine.png"]))
-    assert page.inner_text("#status").startswith("The file names said which view each image is")
+    assert page.inner_text("#status").startswith("Images were assigned to views by file name")
 
 
 def test_a_score_and_its_threshold_are_told_with_the_decimals_that_tell_them_apart(opened, site, single_run, pictures):

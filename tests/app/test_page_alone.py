@@ -109,7 +109,7 @@ def test_a_browser_that_changes_pixels_is_told_so_and_screens_nothing(chromium, 
     assert "changes the pixels of images" in page.inner_text("#problem") and page.is_hidden("#result")
 
 
-def test_a_model_file_that_was_changed_on_the_server_is_refused(opened, chromium, site):
+def test_a_model_file_that_was_changed_on_the_server_is_refused(opened, site):
     (path,) = (site.folder / "single").glob("int8-*.tflite")
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     page = opened("single")

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cervix_tf.data import images, resizing, views
+from cervix_tf.data import images, resizing, views, walk
 from cervix_tf.errors import InputError
 from tests.app.browsing import choose, until_told
 
@@ -50,6 +50,26 @@ def test_what_python_refuses_the_page_refuses_and_says_why(opened, tmp_path, pic
     assert sorted(said) == sorted(names)
     assert "16 bits" in said["deep.png"] and "CMYK" in said["cmyk.jpg"] and "transparen" in said["clear.png"]
     assert all("damaged" in said[name] for name in ("cut.png", "cut.jpg", "changed.png"))
+
+
+def test_what_counts_as_an_image_by_name_is_what_python_counts(opened, tmp_path):
+    names = [f"{at}{ending}" for at, ending in enumerate((*walk.SUFFIXES, *walk.NOT_READ, ".txt", ".JPG", ""))]
+    names += ["@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "x/@EADIR/c.jpg", "SYNOphoto_thumb_M.jpg", "Thumbnails/i.jpg"]
+    names += ["__MACOSX/x/._a.jpg", ".thumbnails/k.jpg", "x/._m.jpg", "x/thumbs.jpg", "my SYNO_THUMB_.jpg"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = opened("single").evaluate(
+        """async (paths) => {
+            const {images} = await import('./picking.js');
+            return images(paths.map((path) => ({path}))).map(({path}) => path);
+        }""",
+        [f"Thumbnails/{name}" for name in names],  # the folder itself may be called anything
+    )
+    kept, left_out = walk.images(tmp_path)
+    not_read = [name for name, reason in left_out if "format that is not read" in reason]
+    assert sorted(found) == sorted(f"Thumbnails/{name}" for name in (*kept, *not_read))
+    assert {"x/thumbs.jpg", "my SYNO_THUMB_.jpg"} < set(kept) and len(found) == len(names) - 2 - 7
 
 
 def test_pixels_are_resized_by_the_project_s_one_definition(opened, picture):

@@ -11,6 +11,7 @@ import pytest
 
 from cervix_tf.data.importers import Options, load
 from cervix_tf.errors import InputError
+from tests.data.imported import picture, rows
 
 
 def cric(root: Path, width: int, height: int, as_json: bool = False) -> Path:
@@ -115,3 +116,39 @@ def test_cric_names_wrong_rows_lost_fields_and_points_outside(tmp_path: Path) ->
     assert [f"line {n}" in line for n, line in zip((6, 7, 8), lines, strict=True)] == [True] * 3
     with pytest.raises(InputError, match="name a folder for them with --crops"):
         load("cric", cric(tmp_path / "again", 1376, 1020))
+
+
+def test_cric_crops_are_grouped_by_field(tmp_path: Path) -> None:
+    for name in ("NILM/182_1.jpg", "HSIL/182_2.png", "scc/7_3.png"):
+        picture(tmp_path / name)
+    got = rows("cric_crops", tmp_path)
+    assert {(row["label"], row["group"]) for row in got.values()} == {
+        ("NILM", "field 182"),
+        ("HSIL", "field 182"),
+        ("SCC", "field 7"),
+    }
+
+
+def test_crops_that_somebody_else_made_are_a_group_each_which_is_said(tmp_path: Path) -> None:
+    for name in ("ASC-US/182_1.jpg", "ascus/cell (1).png", "ASC_H/augmented_0001.png", "Parabasal/1_1.png"):
+        picture(tmp_path / name)
+    got = load("cric_crops", tmp_path)
+    assert {(row["label"], row["group"]) for _, row in got.manifest.rows.iterrows()} == {
+        ("ASC-US", "field 182"),
+        ("ASC-US", "ASC-US/cell (1)"),
+        ("ASC-H", "ASC-H/augmented_0001"),
+    }
+    assert any(note.startswith("2 crops are not named <image_id>_<cell_id>") for note in got.notes)
+    assert [what for what, _ in got.left_out] == ["Parabasal/1_1.png"]
+
+
+def test_two_different_pictures_of_one_cric_field_are_refused(tmp_path: Path) -> None:
+    header = "image_id,image_filename,image_doi,cell_id,bethesda_system,nucleus_x,nucleus_y\n"
+    (tmp_path / "classifications.csv").write_text(f"{header}5,aa.png,d,11,HSIL,1,1\n")
+    picture(tmp_path / "a" / "aa.png")
+    picture(tmp_path / "b" / "AA.png")
+    imported = load("cric", tmp_path, Options(crops=tmp_path.parent / f"{tmp_path.name}-crops"))
+    assert imported.left_out == [("b/AA.png", "copy of a/aa.png")]
+    picture(tmp_path / "b" / "AA.png", gray=7)
+    with pytest.raises(InputError, match=r"a/aa\.png and .*b/AA\.png: two pictures with the same name"):
+        load("cric", tmp_path, Options(crops=tmp_path.parent / f"{tmp_path.name}-crops"))

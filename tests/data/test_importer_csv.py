@@ -9,8 +9,9 @@ import pytest
 from cervix_tf.data.__main__ import main
 from cervix_tf.data.importers import Options, load
 from cervix_tf.data.importers.csv import USUAL
+from cervix_tf.data.importing import tables
 from cervix_tf.errors import InputError
-from tests.data.imported import picture
+from tests.data.imported import picture, rows
 
 
 def own_table(root: Path, header: str = "file,Diag,subject", values: str = "HSIL,w1 LSIL,w2") -> Path:
@@ -122,3 +123,84 @@ def test_a_table_named_from_another_folder_is_said_to_be_looked_for_in_the_curre
     with pytest.raises(SystemExit):
         main(["import", "--help"])
     assert "relative to the current folder" in " ".join(capsys.readouterr().out.replace("\u2502", "").split())
+
+
+def test_csv_maps_the_users_columns_and_labels(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / "img" / name)
+    table = tmp_path / "mine.csv"
+    table.write_text("File Name;Diagnosis;woman;site;age\nimg\\a.jpg;HSIL;w1;NHS;31\nimg/b.jpg;;w1;;\n")
+    options = Options(path_column="file name", label_column="diagnosis", labels={"HSIL": "case"})
+    got = rows("csv", tmp_path, options)
+    assert [(row["label"], row["group"], row["site"]) for row in got.values()] == [
+        ("case", "w1", "NHS"),
+        ("", "w1", ""),
+    ]
+    assert got["img/a.jpg"]["age"] == 31
+
+
+@pytest.mark.parametrize("column", ["woman", "case"])
+def test_csv_says_how_many_rows_name_no_woman_where_some_do(tmp_path: Path, column: str) -> None:
+    for name in "abcde":
+        picture(tmp_path / f"{name}.png")
+    table = tmp_path / "mine.csv"
+
+    def notes(*women: str) -> list[str]:
+        named = zip("abcde", women, strict=True)
+        table.write_text("\n".join([f"path,label,{column}", *(f"{name}.png,x,{woman}" for name, woman in named)]))
+        return [note for note in load("csv", tmp_path).notes if "rows name no" in note]
+
+    assert notes("w1", "w1", "w1", "w2", "w2") == []
+    (said,) = notes("w1", "", "", "w2", "")
+    assert said.startswith(f"3 of 5 rows name no {column}: each counts as a different woman")
+
+
+@pytest.mark.parametrize("column", ["device", "scanner", "camera", "Microscope"])
+def test_csv_takes_the_device_from_its_column_and_refuses_to_guess_between_two(tmp_path: Path, column: str) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "mine.csv").write_text(f"path,label,{column}\na.jpg,x,Zeiss\nb.jpg,y,\n")
+    options = Options(device_column=column if column == "Microscope" else "")
+    found = rows("csv", tmp_path, options)
+    assert [found[name]["device"] for name in ("a.jpg", "b.jpg")] == ["Zeiss", ""]
+    (tmp_path / "mine.csv").write_text("path,label,scanner,camera\na.jpg,x,1,2\nb.jpg,y,1,2\n")
+    with pytest.raises(InputError, match="has a column scanner and a column camera; say which by --device-column"):
+        rows("csv", tmp_path)
+    assert rows("csv", tmp_path, Options(device_column="camera"))["a.jpg"]["device"] == "2"
+
+
+def test_csv_takes_a_manifest_s_own_column_for_the_group_and_refuses_to_guess_between_two(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "mine.csv").write_text("path,label,group\na.jpg,x,w1\nb.jpg,x,w1\n")
+    assert {row["group"] for row in rows("csv", tmp_path).values()} == {"w1"}
+    (tmp_path / "mine.csv").write_text("path,label,group,woman\na.jpg,x,1,w1\nb.jpg,x,2,w1\n")
+    with pytest.raises(InputError, match=r"mine\.csv: has a column woman and a column group; say which by --group-col"):
+        rows("csv", tmp_path)
+    assert {row["group"] for row in rows("csv", tmp_path, Options(group_column="woman")).values()} == {"w1"}
+
+
+def test_csv_reports_every_wrong_row_with_its_line(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "t.csv").write_text(
+        "path,case,view,age\na.jpg,c,green,old\na.jpg,c,green,3\n\n/etc/x.jpg,,,\n../x.jpg,,,\nb.jpg,,,\n,,,4\n"
+    )
+    with pytest.raises(InputError) as error:
+        load("csv", tmp_path)
+    said = str(error.value).splitlines()
+    assert [line.split(": ")[1] for line in said] == [f"line {n}" for n in (2, 3, 3, 5, 6, 7, 8)]
+    for word, line in zip(("age", "already", "already", "absolute", "..", "no such file", "empty"), said, strict=True):
+        assert word in line
+
+
+def test_a_table_that_is_not_utf8_or_ragged_is_refused_with_its_line(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_bytes("path,label\na.jpg,normal\nb.jpg,é\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"t\.csv: line 3: byte 0xe9 is not UTF-8"):
+        tables.read(table, ["path"])
+    table.write_text("path,label\na.jpg\nb.jpg,x,y\n")
+    with pytest.raises(InputError, match=r"line 2: 1 cells under 2 columns.*\n.*line 3: 3 cells"):
+        tables.read(table, ["path"])
+    table.write_text("file,label\n")
+    with pytest.raises(InputError, match="no column 'path'; there are file, label"):
+        tables.read(table, ["path"])

@@ -85,3 +85,42 @@ def test_mobileodt_applies_its_three_tables_and_leaves_ambiguous_names_alone(tmp
     (root / "fixed_labels_v2.csv").write_text("filename,old_label,new_label\n1.jpg,Type_2,Type_4\n")
     with pytest.raises(InputError, match="line 2: new_label 'Type_4'"):
         load("mobileodt", root)
+
+
+def corrected(root: Path, folder: str) -> Path:
+    for kind in (1, 2, 3):
+        for at in range(3):
+            picture(root / "train" / "train" / folder.format(kind) / f"{kind}{at}.jpg", gray=10 * kind + at)
+    (root / "fixed_labels_v2.csv").write_text(
+        "filename,old_label,new_label\n10.jpg,Type_1,Type_3\n20.JPG,type_2,Type_1\n99.jpg,Type_1,Type_2\n"
+    )
+    (root / "removed_files.csv").write_text("filename,old_label\n30.jpg,Type_3\n98.jpg,Type_1\n")
+    return root
+
+
+@pytest.mark.parametrize("folder", ["Type_{}", "type_{}", "TYPE_{}"])
+def test_the_corrections_reach_class_folders_in_any_case(folder: str, tmp_path: Path) -> None:
+    imported = load("mobileodt", corrected(tmp_path, folder))
+    assert imported.manifest.rows["label"].value_counts().to_dict() == {"Type_1": 3, "Type_2": 2, "Type_3": 3}
+    assert [(Path(what).name, why) for what, why in imported.left_out] == [("30.jpg", "listed in removed_files.csv")]
+    assert "fixed_labels_v2.csv: 2 labels corrected, 1 rows name no file of this copy" in imported.notes
+    assert "removed_files.csv: 1 rows name no file of this copy" in imported.notes
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "message"),
+    [
+        ("fixed_labels_v2.csv", "10.jpg,Type_1,Type_2", "line 5: new_label 'Type_2': .*10.jpg has 'Type_3' on line 2"),
+        (
+            "solution_stg1_release.csv",
+            "image_name,Type_1,Type_2,Type_3\n0.jpg,0,1,0\n0.JPG,1,0,0",
+            "is Type_1 here and",
+        ),
+    ],
+)
+def test_two_answers_for_one_file_are_refused(table: str, line: str, message: str, tmp_path: Path) -> None:
+    root = corrected(tmp_path, "Type_{}")
+    with (root / table).open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(InputError, match=message):
+        load("mobileodt", root)

@@ -1,10 +1,9 @@
-"""The tables and folders of data sets as people really have them: spreadsheets, banners, doubles, flat copies."""
+"""The tables of data sets as people really have them: spreadsheets, banners, repeated rows, odd spellings."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from cervix_tf.data import importers, manifest, tables
+from cervix_tf.data import importers, manifest
 from cervix_tf.data.importers import Options, load
 from cervix_tf.errors import InputError
 from tests.data.imported import picture
@@ -195,123 +194,6 @@ def test_a_banks_tables_may_have_other_names_or_lie_in_one_file(bank: Path) -> N
         load("iarc_colposcopy", bank)
 
 
-def sheet(path: Path, *rows: Sequence[object]) -> openpyxl.Workbook:
-    book = openpyxl.Workbook()
-    for row in rows:
-        book.active.append(list(row))
-    book.save(path)
-    return book
-
-
-def test_a_cell_of_a_spreadsheet_reads_as_people_see_it(tmp_path: Path) -> None:
-    import datetime
-
-    when = datetime.datetime(2020, 5, 17)
-    sheet(tmp_path / "t.xlsx", ["path", "age", "done", "day", "none"], ["a.jpg", 34.0, True, when, None], ["b", 34.5])
-    table = tables.read(tmp_path / "t.xlsx", ["path", "age", "done", "day", "none"])
-    assert list(zip(*table.cells, strict=True)) == [
-        ("a.jpg", "34", "TRUE", "2020-05-17", ""),
-        ("b", "34.5", "", "", ""),
-    ]
-
-
-def test_a_formula_without_its_value_is_refused_with_its_place(tmp_path: Path) -> None:
-    sheet(tmp_path / "t.xlsx", ["path", "label"], ["a.jpg", "=A1"])
-    with pytest.raises(InputError, match=r"t\.xlsx: sheet 'Sheet': B2 is a formula without a value"):
-        tables.read(tmp_path / "t.xlsx", ["path"])
-
-
-def test_two_sheets_with_the_table_are_refused_and_hidden_ones_do_not_count(tmp_path: Path) -> None:
-    book = sheet(tmp_path / "t.xlsx", ["path"], ["a.jpg"])
-    other = book.create_sheet("Old")
-    other.append(["path"])
-    book.save(tmp_path / "t.xlsx")
-    with pytest.raises(InputError, match="the sheets 'Sheet' and 'Old' both have"):
-        tables.read(tmp_path / "t.xlsx", ["path"])
-    other.sheet_state = "hidden"
-    book.save(tmp_path / "t.xlsx")
-    assert tables.read(tmp_path / "t.xlsx", ["path"]).column("path") == ["a.jpg"]
-
-
-def test_hostile_spreadsheets_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
-    def tampered(name: str, member: str, old: bytes, new: bytes) -> Path:
-        sheet(tmp_path / "sound.xlsx", ["path"], ["a.jpg"])
-        with zipfile.ZipFile(tmp_path / "sound.xlsx") as sound, zipfile.ZipFile(tmp_path / name, "w", 8) as bad:
-            for each in sound.namelist():
-                data = sound.read(each)
-                assert each != member or old in data
-                bad.writestr(each, data.replace(old, new, 1) if each == member else data)
-        return tmp_path / name
-
-    page = "xl/worksheets/sheet1.xml"
-    merged = b'</sheetData><mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>'
-    for path, message in (
-        (tampered("merged.xlsx", page, b"</sheetData>", merged), "merges 17,179,869,184 cells"),
-        (tampered("entity.xlsx", page, b"<worksheet", b'<!DOCTYPE x [<!ENTITY a "a">]><worksheet'), "defines entities"),
-        (tampered("large.xlsx", page, b"</worksheet>", b"</worksheet>" + bytes(2**27)), "too large once unpacked"),
-        (tampered("far.xlsx", page, b'r="A2"', b'r="XFD1048576"'), "reaches to row"),
-    ):  # fmt: skip
-        with pytest.raises(InputError, match=rf"{path.name}: .*{message}"):
-            tables.read(path, ["path"])
-    (tmp_path / "old.xlsx").write_bytes(b"\xd0\xcf\x11\xe0" + bytes(100))
-    with pytest.raises(InputError, match="has a password or is an old"):
-        tables.read(tmp_path / "old.xlsx", ["path"])
-    (tmp_path / "t.ods").write_bytes(b"")
-    with pytest.raises(InputError, match=r"save it as \.xlsx or as CSV"):
-        tables.read(tmp_path / "t.ods", ["path"])
-
-
-def mobileodt(root: Path, folder: str) -> Path:
-    for kind in (1, 2, 3):
-        for at in range(3):
-            picture(root / "train" / "train" / folder.format(kind) / f"{kind}{at}.jpg", gray=10 * kind + at)
-    (root / "fixed_labels_v2.csv").write_text(
-        "filename,old_label,new_label\n10.jpg,Type_1,Type_3\n20.JPG,type_2,Type_1\n99.jpg,Type_1,Type_2\n"
-    )
-    (root / "removed_files.csv").write_text("filename,old_label\n30.jpg,Type_3\n98.jpg,Type_1\n")
-    return root
-
-
-@pytest.mark.parametrize("folder", ["Type_{}", "type_{}", "TYPE_{}"])
-def test_the_corrections_reach_class_folders_in_any_case(folder: str, tmp_path: Path) -> None:
-    imported = load("mobileodt", mobileodt(tmp_path, folder))
-    assert imported.manifest.rows["label"].value_counts().to_dict() == {"Type_1": 3, "Type_2": 2, "Type_3": 3}
-    assert [(Path(what).name, why) for what, why in imported.left_out] == [("30.jpg", "listed in removed_files.csv")]
-    assert "fixed_labels_v2.csv: 2 labels corrected, 1 rows name no file of this copy" in imported.notes
-    assert "removed_files.csv: 1 rows name no file of this copy" in imported.notes
-
-
-@pytest.mark.parametrize(
-    ("table", "line", "message"),
-    [
-        ("fixed_labels_v2.csv", "10.jpg,Type_1,Type_2", "line 5: new_label 'Type_2': .*10.jpg has 'Type_3' on line 2"),
-        (
-            "solution_stg1_release.csv",
-            "image_name,Type_1,Type_2,Type_3\n0.jpg,0,1,0\n0.JPG,1,0,0",
-            "is Type_1 here and",
-        ),
-    ],
-)
-def test_two_answers_for_one_file_are_refused(table: str, line: str, message: str, tmp_path: Path) -> None:
-    root = mobileodt(tmp_path, "Type_{}")
-    with (root / table).open("a") as file:
-        file.write(f"{line}\n")
-    with pytest.raises(InputError, match=message):
-        load("mobileodt", root)
-
-
-def test_two_different_pictures_of_one_cric_field_are_refused(tmp_path: Path) -> None:
-    header = "image_id,image_filename,image_doi,cell_id,bethesda_system,nucleus_x,nucleus_y\n"
-    (tmp_path / "classifications.csv").write_text(f"{header}5,aa.png,d,11,HSIL,1,1\n")
-    picture(tmp_path / "a" / "aa.png")
-    picture(tmp_path / "b" / "AA.png")
-    imported = load("cric", tmp_path, Options(crops=tmp_path.parent / f"{tmp_path.name}-crops"))
-    assert imported.left_out == [("b/AA.png", "copy of a/aa.png")]
-    picture(tmp_path / "b" / "AA.png", gray=7)
-    with pytest.raises(InputError, match=r"a/aa\.png and .*b/AA\.png: two pictures with the same name"):
-        load("cric", tmp_path, Options(crops=tmp_path.parent / f"{tmp_path.name}-crops"))
-
-
 def images_and_table(root: Path, content: str) -> Path:
     for at in range(4):
         picture(root / "img" / f"p{at}.jpg", gray=10 * at)
@@ -385,57 +267,6 @@ def test_a_label_that_is_a_class_in_another_spelling_is_said_to_be_it() -> None:
     first, second = str(caught.value).splitlines()
     assert first == ("m.csv: 0.jpg: label 'CIN1 ' is not among the classes normal, cin1 (2 such rows); write it 'cin1'")
     assert "label 'other'" in second and "fix the label" in second
-
-
-def test_a_flat_copy_imports_as_folder_with_groups_from_its_names(tmp_path: Path) -> None:
-    for name in ("Dyskeratotic_flat/001_01.bmp", "Dyskeratotic_flat/001_02.bmp", "Parabasal_flat/002_01.bmp"):
-        picture(tmp_path / name)
-    rows = load("folder", tmp_path, Options(group_pattern=r"(\d+)_\d+")).manifest.rows
-    assert list(zip(rows["label"], rows["group"], strict=True)) == [
-        ("Dyskeratotic", "001"),
-        ("Dyskeratotic", "001"),
-        ("Parabasal", "002"),
-    ]
-    by_class = load("folder", tmp_path, Options(group_pattern=r"(\w+/\d+)_\d+")).manifest.rows
-    assert set(by_class["group"]) == {"Dyskeratotic_flat/001", "Parabasal_flat/002"}
-
-
-def test_a_small_copy_keeps_its_split_and_class(tmp_path: Path) -> None:
-    for name in ("train_mini/Type_1_mini/1.jpg", "train_mini/Type_2_mini/2.jpg", "test_mini/Type_1_mini/3.jpg"):
-        picture(tmp_path / name)
-    imported = load("folder", tmp_path)
-    rows = imported.manifest.rows
-    assert list(zip(rows["path"].str[-5:], rows["split"], rows["label"], strict=True)) == [
-        ("3.jpg", "test", "Type_1"),
-        ("1.jpg", "train", "Type_1"),
-        ("2.jpg", "train", "Type_2"),
-    ]
-    assert any("every class folder ends in _mini" in note for note in imported.notes)
-    renamed = load("folder", tmp_path, Options(labels={"Type_1_mini": "one"})).manifest.rows
-    assert set(renamed["label"]) == {"one", "Type_2"}
-
-
-def test_an_ending_that_not_every_class_folder_has_stays(tmp_path: Path) -> None:
-    picture(tmp_path / "cells_flat" / "a.jpg")
-    picture(tmp_path / "cells_round" / "b.jpg")
-    assert set(load("folder", tmp_path).manifest.rows["label"]) == {"cells_flat", "cells_round"}
-
-
-@pytest.mark.parametrize(
-    ("pattern", "message"),
-    [
-        (r"(\d+)_\d+", r"x/odd\.jpg: --group-pattern .* does not match 'odd'"),
-        (r"(\d*)_?\w+", r"x/odd\.jpg: --group-pattern .* does not match 'odd'"),  # an empty group is none
-        (r"\d+", "has 0 groups in parentheses"),
-        (r"(\d+)_(\d+)", "has 2 groups"),
-        (r"(\d+", "is not a regular expression"),
-    ],
-)
-def test_a_pattern_that_gives_an_image_no_group_is_refused(pattern: str, message: str, tmp_path: Path) -> None:
-    picture(tmp_path / "x" / "1_2.jpg")
-    picture(tmp_path / "x" / "odd.jpg")
-    with pytest.raises(InputError, match=message):
-        load("folder", tmp_path, Options(group_pattern=pattern))
 
 
 @pytest.mark.parametrize("name", [name for name in importers.NAMES if name != "folder"])

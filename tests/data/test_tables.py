@@ -183,7 +183,7 @@ def test_whatever_the_bytes_of_a_spreadsheet_are_they_are_an_input_error(content
         tables.read(path, ["path"])
 
 
-def test_nothing_that_is_written_begins_as_a_formula(tmp_path: Path) -> None:
+def test_nothing_that_is_written_begins_as_a_formula() -> None:
     cells = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "plain", "", "it's"]
     text = tables.csv_text(pd.DataFrame({"group": cells, "age": [1.5, None, -2.0, 0.1, 1e-5, 1 / 3, 7, 8, 9]}))
     lines = text.splitlines()[1:]

@@ -31,7 +31,7 @@ RIGHT = {  # each in the order of VIEWS
     "in full-width digits and other scripts": ["\uff11", "\u0662", "3", "4", "5", "6", "10"],
 }  # fmt: skip
 OPEN = {
-    "a kind twice": (["green", "green 2", "1", "2", "3", "4", "5"], "names that say green: 2 instead of 1"),
+    "a kind twice": (["green", "green 2", "1", "2", "3", "4", "5"], "2 file names match green, expected 1"),
     "two kinds in a name": (["green iodine", "1", "2", "3", "4", "5", "6"], "'green iodine.jpg' says green and iodine"),
     "one named and several kinds left": (["green", "1", "2", "3", "4", "5", "6"], "does not name a view, others do"),
     "equal but for zeros": (["1", "01", "2", "3", "4", "5", "6"], "'01.jpg' and '1.jpg' differ only in"),
@@ -46,7 +46,7 @@ OPEN = {
     ),
     "numbers that no view has": (
         ["acetic_7", "acetic_8", "acetic_9", "x", "y", "green", "iodine"],
-        "names that say acetic: 3 instead",
+        "3 file names match acetic, expected",
     ),
 }
 

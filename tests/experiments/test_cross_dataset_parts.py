@@ -217,6 +217,15 @@ def test_the_drop_is_paired_by_case_and_in_balanced_accuracy():
     assert same.value == 0 and same.low is None
 
 
+def test_resamples_without_a_class_say_nothing_of_balanced_accuracy():
+    truth = [True] * 3 + [False] * 37
+    blind, perfect = said([0.1] * 36 + [0.9] * 4, truth), said(np.where(truth, 0.9, 0.1).tolist(), truth)
+    (found, _) = transfer._measured([blind], seed=0).values()
+    assert found.high < 0.5 and "undefined, left out" in found.method  # without positives it would be 33 of 37
+    apart = transfer.difference(perfect, said([0.1] * 40, truth), seed=0)
+    assert apart.value == 0.5 and "the same in over 95%" in apart.method
+
+
 def pool(count=200, groups=lambda at: f"local {at}", seed=3):
     """Local cases whose score ranks them well but is too low: one half misses most positives."""
     rng = np.random.default_rng(seed)

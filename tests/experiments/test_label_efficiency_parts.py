@@ -66,6 +66,15 @@ def test_a_share_that_lacks_a_class_is_refused():
         data.labeled(listed(30), MOBILEODT, draw=0)
 
 
+@pytest.mark.parametrize(("size", "said"), [(3, r"6 groups, at most 9 images"), (1, r"16 groups, at most 8 images")])
+def test_a_share_with_fewer_labels_than_folds_is_refused_with_both_numbers(size, said):
+    train = listed(300, size=size)
+    with pytest.raises(
+        InputError, match=rf"5 % of the labels \(seed 0\): {said} of a class, which cannot be divided into"
+    ):
+        data.labeled(train, replace(MOBILEODT, folds=20), draw=0)
+
+
 def test_images_without_a_label_are_learned_from_unless_they_resemble_a_test_image():
     groups = [f"g{at}" for at in range(300)]
     parts = data.split(listed(unlabeled=[*groups, "alone"]), MOBILEODT)["mobileodt"]
@@ -186,6 +195,13 @@ def test_balanced_accuracy_counts_every_class_alike():
     found = measures.pooled([one_class, one_class], seed=0)
     assert found["accuracy"].value == pytest.approx(1 / 2)
     assert found["balanced_accuracy"].value == pytest.approx(1 / 3)
+
+
+def test_resamples_without_a_class_say_nothing_of_balanced_accuracy():
+    truth = [0] * 57 + [1, 1, 2]  # a resample without class 2 would have two thirds
+    found = measures.pooled([said(truth, truth, [str(at) for at in range(60)])], seed=0)["balanced_accuracy"]
+    assert np.isnan(found.resampled).mean() > 0.3 and set(found.resampled[~np.isnan(found.resampled)]) == {1}
+    assert not np.isnan(measures.pooled([said(RIGHT, TRUTH, GROUPS)], seed=0)["accuracy"].resampled).any()
 
 
 def test_the_interval_holds_the_draws_too():

@@ -65,7 +65,7 @@ def out(tmp_path_factory):
     return tmp_path_factory.mktemp("saved_models")
 
 
-def test_table_1_alone_trains_nothing(folder, tmp_path, capsys):
+def test_table_1_alone_trains_nothing(folder, tmp_path):
     run(folder, tmp_path, "--tables", "1")
     done = RunDir(tmp_path / "metric_learning" / "paper")
     (table,) = json.loads(done.tables.read_text())

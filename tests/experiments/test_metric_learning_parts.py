@@ -131,7 +131,10 @@ def test_the_papers_own_three_parts_are_kept_and_val1_comes_out_of_train():
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (images(40, split=("train", "test")), r"column split names test, train; give train, val1, val2, test"),
+        (
+            images(40, split=("train", "test")),
+            r"column split names test, train; give exactly the names \(train, val1, val2, test\)",
+        ),
         (images(40, split=("train", "val1", "val2", "test")), "has no (case|control); ask for larger shares"),
         (images(6), "part .* (gets no rows|has no)"),
     ],

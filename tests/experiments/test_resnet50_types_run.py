@@ -71,7 +71,7 @@ def test_a_run_writes_everything_that_users_take_away(finished):
     assert contract.read(finished.contract).synthetic
 
 
-def test_the_difference_between_the_protocols_is_a_result_with_an_interval(finished, capsys):
+def test_the_difference_between_the_protocols_is_a_result_with_an_interval(finished):
     found = {table["number"]: table for table in json.loads(finished.tables.read_text())}
     assert list(found) == [1, 2, "Leak"]
     published, free = (predictions.read(place.predictions) for place in (finished.row("as_published"), finished))

@@ -125,7 +125,7 @@ def test_rows_that_cannot_tell_are_refused():
         recalibration.fitted(drawn(5), "temperature")
     sure = np.tile([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05]], (15, 1))
     right = predictions.from_arrays(map(str, range(30)), sure, CLASSES, labels=["normal", "low"] * 15)
-    with pytest.raises(InputError, match="right on all of them, and"):
+    with pytest.raises(InputError, match="right on every row, so the best confidence is unbounded"):
         recalibration.fitted(right, "temperature")
     with pytest.raises(InputError, match=r"0 validation rows of 'high'.*--calibrate temperature"):
         recalibration.fitted(right, "vector")

@@ -278,6 +278,21 @@ def test_resamples_without_one_of_the_classes_are_left_out_of_macro_metrics():
     assert "the same in over 95%" in found["method"]
 
 
+def test_resamples_without_one_of_two_classes_are_left_out_of_every_metric_that_needs_both():
+    labels = [1] * 2 + [0] * 22
+    decided = np.array([1, 1, 1] + [0] * 21)
+    p = predictions.from_arrays(
+        map(str, range(24)), 0.1 + 0.8 * np.eye(2)[decided], ("a", "b"), labels=["ab"[at] for at in labels]
+    )
+    found = classification.summary(p, positive=["b"], resamples=2000)
+    whole, two = found["metrics"], found["binary"]["metrics"]
+    for name in ("macro_f1", "macro_precision", "cohens_kappa"):
+        assert (two[name]["low"], two[name]["high"]) == (whole[name]["low"], whole[name]["high"])
+        assert two[name]["low"] > 0
+    assert whole["quadratic_kappa"]["low"] > 0  # with one class left it would be 0, whatever the model does
+    assert two["f1"]["low"] == found["per_class"]["b"]["f1"]["low"] > 0
+
+
 def test_the_mean_of_both_rates_has_one_interval_by_either_of_its_names():
     labels = ["b"] * 2 + ["a"] * 78  # one group of b: a third of the resamples have none
     called = np.where(np.arange(80) % 20 == 9, 0.9, 0.1)

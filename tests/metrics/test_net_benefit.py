@@ -44,6 +44,11 @@ def test_a_model_that_knows_nothing_gains_nothing():
     assert max(each["gain"]["value"] for each in found) <= 1e-12
 
 
-def test_without_a_positive_row_nothing_is_defined():
-    (point,) = net_benefit.curve(of([0.1, 0.2], [0, 0]), positive=["yes"], thresholds=[0.5], resamples=100)
+def test_without_a_positive_row_every_treatment_is_a_loss_but_at_a_given_prevalence_nothing_is_known():
+    healthy = of([0.1, 0.9, 0.2, 0.8], [0, 0, 0, 0])
+    (point,) = net_benefit.curve(healthy, positive=["yes"], thresholds=[0.2], resamples=100)
+    assert point["model"]["value"] == pytest.approx(-3 / 4 * 0.2 / 0.8)
+    assert point["treat_all"]["value"] == pytest.approx(-0.2 / 0.8)
+    assert point["gain"]["value"] == pytest.approx(-3 / 4 * 0.2 / 0.8) and point["model"]["low"] is not None
+    (point,) = net_benefit.curve(healthy, positive=["yes"], prevalence=0.1, thresholds=[0.2], resamples=100)
     assert point["model"]["value"] is None

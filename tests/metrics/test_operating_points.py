@@ -89,6 +89,21 @@ def test_without_a_false_alarm_the_predictive_value_is_not_certain():
     assert found["positive_likelihood_ratio"]["value"] is None
 
 
+@pytest.mark.parametrize("alarms", [1, 2])
+def test_a_likelihood_ratio_that_is_infinite_in_many_resamples_has_no_low_upper_end(alarms):
+    truth = np.arange(200) < 100  # 80 of 100 found, 1 or 2 of 100 called by mistake
+    called = (np.arange(200) < 80) | (np.arange(200) >= 200 - alarms)
+    found = operating_points.measured(of(called / 2, truth), called, positive=POSITIVE, prevalence=0.05)
+    ratio = found["positive_likelihood_ratio"]
+    assert ratio["value"] == pytest.approx(80 / alarms) and ratio["low"] < 20
+    logarithm = np.sqrt(0.2 / 80 + (1 - alarms / 100) / alarms)  # Simel et al. 1991
+    assert ratio["high"] > 80 / alarms * np.exp(1.96 * logarithm) and np.isfinite(ratio["high"])
+    few = operating_points.measured(
+        of((truth ^ (np.arange(200) % 10 == 0)) / 2, truth), truth ^ (np.arange(200) % 10 == 0), positive=POSITIVE
+    )["positive_likelihood_ratio"]  # 10 false alarms: hardly a resample without any
+    assert few["method"].startswith("bootstrap") and "undefined" not in few["method"]
+
+
 def test_a_rate_without_an_interval_leaves_what_follows_from_it_without_one():
     truth = np.arange(14) < 10  # every positive is found; all negatives are images of one woman
     groups = [f"woman {min(at, 10)}" for at in range(14)]

@@ -141,6 +141,20 @@ def test_images_of_a_case_must_agree_on_the_label():
         predictions.aggregate(mixed)
 
 
+def test_cases_that_share_a_name_across_women_are_refused_and_not_one_case():
+    ids, halves = ["1.jpg", "2.jpg", "3.jpg"], np.full((3, 2), 0.5)
+    two = predictions.from_arrays(
+        ids, halves, ("a", "b"), cases=["visit 1", "visit 1", "x"], groups=["ann", "beth", "ann"]
+    )
+    with pytest.raises(
+        InputError, match=r"case 'visit 1': its rows have several values of group \('ann', 'beth'\); give"
+    ):
+        predictions.aggregate(two)
+    named = predictions.from_arrays(ids, halves, ("a", "b"), cases=["2.jpg", "", "x"], groups=["ann", "beth", "ann"])
+    with pytest.raises(InputError, match=r"case '2\.jpg': is also the id of a row without a case"):
+        predictions.aggregate(named)
+
+
 def test_ages_fall_into_bins_and_views_into_kinds():
     p = of_visits()
     assert {name: part.table["id"].tolist() for name, part in strata(p, "age").items()} == {

@@ -75,6 +75,11 @@ def test_always_the_same_is_no_certainty():
     assert never["method"] == "Clopper-Pearson 95% of 3 groups: all rows agree"
 
 
+def test_cases_that_share_a_name_across_women_are_refused():
+    with pytest.raises(InputError, match=r"case 'visit 1': its rows have several values of group \('ann', 'beth'\)"):
+        measured(of([0, 1, 0], ["visit 1", "visit 1", "visit 2"], ["ann", "beth", "ann"]))
+
+
 def test_without_two_images_of_a_case_there_is_nothing_to_compare():
     with pytest.raises(InputError, match="no case has two images"):
         measured(of([0, 1], ["a", "b"]))

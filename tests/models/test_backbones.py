@@ -48,8 +48,6 @@ PREPROCESSING = {
     "xception": keras.applications.xception,
 }
 
-OURS = tuple(name for name, made in catalog.NETWORKS.items() if not made.file)
-
 # One a builder and normalization; the rest are lines of a table.
 QUICK = ("deit_tiny", "densenet121", "googlenet", "mobilenet_v2", "resnet18", "shufflenet_v2_x0_5", "vgg11", "vgg19")
 SLOW = tuple(pytest.param(name, marks=pytest.mark.slow) for name in catalog.NAMES if name not in QUICK)

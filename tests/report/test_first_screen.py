@@ -108,7 +108,7 @@ def test_the_error_of_the_most_probable_class_is_not_taken_for_that_of_the_opera
 
 def test_doubt_that_finds_no_errors_is_said_to_say_little():
     curve = [{"deferred": share, "n": 9, "error": {"value": 0.5, "low": 0.4, "high": 0.6}} for share in (0.0, 0.2)]
-    assert first_screen.screen(metrics_of(made_up()), (), curve).silent[0].endswith("its doubt says little here.")
+    assert first_screen.screen(metrics_of(made_up()), (), curve).silent[0].endswith("its uncertainty says little here.")
     unknown = first_screen.screen(metrics_of(made_up()), (), ())
     assert unknown.silent[0] == "When it is unsure. How much it helps to defer such cases was not measured here."
 

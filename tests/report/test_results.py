@@ -88,6 +88,16 @@ def test_a_marked_number_that_no_result_has_is_an_error(tmp_path, run, pointer):
         results.with_cells(f"<!-- cell demo.json; {pointer} --><!-- end -->", tmp_path)
 
 
+def test_a_marked_number_that_two_lines_of_a_row_have_is_an_error(tmp_path, run):
+    found = read_json(run.tables)
+    (line,) = found[0]["rows"]
+    write_json(run.tables, [{**found[0], "rows": [line | {"row": "best"}, line | {"row": "best", "name": "Second"}]}])
+    results.update(run, tmp_path, "demo")
+    with pytest.raises(InputError, match="has 2 lines of the row 'best'; give the name of one: 'Ensemble', 'Second'"):
+        results.with_cells("<!-- cell demo.json; 6; best; Accuracy --><!-- end -->", tmp_path)
+    assert "80.0" in results.with_cells("<!-- cell demo.json; 6; Second; Accuracy --><!-- end -->", tmp_path)
+
+
 def test_a_name_that_is_no_file_name_is_refused(tmp_path, run):
     with pytest.raises(InputError, match="lower-case letters"):
         results.update(run, tmp_path, "../demo")

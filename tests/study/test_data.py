@@ -7,6 +7,7 @@ import pytest
 from cervix_tf.config import Source
 from cervix_tf.data import manifest
 from cervix_tf.data.importers import Imported
+from cervix_tf.data.importing import files
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, write_json
 from cervix_tf.study import data
@@ -78,7 +79,7 @@ def test_a_prescribed_split_is_taken_as_it_is_and_another_one_refused():
         "train": 1,
         "test": 1,
     }
-    with pytest.raises(InputError, match=r"names test, train; give train, validation, test, or leave it empty"):
+    with pytest.raises(InputError, match=r"names test, train; give exactly the names \(train, valid"):
         data.prescribed(images, ("train", "validation", "test"))
     empty = replace(images, rows=images.rows.assign(split=""))
     assert data.prescribed(empty, ("train", "test")) == {}
@@ -174,6 +175,24 @@ def test_images_of_another_kind_of_view_are_not_read(tmp_path):
     found = Imported(manifest.from_records(views, tmp_path), [], [])
     kept = data.read(Source(root=tmp_path), "IARC", lambda root: found, LABEL_MAP, out, view="acetic")
     assert list(kept.rows["label"]) == ["control", "case"]
+
+
+def test_images_that_were_replaced_under_their_names_are_refused_however_often_the_run_was_begun(tmp_path):
+    records = []
+    for name in ("a.png", "b.png", "c.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
+        records.append({"path": name, "sha256": files.sha256(tmp_path / name), "label": "normal"})
+    records[2]["sha256"] = ""  # of which nothing is known
+    images, out = manifest.from_records(records, tmp_path), RunDir(tmp_path / "run")
+    out.root.mkdir()
+    write_json(out.environment, {})
+    data.check(images, out)
+    for name in ("b.png", "c.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 9, np.uint8))
+    with pytest.raises(
+        InputError, match=r"^.*b\.png: has changed: its SHA-256 is \w{16}\.\.\., in the manifest \w{16}\.\.\.;.*$"
+    ):
+        data.check(images, out)
 
 
 def test_a_class_of_which_no_image_can_be_read_is_not_left_out_without_a_word(tmp_path):

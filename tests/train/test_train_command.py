@@ -86,6 +86,10 @@ def test_one_size_sets_both_sides(finished):
         (["--network", "resnet1"], "--network resnet1: no such network; choose from alexnet"),
         (["--data-description", "two\nlines"], "--data-description two\nlines: must be one line of text"),
         (["--positive", "cancer"], "--positive cancer: is not one of the classes benign, malignant, unclear"),
+        (
+            ["--positive", "benign", "malignant", "unclear"],
+            "--positive benign malignant unclear: names every class; name",
+        ),
     ],
 )
 def test_wrong_options_end_in_one_line_before_anything_is_trained(folder, words, message, capsys):

@@ -67,8 +67,7 @@ async function screenAll(some, follow = () => {}) {
 
 /** Files {file, path} from anywhere: into the visit `one`, shown when they were asked for, or as cases of their own. */
 function take(files, one) {
-  const chosen = images(files.map(({file}) => file));
-  const kept = files.filter(({file}) => chosen.includes(file));
+  const kept = images(files);
   if (!kept.length) return complain(text("no_images"));
   const visits = several && kept.some(({path}) => path.includes("/"));
   if (several && !visits) {

@@ -1,5 +1,6 @@
 // The cases of this session, which live in memory alone, and how they are screened.
 
+import {Refused} from "./headers.js";
 import {load, onGraphics} from "./network.js";
 import {decode, resized} from "./pixels.js";
 import {measured, problems} from "./quality.js";
@@ -64,7 +65,9 @@ export async function screen(one) {
     for (const [at, file] of used.entries()) {
       if (!file) continue; // its pixels stay black
       try {
-        const image = resized(await decode(file), {height, width}, supersampling);
+        const decoded = await decode(file);
+        if (contract.missing_views && decoded.rgb.every((value) => value === 0)) throw new Refused("image_black");
+        const image = resized(decoded, {height, width}, supersampling);
         pixels.set(image, at * height * width * 3);
         quality.push(...faults(image, contract.views[at] ?? ""));
       } catch (error) {

@@ -2,13 +2,19 @@
 
 import {cases, created, lacking, listed, needed} from "./cases.js";
 import {compare} from "./names.js";
-import {contract, text} from "./text.js";
+import {app, contract, text} from "./text.js";
 import {assign, assignSome, named, Untold, viewOf} from "./views.js";
 
-const IMAGE = /\.(jpe?g|png|bmp|tiff?|heic|webp|gif)$/i;
+const {endings, made_by_systems, thumbnail} = app.images; // as in cervix_tf/data/walk.py
+const THUMBNAIL = new RegExp(`^${thumbnail}`, "i");
+const strange = (part) => part.startsWith(".") || made_by_systems.includes(part.toLowerCase()) || THUMBNAIL.test(part);
 
-/** Files that a folder holds which are images by their name; thumbnails of systems are none. */
-export const images = (files) => files.filter(({name}) => IMAGE.test(name) && !name.startsWith("."));
+/** Those of {file, path} that are images by name; what operating systems and network drives make is left out, but not
+ * for the name of the folder that was chosen. */
+export function images(files) {
+  const named = ({path}) => endings.some((ending) => path.toLowerCase().endsWith(ending));
+  return files.filter((each) => named(each) && !each.path.replace(/^[^/]*\//, "").split("/").some(strange));
+}
 
 /** {file, path} of what was dropped, folders opened; path is that below the dropped one. */
 export async function dropped(items) {

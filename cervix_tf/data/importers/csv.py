@@ -63,9 +63,15 @@ def read(root: Path, options: Options) -> ImportedRecords:
             remedy = f"case {values['case']!r} has this view on {first} already; number them"
             wrong(at, columns["view"], values["view"], remedy)
         values["label"] = options.labels.get(values["label"], values["label"])
+        values["split"] = labels.SPLITS.get(values["split"].lower(), values["split"])
         found.add(path, **{**values, "group": values["group"] or values["case"] or path})
     tables.refuse(problems, str(table.path))
     files.note_twins(list(lines), found)
+    if strange := sorted({str(record["split"]) for record in found.records} - {"", *labels.SPLITS.values()}):
+        found.notes.append(
+            f"the column {columns['split']} names {tables.listed(strange, 'splits')}: training takes train, validation "
+            "and test; rename them, or leave the column out to have a split drawn"
+        )
     alone = sum(record["group"] == record["path"] for record in found.records)
     if alone and any(table.has(columns[column]) for column in ("group", "case")):
         named = columns["group"] if table.has(columns["group"]) else columns["case"]

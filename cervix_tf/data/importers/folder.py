@@ -22,15 +22,6 @@ from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
 
 LAYOUT = "images in class folders"
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 _COPY = re.compile(r"[_ -](flat|mini)$", re.IGNORECASE)
 
 
@@ -45,7 +36,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
     pattern = _pattern(options.group_pattern)
     folders = {path: list(PurePosixPath(path).parts[:-1]) for path in paths}
     for path, parts in folders.items():
-        split = _SPLITS.get(_COPY.sub("", parts[0]).casefold(), "") if parts else ""
+        split = labels.SPLITS.get(_COPY.sub("", parts[0]).casefold(), "") if parts else ""
         if split:
             parts.pop(0)
         name = parts[0] if parts else ""
@@ -61,7 +52,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
         record["label"] = options.labels.get(label, options.labels.get(plain[label], plain[label]))
     if copied:
         found.notes.append(f"every class folder ends in {' or '.join(sorted(endings))}: left out of the labels")
-    inner = [path for path, parts in folders.items() if any(part.casefold() in _SPLITS for part in parts[1:])]
+    inner = [path for path, parts in folders.items() if any(part.casefold() in labels.SPLITS for part in parts[1:])]
     if inner:
         found.notes.append(
             f"{len(inner)} images are in folders called train, test or the like below their class folder (first: "
@@ -103,7 +94,7 @@ def _group(path: str, pattern: re.Pattern[str], root: Path) -> str:
     match = pattern.fullmatch(name)
     if match is None or not match[1]:
         raise InputError(
-            f"{root / path}: --group-pattern {pattern.pattern!r} does not match {name!r}; fix the pattern so that it "
+            f"{root / path}: --group-pattern '{pattern.pattern}' does not match {name!r}; fix the pattern so that it "
             "matches every image's name without its ending, or move this file"
         )
     return match[1]

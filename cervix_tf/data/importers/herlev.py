@@ -2,9 +2,9 @@
 
 `smear2005/New database pictures/<class>/AAAAAAAAA-BBBBBBBBB-CCC.BMP`; the class folders are
 spelt as in the original (`normal_superficiel`). `*-d.bmp`, in any case, are masks and are
-left out. No patient or smear is given. Cells whose names begin with the same nine
-digits come from one sitting at the microscope, often from one picture, so those digits
-are the group; a file without such a name is its own group. See the data sheet.
+left out. No patient or smear is given. The first nine digits of a name are the group;
+what they count is not documented (see the data sheet). A file without such a name is
+its own group.
 """
 
 from __future__ import annotations

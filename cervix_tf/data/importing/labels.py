@@ -8,6 +8,17 @@ from pathlib import Path
 from cervix_tf.data.importing import tables
 from cervix_tf.errors import InputError
 
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""Lower-case names that people give to splits, and ours."""
+
 
 def check(told: Mapping[str, str], there: Collection[str], source: Path) -> None:
     """Raise `InputError` where `told` renames a label that is not `there`: a slip would leave the label as it was."""
