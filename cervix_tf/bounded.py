@@ -33,6 +33,12 @@ class Unreadable(ValueError):
     """What is wrong with the bytes, in a few words; whoever knows what they are for adds file and remedy."""
 
 
+def check_model(size: int) -> None:
+    """Raise `Unreadable` for more bytes than a model has."""
+    if size > MODEL_BYTES:
+        raise Unreadable(f"over {MODEL_BYTES:,} bytes; no exported model is that large")
+
+
 def size(path: Path) -> int:
     """Bytes of a regular file. Raises `Unreadable` for a device, a pipe or a folder, FileNotFoundError as usual."""
     try:

@@ -30,6 +30,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 """auto: bfloat16 where the hardware supports it, else float32; chosen when a run starts."""
 Phi = Literal["x", "x^3", "exp(x)", "exp(10x)", "exp(100x)"]
 """How class weights grow with the error rate (see `cervix_tf.losses.dynamic_weights`)."""
+MOST_SUPERSAMPLING = 8
+"""Samples along each side of a resized pixel; a contract that asks for more is refused too."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Images:
     cache: Literal["none", "memory", "disk"] = "none"
     """Keep decoded images (about 0.9 MB each at 480 x 640), so that every epoch after the first skips decoding. On
     disk, they are in the user's cache folder (~/.cache/cervix_tf, or CERVIX_TF_CACHE), which nobody else can read."""
-    supersampling: Annotated[int, Range(1, 8)] = 1
+    supersampling: Annotated[int, Range(1, MOST_SUPERSAMPLING)] = 1
     """Resize bilinearly to this many times the network's size, then average blocks of that many pixels a side. 1: plain
     bilinear, which skips most pixels of a photograph of several megapixels."""
     size: Annotated[int, ZeroOr(_SIDE)] = 0

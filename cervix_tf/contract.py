@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Literal, get_origin, get_type_hints
 
 from cervix_tf import bounded, decision
+from cervix_tf.config import MOST_SUPERSAMPLING
 from cervix_tf.decision import Calibration, OperatingPoint
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import write_json
 
 _BYTES = 1 << 20
 _LONGEST_NAME, _LONGEST_TEXT = 200, 20_000
-_MOST_CLASSES, _MOST_VIEWS, _LARGEST_SIDE, _MOST_SUPERSAMPLING = 10_000, 100, 16_384, 8
+_MOST_CLASSES, _MOST_VIEWS, _LARGEST_SIDE = 10_000, 100, 16_384
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"  # these turn text around too
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 TEXT = f"[^{_CONTROLS}]{{0,{_LONGEST_TEXT}}}"
@@ -195,8 +196,8 @@ def _problems(contract: Contract) -> Iterator[str]:
     for name in ("height", "width", "native_height", "native_width"):
         if not 1 <= getattr(contract, name) <= _LARGEST_SIDE:
             yield f"{name} {getattr(contract, name)}: an image has 1 to {_LARGEST_SIDE} pixels a side"
-    if not 1 <= contract.supersampling <= _MOST_SUPERSAMPLING:
-        yield f"supersampling {contract.supersampling}: is 1 to {_MOST_SUPERSAMPLING}"
+    if not 1 <= contract.supersampling <= MOST_SUPERSAMPLING:
+        yield f"supersampling {contract.supersampling}: is 1 to {MOST_SUPERSAMPLING}"
     if not 2 <= len(contract.classes) <= _MOST_CLASSES:
         yield f"classes: {len(contract.classes)} of them; a model has 2 to {_MOST_CLASSES}"
     if len(contract.views) > _MOST_VIEWS:

@@ -58,8 +58,7 @@ def read(path: Path) -> Associated:
     what was exported.
     """
     try:
-        if bounded.size(path) > bounded.MODEL_BYTES:
-            raise InputError(f"{path}: over {bounded.MODEL_BYTES:,} bytes; no exported model is that large")
+        bounded.check_model(bounded.size(path))
         with path.open("rb") as file:
             if file.read(8)[4:] != _IDENTIFIER:
                 raise InputError(f"{path}: not a TFLite model; give a .tflite that `python -m cervix_tf.export` wrote")

@@ -76,8 +76,7 @@ def read(path: Path) -> Associated:
     Raises `InputError` when it holds no contract at its end, or is not what was exported.
     """
     try:
-        if bounded.size(path) > bounded.MODEL_BYTES:
-            raise InputError(f"{path}: over {bounded.MODEL_BYTES:,} bytes; no exported model is that large")
+        bounded.check_model(bounded.size(path))
         content = path.read_bytes()
     except bounded.Unreadable as error:
         raise InputError(f"{path}: {error}; copy it again or export the run again") from None

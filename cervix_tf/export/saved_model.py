@@ -79,8 +79,7 @@ def _digests(folder: Path) -> dict[str, str]:
         if not (path.is_dir() or path.name.startswith(".") or path.name in _LEFT_BY_SYSTEMS)
         and path != contract_of(folder)
     ]
-    if sum(map(bounded.size, files)) > bounded.MODEL_BYTES:
-        raise bounded.Unreadable(f"over {bounded.MODEL_BYTES:,} bytes; no exported model is that large")
+    bounded.check_model(sum(map(bounded.size, files)))
     found = {}
     for path in files:
         with path.open("rb") as file:

@@ -50,8 +50,7 @@ def _in_a_thread(work: Callable[[], keras.Model]) -> keras.Model:
 
 
 def _loaded(path: Path) -> keras.Model:
-    if bounded.size(path) > bounded.MODEL_BYTES:
-        raise bounded.Unreadable(f"over {bounded.MODEL_BYTES:,} bytes; no exported model is that large")
+    bounded.check_model(bounded.size(path))
     with path.open("rb") as file, bounded.open_zip(file, bounded.MODEL_BYTES) as archive:
         model = _without_values(bounded.json_value(bounded.member(archive, _CONFIG), _CONFIG_BYTES))
         asked, stored = _bytes(model), _stored(archive)

@@ -180,6 +180,14 @@ def test_csv_takes_a_manifest_s_own_column_for_the_group_and_refuses_to_guess_be
     assert {row["group"] for row in rows("csv", tmp_path, Options(group_column="woman")).values()} == {"w1"}
 
 
+def test_splits_in_peoples_own_words_become_train_validation_and_test_and_others_are_said(tmp_path: Path) -> None:
+    own_table(tmp_path, "path,label,split", "HSIL,Train LSIL,val HSIL,Testing LSIL,fold1 HSIL,")
+    imported = load("csv", tmp_path)
+    assert imported.manifest.rows["split"].tolist() == ["train", "validation", "test", "fold1", ""]
+    (note,) = [note for note in imported.notes if "fold1" in note]
+    assert note.startswith("the column split names fold1: training takes train, validation and test")
+
+
 def test_csv_reports_every_wrong_row_with_its_line(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     (tmp_path / "t.csv").write_text(

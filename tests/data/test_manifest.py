@@ -181,6 +181,10 @@ def test_labels_outside_the_classes_and_a_single_class_are_refused() -> None:
         manifest.check_labels(labeled("a", "d", "d"), ["a", "b"])
     with pytest.raises(InputError, match="only one class, a, in 2 rows"):
         manifest.check_labels(labeled("a", "a"), ["a", "b"])
+    with pytest.raises(
+        InputError, match=r"only one class, a, in 1 rows; training and evaluation need at least two classes$"
+    ):
+        manifest.check_labels(labeled("a"), ["a"])
     with pytest.raises(InputError, match="no label in 1 rows"):
         manifest.check_labels(labeled(""), ["a", "b"])
 

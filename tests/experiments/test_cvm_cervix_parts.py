@@ -181,7 +181,9 @@ def test_a_prescribed_split_is_no_cross_validation_and_needs_all_three():
     config = replace(DEMO, task="herlev")
     with pytest.raises(InputError, match="--folds 5: the column split prescribes one split"):
         data.split(prescribed(train="a", validation="b", test="c"), replace(config, folds=5))
-    with pytest.raises(InputError, match=r"names test, train; give exactly the names \(train, validation, test\), or leave it"):
+    with pytest.raises(
+        InputError, match=r"names test, train; give exactly the names \(train, validation, test\), or leave it"
+    ):
         data.split(prescribed(train="a", test="c"), config)
 
 

@@ -64,7 +64,9 @@ def test_classes_of_the_manifest_are_learned_and_everything_that_users_take_away
         assert path.exists(), path
     metrics = json.loads(finished.metrics.read_text())
     assert metrics["binary"]["positive"] == ["malignant"] and metrics["data"] == "Colored squares, CC0"
-    assert "Training: Colored squares, CC0" in finished.model_card.read_text()
+    protocol = json.loads(finished.model_card.with_suffix(".json").read_text())["data"]["protocol"]
+    assert protocol.startswith("no group in two splits: train ") and " test " in protocol
+    assert "Developed on: Colored squares, CC0 (test images included)" in finished.model_card.read_text()
     assert metrics["synthetic"] is False and metrics["stand_in"] is False
 
 
