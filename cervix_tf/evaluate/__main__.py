@@ -144,7 +144,8 @@ def evaluate(options: Options, command: str = "") -> str:
                 sets=options.set_error is not None,
             )
             of_rows = (options.set_error, options.repeatability, options.aggregate, options.by)
-            evaluation.check_rows(model, selected[path], *of_rows, options.validation_split)
+            rule = options.operating_point if path == options.manifest[0] else ""
+            evaluation.check_rows(model, selected[path], *of_rows, options.validation_split, rule)
     found: dict[Path, _Evaluated] = {}
     point: str | Chosen = options.operating_point
     for at, (path, out) in enumerate(outs.items(), 1):

@@ -139,7 +139,7 @@ def evaluate(
         damaged=damaged,
         sets=set_error is not None,
     )
-    check_rows(model, selected, set_error, repeated, aggregate, by, validation_split)
+    check_rows(model, selected, set_error, repeated, aggregate, by, validation_split, operating_point)
     tested, chosen = selected.tested.rows, selected.tested.inputs
     found, problems = _answers(model, chosen, batch_size)
     quality = None if problems is None else alarms.summary(found, problems, seed=seed, resamples=resamples)
@@ -241,19 +241,36 @@ def check_rows(
     aggregate: Aggregate | None,
     by: Sequence[Stratum],
     validation_split: str,
+    point: str | Chosen = "",
 ) -> None:
-    """Raise `InputError` for what the rows rule out, before the model works for hours."""
-    if set_error is not None and selected.validation is None and _kept_validation(model) is None:
+    """Raise `InputError` for what the rows rule out, before the model works for hours.
+
+    `point` is a rule by which a threshold is to be chosen on the validation rows, or was on others; "" = neither.
+    """
+    kept = _kept_validation(model)
+    if set_error is not None and selected.validation is None and kept is None:
         raise InputError(f"--set-error {set_error:g}: no validation rows; give rows the split {validation_split}")
-    inputs, classes = selected.tested.inputs, model.contract.classes
-    undecided = np.full((len(inputs), len(classes)), 1 / len(classes), np.float32)
-    rows = predictions.from_rows(inputs.rows, undecided, classes)
+    rows = _undecided(model, selected.tested)
+    if (point and isinstance(point, str)) or set_error is not None:
+        held = (
+            _undecided(model, selected.validation) if selected.validation else predictions.read(kept) if kept else None
+        )
+        option = f"--set-error {set_error:g}" if set_error is not None else f"--operating-point {point}"
+        if held is not None:
+            predictions.check_apart(held, rows, option, "what is chosen on them would look too good")
     if aggregate:
         rows = _aggregated(rows, aggregate)
     for each in by:
         strata.strata(rows, each)
     if repeated:
         repeatability.cases_of(rows)
+
+
+def _undecided(model: Model, part: Part) -> Predictions:
+    """The rows as if the model knew nothing of them."""
+    classes = model.contract.classes
+    alike = np.full((len(part.inputs), len(classes)), 1 / len(classes), np.float32)
+    return predictions.from_rows(part.inputs.rows, alike, classes)
 
 
 def _limits(model: Model) -> list[str]:

@@ -332,6 +332,10 @@ def test_strata_and_their_differences_are_of_the_operating_point_that_the_comman
         (["--by", "device", "--aggregate", "mean"], "--by device: none of the 8 rows has its device"),
         (["--repeatability"], "--repeatability: no case has two images"),
         (["--set-error", "0.1"], "--set-error 0.1: no validation rows; give rows the split validation"),
+        (
+            ["--operating-point", "youden"],
+            "--operating-point youden: validation and test share 1 group, everyone for ex",
+        ),
     ],
 )
 def test_what_the_rows_of_one_manifest_rule_out_is_refused_before_the_model_works_on_any(
@@ -344,6 +348,11 @@ def test_what_the_rows_of_one_manifest_rule_out_is_refused_before_the_model_work
         lacking = lacking.assign(case="", group=lacking["path"])
     if "--set-error" in options:
         lacking = lacking[lacking["split"] == "test"]
+    if "--operating-point" in options:
+        lacking = lacking.assign(group="everyone")
+        manifest.write(
+            Manifest(lacking, tmp_path), tmp_path / "manifest.csv"
+        )  # a threshold is chosen on the first alone
     manifest.write(Manifest(lacking.reset_index(drop=True), tmp_path), tmp_path / "other.csv")
     monkeypatch.setattr(runtime, "answers", lambda *_: pytest.fail("the model was asked"))
     assert said in refused(capsys, "other.csv", "--resamples", "100", *options)
