@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -133,6 +133,16 @@ def share(value: float, draws: Array, n: int, groups: int, rows: int) -> Interva
         return percentile(value, draws, n, groups, rows)
     whole = clopper_pearson(groups if value > 0.5 else 0, groups)
     return Interval(whole.value, whole.low, whole.high, n, f"{whole.method} of {groups} groups: all rows agree")
+
+
+def no_narrower(found: Interval, alone: Interval) -> Interval:
+    """`found`, of rows that share groups, extended to the ends of `alone`, of the same rows as if independent."""
+    if found.low is None or found.high is None or alone.low is None or alone.high is None:
+        return found
+    low, high = min(found.low, alone.low), max(found.high, alone.high)
+    if (low, high) == (found.low, found.high):
+        return found
+    return replace(found, low=low, high=high, method=f"{found.method}; at least that of independent rows")
 
 
 def as_trials(value: float, groups: int, draws: int, generator: np.random.Generator) -> Array:

@@ -6,6 +6,7 @@ import pytest
 import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta
 from sklearn import calibration as sk_calibration
 from sklearn import metrics as sk
 from statsmodels.stats.inter_rater import cohens_kappa
@@ -252,6 +253,18 @@ def test_a_perfect_share_of_grouped_rows_counts_each_group_once():
     assert found["low"] == pytest.approx(0.025 ** (1 / 20))  # rule for 20 successes in 20 trials
     assert (found["high"], found["n"]) == (1.0, 40)
     assert "20 groups" in found["method"]
+
+
+def test_a_share_of_grouped_rows_is_never_more_certain_than_of_independent_rows():
+    labels, groups = [1] * 43 + [0] * 40, [f"w{at % 13}" for at in range(83)]
+    decided = np.array([0, *labels[1:]])  # one of 43 is missed: the bootstrap of 13 women says 93.5 % to 100 %
+    named = ["ab"[at] for at in labels]
+    shares = 0.1 + 0.8 * np.eye(2)[decided]
+    p = predictions.from_arrays(map(str, range(83)), shares, ("a", "b"), labels=named, groups=groups)
+    found = classification.summary(p, positive=["b"], resamples=500)["binary"]["metrics"]["sensitivity"]
+    low = found["low"]
+    assert beta.cdf(low, 42, 2) == pytest.approx(0.025)  # Clopper-Pearson's end: as the beta distribution has it
+    assert found["high"] == 1 and found["method"].endswith("at least that of independent rows")
 
 
 def test_a_class_without_rows_leaves_nulls_with_reasons():
