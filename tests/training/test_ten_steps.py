@@ -1,8 +1,8 @@
 """Ten steps of each study's own networks, losses and optimizers are the same on TensorFlow and on JAX.
 
 Both take each step from the same weights with the same batch, but round differently, and a deep ReLU network with
-batch normalization makes more of that. How much more is measured beside it, on TensorFlow: the same steps from weights
-that are off by one rounding.
+batch normalization makes more of that. How much more is measured beside it, on TensorFlow alone: the same steps with
+its other library of convolutions (oneDNN), and from weights that are off by one rounding.
 """
 
 import importlib.util
@@ -17,15 +17,15 @@ import pytest
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 
 STUDIES = ("cvm_cervix", "metric_learning", "mobilenetv2_ensemble", "resnet50_types")
-MOST = 10
-"""Times what a rounding becomes in a step."""
+MOST = 3
+"""Times what a rounding becomes in a step. Measured: 0.7 to 0.9 times (the ensemble's view networks, AVX2)."""
 ROUND = 0.06
 """What a federation's round may be apart, ten steps of a shallow network without new weights. Measured: 0.007."""
 
 
-def ten_steps(backend, study, file):
+def ten_steps(backend, study, file, one_dnn=0):
     """Training -> its losses, and how far each of its variables moved."""
-    environment = {**os.environ, "KERAS_BACKEND": backend}
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_ENABLE_ONEDNN_OPTS": str(one_dnn)}
     command = [sys.executable, str(Path(__file__).with_name("ten_steps.py")), study, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
@@ -53,7 +53,8 @@ def apart(one, other):
 )
 def test_ten_steps_on_jax_are_those_on_tensorflow_as_far_as_rounding_lets_them(study, tmp_path):
     ours, theirs = (ten_steps(each, study, tmp_path / f"{each}.npz") for each in ("tensorflow", "jax"))
-    assert list(ours) == list(theirs)
+    again = ten_steps("tensorflow", study, tmp_path / "oneDNN.npz", one_dnn=1)
+    assert list(ours) == list(theirs) == list(again)
     for training in (name for name in ours if not name.endswith(", rounded")):
         one, other, rounded = ours[training], theirs[training], ours.get(f"{training}, rounded")
         if rounded is None:
@@ -61,7 +62,8 @@ def test_ten_steps_on_jax_are_those_on_tensorflow_as_far_as_rounding_lets_them(s
             continue
         np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-4, err_msg=training)
         # Of ten steps the middle one: in a few a ReLU or a maximum hangs on a rounding, in others on other processors.
-        unavoidable, difference = np.median(apart(one, rounded)), np.median(apart(one, other))
-        print(f"{study} {training}: rounded {unavoidable:.2g}, JAX {difference:.2g}")
+        off, library, difference = (np.median(apart(one, each)) for each in (rounded, again[training], other))
+        print(f"{study} {training}: rounded {off:.2g}, oneDNN {library:.2g}, JAX {difference:.2g}")
+        unavoidable = max(off, library)
         assert unavoidable < 0.01, training  # else there would be nothing left to compare
         assert difference < MOST * unavoidable, training
