@@ -59,7 +59,8 @@ def test_metadata_readers_find_input_labels_version_and_terms(views_run):
     assert found[4:8] == b"M001"
     model = Read(found)
     assert [model.text(slot) for slot in (0, 2, 5, 7)] == ["colored cases", "1.2.3", "Apache-2.0", "1.0.0"]
-    assert model.text(1) == "SYNTHETIC: learned from drawn images. Tests. Developed on drawn colors (test images included)."
+    developed = "Developed on drawn colors (test images included)."
+    assert model.text(1) == f"SYNTHETIC: learned from drawn images. Tests. {developed}"
     assert model.tables(6)[0].text(0) == "contract.json"
     graphs = model.tables(3)
     assert [graph.text(0) for graph in graphs] == list(flatbuffer.inputs(data))

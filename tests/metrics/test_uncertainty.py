@@ -1,4 +1,4 @@
-"""Uncertainty measures and the risk-coverage curve, against slow arithmetic from their definitions and in simulation."""
+"""Uncertainty measures and the risk-coverage curve, against slow arithmetic from definitions and in simulation."""
 
 import math
 
