@@ -195,7 +195,7 @@ def test_what_cannot_be_chosen_is_refused(run, capsys):
     predictions.write(right.where(right.labels == right.decisions), run.validation_predictions)
     for options, words in (
         (["--operating-point", "best"], "--operating-point best: is not a rule"),
-        (["--calibrate", "temperature"], "right on all of them"),
+        (["--calibrate", "temperature"], "right on every row"),
     ):
         with pytest.raises(SystemExit):
             exported(run, *options)
