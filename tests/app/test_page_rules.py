@@ -56,9 +56,10 @@ def test_what_counts_as_an_image_by_name_is_what_python_counts(opened, tmp_path)
     names = [f"{at}{ending}" for at, ending in enumerate((*walk.SUFFIXES, *walk.NOT_READ, ".txt", ".JPG", ""))]
     names += ["@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "x/@EADIR/c.jpg", "SYNOphoto_thumb_M.jpg", "Thumbnails/i.jpg"]
     names += ["__MACOSX/x/._a.jpg", ".thumbnails/k.jpg", "x/._m.jpg", "x/thumbs.jpg", "my SYNO_THUMB_.jpg"]
+    root = tmp_path / "pictures"
     for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
     found = opened("single").evaluate(
         """async (paths) => {
             const {images} = await import('./picking.js');
@@ -66,7 +67,7 @@ def test_what_counts_as_an_image_by_name_is_what_python_counts(opened, tmp_path)
         }""",
         [f"Thumbnails/{name}" for name in names],  # the folder itself may be called anything
     )
-    kept, left_out = walk.images(tmp_path)
+    kept, left_out = walk.images(root)
     not_read = [name for name, reason in left_out if "format that is not read" in reason]
     assert sorted(found) == sorted(f"Thumbnails/{name}" for name in (*kept, *not_read))
     assert {"x/thumbs.jpg", "my SYNO_THUMB_.jpg"} < set(kept) and len(found) == len(names) - 2 - 7
