@@ -193,7 +193,7 @@ def test_a_model_that_lets_views_be_missing_takes_a_case_of_any_of_them(tmp_path
         model.predict(tmp_path / "black")
     with pytest.raises(InputError, match="an input has 3 of its 4 images; brightest color needs all of them"):
         cervix_tf.load(tmp_path / "all.tflite").predict([[red, red, red, ""]])
-    with pytest.raises(InputError, match="holds 1 images, but brightest color takes a folder of 4 images"):
+    with pytest.raises(InputError, match="holds 1 image, but brightest color takes a folder of 4 images"):
         files.inputs_of([tmp_path / "visits" / "one"], of_all)
 
 
@@ -256,7 +256,7 @@ def test_paths_that_do_not_fit_the_model_are_input_errors(tmp_path, views):
     with pytest.raises(InputError, match="no image in this folder"):
         files.inputs_of([tmp_path / "empty"], contract(views))
     if views:
-        with pytest.raises(InputError, match="case: holds 1 images, but brightest color takes a folder of 3 images"):
+        with pytest.raises(InputError, match="case: holds 1 image, but brightest color takes a folder of 3 images"):
             files.inputs_of([tmp_path / "case"], contract(views))
         with pytest.raises(InputError, match=r"1\.png: is one file, but .* order acetic_1, green, iodine"):
             files.inputs_of([file], contract(views))

@@ -16,6 +16,7 @@ from cervix_tf.arguments import once
 from cervix_tf.data import tables
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.run_dir import RunDir, read_object, write_json
+from cervix_tf.wording import amount
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def _csv(found: dict[str, Any]) -> str:
 def _table(found: dict[str, Any]) -> list[str]:
     marked = f" [{', '.join(found['labels'])} DATA]" if found["labels"] else ""
     of = f" of {' or '.join(found['positive'])}" if found["positive"] else ""
-    lines = [f"{found['metric']}{of}: {found['n']} rows, {found['groups']} groups{marked}"]
+    counted = f"{amount(found['n'], 'row')}, {amount(found['groups'], 'group')}"
+    lines = [f"{found['metric']}{of}: {counted}{marked}"]
     for name, value in found["models"].items():
         lines.append(f"  {name:<40} {_numbers(value)}  {value['method']}")
     lines.append("first minus second:")

@@ -16,6 +16,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 from cervix_tf import atomic, errors, progress
 from cervix_tf.arguments import once
 from cervix_tf.data import importers
+from cervix_tf.wording import amount
 
 if TYPE_CHECKING:
     from cervix_tf.data.manifest import Manifest
@@ -59,7 +60,7 @@ def import_(
     imported = importers.load(name, root, importer)
     if imported.table is not None:
         atomic.check_target(out, inputs=[imported.table])
-    _print_counts(imported.manifest, f"{name}: {len(imported.manifest)} images")
+    _print_counts(imported.manifest, f"{name}: {amount(len(imported.manifest), 'image')}")
     reasons = Counter(reason for _, reason in imported.left_out)
     for reason, count in reasons.most_common():
         examples = [what for what, why in imported.left_out if why == reason][:_EXAMPLES]
@@ -114,14 +115,14 @@ def audit(
     for path, kind, _, reason, other in worst.head(_MOST_SHOWN).itertuples(index=False, name=None):
         print(f"{path}: {kind}: {reason}{f' ({other})' if other else ''}")
     if len(worst) > _MOST_SHOWN:
-        print(f"... and {len(worst) - _MOST_SHOWN} more errors; -o FILE writes all")
+        print(f"... and {amount(len(worst) - _MOST_SHOWN, 'more error')}; -o FILE writes all")
     near = report.findings[report.findings["kind"].str.startswith("near_duplicate")]
     for path, _, _, reason, other in near.head(_EXAMPLES).itertuples(index=False, name=None):
         print(f"nearly the same: {other} and {path} ({reason})")
     if len(near):
         at = f" --root {shlex.quote(str(root))}" if root else ""
         command = f"python -m cervix_tf.data split {shlex.quote(str(manifest))}{at} --similar"
-        print(f"{len(near)} such pairs; to keep each in one split: {command}")
+        print(f"{amount(len(near), 'such pair')}; to keep each in one split: {command}")
     for doubt in groups.doubts(table):
         print(f"warning: {doubt}")
     if out is not None:
@@ -131,7 +132,8 @@ def audit(
         audits.write_exclusions(report, exclusions)
         print(f"exclusion list written: {exclusions}")
     print(
-        f"{report.images} images, {report.errors} errors, {len(report.findings) - report.errors} warnings, "
+        f"{amount(report.images, 'image')}, {amount(report.errors, 'error')}, "
+        f"{amount(len(report.findings) - report.errors, 'warning')}, "
         f"{len(report.exclusions)} to leave out"
     )
     return 1 if report.errors else 0
@@ -174,12 +176,12 @@ def split(
         kept = audits.apply_exclusions(table, exclude)
         if out is None and not dry_run:
             raise errors.InputError(f"--exclude leaves rows out; -o FILE writes the others, and {manifest} keeps all")
-        print(f"left out: {len(table) - len(kept)} images named in {exclude}")
+        print(f"left out: {amount(len(table) - len(kept), 'image')} named in {exclude}")
         table = kept
     if similar:
         before = len(set(splits.group_numbers(table)))
         table = audits.group_by_similarity(table)
-        print(f"near-duplicates grouped: {before} groups before, {len(set(splits.group_numbers(table)))} now")
+        print(f"near-duplicates grouped: {amount(before, 'group')} before, {len(set(splits.group_numbers(table)))} now")
     for doubt in groups.doubts(table):
         print(f"warning: {doubt}", file=sys.stderr)
     # Rounded, since 1 - 0.7 - 0.3 is not 0, and a part of however small a share gets a group.
@@ -187,7 +189,7 @@ def split(
     shares = {name: share for name, share in shares.items() if share != 0}
     parts = (splits.grouped if by == "group" else splits.random_by_class)(table, shares, seed)
     whole = splits.with_split_column(parts)
-    _print_counts(whole, f"{len(whole)} images by {by}, seed {seed}")
+    _print_counts(whole, f"{amount(len(whole), 'image')} by {by}, seed {seed}")
     try:
         splits.check_disjoint(parts)
     except errors.InputError as error:
@@ -199,7 +201,8 @@ def split(
         return 0
     held = Counter(name for name in table.rows["split"] if name)
     if held:
-        print(f"the split column previously held {', '.join(f'{name} ({n} rows)' for name, n in held.items())}")
+        past = ", ".join(f"{name} ({amount(n, 'row')})" for name, n in held.items())
+        print(f"the split column previously held {past}")
     _write(whole, out or manifest)
     return 0
 
@@ -228,7 +231,7 @@ def show(
     if out is not None:
         atomic.check_target(out, inputs=[manifest])
     table = manifests.read(manifest, root)
-    _print_counts(table, f"{manifest}: {len(table)} images")
+    _print_counts(table, f"{manifest}: {amount(len(table), 'image')}")
     if out is not None:
         contact_sheet.write(table, out, columns=columns, seed=seed)
         print(f"contact sheet written: {out}")

@@ -10,6 +10,7 @@ import numpy as np
 from cervix_tf.data import names, png
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 _LINE = 20  # height of a caption, pixels
 _GAP = 4
@@ -53,7 +54,7 @@ def strips(manifest: Manifest, columns: int, seed: int) -> list[Strip]:
         else:
             some = members.iloc[np.sort(rng.permutation(len(members))[:columns])]
             files = tuple((path, Path(path).name) for path in some["path"])
-            found.append(Strip(f"{name}: {len(members)} images", files))
+            found.append(Strip(f"{name}: {amount(len(members), 'image')}", files))
     files_of = [tuple((str(manifest.root / path), text) for path, text in strip.images) for strip in found]
     return [Strip(strip.heading, images) for strip, images in zip(found, files_of, strict=True)][:_MOST_LINES]
 

@@ -33,6 +33,7 @@ import pandas as pd
 from cervix_tf import atomic
 from cervix_tf.data import names, spreadsheet, tables
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 COLUMNS = ("path", "sha256", "label", "group", "case", "view", "site", "device", "split", "age", "width", "height")
 TEXT = COLUMNS[:9]
@@ -168,7 +169,7 @@ def check_labels(manifest: Manifest, classes: Sequence[str], name: str = "manife
         what = f"only one class, {present.pop()}," if present else "no label"
         known = f" of {', '.join(classes)}" if len(classes) > 1 else ""
         raise InputError(
-            f"{name}: {what} in {len(labels)} rows; training and evaluation need at least two classes{known}"
+            f"{name}: {what} in {amount(len(labels), 'row')}; training and evaluation need at least two classes{known}"
         )
 
 
@@ -245,7 +246,7 @@ def _spelt_twice(column: str, values: Sequence[str], name: str, where: Callable[
         for value in same:
             rows = rows_of[value]
             shown = ", ".join(_briefly(where(at), name) for at in rows[:_MOST_NAMED])
-            told.append(f"{value!r} ({len(rows)} rows: {shown}{', ...' if len(rows) > _MOST_NAMED else ''})")
+            told.append(f"{value!r} ({amount(len(rows), 'row')}: {shown}{', ...' if len(rows) > _MOST_NAMED else ''})")
         problems.append(
             f"{name}: {column} {' and '.join(told)}: differ only in case, blanks or characters that cannot be "
             "seen; write them in one way"

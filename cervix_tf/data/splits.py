@@ -21,6 +21,7 @@ import pandas as pd
 from cervix_tf.data import manifest as manifests
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 _USUAL = ("train", "validation", "test")
 _NAMED_IN_ERRORS = 5
@@ -137,7 +138,9 @@ def folds(manifest: Manifest, k: int, seed: int) -> list[tuple[Manifest, Manifes
         raise InputError(f"{k} folds: only {groups.nunique()} groups; ask for at most that many folds")
     for label, count in groups.groupby(labels).nunique().items():
         if label and count < k:
-            raise InputError(f"{k} folds: class {label!r} has only {count} groups; ask for at most {count} folds")
+            raise InputError(
+                f"{k} folds: class {label!r} has only {amount(count, 'group')}; ask for at most {amount(count, 'fold')}"
+            )
     splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     pairs = []
     for _, test in splitter.split(labels, labels, groups):
@@ -161,11 +164,12 @@ def check_disjoint(parts: Mapping[str, Manifest]) -> None:
     same = sorted((value, where) for other, value, where in shared if other == kind)
     noun = {"group": "group", "case": "case", "path": "image"}[kind]
     lines = [
-        f"{noun} {value!r} is in " + " and in ".join(f"{name} ({count} rows)" for name, count in where.items())
+        f"{noun} {value!r} is in "
+        + " and in ".join(f"{name} ({amount(count, 'row')})" for name, count in where.items())
         for value, where in same[:_NAMED_IN_ERRORS]
     ]
     lines.append(
-        f"{len(same)} {noun}{'s are' if len(same) > 1 else ' is'} shared by parts, which leaks test images into "
+        f"{amount(len(same), noun)} {'is' if len(same) == 1 else 'are'} shared by parts, which leaks test images into "
         "training; split with `python -m cervix_tf.data split MANIFEST --by group -o NEW_MANIFEST` or fix the columns"
     )
     raise InputError("\n".join(lines))
@@ -191,8 +195,8 @@ def copies(parts: Mapping[str, Manifest]) -> list[str]:
 def lacking(parts: Mapping[str, Manifest], classes: Iterable[str]) -> list[str]:
     """One sentence on each class that a part has no image of, with the remedy; an empty list where all have all."""
     return [
-        f"split {name} ({len(part)} images) has no {label}; ask for larger shares or another seed, or leave the class "
-        "out if it has fewer groups than there are splits"
+        f"split {name} ({amount(len(part), 'image')}) has no {label}; ask for larger shares or another seed, or leave "
+        "the class out if it has fewer groups than there are splits"
         for name, part in parts.items()
         for label in sorted(set(classes) - set(part.rows["label"]))
     ]

@@ -12,6 +12,7 @@ from cervix_tf.data import manifest as manifests
 from cervix_tf.data.headers import UnreadableImage
 from cervix_tf.data.manifest import Manifest
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 if TYPE_CHECKING:
     from cervix_tf.data.inputs import Inputs
@@ -96,7 +97,7 @@ def _rows(listed: Manifest, split: str, name: str) -> Manifest:
     part = listed.part(split)
     if not len(part):
         there = Counter(value or "(none)" for value in listed.rows["split"])
-        counts = ", ".join(f"{value} ({count} rows)" for value, count in there.items())
+        counts = ", ".join(f"{value} ({amount(count, 'row')})" for value, count in there.items())
         raise InputError(f"{name}: no row with split {split!r}; there is {counts}: choose with --split, or --split all")
     return part
 
@@ -122,13 +123,13 @@ def _inputs(model: Model, rows: Manifest, name: str, view: str) -> tuple[Inputs,
                 "or use a model of single images"
             )
         chosen, left_out = inputs.from_cases(rows, contract.classes, contract.views, missing=contract.missing)
-        notes = [f"{count} cases left out: {reason}" for reason, count in left_out.items()]
+        notes = [f"{amount(count, 'case')} left out: {reason}" for reason, count in left_out.items()]
         if alone := inputs.without_case(rows, contract.views):
-            notes.append(f"{alone} images left out: they name no case")
+            notes.append(f"{amount(alone, 'image')} left out: no case is named")
     else:
         chosen = inputs.from_images(rows, contract.classes, view)
         unlabeled = len(rows) - len(chosen)
-        notes = [f"{unlabeled} rows left out: unlabeled or another view"] if unlabeled else []
+        notes = [f"{amount(unlabeled, 'row')} left out: unlabeled or another view"] if unlabeled else []
     missing = [file for files in chosen.files for file in files if file != images.MISSING and not Path(file).is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""

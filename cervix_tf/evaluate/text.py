@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cervix_tf.metrics import operating_points, uncertainty
+from cervix_tf.wording import amount
 
 _MAIN = ("balanced_accuracy", "macro_f1", "macro_auc")
 _CALIBRATION = ("expected_calibration_error", "calibration_slope", "calibration_intercept")
@@ -17,7 +18,8 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
     """The main results of an evaluation and those that were asked for; the report and metrics.json have all."""
     labels = [word for word, holds in (("SYNTHETIC", summary["synthetic"]), ("STAND-IN", summary["stand_in"])) if holds]
     marked = f" [{', '.join(labels)} DATA]" if labels else ""
-    first = f"{summary['n']} rows, {summary['groups']} groups: {summary['data']}{marked}"
+    counted = f"{amount(summary['n'], 'row')}, {amount(summary['groups'], 'group')}"
+    first = f"{counted}: {summary['data']}{marked}"
     parts = (_overall, _calibration, _silence, _uncertainty, _repeatability, _quality, _classes, _strata)
     return [first, *(line for part in parts for line in part(summary))]
 
@@ -106,7 +108,7 @@ def _uncertainty(summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _repeatability(summary: Mapping[str, Any]) -> Iterator[str]:
     if same := summary.get("repeatability"):
-        yield f"several images of {same['cases']} cases, decided as {same['of']}:"
+        yield f"several images of {amount(same['cases'], 'case')}, decided as {same['of']}:"
         yield from _each(same["metrics"])
 
 

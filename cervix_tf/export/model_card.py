@@ -19,6 +19,7 @@ from cervix_tf.export import resampling
 from cervix_tf.metrics import limits
 from cervix_tf.metrics.limits import NOT_A_DEVICE
 from cervix_tf.run_dir import RunDir, read_json, write_json
+from cervix_tf.wording import amount
 
 __all__ = ["NOT_A_DEVICE", "STAND_IN", "SYNTHETIC", "as_markdown", "card", "write"]
 SYNTHETIC = "SYNTHETIC: trained and tested on drawn images. Its figures say nothing about real patients."
@@ -96,13 +97,14 @@ def _protocol(out: RunDir) -> str:
     parts = splits.prescribed(listed)
     homes = [set(part.rows["group"]) - {""} for part in parts.values()]
     shared = sum(map(len, homes)) - len(set().union(*homes))
-    return f"{'no group' if not shared else f'{shared} groups'} in two splits: {split_counts(parts)}"
+    return f"{'no group' if not shared else amount(shared, 'group')} in two splits: {split_counts(parts)}"
 
 
 def split_counts(parts: Mapping[str, Manifest]) -> str:
     """How many images and groups each split has."""
     return ", ".join(
-        f"{name} {len(part)} images of {part.rows['group'].nunique()} groups" for name, part in parts.items()
+        f"{name} {amount(len(part), 'image')} of {amount(part.rows['group'].nunique(), 'group')}"
+        for name, part in parts.items()
     )
 
 
@@ -155,7 +157,8 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Source: {data['source']}"
         yield f"- Groups: {data['grouping']}"
     counts = ", ".join(f"{name} {count}" for name, count in data["classes"].items())
-    yield f"- Evaluation: {data['evaluation']}; {data['n']} inputs of {data['groups']} groups ({counts})"
+    inputs = f"{amount(data['n'], 'input')} of {amount(data['groups'], 'group')} ({counts})"
+    yield f"- Evaluation: {data['evaluation']}; {inputs}"
     yield f"- Protocol: {data['protocol']}"
     yield from ("", "## Metrics", "")
     yield from _table(metrics["overall"])

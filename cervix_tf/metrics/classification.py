@@ -14,6 +14,7 @@ from cervix_tf.errors import InputError
 from cervix_tf.metrics import calibration, confusion, intervals, roc
 from cervix_tf.metrics.intervals import Interval
 from cervix_tf.metrics.predictions import Predictions
+from cervix_tf.wording import amount
 
 Array = NDArray[np.float64]
 Key = tuple[str, str]
@@ -117,7 +118,8 @@ def _thresholds(tested: Predictions, validation: Predictions, positive: Sequence
         )
     shared = set(validation.groups) & set(tested.groups)
     if shared:
-        return {}, f"validation and test share {len(shared)} groups, and no threshold is chosen on test rows"
+        both = amount(len(shared), "group")
+        return {}, f"validation and test share {both}, and no threshold is chosen on test rows"
     chosen = _labeled(validation, "validation predictions")
     truth, _, score = chosen.positive(positive)
     if truth.all():

@@ -31,6 +31,7 @@ from cervix_tf import atomic, progress
 from cervix_tf.data import tables
 from cervix_tf.data.groups import groups_of
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 TEXT = ("id", "group", "case", "view", "site", "device", "age", "label")
 SUM_TOLERANCE = 1e-3
@@ -249,7 +250,7 @@ def aggregate(
 def check_apart(validation: Predictions, tested: Predictions, where: str, why: str) -> None:
     """Raise `InputError`, which `where` begins, when both have rows of one group; `why` says what that spoils."""
     if shared := set(validation.groups) & set(tested.groups):
-        count = f"{len(shared)} group{'s' if len(shared) > 1 else ''}"
+        count = amount(len(shared), "group")
         raise InputError(
             f"{where}: validation and test share {count}, {min(shared)} for example; {why}: give the manifest.csv that "
             "the model's own run wrote (with --root FOLDER OF THE IMAGES), or rows that are split by group"

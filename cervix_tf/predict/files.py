@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from cervix_tf.contract import Contract
 from cervix_tf.data import images, views, walk
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 Input = tuple[str, list[str]]
 """Name and image files."""
@@ -84,7 +85,7 @@ def _cases(path: Path, contract: Contract) -> list[Input]:
             "give the case folders themselves, or move one of the two elsewhere"
         )
     if len(names) != len(contract.views) and not (contract.missing_views and len(names) < len(contract.views)):
-        raise InputError(f"{path}: holds {len(names)} images, but {contract.task} takes {needed}")
+        raise InputError(f"{path}: holds {amount(len(names), 'image')}, but {contract.task} takes {needed}")
     if contract.missing_views:
         in_order = views.of_some(names, contract.views, str(path))
         return [(str(path), [str(path / name) if name else images.MISSING for name in in_order])]

@@ -10,6 +10,7 @@ from cervix_tf.metrics import limits
 from cervix_tf.metrics.limits import NOT_A_DEVICE
 from cervix_tf.report import formatting, summary_cards
 from cervix_tf.report.summary_cards import Card, percent
+from cervix_tf.wording import amount
 
 if TYPE_CHECKING:
     from cervix_tf.metrics.predictions import Predictions
@@ -99,11 +100,11 @@ def _tested(metrics: Mapping[str, Any]) -> str:
     counts, n = summary_cards.counts(metrics), sum(map(sum, metrics["confusion"]))
     with_ = f": {counts['positive']} positive, {counts['negative']} negative" if counts else ""
     groups, unlabeled = metrics.get("groups"), metrics.get("unlabeled")
-    more = f" {unlabeled} more have no label." if unlabeled else ""
-    of = f" of {groups} groups (women, visits, slides or fields)" if groups and groups != n else ""
+    more = f" {unlabeled} more {'has' if unlabeled == 1 else 'have'} no label." if unlabeled else ""
+    of = f" of {amount(groups, 'group')} (women, visits, slides or fields)" if groups and groups != n else ""
     rows = metrics.get("rows") or {}
     remarks = [f" {each[:1].upper()}{each[1:]}." for each in rows.get("remarks", ())]
-    return f"Tested on {n} cases{of}{with_}.{more}{''.join(remarks)}{_left_out(rows)}"
+    return f"Tested on {amount(n, 'case')}{of}{with_}.{more}{''.join(remarks)}{_left_out(rows)}"
 
 
 def _left_out(rows: Mapping[str, Any]) -> str:
@@ -113,7 +114,7 @@ def _left_out(rows: Mapping[str, Any]) -> str:
         return ""
     more = skipped["images"] - len(skipped["first"])
     names = [*skipped["first"], *([f"and {more} more"] if more else [])]
-    count = "1 image" if skipped["images"] == 1 else f"{skipped['images']} images"
+    count = amount(skipped["images"], "image")
     return f" Left out as damaged: {count} ({', '.join(names)})."
 
 

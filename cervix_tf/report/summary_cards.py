@@ -8,6 +8,7 @@ from typing import Any
 
 from cervix_tf.config import is_drawn
 from cervix_tf.report import formatting
+from cervix_tf.wording import amount
 
 _MAIN = ("accuracy", "macro_f1", "harmonic_mean_tpr")
 _BINARY = ("sensitivity", "specificity", "auc")
@@ -93,7 +94,7 @@ def in_cases(metrics: Mapping[str, Any]) -> str:
 
 
 def _cases(count: int) -> str:
-    return f"{count} case" if count == 1 else f"{count} cases"
+    return amount(count, "case")
 
 
 def card(name: str, measured: Mapping[str, Any], of: str = "") -> Card:

@@ -17,6 +17,7 @@ from cervix_tf.data.manifest import Manifest
 from cervix_tf.data.views import kind
 from cervix_tf.errors import InputError
 from cervix_tf.run_dir import RunDir, read_json, write_json
+from cervix_tf.wording import amount
 
 Name = TypeVar("Name", bound=str)
 Splits = dict[str, Manifest]
@@ -214,9 +215,9 @@ def labeled(
             "such rows: is this another data set's manifest, or a mixture? Take these rows out, or rename their labels"
         )
     if len(strange):
-        print(f"note: {len(strange)} images left out: their label is not one of {', '.join(classes)}")
+        print(f"note: {amount(len(strange), 'image')} left out: labeled none of {', '.join(classes)}")
     if empty.any():
-        print(f"note: {empty.sum()} images left out: they have no label")
+        print(f"note: {amount(empty.sum(), 'image')} left out: no label")
     kept = imported.manifest.where(known)
     kept = replace(kept, rows=kept.rows.assign(label=kept.rows["label"].map(classes)))
     lacking = [each for each in label_map if each not in set(kept.rows["label"])]
@@ -226,7 +227,7 @@ def labeled(
             f"{name}: no image of class {lacking[0]} among {len(kept)} labeled ones ({len(lacking)} of "
             f"{len(label_map)} classes are empty); its label in the source is {' or '.join(label_map[lacking[0]])}: "
             f"{hint.format(label_map[lacking[0]][0]) or 'check the names of the class folders'}"
-            + (f". {len(imported.left_out)} images were left out: {passed}" if passed else "")
+            + (f". {amount(len(imported.left_out), 'image')} left out: {passed}" if passed else "")
         )
     return kept
 
@@ -278,7 +279,7 @@ def prescribed(images_used: Manifest, *allowed: Sequence[str], where: str = "") 
     if there - {""}:
         wanted = " or ".join(f"({', '.join(names)})" for names in dict.fromkeys(map(tuple, allowed)))
         named = ", ".join(sorted(there - {""}))
-        without = f" and, for {(images_used.rows['split'] == '').sum()} images, none" if "" in there else ""
+        without = f" and, for {amount((images_used.rows['split'] == '').sum(), 'image')}, none" if "" in there else ""
         raise InputError(
             f"{where}the column split names {named}{without}; give exactly the names {wanted}, or leave it empty"
         )

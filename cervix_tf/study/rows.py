@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from cervix_tf.errors import InputError
 from cervix_tf.progress import duration
 from cervix_tf.run_dir import RunDir
+from cervix_tf.wording import amount
 
 if TYPE_CHECKING:
     from cervix_tf.study.command import RunRequest
@@ -67,8 +68,8 @@ def status(
         return RowStatus(name, tables, "finished" if finished else "not begun", "forward passes only")
     done = [each for training in trained_in for each in seconds(out.row(training))]
     total = epochs * len(trained_in)
-    state = "finished" if finished else f"{len(done)} of {total} epochs" if done else "not begun"
-    cost = duration(sum(done) / len(done) * total) if done else estimate or f"{total} epochs"
+    state = "finished" if finished else f"{len(done)} of {amount(total, 'epoch')}" if done else "not begun"
+    cost = duration(sum(done) / len(done) * total) if done else estimate or amount(total, "epoch")
     return RowStatus(name, tables, state, cost)
 
 

@@ -20,6 +20,7 @@ from cervix_tf.errors import InputError
 from cervix_tf.layers import in_float32
 from cervix_tf.run_dir import RunDir
 from cervix_tf.training import devices, fit
+from cervix_tf.wording import amount
 
 
 @contextlib.contextmanager
@@ -114,8 +115,8 @@ def train(
     if done < len(history):
         best = history.iloc[fit.best_epoch(history, criterion) - 1]
         print(
-            f"{out.root.name}: {inputs} training inputs, {len(history)} epochs, {history['seconds'].sum():.0f} s; "
-            f"kept epoch {best['epoch']:.0f} ({criterion} {best[criterion]:.3f})",
+            f"{out.root.name}: {amount(inputs, 'training input')}, {amount(len(history), 'epoch')}, "
+            f"{history['seconds'].sum():.0f} s; kept epoch {best['epoch']:.0f} ({criterion} {best[criterion]:.3f})",
             flush=True,
         )
     return history

@@ -20,6 +20,7 @@ from cervix_tf.run_dir import RunDir
 from cervix_tf.study import data
 from cervix_tf.study import rows as study_rows
 from cervix_tf.study.data import DataDescription, Splits
+from cervix_tf.wording import amount
 from experiments.mobilenetv2_ensemble.config import (
     ALL_TYPES,
     ANY_VIEWS,
@@ -105,9 +106,9 @@ def folds_of(everything: Manifest, config: Config, out: RunDir) -> list[Fold]:
     """
     cases, incomplete = inputs.from_cases(everything, CLASSES, VIEWS)
     for reason, count in incomplete.items():
-        print(f"note: {count} cases are used only by networks of single views and by {ANY_VIEWS_ROW}: {reason}")
+        print(f"note: used only by networks of single views and by {ANY_VIEWS_ROW}: {amount(count, 'case')}: {reason}")
     if alone := inputs.without_case(everything, VIEWS):
-        print(f"note: {alone} images are used only by networks of single views: they name no case")
+        print(f"note: used only by networks of single views, for want of a case: {amount(alone, 'image')}")
     leak_free = config.protocol == "leak_free"
     if config.folds > 1:
         pairs = [{"train": train, "test": test} for train, test in splits.folds(everything, config.folds, config.seed)]

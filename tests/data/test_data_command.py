@@ -93,7 +93,7 @@ def test_audit_ends_with_0_when_clean_and_1_when_errors_were_found(
     assert main(argv) == 1
     said = capsys.readouterr().out
     assert "normal/00.png: empty: the file is empty" in said
-    assert "20 images, 1 errors, 0 warnings, 1 to leave out" in said
+    assert "20 images, 1 error, 0 warnings, 1 to leave out" in said
     assert pd.read_csv(findings)["kind"].tolist() == ["empty"]
     assert pd.read_csv(exclusions)["path"].tolist() == ["normal/00.png"]
 
@@ -120,7 +120,7 @@ def test_split_by_group_leaves_out_what_is_excluded_and_fills_the_split_column(
     argv = ["split", str(manifest), "--exclude", str(tmp_path / "exclude.csv"), "-o", str(out)]
     assert main([*argv, "--test", "0.4", "--seed", "1"]) == 0
     said = capsys.readouterr()
-    assert "left out: 1 images named in" in said.out and not said.err
+    assert "left out: 1 image named in" in said.out and not said.err
     rows = manifests.read(out).rows
     assert len(rows) == 19
     assert set(rows["split"]) == {"train", "test"}

@@ -103,8 +103,8 @@ def test_the_corrections_reach_class_folders_in_any_case(folder: str, tmp_path: 
     imported = load("mobileodt", corrected(tmp_path, folder))
     assert imported.manifest.rows["label"].value_counts().to_dict() == {"Type_1": 3, "Type_2": 2, "Type_3": 3}
     assert [(Path(what).name, why) for what, why in imported.left_out] == [("30.jpg", "listed in removed_files.csv")]
-    assert "fixed_labels_v2.csv: 2 labels corrected, 1 rows name no file of this copy" in imported.notes
-    assert "removed_files.csv: 1 rows name no file of this copy" in imported.notes
+    assert "fixed_labels_v2.csv: 2 labels corrected, without a file in this copy: 1 row" in imported.notes
+    assert "removed_files.csv: without a file in this copy: 1 row" in imported.notes
 
 
 @pytest.mark.parametrize(

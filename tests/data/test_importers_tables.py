@@ -246,8 +246,8 @@ def test_labels_that_look_alike_are_one_mistake_reported_once_with_its_rows(tmp_
         manifest.read(tmp_path / "m.csv")
     (line,) = str(caught.value).splitlines()
     assert line == (
-        f"{tmp_path / 'm.csv'}: label 'CIN1' (1 rows: line 2) and 'cin 1' (1 rows: line 4) and 'cin1' (2 rows: line 3, "
-        "line 7) and 'cin1\\u200b' (1 rows: line 5) and '\uff23IN1' (1 rows: line 8): differ only in case, blanks or "
+        f"{tmp_path / 'm.csv'}: label 'CIN1' (1 row: line 2) and 'cin 1' (1 row: line 4) and 'cin1' (2 rows: line 3, "
+        "line 7) and 'cin1\\u200b' (1 row: line 5) and '\uff23IN1' (1 row: line 8): differ only in case, blanks or "
         "characters that cannot be seen; write them in one way"
     )
 
@@ -255,7 +255,7 @@ def test_labels_that_look_alike_are_one_mistake_reported_once_with_its_rows(tmp_
 def test_class_folders_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "Normal" / "a.jpg")
     picture(tmp_path / "normal" / "b.jpg")
-    with pytest.raises(InputError, match=r"label 'Normal' \(1 rows: .*Normal/a\.jpg\) and 'normal' \(1 rows"):
+    with pytest.raises(InputError, match=r"label 'Normal' \(1 row: .*Normal/a\.jpg\) and 'normal' \(1 row"):
         load("folder", tmp_path)
     assert len(load("folder", tmp_path, Options(labels={"Normal": "normal"})).manifest) == 2
 

@@ -43,7 +43,7 @@ def test_unreadable_files_keep_their_row_without_a_size(tmp_path: Path) -> None:
     assert len(table) == 6
     assert table["width"].notna().sum() == 1
     assert (table["sha256"].str.len() == 64).all()
-    assert any(note.startswith("5 files have no readable image header") for note in imported.notes)
+    assert any(note.startswith("5 files without a readable image header") for note in imported.notes)
 
 
 def test_without_the_hash_option_the_hashes_stay_empty(tmp_path: Path) -> None:

@@ -182,10 +182,10 @@ def test_labels_outside_the_classes_and_a_single_class_are_refused() -> None:
     with pytest.raises(InputError, match="only one class, a, in 2 rows"):
         manifest.check_labels(labeled("a", "a"), ["a", "b"])
     with pytest.raises(
-        InputError, match=r"only one class, a, in 1 rows; training and evaluation need at least two classes$"
+        InputError, match=r"only one class, a, in 1 row; training and evaluation need at least two classes$"
     ):
         manifest.check_labels(labeled("a"), ["a"])
-    with pytest.raises(InputError, match="no label in 1 rows"):
+    with pytest.raises(InputError, match="no label in 1 row"):
         manifest.check_labels(labeled(""), ["a", "b"])
 
 
@@ -214,7 +214,7 @@ def test_a_manifest_saved_again_by_a_spreadsheet_program_is_the_same_manifest(cs
 
 def test_two_spellings_of_a_split_are_refused(csv: Path) -> None:
     (line,) = problems(csv, "path,split\na.jpg,train\nb.jpg,Train\nc.jpg,test\n")
-    assert line.startswith("split 'Train' (1 rows: line 3) and 'train' (1 rows: line 2): differ only in case")
+    assert line.startswith("split 'Train' (1 row: line 3) and 'train' (1 row: line 2): differ only in case")
 
 
 def test_a_manifest_is_read_in_time_and_memory_in_proportion_to_its_rows(csv: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_manifest_is_read_in_time_and_memory_in_proportion_to_its_rows(csv: Pa
     ("rows", "line", "first"),
     [
         (40_000, "i{0}.jpg,x\ni{0}.jpg,x\n", "line 3: path 'i0.jpg': stands on line 2 already"),
-        (8_000, "a{0}.jpg,x{0}\nb{0}.jpg,X{0}\n", "label 'X0' \\(1 rows: line 3\\) and 'x0'"),
+        (8_000, "a{0}.jpg,x{0}\nb{0}.jpg,X{0}\n", "label 'X0' \\(1 row: line 3\\) and 'x0'"),
     ],
 )
 def test_a_manifest_of_wrong_rows_is_refused_in_time_in_proportion_to_its_rows(

@@ -213,7 +213,7 @@ def test_a_shared_group_is_named_with_its_two_parts_and_all_are_counted() -> Non
     with pytest.raises(InputError) as caught:
         splits.check_disjoint({"train": manifest.where(first), "test": manifest.where(~first)})
     lines = str(caught.value).splitlines()
-    assert lines[0] == "group 'a-0' is in train (1 rows) and in test (1 rows)"
+    assert lines[0] == "group 'a-0' is in train (1 row) and in test (1 row)"
     assert lines[-1].startswith("4 groups are shared by parts")
 
 

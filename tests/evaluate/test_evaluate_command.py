@@ -246,13 +246,13 @@ def test_a_model_of_seven_views_gets_cases_and_incomplete_ones_are_told(model, t
     main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
     assert results(tmp_path / "evaluation")["n"] == 7
     said = capsys.readouterr().out
-    assert "1 cases left out: no green image" in said and "name no case" not in said
+    assert "1 case left out: no green image" in said and "name no case" not in said
     rows.rows["case"] = rows.rows["case"].mask(
         rows.rows["case"].isin([f"v{visit}" for visit in (0, 3, 4, 5, 6, 7)]), ""
     )
     manifest.write(rows, tmp_path / "manifest.csv")
     main(["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"])
-    assert "42 images left out: they name no case" in capsys.readouterr().out
+    assert "42 images left out: no case is named" in capsys.readouterr().out
 
 
 def test_one_kind_of_view_can_be_evaluated_alone(model, tmp_path):

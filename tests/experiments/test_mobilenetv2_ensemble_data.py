@@ -48,7 +48,7 @@ def test_as_published_chooses_the_checkpoint_on_the_test_split_and_leak_free_on_
 
 def test_a_test_case_that_lacks_a_view_is_not_tested_and_stands_in_the_manifest_without_a_split(tmp_path, capsys):
     (fold,) = data.folds_of(visits(tmp_path, lacking=(12, 0)), LEAK_FREE, RunDir(tmp_path))
-    said = "2 cases are used only by networks of single views and by ensemble-any-views: no iodine image"
+    said = "used only by networks of single views and by ensemble-any-views: 2 cases: no iodine image"
     assert said in capsys.readouterr().out
     kept = study_data.keep_manifest(fold.splits, RunDir(tmp_path)).rows
     assert set(kept[kept["case"] == "case 12"]["split"]) == {""}
@@ -65,7 +65,7 @@ def test_images_that_name_no_case_are_counted(tmp_path, capsys):
         LEAK_FREE,
         RunDir(tmp_path),
     )
-    assert "14 images are used only by networks of single views: they name no case" in capsys.readouterr().out
+    assert "used only by networks of single views, for want of a case: 14 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("settings", [LEAK_FREE, AS_PUBLISHED])

@@ -33,7 +33,7 @@ def test_labels_of_the_source_become_the_classes_of_the_study():
 
 def test_images_without_a_label_are_left_out_and_counted(capsys):
     assert len(data.labeled(imported("normal", "", "cin2", ""), LABEL_MAP, "here")) == 2
-    assert capsys.readouterr().out == "note: 2 images left out: they have no label\n"
+    assert capsys.readouterr().out == "note: 2 images left out: no label\n"
 
 
 def test_a_label_of_another_data_set_is_refused_with_its_file_or_left_out_where_that_is_meant(capsys):
@@ -41,7 +41,7 @@ def test_a_label_of_another_data_set_is_refused_with_its_file_or_left_out_where_
     with pytest.raises(InputError, match=r"here: 1.jpg: label 'cancer' is not one of normal, cin1, cin2; 1 such rows"):
         data.labeled(strange, LABEL_MAP, "here")
     assert len(data.labeled(strange, LABEL_MAP, "here", others="leave out")) == 2
-    assert "1 images left out: their label is not one of normal, cin1, cin2" in capsys.readouterr().out
+    assert "1 image left out: labeled none of normal, cin1, cin2" in capsys.readouterr().out
 
 
 def test_an_empty_class_is_refused_with_its_labels_in_the_source_and_what_was_left_out():
@@ -140,7 +140,7 @@ def test_a_prescribed_split_without_validation_gets_one_out_of_train():
 
 
 def test_a_prescribed_split_with_a_group_in_two_parts_is_refused():
-    with pytest.raises(InputError, match=r"group 'w0' is in train \(1 rows\) and in test"):
+    with pytest.raises(InputError, match=r"group 'w0' is in train \(1 row\) and in test"):
         data.split(women(4, split=["train", "test", "train", "validation"]), {"validation": 0.2, "test": 0.3}, seed=0)
 
 

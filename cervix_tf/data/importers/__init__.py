@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 if TYPE_CHECKING:
     from cervix_tf.data.importing.imported_records import ImportedRecords
@@ -175,7 +176,7 @@ def load(name: str, root: Path, options: Options | None = None) -> Imported:
         )
     if unreadable:
         notes.append(
-            f"{len(unreadable)} files have no readable image header, width and height stay empty "
+            f"{amount(len(unreadable), 'file')} without a readable image header, width and height stay empty "
             f"({', '.join(unreadable[:3])}{', ...' if len(unreadable) > 3 else ''}): the audit checks them"
         )
     if name in datasheet.names():

@@ -20,6 +20,7 @@ from cervix_tf.data.importers import Options
 from cervix_tf.data.importing import files, labels
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 LAYOUT = "images in class folders"
 _COPY = re.compile(r"[_ -](flat|mini)$", re.IGNORECASE)
@@ -60,10 +61,10 @@ def read(root: Path, options: Options) -> ImportedRecords:
         )
     unlabeled = sum(not record["label"] for record in found.records)
     if unlabeled:
-        found.notes.append(f"{unlabeled} images are in no class folder and are unlabeled")
+        found.notes.append(f"{amount(unlabeled, 'image')} in no class folder and so without a label")
     if pattern:
         count = len({record["group"] for record in found.records})
-        found.notes.append(f"{count} groups by the pattern {options.group_pattern}")
+        found.notes.append(f"{amount(count, 'group')} by the pattern {options.group_pattern}")
     else:
         found.notes.append(
             "no groups are known: every image is its own group, so one woman may be in several splits; "

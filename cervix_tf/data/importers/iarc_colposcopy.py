@@ -28,6 +28,7 @@ from pathlib import Path
 from cervix_tf.data.importers import Options
 from cervix_tf.data.importing import iarc
 from cervix_tf.data.importing.imported_records import ImportedRecords
+from cervix_tf.wording import amount
 
 LAYOUT = "folders Case NNN with images, a table of cases and a table of images (cases.csv, images.csv)"
 
@@ -74,7 +75,7 @@ def read(root: Path, options: Options) -> ImportedRecords:
             found.add(path, label=label, group=case.name, case=case.name, view=view)
     if found.records:
         found.notes += [
-            "labels: " + ", ".join(f"{n} cases from {source}" for source, n in sorted(sources.items())),
+            "labels: " + ", ".join(f"{amount(n, 'case')} from {source}" for source, n in sorted(sources.items())),
             f"stand-in: in {saline_green} cases the green view was taken after saline, not after acetic acid",
             f"stand-in: {few_acetic} cases have one to four acetic images; a seven-view input repeats them",
         ]

@@ -29,6 +29,7 @@ from cervix_tf.data.importers import Options
 from cervix_tf.data.importing import files, tables
 from cervix_tf.data.importing.imported_records import ImportedRecords
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 CLASSES = ("Type_1", "Type_2", "Type_3")
 LAYOUT = "train/train/Type_k, additional_Type_k_v2/Type_k, additional/Type_k, test, test_stg2 or unlabelled"
@@ -114,7 +115,7 @@ def _removed(root: Path, labels: dict[str, str], found: ImportedRecords) -> set[
             found.notes.append(f"{path.name} line {row.line}: {row['filename']} fits {', '.join(fits)}; all kept")
         unknown += not fits
     if unknown:
-        found.notes.append(f"{path.name}: {unknown} rows name no file of this copy")
+        found.notes.append(f"{path.name}: without a file in this copy: {amount(unknown, 'row')}")
     return removed
 
 
@@ -140,8 +141,8 @@ def _correct(root: Path, labels: dict[str, str], found: ImportedRecords) -> None
             found.notes.append(f"{path.name} line {row.line}: {row['filename']} fits {', '.join(fits)}; left as is")
         unknown += not fits
     labels.update({file: label for file, (label, _) in changed.items()})
-    idle = f", {unknown} rows name no file of this copy" if unknown else ""
-    found.notes.append(f"{path.name}: {len(changed)} labels corrected{idle}")
+    idle = f", without a file in this copy: {amount(unknown, 'row')}" if unknown else ""
+    found.notes.append(f"{path.name}: {amount(len(changed), 'label')} corrected{idle}")
 
 
 def _solve(root: Path, labels: dict[str, str], found: ImportedRecords) -> None:
