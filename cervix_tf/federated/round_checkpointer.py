@@ -192,6 +192,10 @@ class RoundCheckpointer:
         best = self._compare(done, losses)
         self._submit(self._write(done, best, weights))
 
+    def written(self) -> None:
+        """Wait until the last round is on the disk."""
+        self._written.result()
+
     def finish(self, weights: Weights, recalibrate: Callable[[Weights], Weights] | None) -> Weights:
         """Write the federation's weights, the best round's where one was chosen; its state is no longer needed."""
         self._written.result()

@@ -11,10 +11,13 @@ import scipy.special
 def epsilon(noise_multiplier: float, releases: int, delta: float) -> float:
     """Epsilon of (epsilon, delta)-differential privacy after `releases` means with Gaussian noise.
 
-    Neighbors are federations with and without one site. k Gaussian releases with noise z
+    Neighbors are federations in which one site takes part or not. The sum of the clipped changes is divided by a
+    number that does not depend on who takes part, that of the sites in the settings: then one site moves the mean by at
+    most its share of the clipping norm, which is what the noise is measured by. k Gaussian releases with noise z
     times the sensitivity are exactly one with noise z / sqrt(k), so the figure is exact, no bound.
 
-    Source: Balle and Wang 2018, theorem 8; Dong, Roth, Su 2022, corollary 3.3.
+    Source: McMahan et al. 2018, lemma 1 (the fixed divisor); Balle and Wang 2018, theorem 8; Dong, Roth, Su 2022,
+    corollary 3.3.
     """
     if releases == 0:
         return 0.0

@@ -59,6 +59,8 @@ def federate(grid: Grid, trainer: Trainer, config: FederationConfig, out: RunDir
             weights, events = rounds.train(weights, done)
             losses = rounds.losses(weights, done, events) if config.validation == "sites" else {}
             checkpointer.keep(weights, time.monotonic() - started, events, losses)
+            if config.privacy != "none":
+                checkpointer.written()  # before a site sees it: drawn again, it would be one release more than counted
             done += 1
             _LOG.info("round %d of %d: %s", done, policy.rounds, checkpointer.history.iloc[-1].to_dict())
             if config.privacy != "none":
@@ -89,5 +91,5 @@ def _account(config: FederationConfig, releases: int, out: RunDir) -> None:
     _LOG.info("privacy of a site after %d rounds: epsilon %.3f at delta %g", releases, spent, config.delta)
     write_json(
         out.privacy,
-        {"epsilon": spent, "delta": config.delta, "releases": releases, "of": "a whole site, present or absent"},
+        {"epsilon": spent, "delta": config.delta, "releases": releases, "of": "a whole site, taking part or not"},
     )

@@ -190,10 +190,17 @@ class Rounds:
         """One of several updates."""
         if self.inner is None:
             return average(updates, self.config.policy.weighting)
+        share = 1.0
         if adds_noise(self.inner):
-            self.inner.num_sampled_clients = len(updates)  # the noise belongs to a mean of so many
+            # Flower's noise is that of a mean of so many updates. Divided by the number of all sites instead, as the
+            # changes are, one site more or less shifts the sum by at most the clipping norm (`privacy.epsilon`).
+            self.inner.num_sampled_clients = len(updates)
+            share = len(updates) / len(self.config.sites)
         made, _ = self.inner.aggregate_train(round_index + 1, [_as_reply(update) for update in updates])
-        return [array.astype(before.dtype) for array, before in zip(made.to_numpy_ndarrays(), weights, strict=True)]
+        return [
+            (before + share * (array - before)).astype(before.dtype)
+            for array, before in zip(made.to_numpy_ndarrays(), weights, strict=True)
+        ]
 
     def _kept_apart(self, after: Weights, before: Weights) -> Weights:
         """`after`, with statistics that sites keep for themselves as they were `before`: noise would spoil them."""

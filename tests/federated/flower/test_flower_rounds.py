@@ -141,6 +141,31 @@ def test_privacy_clips_the_update_and_adds_the_noise_it_says(tiny, first, agreed
     assert all(np.array_equal(noisy[at], first[at]) for at in statistics), "their noise would make variances < 0"
 
 
+def test_with_privacy_one_site_more_or_less_moves_the_mean_by_no_more_than_the_noise_is_measured_by(first, federation):
+    """What epsilon rests on. A mean over those that came would move by up to twice as much, and have another noise."""
+    settings = {"privacy": "server", "batch_norm": "local", "noise_multiplier": 1e-9, "minimum": 2, "rounds": 1}
+    settings |= {"clipping_norm": 1e-3, "fault": "far:b:1"}
+    everyone = federation(name="everyone", **settings).weights
+    for left in SITES.split(","):
+        without = federation(name=f"without {left}", away=(left,), **settings).weights
+        moved = math.sqrt(sum(((a - b).astype("f8") ** 2).sum() for a, b in zip(everyone, without, strict=True)))
+        assert moved <= 1e-3 / 3 * 1.001, left
+    assert moved > 1e-3 / 3 / 10, "a clipped site moves it at all"
+
+
+def test_with_privacy_the_noise_is_the_same_whoever_takes_part(federation, monkeypatch):
+    settings = {"privacy": "server", "batch_norm": "local", "clipping_norm": 1e-3, "minimum": 2, "rounds": 1}
+    np.random.seed(3)
+    drawn, noises = np.random.get_state(), []
+    monkeypatch.setattr(np.random, "seed", lambda *_: None)
+    for name, away in (("all", ()), ("two", ("c",))):
+        quiet = federation(noise_multiplier=1e-9, name=f"quiet {name}", away=away, **settings).weights
+        np.random.set_state(drawn)
+        noisy = federation(noise_multiplier=3000.0, name=f"noisy {name}", away=away, **settings).weights
+        noises.append(np.concatenate([(a - b).ravel() for a, b in zip(noisy, quiet, strict=True)]))
+    np.testing.assert_allclose(noises[1], noises[0], rtol=1e-3, atol=1e-6)
+
+
 def test_nobody_can_draw_the_noise_again_from_the_seed_that_all_sites_know(federation, same):
     settings = {"privacy": "server", "batch_norm": "local", "rounds": 1}
     found = []
