@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from cervix_tf import durable
@@ -80,10 +80,13 @@ def write_text(target: Path, text: str) -> None:
         file.write(text)
 
 
-def check_target(target: Path, *, folder: bool = False, inputs: Iterable[Path] = ()) -> None:
+def check_target(
+    target: Path, *, folder: bool = False, inputs: Iterable[Path] = (), ours: Callable[[Path], bool] | None = None
+) -> None:
     """Raise `InputError` unless a file (a whole folder, with `folder`) may be written to `target`.
 
-    A file replaces nothing but a file, and none of `inputs`. A folder replaces nothing but an empty folder and one of
+    A file replaces nothing but a file, and none of `inputs`; where a user chooses its name, only an empty one or one
+    that `ours` recognizes as what the same command wrote. A folder replaces nothing but an empty folder and one of
     which this program wrote every file. What is above `target` must be folders, the last that is there one to write
     to. Commands call this for all that they are going to write, before they compute anything.
     """
@@ -103,6 +106,11 @@ def check_target(target: Path, *, folder: bool = False, inputs: Iterable[Path] =
         raise InputError(f"{target}: is a device or a pipe, which cannot be replaced; give the name of a file")
     if any(target.exists() and each.exists() and target.samefile(each) for each in inputs):
         raise InputError(f"{target}: is an input of this command; choose another name for its output")
+    if ours is not None and target.is_file() and target.stat().st_size and not ours(target):
+        raise InputError(
+            f"{target}: already exists and would be lost, since this command did not write it; choose another "
+            "name, or move that file"
+        )
     _check_writable(Path(os.path.realpath(target)).parent, target)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,12 +53,15 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, rep
     `import_tensorflow` and has the run's lock (see `cervix_tf.run_lock`).
 
     Raises `InputError` that names the first fields that differ, a differing number of threads or `--deterministic`,
-    a file of initial weights that is no longer the one the run began with, or the first file of what is no run.
+    a file of initial weights that is no longer the one the run began with, the first file of what is no run, or a
+    manifest that the configuration names where the run would write its own copy of it.
     """
     computed = _computed(out)
+    if stranger := _stranger(out, computed):
+        raise InputError(f"{stranger}: is in a folder that is not a run of this program; choose another run folder")
+    if not computed and any(out.manifest.samefile(path) for path in _named(config) if out.manifest.exists()):
+        raise InputError(f"{out.manifest}: the run writes its own copy of it there; choose another run folder")
     there = _plain(read_json(out.config)) if out.config.exists() else None
-    if computed and there is None:
-        raise InputError(f"{computed}: is in a folder that is not a run (no {out.config.name}); choose another one")
     gpus = {} if getattr(config, "devices", "all") == "cpu" else tuning.gpus()
     config, precision = _settled(config, there if computed else None, gpus)
     wanted = _plain(dataclasses.asdict(config))
@@ -77,11 +80,22 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, rep
     if there != wanted:
         for path in (out.audit, out.manifest):  # of the data that the configuration named before
             path.unlink(missing_ok=True)
+    write_json(out.environment, {**found, "report_images": report_images})  # first: it shows that the folder is a run
+    if there != wanted:
         write_json(out.config, wanted)
-    write_json(out.environment, {**found, "report_images": report_images})
     words = f"computing with --threads {found['threads']}, oneDNN {found['one_dnn'].split(':')[0]}"
     print(words + (f", precision {precision}" if precision else ""), flush=True)
     return config
+
+
+def _named(config: DataclassInstance) -> Iterator[Path]:
+    """The files and folders that are there of those that a configuration names."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from _named(value)
+        elif isinstance(value, Path) and value.exists():
+            yield value
 
 
 def begin_beside(first: RunDir, config: C, out: RunDir, seed: int) -> C:
@@ -145,9 +159,25 @@ def _sha256(path: Path) -> str:
 
 def _computed(out: RunDir) -> Path | None:
     """A file of the run that a configuration has had a part in; None where there is none."""
-    remade = {out.config, out.environment, out.audit, out.manifest, out.root / run_lock.NAME}
+    no_part = {*_remade(out), out.root / run_lock.NAME}
     every = (Path(root) / name for root, _, names in os.walk(out.root) for name in names)
-    return next((path for path in every if path not in remade), None)
+    return next((path for path in every if path not in no_part), None)
+
+
+def _remade(out: RunDir) -> tuple[Path, ...]:
+    """What a start writes, and writes again as long as nothing is computed."""
+    return out.config, out.environment, out.audit, out.manifest
+
+
+def _stranger(out: RunDir, computed: Path | None) -> Path | None:
+    """A file of a folder that this program did not begin as a run; None where it did, or where the folder is new."""
+    try:
+        begun = read_object(out.environment) if out.environment.exists() else {}
+    except InputError:
+        begun = {}
+    if "command_line" in begun or (computed and out.config.exists()):
+        return None
+    return computed or next((path for path in _remade(out) if path.exists()), None)
 
 
 def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import shlex
 import sys
@@ -56,10 +57,13 @@ def import_(
         out: manifest to write
         importer: settings that only some importers need
     """
-    atomic.check_target(out)
+    from cervix_tf.data import manifest as manifests
+
+    atomic.check_target(out, ours=manifests.is_one)
     imported = importers.load(name, root, importer)
     if imported.table is not None:
         atomic.check_target(out, inputs=[imported.table])
+    _check_kept(imported.manifest, out)
     _print_counts(imported.manifest, f"{name}: {amount(len(imported.manifest), 'image')}")
     reasons = Counter(reason for _, reason in imported.left_out)
     for reason, count in reasons.most_common():
@@ -96,14 +100,15 @@ def audit(
         near_bits: most bits, of 64, in which the perceptual hashes of near-duplicates may differ
     """
     from cervix_tf.data import audit as audits
-    from cervix_tf.data import groups
+    from cervix_tf.data import groups, tables
     from cervix_tf.data import manifest as manifests
 
     if workers < 0 or (max_megapixels is not None and not 0 < max_megapixels < math.inf) or not 0 <= near_bits <= 32:
         raise errors.InputError("--workers must be 0 or more, --max-megapixels above 0, --near-bits 0 to 32")
-    for target in (out, exclusions):
+    for target, columns in ((out, audits.FINDING), (exclusions, audits.EXCLUSION)):
         if target is not None:
-            atomic.check_target(target, inputs=[manifest])
+            ours = functools.partial(tables.has_columns, columns=columns)
+            atomic.check_target(target, inputs=[manifest], ours=ours)
     if out is not None and exclusions is not None and out.resolve() == exclusions.resolve():
         raise errors.InputError(f"{out}: findings and exclusions are two files; give them different names")
     table = manifests.read(manifest, root)
@@ -170,20 +175,22 @@ def split(
     from cervix_tf.data import manifest as manifests
 
     if out is not None:
-        atomic.check_target(out, inputs=[] if exclude is None else [exclude])
+        inputs = [] if exclude is None else [exclude]
+        atomic.check_target(out, inputs=inputs, ours=lambda path: path.samefile(manifest) or manifests.is_one(path))
     table = manifests.read(manifest, root)
+    kept = table if exclude is None else audits.apply_exclusions(table, exclude)
+    left_out = set(table.rows["path"]) - set(kept.rows["path"])
     if exclude is not None:
-        kept = audits.apply_exclusions(table, exclude)
         if out is None and not dry_run:
             raise errors.InputError(f"--exclude leaves rows out; -o FILE writes the others, and {manifest} keeps all")
-        print(f"left out: {amount(len(table) - len(kept), 'image')} named in {exclude}")
-        table = kept
+        print(f"left out: {amount(len(left_out), 'image')} named in {exclude}")
     if similar:
         before = len(set(splits.group_numbers(table)))
-        table = audits.group_by_similarity(table)
+        table = audits.group_by_similarity(table, left_out=left_out)
         print(f"near-duplicates grouped: {amount(before, 'group')} before, {len(set(splits.group_numbers(table)))} now")
-    for doubt in groups.doubts(table):
+    for doubt in groups.doubts(table):  # of all: a copy that is left out may show that two groups are one woman
         print(f"warning: {doubt}", file=sys.stderr)
+    table = table.where(~table.rows["path"].isin(left_out))
     # Rounded, since 1 - 0.7 - 0.3 is not 0, and a part of however small a share gets a group.
     shares = {"train": round(1 - test - validation, 9), "validation": validation, "test": test}
     shares = {name: share for name, share in shares.items() if share != 0}
@@ -229,7 +236,7 @@ def show(
     if columns < 1:
         raise errors.InputError("--columns must be at least 1")
     if out is not None:
-        atomic.check_target(out, inputs=[manifest])
+        atomic.check_target(out, inputs=[manifest], ours=lambda _: False)
     table = manifests.read(manifest, root)
     _print_counts(table, f"{manifest}: {amount(len(table), 'image')}")
     if out is not None:
@@ -238,6 +245,25 @@ def show(
     else:
         print("-o sheet.png draws a contact sheet")
     return 0
+
+
+def _check_kept(imported: Manifest, out: Path) -> None:
+    """Raise `InputError` where the manifest at `out` says of the same images what importing them again would lose."""
+    from cervix_tf.data import manifest as manifests
+
+    if not out.exists() or not out.stat().st_size:
+        return
+    before, now = (each.rows.set_index("path") for each in (manifests.read(out, imported.root), imported))
+    both = before.index.intersection(now.index)
+    for column in ("group", "case", "label", "view", "site", "device", "split", "age"):
+        then, again = (rows.loc[both, column].map(str) for rows in (before, now))
+        told = ~then.isin(["", "nan"]) & (then != both.to_series())  # an image without a group is one by itself
+        lost = both[((then != again) & told).to_numpy()]
+        if len(lost):
+            raise errors.InputError(
+                f"{out}: has another {column} for {amount(len(lost), 'image')} ({lost[0]}: {then[lost[0]]!r}, imported "
+                f"again {again[lost[0]]!r}); choose another name with -o, or remove the file if that is not needed"
+            )
 
 
 def _check_root(listed: Manifest, file: Path) -> None:

@@ -26,7 +26,7 @@ then the one that stands first in the manifest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -96,25 +96,32 @@ def audit(
 
 
 def group_by_similarity(
-    manifest: Manifest, threshold: int = NEAR_BITS, *, workers: int = 0, max_megapixels: float | None = None
+    manifest: Manifest,
+    threshold: int = NEAR_BITS,
+    *,
+    workers: int = 0,
+    max_megapixels: float | None = None,
+    left_out: Collection[str] = (),
 ) -> Manifest:
     """The manifest with near-duplicates in one group, for sets that name no woman or slide.
 
     Rows that shared a group or a case stay together. A new group is named after the
     first group it swallows (by name), or `near-` and a digest of its first path;
-    an image that resembles no other keeps its group, empty or not.
-    Raises `InputError` when files cannot be read: audit and exclude first.
+    an image that resembles no other keeps its group, empty or not. Images that are `left_out` of a split afterwards,
+    by their paths, connect groups like others where they can be read: a copy that an audit lists is what shows that
+    two groups are one woman.
+    Raises `InputError` when other files cannot be read: audit and exclude first.
     """
     prints = fingerprints.inspect_all([Path(path) for path in manifest.paths()], workers, max_megapixels)
-    unread = [path for path, mark in zip(manifest.rows["path"], prints, strict=True) if not mark.pixels]
-    if unread:
+    marks = zip(manifest.rows["path"], prints, strict=True)
+    if unread := [path for path, mark in marks if not mark.pixels and path not in left_out]:
         raise InputError(
             f"{unread[0]}: cannot be read ({len(unread)} such files); leave them out first: "
             "`python -m cervix_tf.data audit MANIFEST --exclusions exclude.csv`"
         )
     near = [(one, two) for one, two, _ in fingerprints.near_pairs(prints, threshold)]
     by_pixels: dict[str, int] = {}  # identical images of one color have no hash, yet belong together
-    near += [(at, by_pixels.setdefault(mark.pixels, at)) for at, mark in enumerate(prints)]
+    near += [(at, by_pixels.setdefault(mark.pixels, at)) for at, mark in enumerate(prints) if mark.pixels]
     rows = manifest.rows.copy()
     for _, members in rows.groupby(splits.group_numbers(manifest, near)):
         if len(members) > 1:

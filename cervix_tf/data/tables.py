@@ -129,6 +129,14 @@ def read(
     return table
 
 
+def has_columns(path: Path, columns: Sequence[str]) -> bool:
+    """Whether a file is a table of this program's that has these columns and no others."""
+    try:
+        return set(read(path, columns[:1], exact=True).header) == set(columns)
+    except InputError:
+        return False
+
+
 def number(text: str) -> float:
     """The number in a cell, with a decimal point or comma; NaN when it is none."""
     return float(text.replace(",", ".")) if _NUMBER(text) else math.nan

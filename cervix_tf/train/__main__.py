@@ -109,9 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             start.import_tensorflow(threads, deterministic=command.execution.deterministic)
             line = ["python", "-m", "cervix_tf.train", *arguments]
             shown = not command.no_images
-            run(
-                start.begin(command.config, out, line, command.config.seed, report_images=shown), out, command.calibrate
-            )
+            config = start.begin(command.config, out, line, command.config.seed, report_images=shown)
+            run(config, out, command.calibrate)
         from cervix_tf.training import backend
 
         backend.finish_on_tensorflow("cervix_tf.train", arguments)

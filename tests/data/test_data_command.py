@@ -234,6 +234,85 @@ def test_split_does_not_write_csv_over_a_spreadsheet(manifest: Path, capsys: pyt
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["import", "folder", "FOLDER", "-o", "FILE"],
+        ["audit", "MANIFEST", "-o", "FILE"],
+        ["audit", "MANIFEST", "--exclusions", "FILE"],
+        ["split", "MANIFEST", "-o", "FILE"],
+        ["show", "MANIFEST", "-o", "FILE"],
+    ],
+    ids=lambda words: f"{words[0]} {words[-2]}",
+)
+@pytest.mark.parametrize("name", ["abnormal/01.png", "notes.csv", "table.csv"])
+def test_a_file_that_the_command_did_not_write_is_never_replaced(
+    command: list[str], name: str, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    precious = manifest.parent / name
+    if name == "notes.csv":
+        precious.write_text("my own notes of patients")
+    elif name == "table.csv":
+        precious.write_text("path,label,age\nabnormal/01.png,abnormal,40\n")
+    before = precious.read_bytes()
+    meant = {"FOLDER": str(manifest.parent), "MANIFEST": str(manifest), "FILE": str(precious)}
+    assert f"{precious}: already exists" in refusal(capsys, *(meant.get(word, word) for word in command))
+    assert precious.read_bytes() == before
+    precious.write_bytes(b"")  # as `mktemp` leaves it
+    if name != "abnormal/01.png":
+        main([meant.get(word, word) for word in command])
+        assert precious.read_bytes()
+
+
+def test_what_a_command_wrote_it_replaces(manifest: Path, tmp_path: Path) -> None:
+    findings, exclusions = tmp_path / "findings.csv", tmp_path / "exclude.csv"
+    for _ in range(2):
+        assert main(["audit", str(manifest), "-o", str(findings), "--exclusions", str(exclusions)]) == 0
+        assert main(["split", str(manifest), "-o", str(tmp_path / "split.csv"), "--root", str(manifest.parent)]) == 0
+
+
+def test_importing_again_does_not_lose_what_was_filled_in(
+    root: Path, tmp_path: Path, picture: Picture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["import", "folder", str(root), "-o", str(tmp_path / "m.csv")]
+    assert main(command) == 0
+    cv2.imwrite(str(root / "normal" / "more.png"), picture(99, 48, 64))
+    assert main(command) == 0, "an image is new, and nothing was filled in"
+    assert main([*command, "--group-pattern", "(..).*"]) == 0, "an image by itself was no group"
+    table = manifests.read(tmp_path / "m.csv", root)
+    assert len(table) == 21
+    manifests.write(manifests.Manifest(table.rows.assign(group="woman 1"), root), tmp_path / "m.csv")
+    before = (tmp_path / "m.csv").read_bytes()
+    said = refusal(capsys, *command)
+    assert "has another group for 21 images (abnormal/01.png: 'woman 1', imported again 'abnormal/01.png')" in said
+    assert (tmp_path / "m.csv").read_bytes() == before
+
+
+def test_a_copy_that_is_left_out_still_shows_that_two_groups_are_one_woman(
+    tmp_path: Path, picture: Picture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twelve women under two numbers each, an image of each the same in both."""
+    rows = []
+    for woman in range(12):
+        for half in range(2):
+            for at in range(3):
+                seed = 1000 * (woman + 1) + (0 if at == 0 else 10 * half + at)
+                name = f"{woman}-{half}-{at}.png"
+                cv2.imwrite(str(tmp_path / name), picture(seed, 48, 64))
+                rows.append({"path": name, "label": "ab"[woman % 2], "group": f"{woman}-{half}"})
+    (tmp_path / "11-1-2.png").write_bytes(b"broken")  # listed too, and no obstacle
+    manifests.write(manifests.from_records(rows, tmp_path), tmp_path / "m.csv")
+    listed = tmp_path / "exclude.csv"
+    assert main(["audit", str(tmp_path / "m.csv"), "--exclusions", str(listed)]) == 1
+    assert len(pd.read_csv(listed)) == 13
+    command = ["split", str(tmp_path / "m.csv"), "--similar", "--exclude", str(listed), "--test", "0.4"]
+    assert main([*command, "-o", str(tmp_path / "split.csv")]) == 0
+    assert "near-duplicates grouped: 24 groups before, 12 now" in capsys.readouterr().out
+    table = manifests.read(tmp_path / "split.csv").rows
+    women = table["path"].str.split("-").str[0]
+    assert len(table) == 72 - 13 and (table.groupby(women)["split"].nunique() == 1).all()
+
+
+@pytest.mark.parametrize(
     ("groups", "digests", "said"),
     [
         (["", "", "", ""], "abcd", "no row names a group or a case"),

@@ -77,6 +77,33 @@ def test_the_same_command_trains_nothing_again_and_changes_no_result(folder, fin
     assert (finished.metrics.read_bytes(), finished.predictions.read_bytes()) == before
 
 
+@pytest.mark.parametrize("words", [(), ("--positive", "typo")])
+@pytest.mark.parametrize("name", ["manifest.csv", "config.json", "environment.json", "audit.json"])
+def test_a_folder_of_the_users_own_is_no_run_and_nothing_in_it_is_lost(folder, tmp_path, name, words, capsys):
+    """Files that have a run's names, without a run: once, the manifest that the command was given was removed."""
+    own = tmp_path / "own" / name
+    own.parent.mkdir()
+    own.write_bytes((folder / "manifest.csv").read_bytes() if name == "manifest.csv" else b'{"my": "settings"}')
+    before = own.read_bytes()
+    read = own if name == "manifest.csv" else folder / "manifest.csv"
+    with pytest.raises(SystemExit) as ended:
+        main([str(read), "--root", str(folder / "pictures"), *SMALL, *words, "-o", str(own.parent)])
+    assert ended.value.code == 2
+    assert f"{own}: is in a folder that is not a run of this program" in capsys.readouterr().err
+    assert own.read_bytes() == before
+
+
+def test_a_manifest_where_a_run_that_has_not_begun_to_train_writes_its_own_is_refused(folder, tmp_path, capsys):
+    out = tmp_path / "run"
+    with pytest.raises(SystemExit):
+        main(command(folder, "--positive", "typo", "-o", str(out)))
+    (out / "manifest.csv").write_bytes((folder / "manifest.csv").read_bytes())
+    with pytest.raises(SystemExit):
+        main([str(out / "manifest.csv"), "--root", str(folder / "pictures"), *SMALL, "-o", str(out)])
+    assert "manifest.csv: the run writes its own copy of it there" in capsys.readouterr().err
+    assert (out / "manifest.csv").read_bytes() == (folder / "manifest.csv").read_bytes()
+
+
 def test_one_size_sets_both_sides(finished):
     images = json.loads(finished.config.read_text())["images"]
     assert (images["height"], images["width"]) == (32, 32)

@@ -18,7 +18,10 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason=
 
 STUDIES = ("cvm_cervix", "metric_learning", "mobilenetv2_ensemble", "resnet50_types")
 MOST = 3
-"""Times what a rounding becomes in a step. Measured: 0.7 to 0.9 times (the ensemble's view networks, AVX2)."""
+"""Times what a rounding becomes in a step. Measured: 0.3 to 1.3 times (all studies, AVX2)."""
+LEFT = 0.03
+"""What a rounding may become, as a share of a step: were it more, there would be nothing left to compare. Measured on
+AVX2: 0.02 with batch-hard on MobileNet, whose hardest pairs hang on roundings, and less than 0.007 with all others."""
 ROUND = 0.06
 """What a federation's round may be apart, ten steps of a shallow network without new weights. Measured: 0.007."""
 
@@ -65,5 +68,5 @@ def test_ten_steps_on_jax_are_those_on_tensorflow_as_far_as_rounding_lets_them(s
         off, library, difference = (np.median(apart(one, each)) for each in (rounded, again[training], other))
         print(f"{study} {training}: rounded {off:.2g}, oneDNN {library:.2g}, JAX {difference:.2g}")
         unavoidable = max(off, library)
-        assert unavoidable < 0.01, training  # else there would be nothing left to compare
+        assert unavoidable < LEFT, training
         assert difference < MOST * unavoidable, training
