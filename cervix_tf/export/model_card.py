@@ -202,7 +202,8 @@ def _table(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _input(contract: Contract) -> str:
-    one = f"an RGB image, uint8, any size (made for {contract.native_width} x {contract.native_height})"
+    size = f"any size (made for {contract.native_width} x {contract.native_height})"
+    one = f"an RGB image, turned upright by its EXIF orientation, uint8, {size}"
     inside = f"resized inside the model {contract.resizing}"
     if not contract.views:
         return f"{one}, {inside}"

@@ -38,10 +38,10 @@ def written(contract: Contract, signatures: Mapping[str, str]) -> bytes:
     views = f"{len(contract.views)} views in the order {', '.join(contract.views)}, each " if contract.views else ""
     before = f"resized before {contract.resizing}"
     takes = {
-        "images": f"{views}an RGB image, uint8, {before}, rounded; normalization is inside"
+        "images": f"{views}an upright RGB image, uint8, {before}, rounded; normalization is inside"
         if sized
-        else f"{views}an RGB image, uint8, any size; resizing and normalization are inside",
-        "pixels": f"{views}RGB pixels, float32 in [0, 255], {before}",
+        else f"{views}an upright RGB image, uint8, any size; resizing and normalization are inside",
+        "pixels": f"{views}RGB pixels of an upright image, float32 in [0, 255], {before}",
     }
     # The schema's numbers of the fields. Table AssociatedFile: name 0, description 1, type 2.
     labels = {0: LABELS, 1: "names of the classes, in order", 2: _Number("Int8", _AXIS_LABELS)}

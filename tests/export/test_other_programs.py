@@ -5,12 +5,13 @@ import re
 import subprocess
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from PIL import ExifTags, Image
 
 from cervix_tf import export
+from cervix_tf.data import images
 from cervix_tf.export import flatbuffer, runtime
 from cervix_tf.run_dir import RunDir
 
@@ -31,9 +32,12 @@ def my_run(single_run, unexported, tmp_path_factory):
     folder = tmp_path_factory.mktemp("user")
     (folder / "my_run").symlink_to(out.root)
     image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)  # the network's size: nothing is resized
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # as a phone that is held upright stores it
     for name in ("image.png", "pictures/benign/p000_0.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / name), image[..., ::-1])
+        Image.fromarray(np.rot90(image)).save(folder / name, exif=exif)
+        np.testing.assert_array_equal(images.decode_file(folder / name), image)
     return folder, out, image
 
 
@@ -50,6 +54,21 @@ def test_an_example_in_python_prints_the_models_probabilities(my_run, monkeypatc
     exec(compile(EXAMPLES[title, "python"], str(GUIDE), "exec"), {})
     (expected,) = runtime.load(out.tflite()).run(image[None])
     np.testing.assert_allclose(numbers(capsys.readouterr().out), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("title", ["Python, LiteRT alone", "Python, ONNX Runtime alone"])
+def test_an_example_in_python_refuses_what_it_would_turn_white(my_run, monkeypatch, tmp_path, title):
+    if "ONNX" in title:
+        pytest.importorskip("onnxruntime", reason="needs the extra onnx: pip install -e '.[onnx]'")
+    _, out, _ = my_run
+    deep = np.full((24, 32), 9_000, np.uint16)
+    for name in ("image.png", "pictures/benign/p000_0.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(deep).save(tmp_path / name)
+    (tmp_path / "my_run").symlink_to(out.root)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AssertionError, match="8 bits a channel"):
+        exec(compile(EXAMPLES[title, "python"], str(GUIDE), "exec"), {})
 
 
 def test_the_example_of_mediapipe_prints_the_models_probabilities(my_run):
