@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from cervix_tf.errors import InputError
@@ -38,7 +38,8 @@ _JPEG_COLORS = {1: "gray", 3: "RGB", 4: "CMYK"}
 _PNG_COLORS = {0: "gray", 2: "RGB", 3: "palette", 4: "gray", 6: "RGB"}
 _PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _TIFF_COLORS = {0: "gray", 1: "gray", 2: "RGB", 3: "palette", 5: "CMYK", 8: "CIELAB", 9: "CIELAB", 10: "CIELAB"}
-_TIFF_TAGS = (256, 257, 258, 259, 262, 274, 322, 323, 338)
+_ORIENTATION = 274
+_TIFF_TAGS = (256, 257, 258, 259, 262, _ORIENTATION, 322, 323, 338)
 _TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _TIFF_JPEG = 7
 _TIFF_UNREAD = (2, 3, 4, 6)  # compressions whose decoders guess what is damaged, without a word
@@ -156,10 +157,10 @@ def _read(data: bytes) -> Header | None:
 
 
 def _jpeg(data: bytes) -> Header | None:
-    found, orientation, one_scan, scans = None, 1, False, 0
+    found, orientation, one_scan, scans = None, 0, False, 0
     for marker, begin, end in _jpeg_segments(data):
-        if marker == 0xE1 and data[begin + 4 : begin + 10] == b"Exif\0\0":
-            orientation = _orientation(data[begin + 10 : end])
+        if marker == 0xE1 and data[begin + 4 : begin + 10] == b"Exif\0\0":  # of several the first, as others do
+            orientation = orientation or _orientation(data[begin + 10 : end])
         elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
             found = struct.unpack_from(">BHHB", data, begin + 4)
             one_scan = marker in _SEQUENTIAL
@@ -170,7 +171,7 @@ def _jpeg(data: bytes) -> Header | None:
     bits, height, width, channels = found
     if channels not in _JPEG_COLORS:
         raise UnreadableImage("wrong_channels", f"a JPEG of {channels} channels; convert it to RGB")
-    return Header("JPEG", width, height, bits, _JPEG_COLORS[channels], False, orientation, scans=scans)
+    return Header("JPEG", width, height, bits, _JPEG_COLORS[channels], False, orientation or 1, scans=scans)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -242,14 +243,14 @@ def _tiff(data: bytes) -> Header:
         value(258, 1),
         colors,
         alpha,
-        _upright(value(274, 1)),
+        _upright(value(_ORIENTATION, 1)),
         value(322, 0) * value(323, 0),
     )
 
 
 def _orientation(exif: bytes) -> int:
     try:
-        return _upright(max(_tags(exif).get(274) or (1,)))
+        return _upright(max(_tags(exif, (_ORIENTATION,)).get(_ORIENTATION) or (1,)))
     except (struct.error, OverflowError):
         return 1
 
@@ -258,8 +259,8 @@ def _upright(orientation: int) -> int:
     return orientation if 1 <= orientation <= 8 else 1
 
 
-def _tags(data: bytes) -> dict[int, tuple[int, ...]]:
-    """Tag of `_TIFF_TAGS` -> its numbers, of the first directory of a TIFF, a BigTIFF or an EXIF block."""
+def _tags(data: bytes, wanted: Collection[int] = _TIFF_TAGS) -> dict[int, tuple[int, ...]]:
+    """Tag that is wanted -> its numbers, of the first directory of a TIFF, a BigTIFF or an EXIF block."""
     order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     (at,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
@@ -270,7 +271,7 @@ def _tags(data: bytes) -> dict[int, tuple[int, ...]]:
     for _ in range(min(entries, 4096)):
         tag, kind, count, value = entry.unpack_from(data, at)
         at += entry.size
-        if tag not in _TIFF_TAGS:
+        if tag not in wanted:
             continue
         if tag in found or kind not in _TIFF_TYPES or not 0 < count <= 64:
             raise struct.error(f"tag {tag}")  # readers disagree on what it means

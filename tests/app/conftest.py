@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -160,4 +161,13 @@ def pictures(tmp_path, picture):
         exif[274] = orientation
         Image.fromarray(rgb[0]).save(folder / f"turned_{orientation}.png", exif=exif)
         Image.fromarray(rgb[2]).save(folder / f"turned_{orientation}.jpg", exif=exif, quality=95)
+    width = struct.pack("<HHIi", 256, 9, 1, 7)  # signed, which no tag of an image's size should be
+    blocks = [
+        b"II*\0" + struct.pack("<IH", 8, 2) + width + struct.pack("<HHIHHI", 274, 3, 1, orientation, 0, 0)
+        for orientation in (6, 3)
+    ]
+    odd, other = (b"\xff\xe1" + struct.pack(">H", len(each) + 8) + b"Exif\0\0" + each for each in blocks)
+    plain = (folder / "photo.jpg").read_bytes()
+    (folder / "odd_exif.jpg").write_bytes(plain[:2] + odd + plain[2:])
+    (folder / "two_exif.jpg").write_bytes(plain[:2] + odd + other + plain[2:])
     return sorted(folder.iterdir())

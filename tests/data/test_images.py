@@ -116,6 +116,37 @@ def test_an_image_is_turned_upright_as_its_exif_orientation_says(photo, suffix, 
     assert headers.read(data).orientation == orientation
 
 
+WIDTH = struct.pack("<HHIi", 256, 9, 1, 7)
+NO_BITS = struct.pack("<HHII", 258, 3, 0, 0)
+
+
+@pytest.mark.parametrize("beside", [WIDTH, NO_BITS])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_what_else_an_exif_block_says_does_not_matter(photo, suffix, beside):
+    """As in Pillow: an image width as a signed number, a number of bits that has no value."""
+    block = b"II*\0" + struct.pack("<IH", 8, 2) + beside + exif(6)[10:]
+    data = encoded(suffix, photo)
+    if suffix == ".jpg":
+        odd = data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 8) + b"Exif\0\0" + block + data[2:]
+    else:
+        odd = data[:33] + chunk(b"eXIf", block) + data[33:]
+    with Image.open(io.BytesIO(odd)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(decode(odd, "x"), expected)
+    assert headers.read(odd).orientation == 6
+
+
+@pytest.mark.parametrize("orientations", [(6, 1), (1, 6), (8, 3)])
+def test_of_several_exif_segments_the_first_counts(photo, orientations):
+    data = encoded(".jpg", photo)
+    for orientation in reversed(orientations):
+        data = turned(".jpg", data, orientation)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(decode(data, "x"), expected)
+    assert headers.read(data).orientation == orientations[0]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_tiff_is_turned_upright_too(photo, orientation):
     data = pillow(photo, "TIFF", tiffinfo={274: orientation})

@@ -1,11 +1,11 @@
 // Image files as they are decoded: what cervix_tf/data/images.py refuses is refused, and what would make a browser's
 // decoder change colors or turn the image (color profiles, EXIF) is cut out, so that every browser gives one answer.
+// One thing goes unseen that Python sees: a JPEG damaged between its headers and its end, which browsers fill in.
 
 const MOST_PIXELS = 50_000_000;
 const MOST_SIDE = 32_766;
 const NO_FRAME = [0xc4, 0xc8, 0xcc];
 const ORIENTATION = 274;
-const TIFF_TAGS = [256, 257, 258, 259, ORIENTATION, 322, 323, 338];
 const TIFF_BYTES = {1: 1, 3: 2, 4: 4};
 const CRC = Uint32Array.from({length: 256}, (_, n) => {
   for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
@@ -39,7 +39,7 @@ export function bare(bytes) {
 function jpeg(bytes, data) {
   const parts = [bytes.subarray(0, 2)];
   let frame = null;
-  let orientation = 1;
+  let orientation = 0;
   let at = 2;
   for (;;) {
     at = bytes.indexOf(0xff, at);
@@ -53,7 +53,7 @@ function jpeg(bytes, data) {
     if (marker === 0xda) break;
     const end = at + 2 + data.getUint16(at + 2);
     const name = String.fromCharCode(...bytes.subarray(at + 4, at + 10));
-    if (marker === 0xe1 && name === "Exif\0\0") orientation = orientationOf(bytes.subarray(at + 10, end));
+    if (marker === 0xe1 && name === "Exif\0\0") orientation ||= orientationOf(bytes.subarray(at + 10, end));
     if (marker >= 0xc0 && marker <= 0xcf && !NO_FRAME.includes(marker)) {
       frame = {bits: bytes[at + 4], height: data.getUint16(at + 5), width: data.getUint16(at + 7), channels: bytes[at + 9]};
     }
@@ -63,7 +63,7 @@ function jpeg(bytes, data) {
   if (!frame || !whole(bytes, at)) throw new Refused("image_damaged");
   check(frame.width, frame.height, frame.bits);
   if (![1, 3].includes(frame.channels)) throw new Refused("image_colors");
-  return {bytes: joined([...parts, bytes.subarray(at)]), type: "image/jpeg", orientation};
+  return {bytes: joined([...parts, bytes.subarray(at)]), type: "image/jpeg", orientation: orientation || 1};
 }
 
 /** Whether the end of the image is there, after its last scan. */
@@ -112,18 +112,17 @@ function orientationOf(exif) {
     const data = new DataView(exif.buffer, exif.byteOffset, exif.byteLength);
     const little = exif[0] === 0x49;
     const start = data.getUint32(4, little);
-    const found = new Map();
+    let found = 0;
     for (let entry = 0; entry < data.getUint16(start, little); entry++) {
       const at = start + 2 + 12 * entry;
       const [tag, type, count] = [data.getUint16(at, little), data.getUint16(at + 2, little), data.getUint32(at + 4, little)];
-      if (!TIFF_TAGS.includes(tag)) continue;
-      if (found.has(tag) || !TIFF_BYTES[type] || count < 1 || count > 64) return 1;
+      if (tag !== ORIENTATION) continue;
+      if (found || !TIFF_BYTES[type] || count < 1 || count > 64) return 1;
       const place = TIFF_BYTES[type] * count > 4 ? data.getUint32(at + 8, little) : at + 8;
       const read = {1: "getUint8", 3: "getUint16", 4: "getUint32"}[type];
-      found.set(tag, Math.max(...Array.from({length: count}, (_, n) => data[read](place + n * TIFF_BYTES[type], little))));
+      found = Math.max(...Array.from({length: count}, (_, n) => data[read](place + n * TIFF_BYTES[type], little)));
     }
-    const orientation = found.get(ORIENTATION) ?? 1;
-    return orientation >= 1 && orientation <= 8 ? orientation : 1;
+    return found >= 1 && found <= 8 ? found : 1;
   } catch (error) {
     if (error instanceof RangeError) return 1;
     throw error;
