@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,7 +139,10 @@ def check(*configs: Any) -> None:
 
 
 def problems(config: Any, prefix: str = "--") -> Iterator[str]:
-    """What is wrong with a configuration, one line a field, which has the name of its command-line option."""
+    """What is wrong with a configuration, one line a field, which has the name of its command-line option.
+
+    A conflict may name a field of a field, with a dot between them.
+    """
     inside: list[str] = []
     wrong = {}
     for name, value, limits in limited(config):
@@ -151,7 +155,7 @@ def problems(config: Any, prefix: str = "--") -> Iterator[str]:
     if not wrong and not inside and hasattr(config, "conflicts"):
         wrong = dict(config.conflicts())
     for name, reason in wrong.items():
-        yield f"{prefix}{_option(name)} {_shown(getattr(config, name))}: {reason}"
+        yield f"{prefix}{_option(name)} {_shown(operator.attrgetter(name)(config))}: {reason}"
 
 
 def files(config: Any) -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """The sheets of an .xlsx file as rows of text, as a reader sees them.
 
 A merged cell shows its value in every cell that it covers. A cell with a formula shows the value that
-the spreadsheet program computed last.
+the spreadsheet program computed last. A number has the leading zeros of its format (`007`), but no other part of one.
 
 openpyxl's read-only mode would take less memory, but it does not know merged cells and believes what the
 file says about its size; so files are checked before, and are small.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from cervix_tf.data import plain_file
 from cervix_tf.errors import InputError
+from cervix_tf.wording import amount
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -36,7 +37,7 @@ def sheets(path: Path) -> list[tuple[str, list[tuple[int, list[str]]]]]:
     """(name, rows) of each visible sheet, a row as its number (from 1) and its cells.
 
     Raises `InputError` for what is no such file, holds more than `_MOST_CELLS` cells in a sheet, or has
-    formulas without values.
+    formulas without values or cells that show an error.
     """
     with plain_file.opened(path, _MOST_BYTES) as file:
         data = file.read(_MOST_BYTES)
@@ -99,12 +100,18 @@ def _read(data: bytes, path: Path) -> list[tuple[str, list[tuple[int, list[str]]
                     f"{path}: sheet {sheet.title!r}: {empty[0]} is a formula without a value ({len(empty)} such "
                     "cells); open the file in a spreadsheet program and save it again"
                 )
-        found.append((sheet.title, _rows(values[sheet.title] if values and formulas else sheet)))
+        found.append((sheet.title, _rows(values[sheet.title] if values and formulas else sheet, path)))
     return found
 
 
-def _rows(sheet: Worksheet) -> list[tuple[int, list[str]]]:
-    rows = [[_text(value) for value in row] for row in sheet.iter_rows(min_row=1, min_col=1, values_only=True)]
+def _rows(sheet: Worksheet, path: Path) -> list[tuple[int, list[str]]]:
+    cells = list(sheet.iter_rows(min_row=1, min_col=1))
+    if wrong := [cell for row in cells for cell in row if cell.data_type == "e"]:
+        raise InputError(
+            f"{path}: sheet {sheet.title!r}: {wrong[0].coordinate} shows the error {wrong[0].value} "
+            f"({amount(len(wrong), 'such cell')}); correct or empty it"
+        )
+    rows = [[_text(cell.value, cell.number_format) for cell in row] for row in cells]
     for area in sheet.merged_cells.ranges:
         shown = rows[area.min_row - 1][area.min_col - 1]
         for row in rows[area.min_row - 1 : area.max_row]:
@@ -112,13 +119,15 @@ def _rows(sheet: Worksheet) -> list[tuple[int, list[str]]]:
     return [(at, row) for at, row in enumerate(rows, start=1) if any(row)]
 
 
-def _text(value: object) -> str:
+def _text(value: object, shown_as: str) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+        value = int(value)
+    if isinstance(value, int):
+        return str(value).zfill(len(shown_as)) if set(shown_as) == {"0"} else str(value)
     if isinstance(value, datetime.datetime) and value.time() == datetime.time():
         return value.date().isoformat()
     return str(value)

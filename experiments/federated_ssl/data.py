@@ -59,6 +59,7 @@ def read(config: Config, out: RunDir) -> Manifest:
             data.check_classes(of_site, CLASSES, f"site {name}: ")
         parts.append(splits.with_split_column(of_site))
     whole = manifest.joined(parts)
+    data.check_apart({name: whole.part(name) for name in SPLITS}, "all sites together: ")
     used_manifest.keep(whole, out.manifest)
     return whole
 
@@ -127,10 +128,10 @@ def _split(images: Manifest, config: Config, where: str) -> Splits:
     known = np.isin(numbers, numbers[(images.rows["label"] != "").to_numpy()])
     labeled, unlabeled = images.where(pd.Series(known)), images.where(pd.Series(~known))
     parts = data.split(labeled, shares, config.seed, where=where)
-    if len(set(numbers[~known])) > 1:
-        others = data.split(unlabeled, untested, config.seed, where=where)
-    else:  # one woman cannot be shared out
-        others = {"train": unlabeled} if len(unlabeled) else {}
+    try:
+        others = data.split(unlabeled, untested, config.seed, where=where) if len(unlabeled) else {}
+    except InputError:  # too few women to be shared out: validation has labeled ones
+        others = {"train": unlabeled}
     return parts | {name: manifest.joined([parts[name], more]) for name, more in others.items()}
 
 

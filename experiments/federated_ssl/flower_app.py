@@ -27,6 +27,7 @@ from experiments.federated_ssl.config import PRESETS, Config, Network
 
 if TYPE_CHECKING:  # Flower loads this file for every message: TensorFlow is imported where it is used
     from cervix_tf.data.inputs import Inputs
+    from cervix_tf.data.manifest import Manifest
     from cervix_tf.federated.client import Client, Trainer
 
 client = ClientApp(mods=[masking, clipping])
@@ -104,10 +105,10 @@ def initial_weights(study: Config) -> str:
 def site(federation: Federation, name: str, settings: Mapping[str, Any]) -> Client:
     """The site and its images: rows of the manifest in its `settings` whose site is `name`, or is not given.
 
-    Rows without a split are for training. Raises `InputError` when there are none for it, or none to validate on
-    where the sites do that.
+    Rows without a split are for training. Raises `InputError` when there are none for it, none to validate on
+    where the sites do that, or a woman of both.
     """
-    from cervix_tf.data import inputs, manifest
+    from cervix_tf.data import inputs, manifest, splits
     from experiments.federated_ssl import training
 
     if not settings.get("manifest"):
@@ -118,9 +119,13 @@ def site(federation: Federation, name: str, settings: Mapping[str, Any]) -> Clie
     listed = manifest.read(path, Path(settings["root"]) if settings.get("root") else None)
     here = listed.rows["site"].isin(["", name])
 
-    def images(*parts: str) -> Inputs:
-        return inputs.from_every_image(listed.where(here & listed.rows["split"].isin(parts)))
+    def part(*names: str) -> Manifest:
+        return listed.where(here & listed.rows["split"].isin(names))
 
+    def images(*names: str) -> Inputs:
+        return inputs.from_every_image(part(*names))
+
+    splits.check_disjoint({"train": part("", "train"), "validation": part("validation")})
     study, n, train = federation.study, federation.study.federated_batch_size, images("", "train")
     if not len(train):
         raise InputError(f"{path}: no training images of site {name!r}; leave the column site empty, or name it so")

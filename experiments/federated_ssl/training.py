@@ -30,7 +30,7 @@ from cervix_tf.study import training as study_training
 from cervix_tf.training import batch_statistics, devices, fit
 from cervix_tf.training.global_batch import GlobalBatch
 from experiments.federated_ssl import model
-from experiments.federated_ssl.config import Config, Row, every
+from experiments.federated_ssl.config import Config, Row, every, rounds_at
 from experiments.federated_ssl.data import Site, described
 
 
@@ -167,9 +167,7 @@ def _federated(
     config = networks.config
     network = networks.started(networks.learner, networks.first())
     first = network.get_weights()
-    policy = dataclasses.replace(
-        config.federation, local_epochs=row.e, rounds=max(1, config.federation.rounds // row.e)
-    )  # fmt: skip
+    policy = dataclasses.replace(config.federation, local_epochs=row.e, rounds=rounds_at(config, row.e))
     trainer = Trainer(network, policy, config.seed)
     clients = {
         name: dataclasses.replace(
@@ -242,16 +240,15 @@ def fine_tune(networks: Networks, weights: Weights, site: Site, name: str, out: 
 
 
 def _views(config: Config, n: int, seen: Inputs, seed: int) -> Callable[[int], tf.data.Dataset]:
-    """First epoch -> batches of two views of n images.
+    """First epoch -> batches of two views of n images, for as many epochs as anything here trains in one go.
 
     Source: sec. II-A and II-C.
     """
     images = dataclasses.replace(config.images, batch_size=n)
+    most = max(config.ssl.epochs, *config.local_epochs, config.federation.local_epochs)
 
     def from_epoch(first: int) -> tf.data.Dataset:
-        return pipeline.views(
-            seen, images, _pair(config), seed=seed, epochs=config.ssl.epochs + first, first_epoch=first
-        )  # fmt: skip
+        return pipeline.views(seen, images, _pair(config), seed=seed, epochs=first + most, first_epoch=first)
 
     return from_epoch
 

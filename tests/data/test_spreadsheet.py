@@ -33,6 +33,22 @@ def test_a_cell_of_a_spreadsheet_reads_as_people_see_it(tmp_path: Path) -> None:
     ]
 
 
+def test_a_number_keeps_the_zeros_that_its_format_shows(tmp_path: Path) -> None:
+    book = sheet(
+        tmp_path / "t.xlsx", ["path", "woman"], ["a.jpg", 7], ["b.jpg", "008"], ["c.jpg", 1234], ["d.jpg", 9.0]
+    )
+    for row in range(2, 6):
+        book.active.cell(row, 2).number_format = "000"
+    book.save(tmp_path / "t.xlsx")
+    assert tables.read(tmp_path / "t.xlsx", ["woman"]).column("woman") == ["007", "008", "1234", "009"]
+
+
+def test_a_cell_that_shows_an_error_is_refused_with_its_place(tmp_path: Path) -> None:
+    sheet(tmp_path / "t.xlsx", ["path", "label"], ["a.jpg", "#N/A"])
+    with pytest.raises(InputError, match=r"t\.xlsx: sheet 'Sheet': B2 shows the error #N/A \(1 such cells\); correct"):
+        tables.read(tmp_path / "t.xlsx", ["path"])
+
+
 def test_a_formula_without_its_value_is_refused_with_its_place(tmp_path: Path) -> None:
     sheet(tmp_path / "t.xlsx", ["path", "label"], ["a.jpg", "=A1"])
     with pytest.raises(InputError, match=r"t\.xlsx: sheet 'Sheet': B2 is a formula without a value"):

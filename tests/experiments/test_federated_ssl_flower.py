@@ -111,6 +111,15 @@ def test_a_site_without_validation_images_is_told_so_before_it_trains(run_config
     assert found.held_out is None and found.examples == 6
 
 
+def test_a_site_with_a_woman_in_both_splits_is_refused(run_config, images, tmp_path):
+    listed = manifest.read(images)
+    rows = listed.rows.assign(group=["a", "b", "c", "d", "e", "b"])
+    manifest.write(manifest.Manifest(rows, listed.root), tmp_path / "half.csv")
+    place = {"manifest": str(tmp_path / "half.csv"), "root": str(listed.root)}
+    with pytest.raises(InputError, match=r"group 'b' is in train \(1 row\) and in validation \(1 row\)"):
+        flower_app.site(flower_app.read(run_config), "a", place)
+
+
 def test_a_site_without_images_is_told_what_to_do(run_config, images, tmp_path):
     federation = flower_app.read(run_config)
     with pytest.raises(InputError, match="--node-config"):

@@ -137,8 +137,9 @@ def test_without_a_split_the_shares_are_those_of_table_1():
     assert others["validation"] == pytest.approx(700 * 16 / 82, abs=1) and "test" not in others
 
 
-def test_one_woman_without_a_label_is_for_training():
-    read = whole(data._split(images(60, 1), PAPER, ""))
+@pytest.mark.parametrize("women", [1, 2])
+def test_too_few_women_without_a_label_to_be_shared_out_are_for_training(women):
+    read = whole(data._split(images(60, women), PAPER, ""))
     assert set(read[read["label"] == ""]["split"]) == {"train"}
 
 

@@ -125,11 +125,12 @@ def test_a_command_for_fewer_rows_leaves_the_best_row_deployed_and_all_finished_
 def test_rows_that_are_not_begun_are_listed_with_what_they_train(tmp_path, capsys):
     main(study.STUDY, ["--preset", "demo", "--out", str(tmp_path), "--tables", "2", "--list"])
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "not begun" in line}
-    assert [lines[row].split("begun")[1].strip() for row in ("random", "ssl-8", "cssl-8", "csfssl")] == [
+    assert [lines[row].split("begun")[1].strip() for row in ("random", "ssl-8", "cssl-8", "csfssl", "csfssl-e6")] == [
         "2 x 12 epochs",
         "2 x 6 + 2 x 12 epochs",
         "6 + 2 x 12 epochs",
-        "6 rounds + 2 x 12 epochs",
+        "6 rounds of 1 epoch + 2 x 12 epochs",
+        "1 round of 6 epochs + 2 x 12 epochs",
     ]
 
 
