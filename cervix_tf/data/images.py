@@ -4,7 +4,7 @@
 |---|---|
 | gray, 1 to 8 bits | three equal channels |
 | palette | the colors that it names |
-| alpha, as a channel or as one color | dropped, not blended: the colors as stored; premultiplied ones (TIFF) are divided |
+| alpha, as a channel or as one color | dropped, not blended: colors as stored; premultiplied ones (TIFF) are divided |
 | EXIF orientation | turned upright, as viewers, phones and browsers show it |
 | several images in one file | the first |
 | more than 8 bits a channel, CMYK, YCbCr, CIELAB | refused: how to convert it is the user's choice |

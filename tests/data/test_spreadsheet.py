@@ -45,7 +45,7 @@ def test_a_number_keeps_the_zeros_that_its_format_shows(tmp_path: Path) -> None:
 
 def test_a_cell_that_shows_an_error_is_refused_with_its_place(tmp_path: Path) -> None:
     sheet(tmp_path / "t.xlsx", ["path", "label"], ["a.jpg", "#N/A"])
-    with pytest.raises(InputError, match=r"t\.xlsx: sheet 'Sheet': B2 shows the error #N/A \(1 such cells\); correct"):
+    with pytest.raises(InputError, match=r"t\.xlsx: sheet 'Sheet': B2 shows the error #N/A \(1 such cell\); correct"):
         tables.read(tmp_path / "t.xlsx", ["path"])
 
 
