@@ -85,10 +85,10 @@ def check_target(
 ) -> None:
     """Raise `InputError` unless a file (a whole folder, with `folder`) may be written to `target`.
 
-    A file replaces nothing but a file, and none of `inputs`; where a user chooses its name, only an empty one or one
-    that `ours` recognizes as what the same command wrote. A folder replaces nothing but an empty folder and one of
-    which this program wrote every file. What is above `target` must be folders, the last that is there one to write
-    to. Commands call this for all that they are going to write, before they compute anything.
+    A file replaces nothing but a file, and none of `inputs`. A folder replaces nothing but an empty folder and one of
+    which this program wrote every file. Where a user chooses the name, either replaces only what is empty or what
+    `ours` recognizes as written by the same command. What is above `target` must be folders, the last that is there one
+    to write to. Commands call this for all that they are going to write, before they compute anything.
     """
     target = Path(target)
     if target.is_dir():
@@ -106,7 +106,8 @@ def check_target(
         raise InputError(f"{target}: is a device or a pipe, which cannot be replaced; give the name of a file")
     if any(target.exists() and each.exists() and target.samefile(each) for each in inputs):
         raise InputError(f"{target}: is an input of this command; choose another name for its output")
-    if ours is not None and target.is_file() and target.stat().st_size and not ours(target):
+    there = bool(_files(target)) if target.is_dir() else target.is_file() and target.stat().st_size > 0
+    if ours is not None and there and not ours(target):
         raise InputError(
             f"{target}: already exists and would be lost, since this command did not write it; choose another "
             "name, or move that file"

@@ -55,6 +55,11 @@ class RunDir:
         return self.root / "checkpoints"
 
     @property
+    def finished_training(self) -> Path:
+        """Record of a training that has ended: its history, and the best epoch in each criterion."""
+        return self.checkpoints / "finished.json"
+
+    @property
     def best_weights(self) -> Path:
         """Weights of the epoch that the protocol's criterion chose."""
         return self.checkpoints / "best.weights.h5"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="DataclassInstance")
 
+_MADE_BY = ("command_line", "commit", "versions")
+"""What of environment.json is kept of every command that computed a part of the run, since each may differ."""
 _SEVERAL_PROCESSORS = (
     "only up to rounding: parts of this run may have been computed on a processor with other instruction sets"
 )
@@ -139,7 +141,12 @@ def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
         how, remedy = ("with", "give it again") if begun["deterministic"] else ("without", "leave it out")
         raise InputError(f"{out.root}: was started {how} --deterministic; {remedy}, or choose another run folder")
     before = str(begun.get("keras_backend", found["keras_backend"]))
+    now = {name: found[name] for name in _MADE_BY}
+    earlier = [*begun.get("earlier", ()), {name: begun.get(name, "not recorded") for name in _MADE_BY}]
+    if now["commit"] != earlier[-1]["commit"]:
+        print(f"note: {out.root}: was computed at commit {earlier[-1]['commit']} before, now at {now['commit']}")
     changes: dict[str, Any] = {
+        "earlier": [each for each in earlier if each != now],
         "keras_backend": before if found["keras_backend"] in before else f"{before}, {found['keras_backend']}",
         "initial_weights": weights | found["initial_weights"],
     }
@@ -150,6 +157,12 @@ def _continued(out: RunDir, found: Mapping[str, Any]) -> dict[str, Any]:
     elif begun.get("reproducible") != _SEVERAL_PROCESSORS:
         return changes
     return {**changes, "reproducible": _SEVERAL_PROCESSORS}
+
+
+def commits(environment: Mapping[str, Any]) -> str:
+    """The commits at which a run was computed, in order, by its environment.json."""
+    every = [*environment.get("earlier", ()), environment]
+    return ", ".join(dict.fromkeys(str(each.get("commit", "not recorded")) for each in every))
 
 
 def _sha256(path: Path) -> str:

@@ -63,7 +63,7 @@ def write(model: Path, target: Path, strings: Path | None = None) -> str:
                 f"{path}: takes whole-number images of its own size, as the mobile-* formats do, which the page cannot "
                 "run; give the run, or its file of a tflite-* or web-* format"
             )
-    atomic.check_target(target, folder=True)
+    atomic.check_target(target, folder=True, ours=lambda folder: (folder / "app.json").is_file())
     with atomic.replacing(target) as part:
         part.mkdir()
         _copy(part)

@@ -198,7 +198,7 @@ def _evaluated(
     from cervix_tf.data import manifest, readable
     from cervix_tf.evaluate import evaluation, text
     from cervix_tf.metrics import predictions
-    from cervix_tf.report import page, summary_cards
+    from cervix_tf.report import checklist, page, summary_cards
 
     found = evaluation.evaluate(
         model,
@@ -225,7 +225,8 @@ def _evaluated(
     atomic.claim(out.root, _names(out))
     # What an earlier evaluation said of other predictions goes first, so that a kill leaves no mixture.
     atomic.discard(options.out, [ROW])
-    atomic.discard(out.root, [path.name for path in (out.report, out.checklist, out.metrics, out.seen)])
+    stale = [out.report, out.metrics, out.seen, *([] if checklist.edited(out.checklist) else [out.checklist])]
+    atomic.discard(out.root, [path.name for path in stale])
     predictions.write(found.predictions, out.predictions)
     manifest.write(found.tested, out.manifest)
     replace(model.contract, digest="").write(out.contract)  # the model it was sealed with is not here

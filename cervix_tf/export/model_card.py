@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cervix_tf import atomic, runs, shown_paths
+from cervix_tf import atomic, runs, shown_paths, start
 from cervix_tf.contract import Contract
 from cervix_tf.data import manifest as manifests
 from cervix_tf.data import splits
@@ -53,7 +53,7 @@ def card(out: RunDir) -> dict[str, Any]:
             "made_by": shown_paths.published_command(
                 environment.get("command_line", "not recorded"), str(environment.get("data_root", ""))
             ),
-            "commit": environment.get("commit", "not recorded"),
+            "commit": start.commits(environment),
         },
         "labels": [
             text

@@ -100,7 +100,7 @@ def restore(folder: Path, manifests: Sequence[Path], out: RunDir) -> dict[str, d
         raise InputError(f"{folder}: contains no test predictions; this result is published only as tables on its page")
     if out.root.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out.root}: is in the archive itself, which contains no names; choose another folder")
-    atomic.check_target(out.root, folder=True)
+    atomic.check_target(out.root, folder=True, ours=lambda restored: not RunDir(restored).report.exists())
     having = _having({path: manifest.read(path) for path in manifests})
     found, metrics = {}, {}
     for name, said in about.items():

@@ -6,6 +6,7 @@ is left to the authors.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import yaml
 
+from cervix_tf import atomic
 from cervix_tf.report.checklist_answers import ANSWERS, MISSING, Facts
 
 _ITEMS = Path(__file__).with_name("checklists.yaml")
 ANSWERED, PARTLY, NOT_REPORTED = "answered", "partly", "not reported"
+_END = "<!-- As generated: {}. A page that was edited is not written again. -->"
 AUTHORS = "the authors must report it"
 
 
@@ -61,6 +64,27 @@ def _line(item: Mapping[str, str], facts: Facts) -> Line:
         return Line(item["item"], item["topic"], NOT_REPORTED, f"{NOT_REPORTED}: {why}")
     text = f"{answer} {MISSING}{missing}." if missing else answer
     return Line(item["item"], item["topic"], PARTLY if MISSING in text else ANSWERED, text)
+
+
+def write(path: Path, title: str, found: Sequence[Checklist]) -> None:
+    """Write the page to `path`; one that somebody has filled in stays, which is said."""
+    if edited(path):
+        print(f"note: {path}: was edited and stays as it is; rename it to have it answered from the files again")
+        return
+    text = markdown(title, found)
+    atomic.write_text(path, f"{text}{_END.format(_digest(text))}\n")
+
+
+def edited(path: Path) -> bool:
+    """Whether a page that `write` wrote is no longer as it was written."""
+    if not path.exists():
+        return False
+    text, _, end = path.read_text(encoding="utf-8", errors="replace").rstrip("\n").rpartition("\n")
+    return end != _END.format(_digest(f"{text}\n"))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def markdown(title: str, found: Sequence[Checklist]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cervix_tf import atomic, progress, run_dir, runs, shown_paths
+from cervix_tf import atomic, progress, run_dir, runs, shown_paths, start
 from cervix_tf.errors import InputError
 from cervix_tf.export import model_card
 from cervix_tf.report import (
@@ -102,7 +102,7 @@ def _write(run: RunDir, title: str, missing: list[str], images: bool) -> Path:
     with progress.stage("writing the report"):
         contents = _contents(run, title, missing, images)
         if contents["checklists"]:
-            atomic.write_text(run.checklist, checklist.markdown(title, contents["checklists"]))
+            checklist.write(run.checklist, title, contents["checklists"])
         atomic.write_text(run.report, environment.get_template("page.html").render(contents))
     return run.report
 
@@ -118,8 +118,14 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     predicted = _predictions(run)
     listed = runs.listed_rows(run) if run.manifest.exists() else None
     classes = metrics.get("classes") or contract.get("classes") or (predicted.classes if predicted else ())
-    published = config.get("protocol") == "as_published"
+    # As published, the ensemble study has no validation split; others split at random and still have one.
+    no_validation = listed is not None and "validation" not in set(listed.rows["split"])
+    on_test = config.get("protocol") == "as_published" and no_validation
     root = str(environment.pop("data_root", ""))
+    commands = [shown_paths.published_command(each, root) for each in _commands(environment)]
+    if "commit" in environment:
+        environment["commit"] = start.commits(environment)
+    environment.pop("earlier", None)  # its commands and commits are shown with the last ones
     images = images and environment.get("report_images", True)
     beside = paper_figures.read(run, photographs=images)
     there = {picture.source for _, picture in beside}  # not drawn a second time
@@ -154,12 +160,12 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
     )
     there_are = [path for path in (run.tables, run.tables_of_seeds) if path.exists()]
     printed = [table for path in there_are for table in tables.read(path)]
-    drawn = _curves(run, str(config.get("criterion", "")), "test" if published else "validation")
+    drawn = _curves(run, str(config.get("criterion", "")), "test" if on_test else "validation")
     models = _models(run, metrics)
     return {
         "title": title,
         "missing": missing,
-        "banners": summary_cards.banners(metrics, contract, config),
+        "banners": summary_cards.banners(metrics, contract, config, selected_on_test=on_test),
         "contract": contract,
         "metrics": metrics,
         "cards": summary_cards.cards(metrics),
@@ -195,7 +201,7 @@ def _contents(run: RunDir, title: str, missing: list[str], images: bool) -> dict
         "audit": audit,
         "exports": _exports(exports),
         **texts,
-        "command": shown_paths.published_command(_command(environment), root),
+        "commands": commands,
         "version": __version__,
     }
 
@@ -250,14 +256,21 @@ def _read_as(models: Sequence[tuple[str, list[summary_cards.Card]]]) -> str:
 
 
 def _curves(run: RunDir, criterion: str, held_out: str) -> list[figures.Picture]:
-    """Training curves, one figure a network; the folds of a cross-validation share one."""
+    """Training curves, one figure a network; the folds of a cross-validation share one.
+
+    `criterion` is the run's, for a network whose training has not noted its own.
+    """
     from cervix_tf import history_file
 
     histories: dict[str, list[pd.DataFrame]] = {}
+    kept = {}
     for name, row in {MAIN: run, **run.rows}.items():
         if row.history.exists():
-            histories.setdefault(re.sub(r"^fold-\d+-", "", name), []).append(history_file.read(row.history))
-    drawn = [figures.training(name, each, criterion, held_out) for name, each in histories.items()]
+            network = re.sub(r"^fold-\d+-", "", name)
+            histories.setdefault(network, []).append(history_file.read(row.history))
+            best = _json(row.finished_training, dict).get("best", {})
+            kept[network] = next(iter(best)) if len(best) == 1 else criterion
+    drawn = [figures.training(name, each, kept[name], held_out) for name, each in histories.items()]
     return [picture for picture in drawn if picture]
 
 
@@ -403,7 +416,8 @@ def _without_folders(values: Mapping[str, Any], root: str) -> dict[str, str]:
     }
 
 
-def _command(environment: Mapping[str, Any]) -> str:
-    """The command line that made the run, as one would type it; empty where it is not known."""
-    command = environment.get("command_line") or ""
-    return command if isinstance(command, str) else shlex.join(map(str, command))
+def _commands(environment: Mapping[str, Any]) -> list[str]:
+    """The command lines that made the run, in order, as one would type them; none where they are not known."""
+    every = [each.get("command_line") or "" for each in (*environment.get("earlier", ()), environment)]
+    texts = [each if isinstance(each, str) else shlex.join(map(str, each)) for each in every]
+    return [text for text in dict.fromkeys(texts) if text]

@@ -16,12 +16,13 @@ from typing import Any
 
 import tyro
 
-from cervix_tf import atomic, shown_paths
+from cervix_tf import atomic, shown_paths, start
 from cervix_tf.arguments import once
 from cervix_tf.errors import InputError, exit_cleanly
 from cervix_tf.report import archive, tables
 from cervix_tf.run_dir import RunDir, read_json, read_object, write_json
 
+_GENERATED = "Generated from the JSON files beside this page by `python -m cervix_tf.report.results`"
 _CELL = re.compile(r"<!-- cell ([^;>]+); ([^;>]+); ([^;>]+); ([^;>]+?) -->(.*?)<!-- end -->")
 _OVER_SEEDS = " over seeds"
 
@@ -50,9 +51,11 @@ def of_run(run: RunDir) -> dict[str, Any]:
     histories = [row.history for row in (run, *run.rows.values()) if row.history.exists()]
     seconds = sum(history_file.read(path)["seconds"].sum() for path in histories)
     of_seeds = {"tables_of_seeds": read_json(run.tables_of_seeds)} if run.tables_of_seeds.exists() else {}
+    every = (*environment.get("earlier", ()), environment)
+    commands = [shown_paths.published_command(each["command_line"], environment.get("data_root", "")) for each in every]
     return {
-        "command": shown_paths.published_command(environment["command_line"], str(environment.get("data_root", ""))),
-        "commit": environment["commit"],
+        "command": " && ".join(dict.fromkeys(commands)),
+        "commit": start.commits(environment),
         "processor": environment["processor"],
         "training_minutes": round(float(seconds) / 60, 1),
         "tables": read_json(run.tables),
@@ -65,7 +68,7 @@ def page(folder: Path) -> str:
     legend = tables.Legend()
     parts = [
         f"# Results of {folder.parent.name}",
-        "Generated from the JSON files beside this page by `python -m cervix_tf.report.results`: each is one run. "
+        f"{_GENERATED}: each is one run. "
         "Where test predictions are kept, `python -m cervix_tf.report.archive` joins them with your copy of the images "
         "([guide](../../../docs/guides/use_a_model.md#compare-with-a-published-run)).",
     ]
@@ -86,9 +89,20 @@ def update(run: RunDir, folder: Path, name: str) -> None:
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise InputError(f"{name!r}: give lower-case letters, digits and hyphens")
     found = of_run(run)
+    result, overview = folder / f"{name}.json", folder / "README.md"
+    atomic.check_target(result, ours=_is_result)
+    atomic.check_target(overview, ours=lambda path: _GENERATED in path.read_text(encoding="utf-8", errors="replace"))
     archive.write(run, folder / name)
-    write_json(folder / f"{name}.json", found)
-    atomic.write_text(folder / "README.md", page(folder))
+    write_json(result, found)
+    atomic.write_text(overview, page(folder))
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file is a result that `update` wrote."""
+    try:
+        return read_object(path).keys() >= {"command", "commit", "tables"}
+    except InputError:
+        return False
 
 
 def with_cells(text: str, root: Path) -> str:

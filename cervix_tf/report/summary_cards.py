@@ -142,7 +142,11 @@ def majority(metrics: Mapping[str, Any]) -> str:
 
 
 def banners(
-    metrics: Mapping[str, Any], contract: Mapping[str, Any], config: Mapping[str, Any]
+    metrics: Mapping[str, Any],
+    contract: Mapping[str, Any],
+    config: Mapping[str, Any],
+    *,
+    selected_on_test: bool = False,
 ) -> list[tuple[str, str]]:
     """Warnings that belong above every number, each a word and a sentence."""
     found = []
@@ -161,6 +165,6 @@ def banners(
         many = "More than half" if quality["alarms"]["value"] > 0.5 else "A third or more"
         at_fault = f"({percent(quality['alarms'])}) are {' or '.join(quality['by'])}"
         found.append(("QUALITY", f"{many} of these images {at_fault}: do not trust the model's answers here."))
-    if config.get("protocol") == "as_published":
+    if selected_on_test:
         found.append(("SELECTED ON THE TEST SPLIT", chosen))
     return found

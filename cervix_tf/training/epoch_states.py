@@ -49,8 +49,8 @@ class EpochStates:
         when history.csv or the best weights are not those of the state.
         """
         there = self._there()
-        if self._finished.exists():
-            record, about, arrays, lost = self._finished, read_json(self._finished), None, ""
+        if self.out.finished_training.exists():
+            record, about, arrays, lost = self.out.finished_training, read_json(self.out.finished_training), None, ""
         elif newest := self._newest():
             record, about, arrays, lost = newest
         elif there is not None:  # of a version without records, if it is whole
@@ -91,7 +91,7 @@ class EpochStates:
     def finish(self, history: pd.DataFrame) -> None:
         """Write down that training has ended, and remove what only going on needs."""
         text = history_file.as_text(history)
-        write_json(self._finished, {"history": text, "best": self.best})
+        write_json(self.out.finished_training, {"history": text, "best": self.best})
         atomic.write_text(self.out.history, text)
         self.clear()
 
@@ -106,10 +106,6 @@ class EpochStates:
     def _states(self) -> dict[int, Path]:
         found = {path.stem.rpartition("-")[2]: path for path in self.out.checkpoints.glob(f"{self.unit}-*.npz")}
         return {int(epoch): path for epoch, path in found.items() if epoch.isdecimal()}
-
-    @property
-    def _finished(self) -> Path:
-        return _finished(self.out)
 
     @property
     def _remedy(self) -> str:
@@ -143,7 +139,7 @@ class EpochStates:
         epoch = len(history)
         before = text[: text.rstrip("\n").rfind("\n") + 1] if epoch > 1 else None
         after = there is not None and there.startswith(text) and there.count("\n") == text.count("\n") + 1
-        if after and record != self._finished:
+        if after and record != self.out.finished_training:
             lost = lost or f"{self.state(epoch + 1)}: is missing"
         elif there != before:  # a kill leaves it one epoch behind
             raise InputError(
@@ -180,7 +176,7 @@ class EpochStates:
 
 def finished(out: RunDir) -> bool:
     """Whether the training in the folder `out` has ended, so that its best weights are all that is needed of it."""
-    return _finished(out).exists()
+    return out.finished_training.exists()
 
 
 def write_state(path: Path, arrays: Mapping[str, np.ndarray], about: Any = None) -> None:
@@ -207,10 +203,6 @@ def read_state(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         raise
     except Exception as error:  # what a damaged archive does to its readers is listed nowhere
         raise InputError(f"{path}: is damaged or cut short ({error})") from error
-
-
-def _finished(out: RunDir) -> Path:
-    return out.checkpoints / "finished.json"
 
 
 def _digest(path: Path) -> str:

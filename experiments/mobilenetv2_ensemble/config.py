@@ -333,7 +333,8 @@ _ROWS = [
     # The iodine trunk is the one of plain cross entropy: it is the better one (sec. 3.4.2, Table 10).
     Row("ensemble-weighted", "ensemble", loss=WEIGHTED, needs=("acetic-exp100", "green-exp100", "iodine")),
     *(Row(name, "network", "acetic", name) for name in BASELINES),
-    # Table 9's cross-entropy rows are other checkpoints than Table 5's: of the same training, the most balanced.
+    # Table 9's cross-entropy rows are not Table 5's. Here they are the most balanced checkpoints of the same trainings,
+    # which saves five; the paper's are other trainings (README, Departures).
     *(Row(f"{name}-balanced", "checkpoint", "acetic", name, needs=(name,)) for name in BASELINES),
     *(Row(f"{name}-weighted", "network", "acetic", name, loss=WEIGHTED) for name in BASELINES),
     *(Row(f"time-{name}", "time", backbone=name) for name in BASELINES),

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from cervix_tf import atomic
 from cervix_tf.app import __main__ as command
 from cervix_tf.app import folder, server
 from cervix_tf.errors import InputError
@@ -116,6 +117,17 @@ def test_what_the_page_cannot_show_is_refused_before_anything_is_written(single_
     (target / "mine.txt").write_text("x")
     with pytest.raises(InputError, match=r"holds 'mine\.txt'"):
         folder.write(single_run.root, target)
+
+
+def test_a_folder_that_another_command_of_ours_wrote_is_no_page_and_stays(single_run, tmp_path):
+    """As `evaluate` leaves it: every file in it is listed as this program's."""
+    atomic.claim(tmp_path / "evaluation", ["metrics.json"])
+    (tmp_path / "evaluation" / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match="evaluation: already exists and would be lost"):
+        folder.write(single_run.root, tmp_path / "evaluation")
+    assert (tmp_path / "evaluation" / "metrics.json").exists()
+    folder.write(single_run.root, tmp_path / "page")
+    assert folder.write(single_run.root, tmp_path / "page"), "a page is replaced"
 
 
 def test_one_exported_file_is_enough_and_what_the_export_measured_of_it_is_known(single_run, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from cervix_tf.data import manifest, seen
 from cervix_tf.evaluate.__main__ import main
 from cervix_tf.metrics import predictions
+from cervix_tf.report import checklist
 from tests.evaluate.conftest import SEVEN, contract, images, refused, results, trained_on
 
 
@@ -160,8 +161,8 @@ def test_killed_between_new_predictions_and_new_metrics_it_leaves_no_older_ones(
     asked = ["model.tflite", "--manifest", "manifest.csv", "--resamples", "100"]
     main(asked)
     out = tmp_path / "evaluation"
-    for name in ("report.html", "checklist.md"):  # the stand-in for the page writes none
-        (out / name).write_text("older")
+    (out / "report.html").write_text("older")  # the stand-in for the page writes none
+    checklist.write(out / "checklist.md", "older", [])
     (out / "notes.txt").write_text("mine")
     model.seen = None
     monkeypatch.setattr(manifest, "write", killed)
@@ -170,6 +171,10 @@ def test_killed_between_new_predictions_and_new_metrics_it_leaves_no_older_ones(
     left = {path.name for path in out.iterdir()}
     assert "predictions.csv" in left and "notes.txt" in left
     assert not left & {"metrics.json", "report.html", "checklist.md", "seen.json"}
+    (out / "checklist.md").write_text("filled in by hand")
+    with pytest.raises(SystemExit):
+        main(asked)
+    assert (out / "checklist.md").read_text() == "filled in by hand"
 
 
 def test_of_several_manifests_what_is_for_one_is_refused(model, tmp_path, capsys):

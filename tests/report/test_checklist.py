@@ -18,6 +18,20 @@ SUBITEMS = {
 }
 
 
+def test_a_checklist_that_was_filled_in_is_not_written_again(tmp_path, metrics, capsys):
+    path, found = tmp_path / "checklist.md", checklist.checklists(Facts(metrics))
+    for title in ("first", "second"):
+        checklist.write(path, title, found)
+        assert f"# Reporting checklists: {title}\n" in path.read_text() and not checklist.edited(path)
+    filled_in = path.read_text().replace("not reported", "approved by our ethics committee", 1)
+    path.write_text(filled_in)
+    checklist.write(path, "third", found)
+    assert path.read_text() == filled_in and f"note: {path}: was edited and stays" in capsys.readouterr().out
+    path.rename(tmp_path / "ours.md")
+    checklist.write(path, "third", found)
+    assert "# Reporting checklists: third\n" in path.read_text()
+
+
 @pytest.fixture(scope="module")
 def tested():
     rows = [[0.8, 0.2], [0.7, 0.3], [0.1, 0.9], [0.6, 0.4]]

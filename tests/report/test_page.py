@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from cervix_tf.data import manifest as manifests
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import confusion, predictions
 from cervix_tf.report import figures, heat_maps, page, paper_figures
@@ -263,10 +264,39 @@ def test_what_the_data_are_stands_above_the_numbers(tmp_path, flags, words):
     assert [word for word in ("SYNTHETIC DATA", "STAND-IN DATA") if word in text] == words
 
 
-def test_selection_on_the_test_part_is_said(tmp_path):
+@pytest.mark.parametrize(("splits", "too_good"), [(("train", "test"), True), (("train", "validation", "test"), False)])
+def test_selection_on_the_test_part_is_said_where_a_published_protocol_has_no_validation_split(
+    tmp_path, splits, too_good, monkeypatch
+):
+    """CVM-Cervix, as published, splits at random and chooses the epoch on a validation split."""
     run = RunDir(tmp_path)
-    write_json(run.config, {"protocol": "as_published"})
-    assert "too good" in checked(page.run(run)).text
+    write_json(run.config, {"protocol": "as_published", "criterion": "val_loss"})
+    rows = [{"path": f"{name}.png", "label": "a", "group": name, "split": name} for name in splits]
+    manifests.write(manifests.from_records(rows, tmp_path), run.manifest)
+    run.history.write_text("epoch,seconds,loss,val_loss\n1,1,0.5,0.6\n2,1,0.4,0.5\n")
+    legends, drawn = [], figures.training
+    monkeypatch.setattr(figures, "training", lambda *words: legends.append(words[-1]) or drawn(*words))
+    text = checked(page.run(run)).text
+    assert ("SELECTED ON THE TEST SPLIT" in text) == too_good == ("too good" in text)
+    assert legends == ["test" if too_good else "validation"]
+
+
+def test_the_epoch_that_is_marked_as_kept_is_the_one_whose_weights_a_training_kept(whole_run):
+    """The rows of Tables 8 to 10 are kept by another criterion than the run's."""
+    row = whole_run.row("acetic")
+    row.history.write_text("epoch,seconds,loss,val_accuracy,val_mean\n1,1,0.5,0.6,0.2\n2,1,0.4,0.5,0.3\n")
+    write_json(row.finished_training, {"best": {"val_mean": {"epoch": 2}}})
+    assert "epoch kept (2), by val_mean" in checked(page.run(whole_run)).text
+    write_json(row.finished_training, {"best": {"val_mean": {"epoch": 2}, "val_accuracy": {"epoch": 1}}})
+    assert "epoch kept (1), by val_accuracy" in checked(page.run(whole_run)).text
+
+
+def test_every_command_that_computed_a_part_of_a_run_is_shown_in_order(whole_run):
+    last = read_json(whole_run.environment)
+    earlier = {"command_line": "python -m experiments.mobilenetv2_ensemble --only acetic", "commit": "abc"}
+    write_json(whole_run.environment, {**last, "commit": "def", "earlier": [earlier]})
+    text = page.run(whole_run).read_text()
+    assert f"{earlier['command_line']}\n{last['command_line']}</pre>" in text and "abc, def" in text
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "exports.json", "predictions.csv", "history.csv", "manifest.csv"])

@@ -42,6 +42,25 @@ def test_a_runs_tables_stand_on_the_page_of_results_beside_those_of_other_runs(t
     assert "80.0 [70.0, 90.0]" in text and "81.25" in text and "1.5 minutes" in text
 
 
+@pytest.mark.parametrize("name", ["README.md", "demo.json"])
+def test_a_file_that_is_no_result_is_not_replaced(tmp_path, run, name):
+    own = tmp_path / "mine" / name
+    own.parent.mkdir()
+    own.write_text('{"my": "notes"}')
+    with pytest.raises(InputError, match=rf"{re.escape(str(own))}: already exists"):
+        results.update(run, own.parent, "demo")
+    assert own.read_text() == '{"my": "notes"}' and list(own.parent.iterdir()) == [own]
+
+
+def test_a_result_names_every_command_and_commit_that_computed_a_part_of_it(tmp_path, run):
+    environment = read_json(run.environment)
+    earlier = {"command_line": "run --data.root /secret/place --only first", "commit": "def"}
+    write_json(run.environment, {**environment, "earlier": [earlier, {**earlier, "commit": "def-dirty"}]})
+    found = results.of_run(run)
+    assert found["commit"] == "def, def-dirty, abc"
+    assert found["command"].startswith("run --data.root DATA --only first && run --data.root DATA --weights")
+
+
 def test_the_page_says_what_is_kept_of_each_run(tmp_path, run):
     folder = tmp_path / "study" / "results"
     results.update(run, folder, "demo")
@@ -119,4 +138,4 @@ def test_numbers_in_the_documentation_are_those_that_were_measured(path):
 
 @pytest.mark.parametrize("path", sorted(PROJECT.glob("experiments/*/results/*.json")), ids=lambda path: path.parts[-3:])
 def test_a_result_comes_from_a_clean_commit(path):
-    assert re.fullmatch(r"[0-9a-f]{12}", read_json(path)["commit"])
+    assert re.fullmatch(r"[0-9a-f]{12}(, [0-9a-f]{12})*", read_json(path)["commit"])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import pytest
 
-from cervix_tf import run_lock, tuning
+from cervix_tf import run_lock, start, tuning
 from cervix_tf.config import AdamConfig
 from cervix_tf.errors import InputError
 from cervix_tf.ranges import FileOr, Folder
@@ -65,6 +65,26 @@ def test_the_same_command_goes_on_but_another_configuration_is_refused(tmp_path,
         call(tmp_path, "--run", "mine", "--net.epochs", "4")
     assert ended.value.code == 2
     assert "net.epochs was 3, now 4" in capsys.readouterr().err
+
+
+def test_a_run_that_goes_on_at_another_commit_or_by_another_command_keeps_what_computed_its_first_part(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(start, "_commit", lambda _: "aaa")
+    _, out = call(tmp_path, "--run", "mine")
+    first = json.loads(out.environment.read_text())
+    out.metrics.write_text("{}")
+    assert call(tmp_path, "--run", "mine")
+    assert json.loads(out.environment.read_text())["earlier"] == []
+    assert "was computed at commit" not in capsys.readouterr().out
+    monkeypatch.setattr(start, "_commit", lambda _: "bbb")
+    for _ in range(2):
+        call(tmp_path, "--run", "mine", "--no-images")
+    found = json.loads(out.environment.read_text())
+    assert f"note: {out.root}: was computed at commit aaa before, now at bbb" in capsys.readouterr().out
+    (earlier,) = found["earlier"]
+    assert earlier == {name: first[name] for name in ("command_line", "commit", "versions")}
+    assert start.commits(found) == "aaa, bbb" and found["command_line"].endswith("--no-images")
 
 
 def test_threads_that_cannot_be_had_any_more_are_refused(tmp_path, capsys):
