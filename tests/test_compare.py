@@ -16,7 +16,7 @@ from cervix_tf.compare import comparison, forest, pairing, significance
 from cervix_tf.compare.__main__ import main
 from cervix_tf.data import manifest, seen
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import multiplicity, predictions
+from cervix_tf.metrics import classification, multiplicity, predictions
 
 CLASSES = ("control", "case")
 
@@ -180,6 +180,14 @@ def test_rows_that_share_a_group_are_tested_by_group():
     assert by_accuracy["pairs"][0]["test"].startswith("sign flips")
     assert by_area["pairs"][0]["test"] == "bootstrap, 200 resamples"
     assert "30 groups" in by_accuracy["pairs"][0]["difference"]["method"]
+
+
+@pytest.mark.parametrize("images", [1, 2, 8])
+def test_an_accuracy_has_the_interval_of_metrics_json(images):
+    models = {"a": model(1, 1, rows=160, images=images), "b": model(0.3, 2, rows=160, images=images)}
+    found = comparison.compare(models)["models"]
+    for name, each in models.items():
+        assert found[name] == classification.summary(each)["metrics"]["accuracy"]
 
 
 @pytest.mark.parametrize("metric", ["auc", "macro_f1"])

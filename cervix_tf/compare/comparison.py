@@ -70,8 +70,9 @@ def compare(
         return intervals.percentile(points[key], draws[key], rows, groups, rows)
 
     def alone(name: str) -> Interval:
-        if metric == "accuracy" and groups == rows:  # as metrics.json has it
-            return intervals.wilson(int((models[name].decisions == models[name].labels).sum()), rows)
+        if metric == "accuracy":  # as metrics.json has it
+            right = models[name].decisions == models[name].labels
+            return intervals.share(right, first.groups, draws[name,], intervals.wilson)
         return interval((name,))
 
     entries: list[dict[str, Any]] = []

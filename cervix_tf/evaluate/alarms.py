@@ -43,10 +43,7 @@ def summary(
 
 def _share(alarm: NDArray[np.bool_], groups: NDArray[np.object_], seed: int, resamples: int) -> Interval:
     """The share of alarms; images of one group (woman) are at fault together."""
-    n, units = len(alarm), len(set(groups))
-    if units == n:
-        return intervals.wilson(int(alarm.sum()), n)
     draws = intervals.cluster_bootstrap(
         groups, lambda weights: {"alarms": weights @ alarm / weights.sum(1)}, resamples=resamples, seed=seed
     )
-    return intervals.share(float(alarm.mean()), draws["alarms"], n, units, n)
+    return intervals.share(alarm, groups, draws["alarms"], intervals.wilson)

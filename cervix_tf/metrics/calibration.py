@@ -64,8 +64,8 @@ def reliability(
 ) -> list[dict[str, Any]]:
     """One entry a bin that holds rows: low, high, n, mean confidence, accuracy, its interval and the method.
 
-    `confidence`, `correct` and `groups` are (rows,). Intervals are Wilson's where each row is a group of its own, else
-    by resampling groups; low and high are None where a bin has none.
+    `confidence`, `correct` and `groups` are (rows,). Intervals are Wilson's where each row of a bin is a group of its
+    own, else by resampling groups; low and high are None where a bin has none.
     """
     member = bin_of(confidence, bins)
     there, hits = np.unique(member), correct.astype(np.float64)
@@ -80,12 +80,7 @@ def reliability(
     entries = []
     for place, at in enumerate(there.tolist()):
         inside = member == at
-        n, units = int(inside.sum()), len(set(groups[inside]))
-        share = (
-            intervals.wilson(int(correct[inside].sum()), n)
-            if alone
-            else intervals.share(float(hits[inside].mean()), draws[place], n, units, n)
-        )
+        share = intervals.share(correct[inside], groups[inside], draws.get(place, np.empty(0)), intervals.wilson)
         entries.append(
             {
                 "low": round(at / bins, 6),

@@ -288,29 +288,14 @@ def _interval(
     absent: list[str],
     groups: NDArray[np.object_],
 ) -> Interval:
-    """The metric's interval: binomial for shares of independent rows, bootstrap of groups for the rest.
-
-    A bootstrap of few groups that hardly differ is narrower than rows of one group can justify; a share's interval is
-    at least as wide as if all rows were independent.
-    """
+    """The metric's interval: that of `intervals.share` for shares, a bootstrap of groups for the rest."""
     n = len(groups) if share is None else int(share.of.sum())
     if np.isnan(value):
         return intervals.undefined(_reason(key, absent), n)
-    of = groups if share is None else groups[share.of]
-    units = len(set(of))
-    alone = None
     if share is not None:
         binomial = intervals.wilson if key[1] == "accuracy" else intervals.clopper_pearson
-        alone = binomial(int((share.of & share.hits).sum()), n)
-        if len(set(groups)) == len(groups):
-            return alone
-        # No resample can differ then; each group counts as one trial, which errs on the wide side.
-        if value in (0.0, 1.0):
-            whole = intervals.clopper_pearson(units if value else 0, units)
-            return replace(whole, n=n, method=f"{whole.method} of {units} groups: all rows agree")
-    found = intervals.percentile(value, draws, n, units, len(of))
-    if alone is not None:
-        found = intervals.no_narrower(found, alone)
+        return intervals.share(share.hits[share.of], groups[share.of], draws, binomial)
+    found = intervals.percentile(value, draws, n, len(set(groups)), n)
     if absent and key[0] == "metrics" and key[1].startswith("macro_"):
         return replace(found, method=f"{found.method}; no row of {', '.join(absent)}: counts as 0")
     if absent and key == ("metrics", "balanced_accuracy"):

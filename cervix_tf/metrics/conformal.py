@@ -102,7 +102,9 @@ def summary(
         measured[part][name] = asdict(
             intervals.undefined("no row of this class")
             if np.isnan(one)
-            else (intervals.percentile if name == "mean_size" else intervals.share)(one, draws[part, name], n, units, n)
+            else (intervals.percentile if name == "mean_size" else intervals.weighted_share)(
+                one, draws[part, name], n, units, n
+            )
         )
     return {
         "error": error,
@@ -134,15 +136,14 @@ def deferral(tested: Predictions, *, seed: int = 0, resamples: int = 2000) -> li
     found = []
     for share in DEFERRED:
         kept = known.where(np.isin(np.arange(len(known)), order[: len(known) - count(share, len(known))]))
-        wrong = (kept.decisions != kept.labels).astype(np.float64)
-        units = len(set(kept.groups))
-        draws = wrong if wrong.mean() in (0.0, 1.0) else _errors(kept.groups, wrong, seed, resamples)
-        measured = intervals.share(float(wrong.mean()), draws, len(kept), units, len(kept))
+        wrong = kept.decisions != kept.labels
+        draws = np.empty(0) if wrong.mean() in (0.0, 1.0) else _errors(kept.groups, wrong, seed, resamples)
+        measured = intervals.share(wrong, kept.groups, draws, intervals.wilson)
         found.append({"deferred": share, "n": len(kept), "error": asdict(measured)})
     return found
 
 
-def _errors(groups: NDArray[np.object_], wrong: Array, seed: int, resamples: int) -> Array:
+def _errors(groups: NDArray[np.object_], wrong: NDArray[np.bool_], seed: int, resamples: int) -> Array:
     def share(weights: Array) -> dict[str, Array]:
         return {"error": weights @ wrong / weights.sum(1)}
 

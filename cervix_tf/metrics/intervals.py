@@ -127,15 +127,33 @@ def percentile(value: float, draws: Array, n: int, groups: int, rows: int) -> In
     return Interval(value, float(low), float(high), n, method)
 
 
-def share(value: float, draws: Array, n: int, groups: int, rows: int) -> Interval:
-    """As `percentile`, of a share: where all rows agree no resample differs, and each group counts as one trial."""
+def share(
+    hits: NDArray[np.bool_],
+    groups: NDArray[np.object_],
+    draws: Array,
+    binomial: Callable[[int, int], Interval] = clopper_pearson,
+) -> Interval:
+    """The share of rows that are `hits`: `binomial` where each row is a group of its own, else by `draws` of groups.
+
+    `hits` and `groups` are (rows,), of the rows that count. Few groups that hardly differ have a narrower bootstrap
+    than their rows can justify, so that the interval reaches at least as far as if all rows were independent.
+    """
+    n, units = len(hits), len(set(groups))
+    alone = binomial(int(hits.sum()), n)
+    if units == n or alone.value is None:
+        return alone
+    return _no_narrower(weighted_share(alone.value, draws, n, units, n), alone)
+
+
+def weighted_share(value: float, draws: Array, n: int, groups: int, rows: int) -> Interval:
+    """As `percentile`, of a share of weighted rows: where all agree no resample differs; each group is one trial."""
     if _ROUNDING < value < 1 - _ROUNDING:
         return percentile(value, draws, n, groups, rows)
     whole = clopper_pearson(groups if value > 0.5 else 0, groups)
     return Interval(whole.value, whole.low, whole.high, n, f"{whole.method} of {groups} groups: all rows agree")
 
 
-def no_narrower(found: Interval, alone: Interval) -> Interval:
+def _no_narrower(found: Interval, alone: Interval) -> Interval:
     """`found`, of rows that share groups, extended to the ends of `alone`, of the same rows as if independent."""
     if found.low is None or found.high is None or alone.low is None or alone.high is None:
         return found

@@ -46,7 +46,8 @@ def summary(
 
     `decisions` are indices into `names`, (rows,). {cases, images, of, metrics}: kappa of pairs of images of one case,
     each image weighing the same (Fleiss' kappa where all cases have as many images), and the share of cases whose
-    images are not all decided alike, whose n are cases; intervals by resampling groups.
+    images are not all decided alike, whose n are cases. Intervals by resampling groups, and exact ones of that share
+    where each case is a group of its own.
 
     Source: Fleiss, Psychological Bulletin 76, 1971; unequal numbers of images: the coincidences of Krippendorff 2004.
 
@@ -59,7 +60,7 @@ def summary(
     np.add.at(votes, (of_case, decisions[several]), 1)
     size = votes.sum(axis=1)
     unlike = size - (votes * (votes - 1)).sum(axis=1) / (size - 1)  # pairs of an image and another, the mean per image
-    both_ways = (unlike > 0).astype(np.float64)
+    both_ways = unlike > 0
     groups = predictions.groups[several][np.unique(of_case, return_index=True)[1]]
 
     def statistics(weights: Array) -> dict[str, Array]:
@@ -80,7 +81,7 @@ def summary(
         elif name == "kappa":
             found[name] = intervals.percentile(float(value[0]), draws[name], images, units, images)
         else:
-            found[name] = intervals.share(float(value[0]), draws[name], cases, units, images)
+            found[name] = intervals.share(both_ways, groups, draws[name])
     return {
         "cases": cases,
         "images": images,

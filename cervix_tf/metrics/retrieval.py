@@ -7,7 +7,7 @@ the training part comes first. For unit-length embeddings the order is that of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from cervix_tf.data.groups import groups_of
 from cervix_tf.errors import InputError
 from cervix_tf.metrics import intervals
 from cervix_tf.metrics.embeddings import Embeddings
-from cervix_tf.metrics.intervals import Interval
 
 Array = NDArray[np.float64]
 
@@ -122,8 +121,9 @@ def summary(
 
     `mean_k_precision` by K; `n_precision` by class, and `mean_n_precision`, the mean over
     classes; `class_accuracy` by K and class, and `mean_class_accuracy` by K. A class's
-    accuracy has an exact binomial interval where every image is a group of its own;
-    everything else a bootstrap of the tested groups, training images held fixed.
+    accuracy has an exact binomial interval, and K-precision with K = 1, an accuracy, has
+    Wilson's, where every image is a group of its own; everything else a bootstrap of the
+    tested groups, training images held fixed.
 
     Raises `InputError` as `retrieve`.
     """
@@ -159,7 +159,9 @@ def summary(
     for name, value in points.items():
         values, about = means.get(name, (None, everyone))
         if name[0] == "class_accuracy" and values is not None:
-            measured = _share(values[about] == 1, draws[name], groups[about])
+            measured = intervals.share(values[about] == 1, groups[about], draws[name])
+        elif name == ("mean_k_precision", "1") and values is not None:
+            measured = intervals.share(values == 1, groups, draws[name], intervals.wilson)
         else:
             of = groups[about]
             measured = intervals.percentile(value, draws[name], len(of), len(set(of)), len(of))
@@ -168,13 +170,3 @@ def summary(
             section = section.setdefault(key, {})
         section[name[-1]] = asdict(measured)
     return result
-
-
-def _share(hits: NDArray[np.bool_], draws: Array, groups: NDArray[np.object_]) -> Interval:
-    units, n = len(set(groups)), len(groups)
-    if units == n:
-        return intervals.clopper_pearson(int(hits.sum()), n)
-    if hits.all() or not hits.any():  # no resample can differ; each group counts as one trial, as in `metrics`
-        whole = intervals.clopper_pearson(units if hits.all() else 0, units)
-        return replace(whole, n=n, method=f"{whole.method} of {units} groups: all rows agree")
-    return intervals.percentile(float(hits.mean()), draws, n, units, n)

@@ -90,9 +90,9 @@ def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resa
     members' mean decides. {n, groups, methods: [{name, members, error, error_difference, measures: {name: {aurc,
     excess_aurc, difference, p, p_holm, curve}}}]}: the area; how far it lies above that of the best order of the same
     errors; and above that of the single answer's maximum probability. Differences from the single answer are paired,
-    below 0 = better, None for itself. Each is {value, low, high, n, method} by resampling groups; p values are Holm's
-    over all differences of areas, and None of fewer than `intervals.FEW_GROUPS` groups. `curve` has [share deferred,
-    error of the rest].
+    below 0 = better, None for itself. Each is {value, low, high, n, method} by resampling groups, but the error of
+    independent rows has Wilson's interval; p values are Holm's over all differences of areas, and None of fewer than
+    `intervals.FEW_GROUPS` groups. `curve` has [share deferred, error of the rest].
     """
     single = methods[SINGLE][0]
     known = single.labels >= 0
@@ -118,8 +118,7 @@ def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resa
     n, units = len(labels), len(set(groups))
 
     def measured(*key: str) -> dict[str, Any]:
-        kind = intervals.share if key[-1] == "error" else intervals.percentile
-        return asdict(kind(values[key], draws[key], n, units, n))
+        return asdict(intervals.percentile(values[key], draws[key], n, units, n))
 
     others = [pair for pair in pairs if pair != (SINGLE, REFERENCE)]
     tested = others if units >= intervals.FEW_GROUPS else []
@@ -142,7 +141,7 @@ def summary(methods: Mapping[str, Sequence[Predictions]], *, seed: int = 0, resa
             {
                 "name": method,
                 "members": len(found),
-                "error": measured(method, "error"),
+                "error": asdict(intervals.share(wrong[method], groups, draws[method, "error"], intervals.wilson)),
                 "error_difference": None if method == SINGLE else measured(method, "error_difference"),
                 "measures": {measure: of_measure(method, measure) for measure in doubts[method]},
             }

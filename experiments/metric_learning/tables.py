@@ -173,11 +173,12 @@ def score(summary: Mapping[str, Any], k: int, name: str = "") -> Measured:
 
 
 def accuracies(predicted: Predictions, seed: int) -> list[Measured]:
-    """Accuracy over all labeled rows, then of each class's, in percent."""
-    right = (predicted.decisions == predicted.labels).astype(float)
-    values = {"all": (right, predicted.labels >= 0)}
-    values |= {name: (right, predicted.labels == at) for at, name in enumerate(predicted.classes)}
-    return [per_cent(each) for each in means(values, predicted.groups, seed).values()]
+    """Accuracy over all labeled rows, then of each class's, in percent, with the intervals of metrics.json."""
+    known = predicted.where(predicted.labels >= 0)
+    right = (known.decisions == known.labels).astype(float)
+    whole = means({"": (right, known.labels >= 0)}, known.groups, seed, intervals.wilson)
+    of_class = {name: (right, known.labels == at) for at, name in enumerate(known.classes)}
+    return [per_cent(each) for each in (*whole.values(), *means(of_class, known.groups, seed).values())]
 
 
 def ages(predicted: Predictions) -> dict[str, Predictions]:

@@ -7,7 +7,8 @@ import pytest
 
 from cervix_tf.data import manifest
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import predictions
+from cervix_tf.metrics import classification, predictions
+from cervix_tf.report.tables import per_cent
 from cervix_tf.study import RunRequest
 from experiments.metric_learning import config, data, model, second_reader, tables, training, women
 from experiments.metric_learning.config import METHODS, NEIGHBORS, PAPER, SPLITS, TASKS, Batches, Config, Row
@@ -181,11 +182,21 @@ def test_a_table_that_is_no_second_reader_is_an_input_error(tmp_path, text, word
 def test_rows_of_one_group_are_resampled_together():
     right = np.tile([0, 1], 40)
     alone = tables.accuracies(judged(right, labels=right), 0)[0]
-    assert alone["method"] == "Clopper-Pearson 95%" and alone["n"] == 80
+    assert alone["method"] == "Wilson 95%" and alone["n"] == 80
     decisions = np.where(np.arange(80) < 60, right, 1 - right)
     together = tables.accuracies(judged(decisions, labels=right, groups=[f"g{at // 4}" for at in range(80)]), 0)[0]
     assert "cluster bootstrap 95%, 20 groups" in together["method"]
     assert together["low"] < 75 < together["high"]
+
+
+@pytest.mark.parametrize("images", [1, 8])
+def test_accuracies_have_the_intervals_of_metrics_json(images):
+    labels = np.arange(160) % 2
+    right = np.r_[np.tile(np.arange(8) < 6, 19), np.arange(8) < 7]  # groups of 8 hardly differ
+    found = judged(np.where(right, labels, 1 - labels), labels=labels, groups=[f"w{at // images}" for at in range(160)])
+    summary = classification.summary(found)
+    expected = [summary["metrics"]["accuracy"], *(each["sensitivity"] for each in summary["per_class"].values())]
+    assert tables.accuracies(found, 0) == [per_cent(each) for each in expected]
 
 
 def test_ages_fall_into_the_papers_groups():

@@ -4,6 +4,7 @@ import numpy as np
 
 from cervix_tf.metrics import predictions
 from cervix_tf.metrics.agreement import agreement
+from cervix_tf.metrics.intervals import clopper_pearson
 from cervix_tf.metrics.means import means
 
 CLASSES = ("control", "case")
@@ -39,6 +40,17 @@ def test_means_of_shares_are_exact_alone_and_resampled_by_group_together():
     assert alone.value == together.value == 0.5
     assert alone.method == "Clopper-Pearson 95%" and "4 groups" in together.method
     assert together.high - together.low > alone.high - alone.low
+
+
+def test_means_of_shares_of_grouped_rows_are_no_narrower_than_exact_ones():
+    values = np.r_[np.tile(np.arange(8) < 6, 19), np.arange(8) < 7].astype(float)  # 20 women who hardly differ
+    groups, everywhere = np.repeat([f"w{at}" for at in range(20)], 8).astype(object), np.ones(160, bool)
+    found = means({"right": (values, everywhere), "half": (values / 2, everywhere)}, groups, seed=0)
+    exact = clopper_pearson(121, 160)
+    assert (found["right"].low, found["right"].high) == (exact.low, exact.high)
+    assert found["half"].high - found["half"].low < 0.1 * (exact.high - exact.low)  # no share: the bootstrap's own
+    found = means({"right": (np.ones(160), everywhere)}, groups, seed=0)["right"]
+    assert found.low == clopper_pearson(20, 20).low
 
 
 def test_a_mean_of_no_rows_is_undefined():

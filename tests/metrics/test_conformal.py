@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cervix_tf.errors import InputError
-from cervix_tf.metrics import conformal, predictions
+from cervix_tf.metrics import classification, conformal, predictions, uncertainty
 
 ORACLE = json.loads((Path(__file__).parent.parent / "oracles" / "decisions.json").read_text())["conformal"]
 CLASSES = ("a", "b", "c")
@@ -86,6 +86,17 @@ def test_full_coverage_of_women_with_several_images_counts_each_woman_once():
     found = conformal.summary(tested, validation, 0.1, resamples=50)["overall"]["coverage"]
     assert (found["value"], found["high"]) == (1.0, 1.0)
     assert found["method"] == "Clopper-Pearson 95% of 25 groups: all rows agree"
+
+
+@pytest.mark.parametrize("images", [1, 8])
+def test_without_deferral_the_error_is_as_uncertain_as_the_accuracy(images):
+    labels = np.r_[np.tile(np.arange(8) < 6, 19), np.arange(8) < 7].astype(int)  # groups of 8 hardly differ
+    tested = of(np.tile([[0.3, 0.6, 0.1]], (160, 1)), labels, [f"w{at // images}" for at in range(160)])
+    error = conformal.deferral(tested)[0]["error"]
+    accuracy = classification.summary(tested)["metrics"]["accuracy"]
+    assert (error["low"], error["high"]) == pytest.approx((1 - accuracy["high"], 1 - accuracy["low"]))
+    alone = uncertainty.summary({"single": [tested]})["methods"][0]["error"]
+    assert (alone["low"], alone["high"], alone["method"]) == (error["low"], error["high"], error["method"])
 
 
 def test_deferring_the_least_sure_leaves_fewer_errors_where_doubt_is_honest():

@@ -142,8 +142,35 @@ def test_one_group_gives_no_interval_and_few_groups_a_warning():
 
 @pytest.mark.parametrize("value", [1 + 2e-16, 1 - 1e-16])
 def test_a_share_that_all_rows_agree_on_but_for_rounding_counts_each_group_once(value):
-    found = intervals.share(value, np.full(100, value), 60, 20, 60)
+    found = intervals.weighted_share(value, np.full(100, value), 60, 20, 60)
     assert (found.value, found.low) == (1.0, intervals.clopper_pearson(20, 20).low)
+
+
+def test_a_share_of_independent_rows_is_binomial_whatever_was_drawn():
+    hits, groups = np.arange(20) < 7, np.array([f"g{at}" for at in range(20)], object)
+    for binomial in (intervals.clopper_pearson, intervals.wilson):
+        assert intervals.share(hits, groups, np.empty(0), binomial) == binomial(7, 20)
+    assert intervals.share(hits[:0], groups[:0], np.empty(0)).method == "undefined: no rows"
+
+
+def test_a_share_of_groups_that_hardly_differ_is_never_narrower_than_that_of_independent_rows():
+    hits = np.r_[np.tile(np.arange(8) < 6, 19), np.arange(8) < 7]  # of 20 women, 19 have 6 of 8 right and one has 7
+    groups = np.repeat([f"w{at}" for at in range(20)], 8).astype(object)
+    draws = intervals.cluster_bootstrap(groups, lambda weights: {"": weights @ hits / weights.sum(1)})[""]
+    found = intervals.share(hits, groups, draws, intervals.wilson)
+    p, n, z = 121 / 160, 160, 1.959964  # Wilson's interval by hand
+    center, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    ends = (center - half) / (1 + z**2 / n), (center + half) / (1 + z**2 / n)
+    assert (found.low, found.high) == pytest.approx(ends)
+    assert draws.min() > found.low and draws.max() < found.high
+    assert found.method == "cluster bootstrap 95%, 20 groups, 2000 resamples; at least that of independent rows"
+
+
+def test_a_share_on_which_nearly_independent_rows_agree_is_no_narrower_either():
+    groups = np.array(["w0", *(f"w{at}" for at in range(79))], object)  # one woman of two images, 78 of one
+    found = intervals.share(np.ones(80, bool), groups, np.ones(9), intervals.wilson)
+    assert found.low == pytest.approx(80 / (80 + 1.959964**2))  # Wilson's; 0.025 ** (1 / 79) is higher
+    assert "79 groups: all rows agree; at least" in found.method
 
 
 def test_a_difference_of_two_sides_on_which_all_rows_agree_is_not_certain():

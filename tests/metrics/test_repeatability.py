@@ -72,7 +72,12 @@ def test_always_the_same_is_no_certainty():
     assert found["kappa"]["value"] == 1
     never = found["share_of_cases_decided_both_ways"]
     assert never["value"] == 0 and never["high"] == pytest.approx(1 - 0.025 ** (1 / 3))
-    assert never["method"] == "Clopper-Pearson 95% of 3 groups: all rows agree"
+    assert never["method"] == "Clopper-Pearson 95%"  # each case is of another woman
+    women = ["ann", "ann", "ann", "ann", "beth", "beth"]
+    found = measured(of([0, 0, 1, 1, 2, 2], ["a", "a", "b", "b", "c", "c"], women))
+    never = found["metrics"]["share_of_cases_decided_both_ways"]
+    assert never["high"] == pytest.approx(1 - 0.025 ** (1 / 2))
+    assert never["method"] == "Clopper-Pearson 95% of 2 groups: all rows agree"
 
 
 def test_cases_that_share_a_name_across_women_are_refused():

@@ -138,6 +138,17 @@ def test_images_of_one_group_are_resampled_together():
     assert "cluster bootstrap" in whole["class_accuracy"]["1"]["case"]["method"]
 
 
+def test_shares_of_groups_that_hardly_differ_are_no_narrower_than_those_of_independent_images():
+    near = np.r_[np.tile(np.arange(8) < 6, 19), np.arange(8) < 7]  # 20 women, 121 of 160 images near a case
+    tested = embedded(near[:, None], np.ones(160, int), [f"w{at // 8}" for at in range(160)])
+    found = retrieval.summary(embedded([[0], [1]], [0, 1]), tested, (1,))
+    accuracy, precision = found["class_accuracy"]["1"]["case"], found["mean_k_precision"]["1"]
+    exact, score = (binomtest(121, 160).proportion_ci(method=each) for each in ("exact", "wilson"))
+    assert (accuracy["low"], accuracy["high"]) == pytest.approx((exact.low, exact.high))
+    assert (precision["low"], precision["high"]) == pytest.approx((score.low, score.high))
+    assert all(each["method"].endswith("at least that of independent rows") for each in (accuracy, precision))
+
+
 def test_unlabeled_images_neither_teach_nor_count():
     rng = np.random.default_rng(3)
     train, tested = np.array([0, 1, -1, 0, 1, 1]), np.array([1, -1, 0])
