@@ -28,7 +28,7 @@ def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
                 durable.make_folder(own.root)
                 locks.enter_context(run_lock.held(own.root))
                 start.begin_beside(out, each, own, config.seed)
-            leak.check(each)
+            leak.check(each, own)
             begun.append((each, own, wanted, data.folds(each, own)))
         for each, own, wanted, folds in begun:
             run_task(each, own, wanted, folds)

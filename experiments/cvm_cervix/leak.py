@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from cervix_tf.compare import comparison
@@ -12,7 +11,7 @@ from cervix_tf.metrics import predictions
 from cervix_tf.metrics.predictions import Predictions
 from cervix_tf.report import tables
 from cervix_tf.report.tables import Measured, Table, line, per_cent
-from cervix_tf.run_dir import RunDir, read_json
+from cervix_tf.run_dir import RunDir, read_json, read_object
 from experiments.cvm_cervix import config as study
 from experiments.cvm_cervix.config import Config, Row
 
@@ -21,20 +20,30 @@ _FREE = ("protocol", "similar", "reference_run", "data", "devices", "tensorboard
 _ALIKE = 0.01  # by how much the training images of two cross-validations may differ
 
 
-def check(config: Config) -> None:
-    """Raise `InputError` unless `config.reference_run` is a run of the other protocol, and all that counts alike."""
+def check(config: Config, out: RunDir) -> None:
+    """Raise `InputError` unless `config.reference_run` is a run of the other protocol, and all that counts alike.
+
+    `out` is the run of the configuration, begun: both are compared as runs keep them, `~` for the home folder.
+    """
     if config.reference_run is None:
         return
-    where, other = f"--reference-run {config.reference_run}", read_json(RunDir(config.reference_run).config)
+    where, reference = f"--reference-run {config.reference_run}", RunDir(config.reference_run)
+    ours, other = read_object(out.config), read_object(reference.config)
     if other.get("protocol") == config.protocol:
         raise InputError(f"{where}: is {config.protocol} too; give a run of the other protocol")
-    ours = json.loads(json.dumps(asdict(config), default=str))
     for fields in (ours, other):
         fields.get("images", {}).pop("cache", None)
     differing = [name for name in ours if name not in _FREE and other.get(name) != ours[name]]
     if differing:
         each = "; ".join(f"its {name} is {other.get(name)}, not {ours[name]}" for name in differing)
         raise InputError(f"{where}: {each}; the difference would not be due to the protocols alone")
+    mine, its = (read_object(run.environment).get("initial_weights", {}) for run in (out, reference))
+    for name in mine.keys() & its.keys():
+        if mine[name] != its[name]:
+            raise InputError(
+                f"{where}: its {name} was another file (SHA-256 {its[name][:16]}..., not {mine[name][:16]}...); the "
+                "difference would not be due to the protocols alone"
+            )
 
 
 def table(config: Config, reference: RunDir, row: Row, out: RunDir, name: str, note: str) -> Table:

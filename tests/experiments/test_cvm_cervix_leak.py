@@ -53,7 +53,8 @@ def compared(tmp_path):
     """A random split's run, and a leak-free reference run of the same configuration."""
     reference, run = RunDir(tmp_path / "free"), RunDir(tmp_path / "random")
     config = replace(DEMO, protocol="as_published", reference_run=reference.root)
-    start.begin(DEMO, reference, ["python"], 0)
+    for each, out in ((DEMO, reference), (config, run)):
+        start.begin(each, out, ["python"], 0)
     for out, found in ((reference, predicted(160, 200)), (run, predicted(190, 200, start=200))):
         evaluation.write(out, found, None, DataDescription("drawn", True), seed=0)
         manifest.write(images({"a": 30}, split="train"), out.manifest)
@@ -62,7 +63,7 @@ def compared(tmp_path):
 
 def test_a_reference_run_gives_a_table_of_both_accuracies_and_their_difference(compared):
     config, reference, run = compared
-    leak.check(config)
+    leak.check(config, run)
     table = leak.table(config, reference, Row("cvm"), run, "CVM-Cervix", "Ours.")
     assert [round(row["ours"][0]["value"], 6) for row in table["rows"]] == [95, 80, 15]
     assert table["note"] == "Ours. Reference run: free. Training images: 30 (as_published) and 30 (leak_free)."
@@ -89,9 +90,26 @@ def test_of_runs_with_unequal_training_sets_no_difference_is_given(compared):
         ({"protocol": "leak_free"}, "is leak_free too"),
     ],
 )
-def test_a_reference_run_that_differs_in_more_than_the_protocol_is_refused(compared, change, words):
+def test_a_reference_run_that_differs_in_more_than_the_protocol_is_refused(compared, change, words, tmp_path):
+    config, run = replace(compared[0], **change), RunDir(tmp_path / "other")
+    start.begin(config, run, ["python"], 0)
     with pytest.raises(InputError, match=words):
-        leak.check(replace(compared[0], **change))
+        leak.check(config, run)
+
+
+def test_a_reference_run_may_have_its_weights_in_the_home_folder_but_not_others_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    weights, reference = tmp_path / "w.weights.h5", RunDir(tmp_path / "free")
+    weights.write_bytes(b"first")
+    free = replace(DEMO, weights=str(weights))
+    start.begin(free, reference, ["python"], 0)
+    config = replace(free, protocol="as_published", reference_run=reference.root)
+    start.begin(config, RunDir(tmp_path / "same"), ["python"], 0)
+    leak.check(config, RunDir(tmp_path / "same"))
+    weights.write_bytes(b"second")
+    start.begin(config, RunDir(tmp_path / "replaced"), ["python"], 0)
+    with pytest.raises(InputError, match=r"its ~/w.weights.h5 was another file \(SHA-256 a7937b64b8c.*, not 16367"):
+        leak.check(config, RunDir(tmp_path / "replaced"))
 
 
 def test_a_random_split_has_as_many_images_of_each_class_as_its_reference_run(tmp_path):
