@@ -232,7 +232,8 @@ def environment(command_line: Sequence[str], seed: int, *, on_gpus: bool) -> dic
 def _commit(file: Path) -> str:
     """The git commit that holds this file, `-dirty` where the checkout is changed; in words where none can be named.
 
-    An installed package may lie in the checkout of another project, whose commit says nothing of it.
+    A study that nobody has added to git, as `python -m experiments new` writes it, is a change too. An installed
+    package may lie in the checkout of another project, whose commit says nothing of it.
     """
     import subprocess
 
@@ -242,6 +243,9 @@ def _commit(file: Path) -> str:
 
     try:
         found = git("ls-files", file.name) and git("describe", "--always", "--dirty", "--abbrev=12")
+        if found and not found.endswith("-dirty"):
+            code = ":/cervix_tf", ":/experiments"  # from the top of the checkout; runs and data may lie beside them
+            found += "-dirty" if git("status", "--porcelain", "--untracked-files=normal", "--", *code) else ""
     except OSError:
         return "not known: git cannot be run"
     return found or "not a git checkout"

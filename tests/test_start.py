@@ -40,3 +40,17 @@ def test_the_commit_is_the_one_that_holds_the_code_not_that_of_a_project_it_is_i
     assert start._commit(checkout / "site-packages" / HERE.name) == "not a git checkout"
     (checkout / "own.py").write_text("changed")
     assert start._commit(checkout / "own.py").endswith("-dirty")
+
+
+def test_code_that_is_in_no_commit_makes_the_commit_dirty_and_other_files_do_not(checkout):
+    study = checkout / "experiments" / "mystudy"
+    study.mkdir(parents=True)
+    (checkout / "notes.txt").touch()
+    (study / "ignored.pyc").touch()
+    (checkout / ".git" / "info" / "exclude").write_text("*.pyc")
+    clean = git(checkout, "rev-parse", "--short=12", "HEAD")
+    assert start._commit(checkout / "own.py") == clean
+    (study / "config.py").touch()
+    git(checkout, "config", "status.showUntrackedFiles", "no")
+    assert start._commit(checkout / "own.py") == f"{clean}-dirty"
+    assert start._commit(checkout / "site-packages" / HERE.name) == "not a git checkout"
