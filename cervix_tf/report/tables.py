@@ -48,6 +48,8 @@ class Row(TypedDict, total=False):
     """Low and high of each of the paper's numbers, where it prints intervals."""
     ours: list[Measured | None] | None
     row: str
+    chosen: str
+    """The end of its name, where the run chose that, such as K: runs of other seeds may choose another."""
 
 
 class Table(TypedDict, total=False):

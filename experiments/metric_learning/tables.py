@@ -145,14 +145,16 @@ def of_rows(config: Config, results: Mapping[Row, Result], out: RunDir, note: st
 
     The paper reports it of its best row only (Table 7).
     """
-    accuracy = {}
+    rows: list[tables.Row] = []
     for row, result in results.items():
-        accuracy[f"{named(row)}, {result.retrieval['k']}-NN"] = accuracies(result.predictions, config.seed)
+        chosen = f"{result.retrieval['k']}-NN"
+        numbers = accuracies(result.predictions, config.seed)
+        rows.append(tables.Row({**line(f"{named(row)}, {chosen}", row.name, None, numbers), "chosen": chosen}))
         own = out.row(row.classifier).predictions
         if row.method == "fine_tuned" and own.exists():
-            accuracy[f"{named(row)}, softmax"] = accuracies(predictions.read(own), config.seed)
+            numbers = accuracies(predictions.read(own), config.seed)
+            rows.append(line(f"{named(row)}, softmax", row.classifier, None, numbers))
     columns = ["Accuracy", *(f"{name} found" for name in TASKS[config.task].label_map)]
-    rows = [line(name, name, None, numbers) for name, numbers in accuracy.items()]
     return table("Hold-out", "Hold-out accuracy of every row", columns, rows, note)
 
 

@@ -266,6 +266,26 @@ def test_both_readings_of_tied_women_stand_in_table_7(tmp_path):
     assert [cell["value"] for cell in counts["rows"][0]["ours"]] == [1, 1, 0, 2]
 
 
+def test_over_seeds_a_row_is_one_line_whatever_k_was_chosen_and_notes_name_each_seeds_best_row(tmp_path):
+    from cervix_tf.report import seeds
+    from cervix_tf.run_dir import RunDir
+
+    def of_seed(seed, method, k, decisions):
+        settings, out = Config(seed=seed), RunDir(tmp_path)
+        result = training.Result(None, {"k": k}, of_two_images(decisions, [0, 1]))
+        note = tables.noted(settings, ", K chosen on val2")
+        made = tables.of_readers(settings, (7,), Row("mobilenet", method), result, out, note)
+        return [*made, tables.of_rows(settings, {Row("mobilenet", "fine_tuned"): result}, out, note)]
+
+    runs = {0: ("batch_hard", 1, [[0, 0], [1, 1]]), 1: ("contrastive", 5, [[0, 0], [0, 0]])}
+    shares, _, hold_out = seeds.over({seed: of_seed(seed, *run) for seed, run in runs.items()})
+    assert hold_out["rows"][0]["name"] == "MobileNet, Fine-tuned, 1-NN (seed 0), 5-NN (seed 1)"
+    assert [each["value"] for each in hold_out["rows"][0]["ours"]] == [75, 100, 50]
+    assert ", seeds 0, 1, K chosen on val2" in hold_out["note"] and "Seed" not in hold_out["note"]
+    assert "Seed 0: Ours: mobilenet-batch_hard, K = 1;" in shares["note"]
+    assert "Seed 1: Ours: mobilenet-contrastive, K = 5;" in shares["note"]
+
+
 def test_a_woman_of_the_hold_out_split_with_images_of_both_classes_is_refused_before_training():
     prescribed = images(80, split=("train", "train", "val1", "val1", "val2", "val2", "test", "test"))
     rows = prescribed.rows.copy()
