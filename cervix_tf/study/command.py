@@ -58,6 +58,8 @@ class Study(Generic[C]):
     run: Callable[[C, RunDir, RunRequest], None]
     needs: Callable[[C, RunDir, RunRequest], Needs] = lambda config, out, request: {}
     """What its rows need besides images, looked at before `run`; see `cervix_tf.study.ready`."""
+    fills: Callable[[C, RunDir, RunRequest], Sequence[RunDir]] = lambda config, out, request: [out]
+    """The runs that a command writes tables of: where a paper's tables are of several data sets, one of each."""
 
 
 def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
@@ -68,7 +70,8 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
     run name is refused. Wrong input ends with exit code 2 and a message, no traceback.
 
     Each of `--seeds` is a run of its own: the configuration's seed in `<run>`, another one in
-    `<run>-seed-<seed>`; the tables of mean and deviation over them stand in the first one's report.
+    `<run>-seed-<seed>`; the tables of mean and deviation over them stand in the first one's report, and where a
+    command fills runs of several data sets, of each in its own.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with exit_cleanly():
@@ -106,18 +109,21 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
             start.import_tensorflow(threads, deterministic=command.execution.deterministic)
             from cervix_tf.study import ready
 
+            filled = []
             for seed, out in runs.items():
                 config = dataclasses.replace(command.config, seed=seed)
                 line = ["python", "-m", f"experiments.{study.name}", *arguments]
                 config = start.begin(config, out, line, seed, report_images=not command.no_images)
                 ready.check(config, study.needs(config, out, request), out)
                 study.run(config, out, request)
+                filled.append(study.fills(config, out, request))
             from cervix_tf.training import backend
 
             if len(runs) > 1 and backend.is_tensorflow():
                 from cervix_tf.report import seeds
 
-                seeds.conclude(runs)
+                for of_seeds in zip(*filled, strict=True):
+                    seeds.conclude(dict(zip(runs, of_seeds, strict=True)))
         backend.finish_on_tensorflow(f"experiments.{study.name}", arguments)
 
 

@@ -67,7 +67,12 @@ def needs(config: study.Config, out: RunDir, request: RunRequest) -> Needs:
     return found
 
 
-STUDY = Study("cvm_cervix", study.TITLE, study.PRESETS, study.TABLES, study.rows, run, needs)
+def fills(config: study.Config, out: RunDir, request: RunRequest) -> list[RunDir]:
+    """The run of every data set that is asked for."""
+    return [study.run_of(config, task, out) for task in study.tasks(config, request)]
+
+
+STUDY = Study("cvm_cervix", study.TITLE, study.PRESETS, study.TABLES, study.rows, run, needs, fills)
 
 if __name__ == "__main__":
     main(STUDY)

@@ -11,8 +11,10 @@ from cervix_tf import start
 from cervix_tf.config import Augmentation, Source
 from cervix_tf.data import inputs, manifest
 from cervix_tf.errors import InputError
+from cervix_tf.report import tables as report_tables
 from cervix_tf.run_dir import RunDir
-from cervix_tf.study import RunRequest
+from cervix_tf.study import RunRequest, main
+from experiments.cvm_cervix import __main__ as method
 from experiments.cvm_cervix import config as study
 from experiments.cvm_cervix import data, tables, training
 from experiments.cvm_cervix.config import COMPARED, DATA_SOURCES, DEMO, PAPER, Row
@@ -95,6 +97,40 @@ def test_tables_4_and_5_are_of_their_own_images_in_a_folder_each(tmp_path):
     assert list(study.tasks(config, RunRequest((5,)))) == ["blood"]
     assert list(study.tasks(replace(config, task="herlev"), RunRequest((3, 4)))) == ["herlev"]
     assert study.run_of(config, "blood", RunDir(tmp_path / "paper")).root == tmp_path / "paper-blood"
+
+
+@pytest.fixture
+def three_data_sets(tmp_path, monkeypatch):
+    """Runs a command on folders of the three data sets; training of a task only writes a table, or fails as it says."""
+    for name in ("herlev", "pbc"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+    failing, trained = {}, []
+
+    def run_task(config, out, request, folds):
+        trained.append((config.task, config.seed))
+        if error := failing.get((config.task, config.seed)):
+            raise error
+        made = tables.of_counts(config.task, {"a": (config.seed, config.seed, config.seed)}, "Ours.")
+        report_tables.write(out.tables, [{**made, "rows": made["rows"][-1:]}])
+
+    monkeypatch.setattr(method, "run_task", run_task)
+    monkeypatch.setattr(data, "folds", lambda config, out: [])
+
+    def run(*arguments):
+        words = ["--data.root", str(tmp_path / "images"), "--out", str(tmp_path), "--weights", "random"]
+        main(method.STUDY, [*words, *arguments])
+        return tmp_path / "cvm_cervix"
+
+    return run, failing, trained
+
+
+@pytest.mark.parametrize("wanted", [("4",), ("1", "4"), ("4", "5")])
+def test_over_seeds_every_data_set_that_is_asked_for_has_its_means(three_data_sets, wanted):
+    run, _, _ = three_data_sets
+    out = run("--seeds", "1", "3", "--tables", *wanted, "--seed", "1")
+    found = {path.parent.name: report_tables.read(path)[0] for path in out.glob("*/tables_of_seeds.json")}
+    assert set(found) == {{"1": "paper", "4": "paper-herlev", "5": "paper-blood"}[number] for number in wanted}
+    assert all(each["rows"][0]["ours"][0]["value"] == 2 for each in found.values())
 
 
 def test_the_run_of_another_data_set_hides_patients_images_as_the_command_said(tmp_path):

@@ -307,6 +307,25 @@ def test_each_seed_is_a_run_of_its_own_and_the_first_ones_report_has_mean_and_de
     assert "20.0\u00a0±\u00a026.5" in (tmp_path / "study" / "paper" / "report.html").read_text()
 
 
+def test_means_over_seeds_are_made_of_every_run_that_a_command_fills(tmp_path):
+    def beside(config, out, request):
+        return [out, RunDir(out.root.with_name(f"{out.root.name}-beside"))]
+
+    def run(config, out, request):
+        for at, each in enumerate(beside(config, out, request)):
+            cell = {"value": 10.0 * config.seed + at, "low": 0.0, "high": 1.0, "n": 5, "method": "Wilson 95%"}
+            rows = [{"name": "row", "paper": None, "ours": [cell]}]
+            write_json(each.config, {})
+            tables.write(each.tables, [{"number": 1, "title": "T", "columns": ["Accuracy"], "rows": rows}])
+
+    main(dataclasses.replace(study(run), fills=beside), ["--out", str(tmp_path), "--seeds", "0", "1"])
+    means = {}
+    for name in ("paper", "paper-beside"):
+        (table,) = tables.read(RunDir(tmp_path / "study" / name).tables_of_seeds)
+        means[name] = table["rows"][0]["ours"][0]["value"]
+    assert means == {"paper": 5.0, "paper-beside": 6.0}
+
+
 def test_a_number_that_only_one_seed_has_gets_no_deviation(tmp_path):
     from cervix_tf.report import seeds
 
