@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -71,7 +72,8 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
 
     Each of `--seeds` is a run of its own: the configuration's seed in `<run>`, another one in
     `<run>-seed-<seed>`; the tables of mean and deviation over them stand in the first one's report, and where a
-    command fills runs of several data sets, of each in its own.
+    command fills runs of several data sets, of each in its own. A seed that fails does not stop the others; there are
+    no means then.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with exit_cleanly():
@@ -107,21 +109,23 @@ def main(study: Study[Any], arguments: Sequence[str] | None = None) -> None:
                 locks.enter_context(run_lock.held(out.root))
             threads = start.threads(command.execution.threads, runs.values())
             start.import_tensorflow(threads, deterministic=command.execution.deterministic)
-            from cervix_tf.study import ready
+            from cervix_tf.study import failures, ready
 
-            filled = []
-            for seed, out in runs.items():
+            begun = {}
+            for seed, out in runs.items():  # all first: what is refused is refused before hours of training
                 config = dataclasses.replace(command.config, seed=seed)
                 line = ["python", "-m", f"experiments.{study.name}", *arguments]
-                config = start.begin(config, out, line, seed, report_images=not command.no_images)
-                ready.check(config, study.needs(config, out, request), out)
-                study.run(config, out, request)
-                filled.append(study.fills(config, out, request))
+                begun[seed] = start.begin(config, out, line, seed, report_images=not command.no_images)
+                ready.check(begun[seed], study.needs(begun[seed], out, request), out)
+            failures.each(
+                "seed", {str(seed): partial(study.run, config, runs[seed], request) for seed, config in begun.items()}
+            )
             from cervix_tf.training import backend
 
             if len(runs) > 1 and backend.is_tensorflow():
                 from cervix_tf.report import seeds
 
+                filled = [study.fills(config, runs[seed], request) for seed, config in begun.items()]
                 for of_seeds in zip(*filled, strict=True):
                     seeds.conclude(dict(zip(runs, of_seeds, strict=True)))
         backend.finish_on_tensorflow(f"experiments.{study.name}", arguments)

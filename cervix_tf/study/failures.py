@@ -1,9 +1,9 @@
-"""A row that fails lets the other rows go on, so that one that does not converge costs no night."""
+"""A row, data set or seed that fails lets the others go on, so that one that does not converge costs no night."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 import tensorflow as tf
@@ -16,18 +16,19 @@ Attempt = Callable[[str], AbstractContextManager[None]]
 
 
 @contextlib.contextmanager
-def collected() -> Iterator[Attempt]:
+def collected(kind: str = "row") -> Iterator[Attempt]:
     """What to run each row in: where one fails, that is said and the code after it goes on, to others and their tables.
 
-    Failing is an `InputError`, such as a loss that is no number, or a network that does not fit into the device's
-    memory. With several workers, which do everything together, it ends the command at once.
+    `kind` says what they are, where they are no rows. Failing is an `InputError`, such as a loss that is no number, or
+    a network that does not fit into the device's memory. With several workers, which do everything together, it ends
+    the command at once.
 
-    Raises one `InputError` at the end, with what was wrong with each row that failed.
+    Raises one `InputError` at the end, with what was wrong with each that failed.
     """
     failed: list[str] = []
 
     @contextlib.contextmanager
-    def attempt(row: str) -> Iterator[None]:
+    def attempt(name: str) -> Iterator[None]:
         try:
             yield
         except (InputError, tf.errors.ResourceExhaustedError) as error:
@@ -35,9 +36,20 @@ def collected() -> Iterator[Attempt]:
                 raise
             known = isinstance(error, InputError)
             said = str(error) if known else "does not fit into memory; lower --images.batch-size, or use fewer pixels"
-            print(f"note: row {row} failed, the others continue: {said}", flush=True)
-            failed.append(f"row {row}: {said}")
+            print(f"note: {kind} {name} failed, the others continue: {said}", flush=True)
+            failed.extend(f"{kind} {name}: {line}" for line in said.split("\n"))
 
     yield attempt
     if failed:
         raise InputError("\n".join(failed))
+
+
+def each(kind: str, several: Mapping[str, Callable[[], object]]) -> None:
+    """Do each of `several` (by name), as `collected` does rows; one alone fails as it would without."""
+    if len(several) == 1:
+        next(iter(several.values()))()
+        return
+    with collected(kind) as attempt:
+        for name, do in several.items():
+            with attempt(name):
+                do()

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 
 def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
-    """Every data set that is asked for, each a run; nothing is trained before the images of all are there."""
+    """Every data set that is asked for, each a run; nothing is trained before the images of all are there.
+
+    Raises `InputError` at the end with what was wrong with those that failed, see `failures.collected`.
+    """
+    from cervix_tf.study import failures
     from experiments.cvm_cervix import data, leak
 
     with contextlib.ExitStack() as locks:
-        begun = []
+        begun = {}
         for task, (each, wanted) in study.tasks(config, request).items():
             own = study.run_of(config, task, out)
             if own != out:
@@ -29,9 +33,8 @@ def run(config: study.Config, out: RunDir, request: RunRequest) -> None:
                 locks.enter_context(run_lock.held(own.root))
                 start.begin_beside(out, each, own, config.seed)
             leak.check(each, own)
-            begun.append((each, own, wanted, data.folds(each, own)))
-        for each, own, wanted, folds in begun:
-            run_task(each, own, wanted, folds)
+            begun[task] = partial(run_task, each, own, wanted, data.folds(each, own))
+        failures.each("task", begun)
 
 
 def run_task(config: study.Config, out: RunDir, request: RunRequest, folds: list[Splits]) -> None:

@@ -133,6 +133,24 @@ def test_over_seeds_every_data_set_that_is_asked_for_has_its_means(three_data_se
     assert all(each["rows"][0]["ours"][0]["value"] == 2 for each in found.values())
 
 
+def test_a_data_set_that_fails_stops_neither_the_other_ones_nor_other_seeds(three_data_sets, capsys):
+    run, failing, trained = three_data_sets
+    failing["combined", 1] = InputError("row cvm: diverged")
+    with pytest.raises(SystemExit) as ended:
+        run("--seeds", "1", "3", "--seed", "1", "--tables", "1", "4")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: seed 1: task combined: row cvm: diverged\n"
+    assert trained == [("combined", 1), ("herlev", 1), ("combined", 3), ("herlev", 3)]
+
+
+def test_an_interrupt_in_one_data_set_ends_the_command_at_once(three_data_sets):
+    run, failing, trained = three_data_sets
+    failing["combined", 1] = KeyboardInterrupt()
+    with pytest.raises(SystemExit):
+        run("--seeds", "1", "3", "--seed", "1", "--tables", "1", "4")
+    assert trained == [("combined", 1)]
+
+
 def test_the_run_of_another_data_set_hides_patients_images_as_the_command_said(tmp_path):
     first, other = RunDir(tmp_path / "paper"), RunDir(tmp_path / "paper-herlev")
     for out in (first, other):

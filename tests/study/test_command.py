@@ -326,6 +326,49 @@ def test_means_over_seeds_are_made_of_every_run_that_a_command_fills(tmp_path):
     assert means == {"paper": 5.0, "paper-beside": 6.0}
 
 
+def failing_at_seed_1(error, begun):
+    """A study's run that fails with one seed and writes a table with the others."""
+
+    def run(config, out, request):
+        begun.append(config.seed)
+        if config.seed == 1:
+            raise error
+        tables.write(out.tables, [])
+
+    return run
+
+
+def test_a_seed_that_fails_does_not_stop_the_others_but_there_are_no_means(tmp_path, capsys):
+    begun = []
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, "--seeds", "0", "1", "5", run=failing_at_seed_1(InputError("row a: diverged"), begun))
+    assert ended.value.code == 2 and begun == [0, 1, 5]
+    assert capsys.readouterr().err == "error: seed 1: row a: diverged\n"
+    assert not RunDir(tmp_path / "study" / "paper").tables_of_seeds.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"), [(KeyboardInterrupt(), SystemExit), (ZeroDivisionError(), ZeroDivisionError)]
+)
+def test_an_interrupt_or_a_bug_of_one_seed_ends_the_command_at_once(tmp_path, error, ends):
+    begun = []
+    with pytest.raises(ends):
+        call(tmp_path, "--seeds", "0", "1", "5", run=failing_at_seed_1(error, begun))
+    assert begun == [0, 1]
+
+
+def test_a_seed_whose_run_has_another_configuration_is_refused_before_the_first_trains(tmp_path, capsys):
+    call(tmp_path, "--seeds", "0", "5", run=lambda config, out, request: tables.write(out.tables, []))
+    RunDir(tmp_path / "study" / "paper").tables.unlink()
+    RunDir(tmp_path / "study" / "paper").tables_of_seeds.unlink()
+    RunDir(tmp_path / "study" / "paper").report.unlink()
+    begun = []
+    with pytest.raises(SystemExit):
+        call(tmp_path, "--seeds", "0", "5", "--net.epochs", "4", run=failing_at_seed_1(None, begun))
+    assert "paper-seed-5: contains a run with a different configuration" in capsys.readouterr().err
+    assert begun == []
+
+
 def test_a_number_that_only_one_seed_has_gets_no_deviation(tmp_path):
     from cervix_tf.report import seeds
 

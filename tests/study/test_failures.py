@@ -1,4 +1,4 @@
-"""A row that fails leaves the other rows and their tables."""
+"""A row, data set or seed that fails leaves the others, and a row the tables."""
 
 import pytest
 import tensorflow as tf
@@ -59,3 +59,24 @@ def test_with_several_workers_a_failure_ends_the_command_at_once(monkeypatch):
     with pytest.raises(InputError, match=r"^one diverged$"):
         go()
     assert finished == []
+
+
+def test_of_several_each_is_done_and_every_line_of_what_was_wrong_names_its_one(capsys):
+    done = []
+
+    def fail():
+        raise InputError("row a: diverged\nrow b: diverged")
+
+    with pytest.raises(InputError) as raised:
+        failures.each("seed", {"0": fail, "1": lambda: done.append(1)})
+    assert str(raised.value) == "seed 0: row a: diverged\nseed 0: row b: diverged" and done == [1]
+    assert "note: seed 0 failed, the others continue: row a" in capsys.readouterr().out
+
+
+def test_one_alone_fails_as_it_would_without(capsys):
+    def fail():
+        raise InputError("diverged")
+
+    with pytest.raises(InputError, match=r"^diverged$"):
+        failures.each("seed", {"0": fail})
+    assert not capsys.readouterr().out
