@@ -45,7 +45,8 @@ $(VENV)/.demo $(VENV)/.test: setup.cfg pyproject.toml $(LOCK)
 	sed '/^# What follows/,$$d' $(LOCK) > $(VENV)/demo.txt
 	sed -n '/^uv==/,/[^\\]$$/p' $(LOCK) > $(VENV)/uv.txt
 	command -v $(UV) > /dev/null || $(PIP) --require-hashes --requirement $(VENV)/uv.txt || true
-	$(UV) pip install --quiet --python $(BIN)/python $(COMPILE) --require-hashes --requirement $(LOCKED) \
+	@echo "installing the pinned packages (minutes) ..."
+	@$(UV) pip install --quiet --python $(BIN)/python $(COMPILE) --require-hashes --requirement $(LOCKED) \
 	  || { echo "uv cannot install here (it does not read pip's settings); pip does, which takes longer"; \
 	       $(PIP) --require-hashes --requirement $(LOCKED); }
 	$(PIP) --no-deps --no-build-isolation --editable .

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not options.run.is_dir():
             raise InputError(f"{options.run}: no such folder; give a run directory, saved_models/<paper>/<run>")
         from cervix_tf import contract, quality, quiet, runs
-        from cervix_tf.export import decisions, formats, quality_gate
+        from cervix_tf.export import decisions, formats, parity, quality_gate
 
         out = RunDir(options.run)
         contract.read(out.contract)  # of a folder that is no run nothing is touched
@@ -84,20 +84,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 )
             if options.calibrate or options.operating_point:
                 decisions.decide(out, options.calibrate, options.operating_point)
-            rows = formats.run(
-                out,
-                options.formats,
-                max_drop=options.max_drop,
-                min_agreement=options.min_agreement,
-                force=options.force,
-                root=options.root,
-                calibration=options.calibration,
-                seed=options.seed,
-                repeats=options.repeats,
-            )
-        if rows:
-            print(formats.table(rows))
-        print(f"written to {out.root}")
+                print(f"decided anew: {out.contract}, {out.decisions}; files that were exported before are removed")
+            try:
+                rows = formats.run(
+                    out,
+                    options.formats,
+                    max_drop=options.max_drop,
+                    min_agreement=options.min_agreement,
+                    force=options.force,
+                    root=options.root,
+                    calibration=options.calibration,
+                    seed=options.seed,
+                    repeats=options.repeats,
+                )
+            except parity.Refused as refused:
+                _print(refused.kept, out, ", but for what was refused")
+                raise
+        _print(rows, out)
+
+
+def _print(rows: Sequence[dict[str, Any]], out: RunDir, but: str = "") -> None:
+    from cervix_tf.export import formats
+
+    if rows:
+        print(formats.table(rows))
+    print(f"written to {out.root}{but}", flush=True)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,8 @@ def run(
     Of files that take resized images it is also counted how many decisions hang on the
     resampling (see `cervix_tf.export.resampling`).
 
-    Raises `InputError` when something is missing, and at the end when formats were refused.
+    Raises `InputError` when something is missing, and at the end, as `parity.Refused` with the rows of the others,
+    when formats were refused.
     """
     import tempfile
 
@@ -135,7 +136,7 @@ def run(
                 _note(out, name, row)
                 rows.append(row)
     if refused:
-        raise InputError("\n".join([*refused, "refused files are not kept; --force keeps them anyway"]))
+        raise parity.Refused("\n".join([*refused, "refused files are not kept; --force keeps them anyway"]), rows)
     return rows
 
 

@@ -15,7 +15,14 @@ from cervix_tf.errors import InputError
 
 
 class Refused(InputError):
-    """An export whose answers are too far from the model's own; the message gives the figures."""
+    """An export whose answers are too far from the model's own; the message gives the figures.
+
+    `kept`: what is known of the other files that the same command wrote.
+    """
+
+    def __init__(self, message: str, kept: Sequence[dict[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.kept = list(kept)
 
 
 @dataclass(frozen=True)

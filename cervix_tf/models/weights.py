@@ -44,9 +44,9 @@ def build(
                 raise
             home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
             raise InputError(
-                f"{option} imagenet: {file_name} cannot be downloaded from here; fetch it on a machine with "
-                f"network (importing keras.applications there does) and put it at {home / 'models' / file_name}, "
-                f"or give a weights file, or {option} random"
+                f"{option} imagenet: {file_name} cannot be downloaded from here; where there is a network, Keras keeps "
+                "it in ~/.keras/models once it has made this network with weights='imagenet', include_top=False; put "
+                f"it at {home / 'models' / file_name}, or give a weights file, or {option} random"
             ) from error
     path = Path(weights)
     if not path.is_file():

@@ -178,15 +178,18 @@ def alarms(metrics: Mapping[str, Any]) -> str:
     prevalence = EXAMPLE if stated is None else float(stated)
     people = 1000 if prevalence >= _RARE else 100_000
     ill = round(people * prevalence)
-    sensitivity, specificity = (cards[key].bar[1] / 100 for key in _WORDS)  # type: ignore[index]
-    right, wrong = round(ill * sensitivity), round((people - ill) * (1 - specificity))
+    bars = {key: card.bar for key, card in cards.items() if card.bar is not None}
+    right = round(ill * bars["sensitivity"][1] / 100)
+    most, wrong, fewest = (round((people - ill) * (1 - rate / 100)) for rate in bars["specificity"])
     counts = summary_cards.counts(metrics)
     share = counts["positive"] / max(counts["positive"] + counts["negative"], 1) if counts else 0.0
     text = (
         f"If {ill} of {people:,} such cases have it{' (an example)' if stated is None else ''}, the model would raise "
         f"{right + wrong:,} alarms, {right} of them right and {wrong:,} false, and miss {ill - right}."
     )
-    if share > 2 * prevalence:
+    if most > fewest:
+        text += f" By the interval of the specificity, there could be {fewest:,} to {most:,} false alarms."
+    if share > 2 * prevalence and wrong:
         text += f" In this test, {100 * share:.0f} % have it, so alarms look more reliable here than they would there."
     return text
 

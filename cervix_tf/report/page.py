@@ -56,8 +56,10 @@ def run(run: RunDir, *, images: bool = True) -> Path:
     Raises `InputError` when `run` is not a run, or when one of its files is broken.
     """
     check(run)
-    parts = Path(shown_paths.kept(str(run.root.resolve()))).parts[-2:]
-    name = " / ".join(part for part in parts if part != "~")
+    made_by = _commands(_json(run.environment, dict))
+    study = re.match(r"python -m experiments\.(\w+)", made_by[-1] if made_by else "")
+    folder = run.root.resolve().name
+    name = f"{study[1]} / {folder}" if study else folder  # no folder above it: it may name anything
     missing = [
         f"{getattr(run, part).name} ({what})" for part, what in _PARTS.items() if not getattr(run, part).exists()
     ]

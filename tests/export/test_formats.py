@@ -57,7 +57,7 @@ def black(listed, contract, count, seed):
         yield np.zeros((3, 48, 64, 3), np.uint8)
 
 
-def test_int8_calibrated_on_black_images_is_refused_with_the_figures_unless_forced(copy, quick, monkeypatch):
+def test_int8_calibrated_on_black_images_is_refused_with_the_figures_unless_forced(copy, quick, monkeypatch, capsys):
     monkeypatch.setattr(representative, "images", black)
     # With resizing and normalization in float this small network survives even black images.
     monkeypatch.setattr(flatbuffer, "edges", lambda model: [])
@@ -67,6 +67,12 @@ def test_int8_calibrated_on_black_images_is_refused_with_the_figures_unless_forc
     assert not copy.tflite("int8").exists()
     assert copy.tflite().is_file()  # the good one is kept
     assert [row["format"] for row in read_json(copy.exports)] == ["tflite-float32"]
+    with pytest.raises(SystemExit) as ended:
+        command.main([str(copy.root), "--formats", "tflite-float32", "tflite-int8", "--repeats", "1"])
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and "tflite-int8: refused" in said.err
+    assert "tflite-float32" in said.out
+    assert f"written to {copy.root}, but for what was refused" in said.out
     rows = export.run(copy, ("tflite-int8",), force=True)
     assert rows[0]["forced"]
     assert copy.tflite("int8").is_file()

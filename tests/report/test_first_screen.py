@@ -45,7 +45,18 @@ def test_alarms_are_counted_at_five_percent_where_no_prevalence_is_stated(shown)
         "If 50 of 1,000 such cases have it (an example), the model would raise 135 alarms, 40 of them right and 95 "
         "false, and miss 10."
     )
+    assert "By the interval of the specificity, there could be " in shown.alarms
     assert "In this test, 25 % have it" in shown.alarms
+
+
+def test_no_false_alarm_in_a_test_is_not_said_to_mean_none_elsewhere():
+    rows = [[0.1, 0.9]] * 10 + [[0.9, 0.1]] * 10
+    found = predictions.from_arrays(
+        [str(at) for at in range(20)], rows, ("normal", "cancer"), labels=["cancer"] * 10 + ["normal"] * 10
+    )
+    said = first_screen.alarms(metrics_of(found))
+    assert "50 alarms, 50 of them right and 0 false" in said and "look more reliable" not in said
+    assert "there could be 0 to 293 false alarms." in said  # 950 times 30.85 %: Clopper-Pearson of 10 of 10
 
 
 def test_a_stated_prevalence_is_no_example():
@@ -53,7 +64,8 @@ def test_a_stated_prevalence_is_no_example():
     point = operating_points.at(found, OperatingPoint("youden", 0.5), positive=["cancer"], prevalence=0.2, resamples=50)
     said = first_screen.alarms(metrics_of(found) | {"operating_point": point})
     assert said.startswith("If 200 of 1,000 such cases have it, the model would raise 240 alarms, 160 of them right")
-    assert said.endswith(" and 80 false, and miss 40.")
+    # 30 cases without it: Clopper-Pearson of 27
+    assert " and 80 false, and miss 40. By the interval of the specificity, there could be 17 to 212 false" in said
 
 
 def test_a_rare_disease_is_counted_among_a_hundred_thousand():

@@ -193,9 +193,12 @@ def test_the_page_names_no_folder_of_this_machine(whole_run, monkeypatch):
     assert "--data.root DATA --weights ~/w.h5" in text and "m.csv" in text
 
 
-def test_the_title_of_a_run_in_the_home_folder_names_no_user(whole_run, monkeypatch):
-    monkeypatch.setenv("HOME", str(whole_run.root.parent))
-    assert f"Run {whole_run.root.name}\n" in checked(page.run(whole_run)).text
+def test_the_title_of_a_run_names_its_study_and_no_folder_above_it(whole_run, tmp_path):
+    assert "Run mobilenetv2_ensemble / demo\n" in checked(page.run(whole_run)).text
+    own = RunDir(tmp_path / "patients of 2024" / "my_run")
+    shutil.copytree(whole_run.root, own.root)
+    write_json(own.environment, {"command_line": "python -m cervix_tf.train m.csv -o my_run"})
+    assert "Run my_run\n" in checked(page.run(own)).text and "patients of 2024" not in own.report.read_text()
 
 
 @pytest.mark.parametrize("how", ["of the page", "of the run"])
