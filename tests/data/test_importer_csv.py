@@ -110,7 +110,7 @@ def test_an_import_never_replaces_its_table(named: bool, tmp_path: Path, capsys:
     before = (tmp_path / "table.csv").read_bytes()
     with pytest.raises(SystemExit):
         main(["import", "csv", str(tmp_path), "-o", table, *(["--table", table] if named else [])])
-    assert "table.csv: is an input of this command" in capsys.readouterr().err
+    assert "table.csv: already exists and would be lost" in capsys.readouterr().err
     assert (tmp_path / "table.csv").read_bytes() == before
 
 
