@@ -64,6 +64,8 @@ def begin(config: C, out: RunDir, command_line: Sequence[str], seed: int, *, rep
     if not computed and any(out.manifest.samefile(path) for path in _named(config) if out.manifest.exists()):
         raise InputError(f"{out.manifest}: the run writes its own copy of it there; choose another run folder")
     there = _plain(read_json(out.config)) if out.config.exists() else None
+    if computed and there is None:  # an evaluation, for one, has an environment.json too
+        raise InputError(f"{computed}: is in a folder that is not a run (no {out.config.name}); choose another one")
     gpus = {} if getattr(config, "devices", "all") == "cpu" else tuning.gpus()
     config, precision = _settled(config, there if computed else None, gpus)
     wanted = _plain(dataclasses.asdict(config))

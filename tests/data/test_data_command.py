@@ -15,41 +15,9 @@ import pytest
 from cervix_tf.data import contact_sheet
 from cervix_tf.data import manifest as manifests
 from cervix_tf.data.__main__ import main
+from tests.data.conftest import refusal
 
 Picture = Callable[..., np.ndarray]
-
-
-@pytest.fixture
-def root(tmp_path: Path, picture: Picture) -> Path:
-    """Two class folders of ten images each, all different."""
-    folder = tmp_path / "images"
-    for seed in range(20):
-        file = folder / ("abnormal" if seed % 2 else "normal") / f"{seed:02}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(file), picture(seed, 48, 64))
-    return folder
-
-
-@pytest.fixture
-def manifest(root: Path) -> Path:
-    """A manifest in the data root, two images per group."""
-    records = [
-        {
-            "path": path.relative_to(root).as_posix(),
-            "label": path.parent.name,
-            "group": f"g{int(path.stem) // 4}",
-        }
-        for path in sorted(root.rglob("*.png"))
-    ]
-    manifests.write(manifests.from_records(records, root), root / "manifest.csv")
-    return root / "manifest.csv"
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    with pytest.raises(SystemExit) as caught:
-        main(argv)
-    assert caught.value.code == 2
-    return capsys.readouterr().err
 
 
 def test_import_writes_a_manifest_and_says_what_it_holds_and_how_to_read_it(
@@ -214,77 +182,6 @@ def test_split_does_not_drop_excluded_rows_from_the_manifest_itself(
     said = refusal(capsys, "split", str(manifest), "--exclude", str(tmp_path / "exclude.csv"))
     assert "-o FILE writes the others" in said
     assert manifest.read_bytes() == before
-
-
-def test_split_does_not_write_csv_over_a_spreadsheet(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import openpyxl
-
-    book = openpyxl.Workbook()
-    for row in manifests.read(manifest).rows[["path", "label", "group"]].values.tolist():
-        book.active.append(row)
-    book.active.insert_rows(1)
-    for column, name in enumerate(("path", "label", "group"), start=1):
-        book.active.cell(1, column, name)
-    book.save(manifest.parent / "m.xlsx")
-    before = (manifest.parent / "m.xlsx").read_bytes()
-    assert "give a name that ends in .csv" in refusal(capsys, "split", str(manifest.parent / "m.xlsx"))
-    assert (manifest.parent / "m.xlsx").read_bytes() == before
-    assert main(["split", str(manifest.parent / "m.xlsx"), "-o", str(manifest)]) == 0
-    assert len(manifests.read(manifest)) == 20
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["import", "folder", "FOLDER", "-o", "FILE"],
-        ["audit", "MANIFEST", "-o", "FILE"],
-        ["audit", "MANIFEST", "--exclusions", "FILE"],
-        ["split", "MANIFEST", "-o", "FILE"],
-        ["show", "MANIFEST", "-o", "FILE"],
-    ],
-    ids=lambda words: f"{words[0]} {words[-2]}",
-)
-@pytest.mark.parametrize("name", ["abnormal/01.png", "notes.csv", "table.csv"])
-def test_a_file_that_the_command_did_not_write_is_never_replaced(
-    command: list[str], name: str, manifest: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    precious = manifest.parent / name
-    if name == "notes.csv":
-        precious.write_text("my own notes of patients")
-    elif name == "table.csv":
-        precious.write_text("path,label,age\nabnormal/01.png,abnormal,40\n")
-    before = precious.read_bytes()
-    meant = {"FOLDER": str(manifest.parent), "MANIFEST": str(manifest), "FILE": str(precious)}
-    assert f"{precious}: already exists" in refusal(capsys, *(meant.get(word, word) for word in command))
-    assert precious.read_bytes() == before
-    precious.write_bytes(b"")  # as `mktemp` leaves it
-    if name != "abnormal/01.png":
-        main([meant.get(word, word) for word in command])
-        assert precious.read_bytes()
-
-
-def test_what_a_command_wrote_it_replaces(manifest: Path, tmp_path: Path) -> None:
-    findings, exclusions = tmp_path / "findings.csv", tmp_path / "exclude.csv"
-    for _ in range(2):
-        assert main(["audit", str(manifest), "-o", str(findings), "--exclusions", str(exclusions)]) == 0
-        assert main(["split", str(manifest), "-o", str(tmp_path / "split.csv"), "--root", str(manifest.parent)]) == 0
-
-
-def test_importing_again_does_not_lose_what_was_filled_in(
-    root: Path, tmp_path: Path, picture: Picture, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["import", "folder", str(root), "-o", str(tmp_path / "m.csv")]
-    assert main(command) == 0
-    cv2.imwrite(str(root / "normal" / "more.png"), picture(99, 48, 64))
-    assert main(command) == 0, "an image is new, and nothing was filled in"
-    assert main([*command, "--group-pattern", "(..).*"]) == 0, "an image by itself was no group"
-    table = manifests.read(tmp_path / "m.csv", root)
-    assert len(table) == 21
-    manifests.write(manifests.Manifest(table.rows.assign(group="woman 1"), root), tmp_path / "m.csv")
-    before = (tmp_path / "m.csv").read_bytes()
-    said = refusal(capsys, *command)
-    assert "has another group for 21 images (abnormal/01.png: 'woman 1', imported again 'abnormal/01.png')" in said
-    assert (tmp_path / "m.csv").read_bytes() == before
 
 
 def test_a_copy_that_is_left_out_still_shows_that_two_groups_are_one_woman(
@@ -453,32 +350,3 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     assert said.stdout.splitlines()[-1] == "[]"
     assert "--root" in said.stdout or "ROOT" in said.stdout
     assert time.perf_counter() - start < 5  # about 0.2 s on an idle machine
-
-
-@pytest.mark.parametrize("command", ["import", "audit", "audit --exclusions", "split", "show"])
-def test_a_folder_named_as_output_is_refused_before_anything_is_read_and_keeps_what_it_holds(
-    command: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    precious = tmp_path / "precious"
-    precious.mkdir()
-    (precious / "thesis.txt").write_text("years of work")
-    name, _, option = command.partition(" ")
-    what = ["folder", "no such folder"] if name == "import" else ["no such manifest.csv"]  # is not looked at
-    assert "precious: is a folder; give the name of a file" in refusal(
-        capsys, name, *what, option or "-o", str(precious)
-    )
-    assert (precious / "thesis.txt").read_text() == "years of work"
-
-
-@pytest.mark.parametrize("command", ["audit", "show"])
-def test_findings_and_sheets_never_replace_the_manifest_that_they_are_of(
-    command: str, manifest: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = manifest.read_bytes()
-    assert "is an input of this command" in refusal(capsys, command, str(manifest), "-o", str(manifest))
-    assert manifest.read_bytes() == before
-
-
-def test_findings_and_exclusions_cannot_be_one_file(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refusal(capsys, "audit", str(manifest), "-o", "f.csv", "--exclusions", "./f.csv")
-    assert "f.csv: findings and exclusions are two files" in said

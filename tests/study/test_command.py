@@ -171,6 +171,19 @@ def test_a_folder_that_is_no_run_is_refused_and_stays_as_it_is(tmp_path, capsys)
     assert precious.read_text() == "years of work"
 
 
+def test_the_folder_of_an_evaluation_is_no_run_and_stays_as_it_is(tmp_path, capsys):
+    out = RunDir(tmp_path / "study" / "mine")
+    out.root.mkdir(parents=True)
+    write_json(out.environment, {"command_line": "python -m cervix_tf.evaluate MODEL"})
+    write_json(out.metrics, {})
+    before = out.environment.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        call(tmp_path, "--run", "mine")
+    assert ended.value.code == 2
+    assert "metrics.json: is in a folder that is not a run (no config.json)" in capsys.readouterr().err
+    assert out.environment.read_bytes() == before
+
+
 def test_a_run_that_another_process_has_is_refused_before_anything_else(tmp_path, capsys):
     out = RunDir(tmp_path / "study" / "mine")
     out.root.mkdir(parents=True)
